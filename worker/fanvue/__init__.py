@@ -1,0 +1,3 @@
+"""The outside world: HTTP and Fanvue's interface. Knows nothing about our tables."""
+
+from __future__ import annotations

@@ -1,0 +1,66 @@
+"""The shapes that single settings take: server addresses, lists of secrets, sealing keys.
+
+Pure parsing: it reads no environment, and its complaints never repeat the value.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from worker.sealing import SealingKey
+
+
+def _server_address(value: str) -> str:
+    parts = urlsplit(value.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not an address that begins with https://")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("must be a bare address, without credentials or query")
+    if parts.scheme == "http" and not _is_nearby(parts.hostname):
+        raise ValueError("must use https: secrets travel to this server")
+    return value.strip().rstrip("/")
+
+
+def _is_nearby(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        # A single label can only be this machine or a neighbour in a private network.
+        return "." not in host or host.endswith((".localhost", ".internal", ".local"))
+    return address.is_loopback or address.is_private
+
+
+def _lowered(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _keys(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    keys: list[SealingKey] = []
+    for position, part in enumerate(filter(None, map(str.strip, value.split(","))), start=1):
+        try:
+            keys.append(SealingKey.parse(part))
+        except ValueError as error:
+            raise ValueError(f"key number {position} is wrong: {error}") from None
+    if not keys:
+        raise ValueError("no key in it")
+    if len({key.id for key in keys}) < len(keys):
+        raise ValueError("two keys have the same id")
+    return tuple(keys)
+
+
+Address = Annotated[str, AfterValidator(_server_address)]
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
+Word = BeforeValidator(_lowered)
+SealingKeys = Annotated[tuple[SealingKey, ...], BeforeValidator(_keys)]

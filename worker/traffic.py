@@ -1,0 +1,41 @@
+"""The words in which outgoing calls are budgeted: lanes, and what a response said of its limit.
+
+Shared by those who spend calls (`worker.fanvue`) and those who grant them (`worker.limits`),
+which do not import each other. No logic beyond ordering lives here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Lane(StrEnum):
+    """How urgent a call is; live work goes before backfill."""
+
+    LIVE = "live"
+    NORMAL = "normal"
+    BACKFILL = "backfill"
+    LOW = "low"
+
+    @property
+    def rank(self) -> int:
+        """Return 0 for the most urgent lane."""
+        return _RANKS[self]
+
+
+_RANKS = {lane: rank for rank, lane in enumerate(Lane)}
+
+
+@dataclass(frozen=True, slots=True)
+class RateSeen:
+    """What the rate-limit headers of one response said; `reset_at` is on our own clock."""
+
+    limit: int
+    remaining: int
+    reset_at: datetime | None
