@@ -1,0 +1,131 @@
+-- What migrations and clients meet of Realtime inside the database: the messages table, the
+-- functions that write to it, the settings that policies read. Same names, arguments, defaults,
+-- rights and silence on errors as on hosted Supabase. Local only: never part of the migrations.
+
+create schema realtime;
+alter schema realtime owner to supabase_realtime_admin;
+grant usage on schema realtime to postgres, migrator, anon, authenticated, service_role;
+
+create table realtime.messages (
+  topic text not null,
+  extension text not null,
+  payload jsonb,
+  event text,
+  private boolean default false,
+  updated_at timestamp not null default now(),
+  inserted_at timestamp not null default now(),
+  id uuid not null default gen_random_uuid(),
+  binary_payload bytea,
+  primary key (id, inserted_at),
+  constraint messages_payload_check check (payload is null or binary_payload is null)
+) partition by range (inserted_at);
+
+create index messages_inserted_at_topic_idx
+on realtime.messages (inserted_at desc, topic)
+where extension = 'broadcast' and private;
+
+alter table realtime.messages owner to supabase_realtime_admin;
+alter table realtime.messages enable row level security;
+grant select, insert, update on realtime.messages to postgres, migrator, anon, authenticated, service_role;
+
+create function realtime.topic() returns text
+language sql stable
+as $$ select nullif(current_setting('realtime.topic', true), '') $$;
+
+create function realtime.send(payload jsonb, event text, topic text, private boolean default true)
+returns void
+language plpgsql
+as $$
+declare
+  message_id uuid := gen_random_uuid();
+  body jsonb := payload;
+begin
+  if not body ? 'id' then
+    body := jsonb_set(body, '{id}', to_jsonb(message_id));
+  end if;
+  perform set_config('realtime.topic', topic, true);
+  insert into realtime.messages (id, payload, event, topic, private, extension)
+  values (message_id, body, event, topic, private, 'broadcast');
+exception
+  when others then
+    raise warning 'WarnSendingBroadcastMessage: %', sqlerrm;
+end
+$$;
+
+create function realtime.send_binary(payload bytea, event text, topic text, private boolean default true)
+returns void
+language plpgsql
+as $$
+begin
+  perform set_config('realtime.topic', topic, true);
+  insert into realtime.messages (binary_payload, event, topic, private, extension)
+  values (payload, event, topic, private, 'broadcast');
+exception
+  when others then
+    raise warning 'WarnSendingBroadcastMessage: %', sqlerrm;
+end
+$$;
+
+create function realtime.broadcast_changes(
+  topic_name text,
+  event_name text,
+  operation text,
+  table_name text,
+  table_schema text,
+  new record,
+  old record,
+  level text default 'ROW'
+) returns void
+language plpgsql
+as $$
+begin
+  if level = 'STATEMENT' then
+    raise exception 'function can only be triggered for each row, not for each statement';
+  end if;
+  if operation not in ('INSERT', 'UPDATE', 'DELETE') then
+    raise exception 'unexpected operation type: %', operation;
+  end if;
+  perform realtime.send(
+    jsonb_build_object(
+      'schema', table_schema,
+      'table', table_name,
+      'operation', operation,
+      'record', case when operation = 'DELETE' then null else to_jsonb(new) end,
+      'old_record', case when operation = 'INSERT' then null else to_jsonb(old) end
+    ),
+    event_name,
+    topic_name
+  );
+exception
+  when others then
+    raise exception 'Failed to process the row: %', sqlerrm;
+end
+$$;
+
+-- Hosted Supabase makes partitions when a client connects; here every start makes them, for
+-- long enough that a stack left running does not fall silent.
+create function realtime.create_partitions(days integer default 14) returns void
+language plpgsql
+as $$
+declare
+  day date;
+begin
+  for day in select generate_series(current_date - 1, current_date + days, interval '1 day')::date loop
+    if to_regclass(format('realtime.messages_%s', to_char(day, 'YYYY_MM_DD'))) is null then
+      execute format(
+        'create table realtime.%I partition of realtime.messages for values from (%L) to (%L)',
+        'messages_' || to_char(day, 'YYYY_MM_DD'), day, day + 1
+      );
+      execute format(
+        'alter table realtime.%I owner to supabase_realtime_admin', 'messages_' || to_char(day, 'YYYY_MM_DD')
+      );
+    end if;
+  end loop;
+end
+$$;
+
+select realtime.create_partitions();
+
+grant create on database postgres to supabase_realtime_admin;
+create publication supabase_realtime;
+alter publication supabase_realtime owner to supabase_realtime_admin;

@@ -1,0 +1,126 @@
+"""The Node process that serves REST, Auth, Edge Functions and Redis over HTTP on loopback.
+
+Writes its configuration, starts it, asks it whether it is well, and restarts it when the
+configuration changed. What it serves and how is written in local/gateway/*.mjs.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.environment import function_environment
+from local.errors import StackError, log_excerpt
+from local.instance import Instance, State
+from local.ports import HOST
+from local.processes import wait_until
+from local.programs import PROJECT, find_node_tool, find_program
+
+
+START_SECONDS = 30.0
+_SERVER = Path(__file__).resolve().parent / "gateway" / "server.mjs"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Where the gateway finds functions and the project's Supabase settings."""
+
+    functions: Path
+    config_toml: Path
+
+
+class Gateway:
+    """Start, stop and question the gateway of one instance."""
+
+    def __init__(self, instance: Instance, state: State, settings: GatewaySettings) -> None:
+        self._instance = instance
+        self._ports = state.ports
+        self._settings = settings
+
+    def start(self, env: dict[str, str]) -> None:
+        """Start it, or start it anew if it runs with another configuration."""
+        text = json.dumps(self._configuration(env), indent=2) + "\n"
+        file = self._instance.file("gateway.json")
+        processes = self._instance.processes
+        running = processes.find("gateway") is not None
+        if running and file.exists() and file.read_text(encoding="utf-8") == text:
+            return
+        processes.stop("gateway")
+        self._instance.write_private("gateway.json", text)
+        processes.start(
+            "gateway",
+            [find_program("node"), str(_SERVER), str(file)],
+            env={**os.environ, "LITE_TELEMETRY": "0", "NODE_ENV": "production"},
+            cwd=PROJECT,
+        )
+
+    def wait(self) -> None:
+        """Wait until it serves with the database behind it."""
+        record = self._instance.processes.find("gateway")
+
+        def settled() -> bool:
+            return self.is_healthy() or record is None or not record.is_running()
+
+        wait_until(settled, START_SECONDS)
+        if record is None or not record.is_running() or not self.is_healthy():
+            log = self._instance.processes.log("gateway")
+            port = self._ports.gateway
+            raise StackError(f"the gateway did not start on port {port}\n{log_excerpt(log)}")
+
+    def is_healthy(self) -> bool:
+        """Tell whether it answers with its database and the Auth tables in place."""
+        connection = http.client.HTTPConnection(HOST, self._ports.gateway, timeout=5)
+        try:
+            connection.request("GET", "/health")
+            answer = json.loads(connection.getresponse().read())
+        except (OSError, http.client.HTTPException, ValueError):
+            return False
+        finally:
+            connection.close()
+        return bool(answer.get("database")) and answer.get("instance") == self._name
+
+    def stop(self) -> bool:
+        """Stop it together with the Edge Functions."""
+        return self._instance.processes.stop("gateway")
+
+    @property
+    def _name(self) -> str:
+        return str(self._instance.directory)
+
+    def _configuration(self, env: dict[str, str]) -> dict[str, Any]:
+        project = _read_toml(self._settings.config_toml)
+        functions: dict[str, dict[str, Any]] = project.get("functions", {})
+        return {
+            "instance": self._name,
+            "url": env["SUPABASE_URL"],
+            "port": self._ports.gateway,
+            "upstashPort": self._ports.upstash,
+            "redisPort": self._ports.redis,
+            "functionsPort": self._ports.functions,
+            "databaseUrl": env["SUPABASE_DB_URL"],
+            "schemas": project.get("api", {}).get("schemas", ["public"]),
+            "jwtSecret": env["SUPABASE_JWT_SECRET"],
+            "publishableKey": env["SUPABASE_PUBLISHABLE_KEY"],
+            "secretKey": env["SUPABASE_SECRET_KEY"],
+            "upstashToken": env["UPSTASH_REDIS_REST_TOKEN"],
+            "functionsDirectory": str(self._settings.functions),
+            "functionsEnvFile": str(self._instance.functions_env_file),
+            "functionEnv": function_environment(env),
+            "logsDirectory": str(self._instance.processes.log("gateway").parent),
+            "deno": find_node_tool("deno"),
+            "verifyJwt": {name: entry.get("verify_jwt", True) for name, entry in functions.items()},
+        }
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise StackError(f"{path} cannot be read: {error}") from error

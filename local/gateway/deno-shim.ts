@@ -1,0 +1,27 @@
+// Loaded before an Edge Function: makes `Deno.serve` listen where the gateway expects it, says
+// so on stdout, and ends the process when the gateway is gone.
+
+const LISTENING = "edge-function-listening";
+const port = Number(Deno.env.get("EDGE_FUNCTION_PORT"));
+Deno.env.delete("EDGE_FUNCTION_PORT");
+
+const serve = Deno.serve.bind(Deno) as (options: object, handler: unknown) => unknown;
+
+function serveOnLoopback(first: unknown, second?: unknown): unknown {
+  const options = typeof first === "function" ? {} : first as Record<string, unknown>;
+  const handler = typeof first === "function" ? first : second ?? options.handler;
+  return serve(
+    { ...options, hostname: "127.0.0.1", port, onListen: () => console.log(LISTENING) },
+    handler,
+  );
+}
+
+Object.defineProperty(Deno, "serve", { value: serveOnLoopback, configurable: true });
+
+async function endWithGateway(): Promise<void> {
+  const buffer = new Uint8Array(64);
+  while ((await Deno.stdin.read(buffer)) !== null);
+  Deno.exit(0);
+}
+
+endWithGateway();

@@ -1,0 +1,194 @@
+// Edge Functions: one Deno process per function, started at its first request, started again
+// after a crash or a change of its files. Checks the caller's JWT where the settings ask for it.
+
+import { spawn } from "node:child_process";
+import { createWriteStream, existsSync, readFileSync, watch } from "node:fs";
+import { request as httpRequest } from "node:http";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { bearerToken, verifyToken } from "./jwt.mjs";
+import { sendJson } from "./web.mjs";
+
+const SHIM = join(dirname(fileURLToPath(import.meta.url)), "deno-shim.ts");
+const LISTENING = "edge-function-listening";
+const BOOT_MS = 60_000;
+const IDLE_MS = 150_000;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
+const INHERITED =
+  /^(PATH|HOME|TMPDIR|LANG|DENO_.*|npm_config_.*|NPM_CONFIG_.*|https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY|SSL_CERT_FILE|XDG_CACHE_HOME)$/;
+
+class BootError extends Error {}
+
+function readEnvFile(path) {
+  if (!existsSync(path)) return {};
+  const entries = {};
+  for (const line of readFileSync(path, "utf8").split("\n")) {
+    const match = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/.exec(line);
+    if (match) entries[match[1]] = match[2].replace(/^(["'])(.*)\1$/, "$2");
+  }
+  return entries;
+}
+
+function runArguments(directory) {
+  const config = join(directory, "deno.json");
+  const lock = join(directory, "deno.lock");
+  return [
+    "run", "--quiet", "--no-prompt", "--allow-all", "--node-modules-dir=none", `--preload=${SHIM}`,
+    existsSync(config) ? `--config=${config}` : "--no-config",
+    ...(existsSync(lock) ? [`--lock=${lock}`, "--frozen"] : ["--no-lock"]),
+    join(directory, "index.ts"),
+  ];
+}
+
+class EdgeFunction {
+  #config;
+  #name;
+  #booting = null;
+  #child = null;
+
+  constructor(config, name, port) {
+    this.#config = config;
+    this.#name = name;
+    this.port = port;
+  }
+
+  /** Resolves when the function listens; all callers share one start. */
+  ready() {
+    this.#booting ??= this.#boot().catch((error) => {
+      this.stop();
+      throw error;
+    });
+    return this.#booting;
+  }
+
+  stop() {
+    this.#child?.kill("SIGTERM");
+    this.#child = null;
+    this.#booting = null;
+  }
+
+  #boot() {
+    const { functionsDirectory, functionEnv, functionsEnvFile, logsDirectory, deno } = this.#config;
+    const directory = join(functionsDirectory, this.#name);
+    const inherited = Object.fromEntries(Object.entries(process.env).filter(([key]) => INHERITED.test(key)));
+    const env = {
+      ...inherited, ...functionEnv, ...readEnvFile(functionsEnvFile),
+      DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", EDGE_FUNCTION_PORT: String(this.port),
+    };
+    const child = spawn(deno, runArguments(directory), { cwd: directory, env, stdio: "pipe" });
+    const log = createWriteStream(join(logsDirectory, `function-${this.#name}.log`), { flags: "a" });
+    this.#child = child;
+    child.stdin.on("error", () => {});
+    child.stderr.on("data", (chunk) => log.write(chunk));
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new BootError("did not start in time")), BOOT_MS);
+      child.stdout.on("data", (chunk) => {
+        if (chunk.includes(LISTENING)) resolve();
+        log.write(chunk.toString().replace(`${LISTENING}\n`, ""));
+      });
+      child.on("error", reject);
+      child.on("exit", (code, signal) => {
+        clearTimeout(timer);
+        log.end(`process ended (${signal ?? code})\n`);
+        if (this.#child === child) this.stop();
+        reject(new BootError(`ended before it served (${signal ?? code})`));
+      });
+    });
+  }
+}
+
+export class Functions {
+  #config;
+  #running = new Map();
+  #watcher = null;
+
+  constructor(config) {
+    this.#config = config;
+    this.#watchFiles();
+  }
+
+  /** The handler of `/functions/v1/<name>…`. */
+  async handle(incoming, outgoing, url) {
+    const [name] = url.pathname.slice("/functions/v1/".length).split("/");
+    if (!NAME.test(name) || !existsSync(join(this.#config.functionsDirectory, name, "index.ts"))) {
+      sendJson(incoming, outgoing, 404, { code: "NOT_FOUND", message: "Requested function was not found" });
+      return;
+    }
+    if (!this.#isAllowed(incoming, outgoing, name)) return;
+    const edge = this.#find(name);
+    try {
+      await edge.ready();
+    } catch (error) {
+      console.error(`function ${name}:`, error.message);
+      sendJson(incoming, outgoing, 503, { code: "BOOT_ERROR", message: `Function failed to start: ${error.message}; see its log` });
+      return;
+    }
+    const path = url.pathname.slice("/functions/v1".length) + url.search;
+    this.#forward(incoming, outgoing, edge, path);
+  }
+
+  close() {
+    this.#watcher?.close();
+    for (const edge of this.#running.values()) edge.stop();
+  }
+
+  #find(name) {
+    let edge = this.#running.get(name);
+    if (!edge) {
+      edge = new EdgeFunction(this.#config, name, this.#config.functionsPort + this.#running.size);
+      this.#running.set(name, edge);
+    }
+    return edge;
+  }
+
+  #isAllowed(incoming, outgoing, name) {
+    if (incoming.method === "OPTIONS" || this.#config.verifyJwt[name] === false) return true;
+    const token = bearerToken(incoming.headers.authorization);
+    if (token === null) {
+      sendJson(incoming, outgoing, 401, { code: 401, message: "Missing authorization header" });
+      return false;
+    }
+    if (verifyToken(token, this.#config.jwtSecret) === null) {
+      sendJson(incoming, outgoing, 401, { code: 401, message: "Invalid JWT" });
+      return false;
+    }
+    return true;
+  }
+
+  #forward(incoming, outgoing, edge, path) {
+    const headers = {
+      ...incoming.headers,
+      "x-forwarded-for": incoming.socket.remoteAddress ?? "127.0.0.1",
+      "x-forwarded-host": incoming.headers.host ?? "",
+      "x-forwarded-proto": "http",
+    };
+    const options = { host: "127.0.0.1", port: edge.port, method: incoming.method, path, headers, timeout: IDLE_MS };
+    const upstream = httpRequest(options, (answer) => {
+      outgoing.writeHead(answer.statusCode, answer.rawHeaders);
+      answer.pipe(outgoing);
+      answer.on("error", () => outgoing.destroy());
+    });
+    upstream.on("timeout", () => upstream.destroy(new Error("no answer in time")));
+    upstream.on("error", (error) => {
+      if (outgoing.headersSent) outgoing.destroy();
+      else sendJson(incoming, outgoing, 502, { code: "WORKER_ERROR", message: `Function ended without an answer: ${error.message}` });
+    });
+    outgoing.on("close", () => upstream.destroy());
+    incoming.pipe(upstream);
+  }
+
+  /** A changed file means that every function starts afresh at its next request. */
+  #watchFiles() {
+    if (!existsSync(this.#config.functionsDirectory)) return;
+    try {
+      this.#watcher = watch(this.#config.functionsDirectory, { recursive: true }, (_event, file) => {
+        if (!file || /node_modules/.test(file) || !/\.(ts|tsx|js|mjs|json)$/.test(file)) return;
+        for (const edge of this.#running.values()) edge.stop();
+      });
+      this.#watcher.on("error", (error) => console.error("functions are not watched:", error.message));
+    } catch (error) {
+      console.error("functions are not watched:", error.message);
+    }
+  }
+}

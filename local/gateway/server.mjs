@@ -1,0 +1,102 @@
+// The one origin of an instance: routes /rest/v1, /auth/v1, /functions/v1 and /realtime/v1, and
+// serves Redis over HTTP on a second port. Outlives restarts of the database and of Redis.
+
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+
+import { Functions } from "./functions.mjs";
+import { verifyToken } from "./jwt.mjs";
+import { Rest } from "./rest.mjs";
+import { createUpstash } from "./upstash.mjs";
+import { sendJson, sendPreflight, sendResponse, toRequest } from "./web.mjs";
+
+const HOST = "127.0.0.1";
+const REALTIME_ANSWER = { error: "Realtime is not yet served by the local stack" };
+
+/** Old-style keys are JWTs with the role inside; the library only knows the new ones. */
+function translateKey(headers, config) {
+  const key = headers.get("apikey");
+  if (!key || key.startsWith("sb_")) return;
+  const role = verifyToken(key, config.jwtSecret)?.role;
+  const known = { anon: config.publishableKey, service_role: config.secretKey }[role];
+  if (known) headers.set("apikey", known);
+}
+
+function createGateway(config, rest, functions, upstash) {
+  async function health(incoming, outgoing) {
+    const [database, redis] = await Promise.all([rest.isReady(), upstash.isReady()]);
+    const status = database && redis ? "ok" : "degraded";
+    sendJson(incoming, outgoing, database ? 200 : 503, { status, database, redis, instance: config.instance });
+  }
+
+  function index(incoming, outgoing) {
+    const paths = ["/rest/v1", "/auth/v1", "/functions/v1", "/realtime/v1", "/health"];
+    sendJson(incoming, outgoing, 200, { name: "local Supabase-compatible stack", url: config.url, paths });
+  }
+
+  async function restOrAuth(incoming, outgoing, url) {
+    const request = await toRequest(incoming, url);
+    translateKey(request.headers, config);
+    const response = await rest.fetch(request, incoming.socket.remoteAddress);
+    await sendResponse(incoming, outgoing, response);
+  }
+
+  async function route(incoming, outgoing) {
+    const url = new URL(incoming.url, config.url);
+    const path = url.pathname;
+    if (path.startsWith("/functions/v1/")) return functions.handle(incoming, outgoing, url);
+    if (incoming.method === "OPTIONS") return sendPreflight(incoming, outgoing);
+    if (/^\/(rest|auth)\/v1(\/|$)/.test(path)) return restOrAuth(incoming, outgoing, url);
+    if (/^\/realtime\/v1(\/|$)/.test(path)) return sendJson(incoming, outgoing, 501, REALTIME_ANSWER);
+    if (path === "/health") return health(incoming, outgoing);
+    if (path === "/") return index(incoming, outgoing);
+    return sendJson(incoming, outgoing, 404, { error: `nothing is served at ${path}` });
+  }
+
+  const server = createServer((incoming, outgoing) => {
+    route(incoming, outgoing).catch((error) => fail(incoming, outgoing, error));
+  });
+  server.on("upgrade", (_incoming, socket) => {
+    const body = JSON.stringify(REALTIME_ANSWER);
+    socket.on("error", () => {});
+    socket.end(
+      `HTTP/1.1 501 Not Implemented\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+    );
+  });
+  server.keepAliveTimeout = 65_000;
+  return server;
+}
+
+function fail(incoming, outgoing, error) {
+  console.error(`${incoming.method} ${incoming.url}:`, error);
+  if (outgoing.headersSent) outgoing.destroy();
+  else sendJson(incoming, outgoing, 500, { code: "GATEWAY", message: "internal error of the local gateway; see its log" });
+}
+
+function main() {
+  const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
+  const rest = new Rest(config);
+  const functions = new Functions(config);
+  const upstash = createUpstash({ redisPort: config.redisPort, token: config.upstashToken });
+  const gateway = createGateway(config, rest, functions, upstash);
+  for (const [server, port] of [[gateway, config.port], [upstash.server, config.upstashPort]]) {
+    server.on("error", (error) => {
+      console.error(error.message);
+      process.exit(1);
+    });
+    server.listen(port, HOST);
+  }
+  const stop = async () => {
+    gateway.close();
+    upstash.server.close();
+    functions.close();
+    upstash.close();
+    await rest.close();
+    process.exit(0);
+  };
+  process.once("SIGTERM", stop);
+  process.once("SIGINT", stop);
+  process.on("unhandledRejection", (error) => console.error("unhandled:", error));
+}
+
+main();

@@ -1,0 +1,81 @@
+"""Where the programs of the stack are: PostgreSQL, Redis, Node, Deno and the Supabase CLI.
+
+Only looks, never installs; a missing program is an error that names `make setup`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.errors import StackError
+
+
+PROJECT = Path(__file__).resolve().parent.parent
+OLDEST_POSTGRES = 15
+_POSTGRES_PLACES = (
+    "/usr/lib/postgresql/*/bin",
+    "/opt/homebrew/opt/postgresql@*/bin",
+    "/usr/local/opt/postgresql@*/bin",
+    "/usr/pgsql-*/bin",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresPrograms:
+    """One installed PostgreSQL: its programs and the extensions found beside it."""
+
+    major: int
+    bin: Path
+    extensions: frozenset[str]
+
+    def path(self, program: str) -> str:
+        """Return the full path of one of its programs."""
+        return str(self.bin / program)
+
+
+def find_postgres() -> PostgresPrograms:
+    """Find a PostgreSQL of at least 15, preferring one that has pg_cron, then the oldest."""
+    found = [_describe(path) for path in _postgres_directories()]
+    usable = [programs for programs in found if programs.major >= OLDEST_POSTGRES]
+    if not usable:
+        raise StackError(f"PostgreSQL {OLDEST_POSTGRES} or newer is not installed: run `make setup`")
+    return min(usable, key=lambda programs: ("pg_cron" not in programs.extensions, programs.major))
+
+
+def find_program(name: str) -> str:
+    """Find a program on the search path."""
+    path = shutil.which(name)
+    if path is None:
+        raise StackError(f"{name} is not installed: run `make setup`")
+    return path
+
+
+def find_node_tool(name: str) -> str:
+    """Find a program that the project's package.json pins."""
+    path = PROJECT / "node_modules" / ".bin" / name
+    if not path.exists():
+        raise StackError(f"{name} is missing from node_modules: run `make setup`")
+    return str(path)
+
+
+def _postgres_directories() -> list[Path]:
+    root = Path("/")
+    found = [path for place in _POSTGRES_PLACES for path in root.glob(place.lstrip("/"))]
+    on_path = shutil.which("postgres")
+    if on_path is not None:
+        found.append(Path(on_path).resolve().parent)
+    return [path for path in dict.fromkeys(found) if (path / "initdb").exists()]
+
+
+def _describe(directory: Path) -> PostgresPrograms:
+    digits = "".join(c for c in directory.parent.name.rpartition("@")[2] if c.isdigit())
+    major = int(digits) if digits else 0
+    shares = [
+        Path(f"/usr/share/postgresql/{major}/extension"),
+        directory.parent / "share" / "extension",
+        directory.parent / "share" / "postgresql" / "extension",
+    ]
+    names = {file.stem for share in shares for file in share.glob("*.control")}
+    return PostgresPrograms(major=major, bin=directory, extensions=frozenset(names))

@@ -1,0 +1,203 @@
+"""One instance of the local stack as a whole: up, down, and the breaks that tests make.
+
+The order of things lives here and nowhere else. Every piece may be started twice and stopped
+twice without harm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.environment import build_environment, read_env_file, write_environment
+from local.errors import StackError
+from local.gateway import Gateway, GatewaySettings
+from local.instance import Instance, State
+from local.migrations import apply_migrations, bootstrap, finish_bootstrap
+from local.ports import DEFAULT_PORT, is_free, reserve_ports
+from local.postgres import Postgres
+from local.programs import PROJECT, find_postgres
+from local.redis import Redis
+
+
+DEFAULT_DIRECTORY = PROJECT / ".local"
+PIECES = ("gateway", "postgres", "redis")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `up` did, for people to read."""
+
+    env: dict[str, str]
+    notes: list[str]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Stack:
+    """An instance, by its directory."""
+
+    def __init__(  # noqa: PLR0913 - each is an option of the command line
+        self,
+        directory: Path | str = DEFAULT_DIRECTORY,
+        *,
+        port: int = DEFAULT_PORT,
+        volatile: bool = False,
+        migrations: Path | str | None = None,
+        functions: Path | str | None = None,
+        fanvue_url: str | None = None,
+    ) -> None:
+        supabase = PROJECT / "supabase"
+        self.instance = Instance(Path(directory))
+        self._port = port
+        self._volatile = volatile
+        self._migrations = Path(migrations or supabase / "migrations").resolve()
+        self._settings = GatewaySettings(
+            functions=Path(functions or supabase / "functions").resolve(),
+            config_toml=supabase / "config.toml",
+        )
+        self._fanvue_url = fanvue_url
+
+    def up(self) -> Report:
+        """Start what does not run, apply missing migrations, wait until all is well."""
+        with self.instance.locked():
+            return self._up()
+
+    def down(self, *, reset: bool = False) -> list[str]:
+        """Stop what was started here; with `reset` also delete all data."""
+        with self.instance.locked():
+            stopped = [name for name in PIECES if self._stop(name)]
+            if reset:
+                self.instance.delete(self.instance.load())
+        return stopped
+
+    def env(self) -> dict[str, str]:
+        """Return the values that clients need."""
+        values = read_env_file(self.instance.env_file)
+        if not values:
+            raise StackError(f"no instance in {self.instance.directory}: start it with `up`")
+        return values
+
+    def running(self) -> dict[str, int | None]:
+        """Return the pid of each piece, None where it does not run."""
+        found = {name: self.instance.processes.find(name) for name in PIECES}
+        return {name: record.pid if record else None for name, record in found.items()}
+
+    def stop_postgres(self) -> None:
+        """Stop the database alone."""
+        self._stop("postgres")
+
+    def start_postgres(self) -> None:
+        """Start the database again."""
+        state = self._state()
+        Postgres(self.instance, state, find_postgres()).start()
+
+    def stop_redis(self) -> None:
+        """Stop Redis alone."""
+        self._stop("redis")
+
+    def start_redis(self) -> None:
+        """Start Redis again, empty."""
+        Redis(self.instance, self._state().ports.redis).start()
+
+    def _up(self) -> Report:
+        clock = _Stopwatch()
+        notes: list[str] = []
+        state = self._choose_state(notes)
+        env = build_environment(self.instance, state.ports, self._fanvue_url)
+        postgres = Postgres(self.instance, state, find_postgres())
+        gateway = Gateway(self.instance, state, self._settings)
+        redis = Redis(self.instance, state.ports.redis)
+        # The gateway waits for the database by itself, so Node loads while PostgreSQL starts.
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            beside = pool.submit(redis.start)
+            with clock.measure("database"):
+                new = self._start_database(postgres)
+            beside.result()
+        with clock.measure("gateway"):
+            gateway.start(env)
+            gateway.wait()
+        if new:
+            finish_bootstrap(postgres)
+            self.instance.file("bootstrapped").touch()
+        postgres.run("select realtime.create_partitions()")
+        with clock.measure("migrations"):
+            applied = apply_migrations(postgres, self._migrations)
+        if applied:
+            notes.append(f"applied {len(applied)} migrations, up to {applied[-1]}")
+        write_environment(self.instance, env)
+        return Report(env=env, notes=notes, seconds=clock.seconds)
+
+    def _start_database(self, postgres: Postgres) -> bool:
+        """Start the database; True when it still lacks the rest of the bootstrap."""
+        marker = self.instance.file("bootstrapped")
+        if marker.exists() and postgres.exists():
+            postgres.start()
+            return False
+        # A bootstrap that was interrupted leaves nothing worth keeping.
+        postgres.stop()
+        marker.unlink(missing_ok=True)
+        postgres.create()
+        postgres.start()
+        bootstrap(postgres)
+        return True
+
+    def _choose_state(self, notes: list[str]) -> State:
+        known = self.instance.load()
+        preferred = known.port if known else self._port
+        port = preferred
+        if not self._keeps_ports(known):
+            for name in PIECES:
+                self._stop(name)
+            port = reserve_ports(preferred, self.instance.directory).gateway
+        if port != preferred:
+            notes.append(f"port {preferred} or a neighbour is taken: using the block at {port}")
+        data = known.postgres_data if known else str(self.instance.choose_data_directory())
+        if not Path(data).is_relative_to(self.instance.directory):
+            notes.append(f"the database user may not enter the directory: data is in {data}")
+        volatile = known.volatile if known else self._volatile
+        state = State(port=port, volatile=volatile, postgres_data=data)
+        self.instance.save(state)
+        return state
+
+    def _keeps_ports(self, known: State | None) -> bool:
+        """Tell whether the remembered ports are ours or free, piece by piece."""
+        if known is None:
+            return False
+        running = self.running()
+        ports = known.ports
+        owners = {
+            ports.gateway: "gateway",
+            ports.upstash: "gateway",
+            ports.postgres: "postgres",
+            ports.redis: "redis",
+        }
+        return all(running[name] is not None or is_free(port) for port, name in owners.items())
+
+    def _stop(self, name: str) -> bool:
+        state = self.instance.load()
+        if name == "postgres" and state is not None:
+            return Postgres(self.instance, state, find_postgres()).stop()
+        return self.instance.processes.stop(name)
+
+    def _state(self) -> State:
+        state = self.instance.load()
+        if state is None:
+            raise StackError(f"no instance in {self.instance.directory}: start it with `up`")
+        return state
+
+
+class _Stopwatch:
+    """Seconds by step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def measure(self, step: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds[step] = round(time.monotonic() - began, 2)
