@@ -1,0 +1,102 @@
+"""What callers of the control API may ask for; unknown fields are refused."""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from simulator.faults import Fault
+from simulator.sales import Sale
+
+
+class Order(BaseModel):
+    """A request body."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewCreators(Order):
+    """More creators, each with exactly so many transactions."""
+
+    count: int = Field(default=1, ge=1)
+    agency: str | None = None
+    handle: str = ""
+    creator_uuid: str = ""
+    transactions: int = Field(default=0, ge=0)
+    fans: int = Field(default=25, ge=0)
+    days: int = Field(default=60, ge=1)
+
+
+class Ties(Order):
+    """Where rows share a millisecond."""
+
+    page_size: int = Field(default=50, ge=1)
+    borders: list[int] = [1]
+    width: int = Field(default=4, ge=2)
+
+
+class NewSales(Order):
+    """More sales: so many varied ones, or the rows described."""
+
+    creator: str
+    count: int = Field(default=0, ge=0)
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    visible_at: AwareDatetime | None = None
+    ties: Ties | None = None
+    rows: list[Sale] = []
+
+
+class NewReversals(Order):
+    """Refunds or chargebacks of the named sales, or of the newest."""
+
+    creator: str
+    count: int = Field(default=1, ge=1)
+    order_ids: list[str] = []
+    kind: str = Field(default="refund", pattern="^(refund|chargeback)$")
+    at: AwareDatetime | None = None
+
+
+class StatusFlips(Order):
+    """Pending rows that become available now: the named, the oldest so many, or all."""
+
+    creator: str
+    count: int | None = Field(default=None, ge=1)
+    order_ids: list[str] = []
+
+
+class NewGrant(Order):
+    """A ready grant of a creator or of an agency's administrator."""
+
+    creator: str | None = None
+    agency: str | None = None
+    scopes: list[str] | None = None
+    expires_in: float | None = Field(default=None, ge=0)
+    client_id: str | None = None
+
+
+class TokenOwner(Order):
+    """Whose tokens."""
+
+    creator: str
+
+
+class ClockMove(Order):
+    """How to move time; several may be given and apply in this order."""
+
+    set: AwareDatetime | None = None
+    advance_seconds: float | None = None
+    freeze: bool | None = None
+
+
+class NewClient(Order):
+    """An OAuth client to register."""
+
+    client_id: str
+    client_secret: str
+    redirect_uris: list[str] = []
+
+
+class NewFaults(Order):
+    """Fault rules to arm."""
+
+    faults: list[Fault]

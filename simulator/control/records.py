@@ -1,0 +1,62 @@
+"""What the control API can report: the request log, counters, bucket use, the world."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from simulator.simulation import Simulation
+
+
+def read_requests(simulation: Simulation, query: dict[str, str]) -> dict[str, Any]:
+    """Return log entries, filtered by a part of the path, creator and number."""
+    creator = query.get("creator")
+    if creator is not None and creator not in simulation.world.users:
+        creator = simulation.world.creator(creator).uuid
+    entries = simulation.journal.read(
+        path=query.get("path"),
+        creator=creator,
+        since=int(query.get("since", "0")),
+        limit=int(query.get("limit", "1000")),
+    )
+    return {"requests": [entry.as_json() for entry in entries]}
+
+
+def read_stats(simulation: Simulation) -> dict[str, Any]:
+    """Return counters in total and per creator, and the use of every bucket."""
+    return {
+        "total": simulation.stats.total(),
+        "creators": simulation.stats.by_creator(),
+        "buckets": simulation.buckets.report(),
+    }
+
+
+def read_world(simulation: Simulation) -> dict[str, Any]:
+    """Return agencies and creators."""
+    now = simulation.clock.now_ms()
+    world = simulation.world
+    for creator in world.creators.values():
+        creator.ledger.settle(now)
+    return {
+        "seed": world.seed,
+        "agencies": [
+            {
+                "uuid": agency.uuid,
+                "name": agency.name,
+                "owner_uuid": agency.owner.uuid,
+                "creators": [
+                    {
+                        "uuid": creator.uuid,
+                        "handle": creator.handle,
+                        "display_name": creator.user.display_name,
+                        "transactions": len(creator.ledger),
+                        "waiting": creator.ledger.pending_count,
+                        "fans": len(creator.fans),
+                    }
+                    for creator in agency.creators
+                ],
+            }
+            for agency in world.agencies
+        ],
+    }

@@ -1,0 +1,159 @@
+"""Every way in which the simulated Fanvue can be told to behave differently.
+
+Defaults are the best-evidenced behaviour; where evidence is thin or contradictory a knob
+offers the alternatives. Values may be set for all creators and overridden for one.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Ties(StrEnum):
+    """What a cursor does with rows that share the millisecond at a page border."""
+
+    EXACT = "exact"
+    SKIP = "skip"
+    REPEAT = "repeat"
+
+
+class OrderIds(StrEnum):
+    """Whether rows carry a transaction order id, and whether it is unique."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    DUPLICATE = "duplicate"
+
+
+class ReversalIds(StrEnum):
+    """Which order id a refund or chargeback row carries in the v1 family."""
+
+    OWN = "own"
+    SHARED = "shared"
+    NONE = "none"
+
+
+class GraceAnswer(StrEnum):
+    """What a used refresh token answers within the grace window."""
+
+    SAME = "same"
+    NEW = "new"
+
+
+class GrossMeaning(StrEnum):
+    """What `gross` means in the unversioned family."""
+
+    PRICE = "price"
+    PAID = "paid"
+
+
+class FamilyState(StrEnum):
+    """Whether a path family is served."""
+
+    SERVED = "served"
+    MISSING = "missing"
+    SUNSET = "sunset"
+
+
+class Consent(StrEnum):
+    """What the creator answers when the authorize page names them by login_hint."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class Knobs(BaseModel):
+    """One complete set of behaviours."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False)
+
+    # Path families and versions
+    unversioned: FamilyState = FamilyState.SERVED
+    v1: FamilyState = FamilyState.SERVED
+    versions: list[str] = ["2025-06-26"]
+    sunset_versions: dict[str, str] = {"2024-01-01": "2024-12-31T00:00:00.000Z"}
+
+    # Earnings rows
+    ties: Ties = Ties.EXACT
+    ids: OrderIds = OrderIds.PRESENT
+    reversal_ids: ReversalIds = ReversalIds.OWN
+    unversioned_gross: GrossMeaning = GrossMeaning.PRICE
+    v1_total: bool = True
+    v1_spending: bool = False
+    null_optionals: bool = False
+    start_inclusive: bool = True
+    dates_truncated_to_day: bool = False
+    order_id_filter: bool = True
+    max_size: int = Field(default=50, ge=1)
+    summary_cache_seconds: float = Field(default=600, ge=0)
+    subscribers_include_expired: bool = False
+
+    # Rate limit
+    rate_limit: int = Field(default=100, ge=1)
+    rate_window_seconds: float = Field(default=60, gt=0)
+
+    # Access
+    own_creator_path_is_404: bool = True
+    empty_error_400: bool = False
+
+    # OAuth
+    access_token_seconds: float = Field(default=3600, gt=0)
+    refresh_token_seconds: float | None = None
+    grace_seconds: float = Field(default=30, ge=0)
+    grace_answer: GraceAnswer = GraceAnswer.SAME
+    basic_auth_only: bool = True
+    refresh_revokes_access: bool = False
+    code_seconds: float = Field(default=600, gt=0)
+    consent: Consent = Consent.ALLOW
+
+
+class KnobBook:
+    """The knobs in force: one set for everybody plus overrides per creator."""
+
+    def __init__(self, base: Knobs | None = None) -> None:
+        self._base = base or Knobs()
+        self._overrides: dict[str, dict[str, Any]] = {}
+        self._resolved: dict[str, Knobs] = {}
+
+    @property
+    def base(self) -> Knobs:
+        """Return the set that applies where nothing is overridden."""
+        return self._base
+
+    def of(self, creator_uuid: str | None) -> Knobs:
+        """Return the set in force for a creator, or for nobody in particular."""
+        if creator_uuid is None:
+            return self._base
+        return self._resolved.get(creator_uuid, self._base)
+
+    def replace(self, values: dict[str, Any], creator_uuid: str | None = None) -> Knobs:
+        """Forget earlier settings and start from the defaults plus these values."""
+        if creator_uuid is None:
+            self._set_base(Knobs.model_validate(values))
+        else:
+            self._set_override(creator_uuid, values)
+        return self.of(creator_uuid)
+
+    def update(self, values: dict[str, Any], creator_uuid: str | None = None) -> Knobs:
+        """Change only the named knobs."""
+        if creator_uuid is None:
+            self._set_base(Knobs.model_validate(self._base.model_dump() | values))
+        else:
+            self._set_override(creator_uuid, self._overrides.get(creator_uuid, {}) | values)
+        return self.of(creator_uuid)
+
+    def _set_base(self, base: Knobs) -> None:
+        self._base = base
+        for creator_uuid, values in self._overrides.items():
+            self._resolved[creator_uuid] = self._merge(values)
+
+    def _set_override(self, creator_uuid: str, values: dict[str, Any]) -> None:
+        merged = self._merge(values)
+        self._overrides[creator_uuid] = values
+        self._resolved[creator_uuid] = merged
+
+    def _merge(self, values: dict[str, Any]) -> Knobs:
+        return Knobs.model_validate(self._base.model_dump() | values)

@@ -1,0 +1,109 @@
+"""Who lives in the simulated world: agencies, their staff, creators and fans.
+
+Plain records with links between them; how they are made is the generator's business and
+how they look on the wire is the endpoints'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from simulator.transactions import Ledger
+
+
+if TYPE_CHECKING:
+    from simulator.content import Chat, Post
+
+
+@dataclass(slots=True)
+class Subscription:
+    """A fan's subscription to a creator; instants in milliseconds, money in cents."""
+
+    price: int
+    first_at: int
+    period_start: int
+    period_end: int
+    auto_renews: bool
+    cancelled_at: int | None = None
+
+    def is_active(self, now_ms: int) -> bool:
+        """Tell whether the fan still has access."""
+        return self.auto_renews or now_ms < self.period_end
+
+
+@dataclass(slots=True, eq=False)
+class Fan:
+    """Somebody who follows, subscribes to or pays a creator."""
+
+    uuid: str
+    handle: str
+    display_name: str
+    nickname: str | None
+    avatar_url: str | None
+    registered_at: int
+    followed_at: int
+    is_top_spender: bool = False
+    subscription: Subscription | None = None
+
+
+@dataclass(slots=True, eq=False)
+class User:
+    """Somebody who can sign in and grant access: a creator or an agency's staff."""
+
+    uuid: str
+    email: str
+    handle: str
+    display_name: str
+    bio: str
+    created_at: int
+    updated_at: int
+    is_creator: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Creator:
+    """A creator's account with everything in it."""
+
+    user: User
+    agency: Agency
+    ledger: Ledger = field(default_factory=Ledger)
+    fans: list[Fan] = field(default_factory=list)
+    fans_by_uuid: dict[str, Fan] = field(default_factory=dict)
+    chats: dict[str, Chat] = field(default_factory=dict)
+    posts: list[Post] = field(default_factory=list)
+    payouts_at: int | None = None
+    paid_out: int = 0
+
+    @property
+    def uuid(self) -> str:
+        """Return the account's uuid."""
+        return self.user.uuid
+
+    @property
+    def handle(self) -> str:
+        """Return the account's handle."""
+        return self.user.handle
+
+    def add_fan(self, fan: Fan) -> None:
+        """Make somebody a fan."""
+        self.fans.append(fan)
+        self.fans_by_uuid[fan.uuid] = fan
+
+    def subscribers(self, now_ms: int) -> list[Fan]:
+        """Return the fans whose subscription is active."""
+        return [f for f in self.fans if f.subscription and f.subscription.is_active(now_ms)]
+
+    def followers(self, now_ms: int) -> list[Fan]:
+        """Return the fans without an active subscription."""
+        return [f for f in self.fans if not (f.subscription and f.subscription.is_active(now_ms))]
+
+
+@dataclass(slots=True, eq=False)
+class Agency:
+    """An agency: its administrator's account and the creators it looks after."""
+
+    uuid: str
+    name: str
+    owner: User
+    creators: list[Creator] = field(default_factory=list)

@@ -1,0 +1,168 @@
+"""Fills a world with people: agencies, creators, their fans, chats and posts.
+
+Everything is drawn from the world's seed. Money is made by `sales`, never here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simulator.content import Chat, Message, Post
+from simulator.people import Fan, Subscription
+from simulator.sales import add_sales
+
+
+if TYPE_CHECKING:
+    from simulator.people import Creator
+    from simulator.world import World
+
+
+DAY_MS = 86_400_000
+CREATOR_NAMES = (
+    *("nova", "iris", "juno", "vega", "luna", "cleo", "mira", "skye"),
+    *("aria", "dahlia", "ember", "freya", "gaia", "hazel", "ivy", "jade"),
+)
+FAN_NAMES = (
+    *("mara", "theo", "lin", "sam", "alex", "kim", "noah", "ella", "omar", "yuki"),
+    *("pablo", "nina", "ravi", "zoe", "finn", "lea", "max", "ida", "hugo", "tess"),
+)
+TEXTS = ("hi there", "good morning", "loved the last one", "new set tonight", "thank you!")
+
+
+def populate(  # noqa: PLR0913 - the figures of a world
+    world: World,
+    *,
+    agencies: int = 3,
+    models: int = 12,
+    transactions: int = 120,
+    fans: int = 25,
+    days: int = 60,
+) -> None:
+    """Fill a world: models are dealt to the agencies in turn."""
+    for number in range(1, agencies + 1):
+        world.add_agency(f"Agency {number}")
+    for number in range(models):
+        add_model(world, number=number, transactions=transactions, fans=fans, days=days)
+
+
+def add_model(  # noqa: PLR0913 - each figure of a new model is the caller's choice
+    world: World,
+    *,
+    number: int | None = None,
+    agency: str | None = None,
+    handle: str = "",
+    creator_uuid: str = "",
+    transactions: int = 0,
+    fans: int = 25,
+    days: int = 60,
+) -> Creator:
+    """Add one creator with fans, chats, posts and exactly so many transactions."""
+    with world.lock:
+        position = len(world.creators) if number is None else number
+        if agency is None:
+            home = world.agencies[position % len(world.agencies)]
+        else:
+            home = next((a for a in world.agencies if agency in (a.uuid, a.name)), None) or (
+                world.add_agency(agency)
+            )
+        name = CREATOR_NAMES[position % len(CREATOR_NAMES)]
+        creator = world.add_creator(
+            home, handle or f"{name}-{position + 1}", creator_uuid=creator_uuid
+        )
+        for _ in range(fans):
+            creator.add_fan(_new_fan(world, days))
+        for fan in creator.fans[: fans // 3]:
+            fan.subscription = _new_subscription(world, fan)
+        _mark_top_spenders(creator)
+        _fill_posts(world, creator, days)
+        _fill_chats(world, creator)
+        if transactions:
+            now = world.clock.now_ms()
+            add_sales(world, creator, transactions, since=now - days * DAY_MS, until=now)
+        return creator
+
+
+def _new_fan(world: World, days: int) -> Fan:
+    rng = world.random
+    now = world.clock.now_ms()
+    name = rng.choice(FAN_NAMES)
+    letter = rng.choice("abcdefghijklmnoprstw")
+    followed_at = now - rng.randrange(DAY_MS, days * DAY_MS + DAY_MS + 1)
+    uuid = world.new_uuid()
+    return Fan(
+        uuid=uuid,
+        handle=f"{name}-{letter}{uuid[:4]}",
+        display_name=f"{name.title()} {letter.upper()}.",
+        nickname=name.title() if rng.random() < 1 / 3 else None,
+        avatar_url=f"https://media.example.test/a/{name}.jpg" if rng.random() < 1 / 2 else None,
+        registered_at=followed_at - rng.randrange(DAY_MS, 300 * DAY_MS),
+        followed_at=followed_at,
+    )
+
+
+def _new_subscription(world: World, fan: Fan) -> Subscription:
+    rng = world.random
+    now = world.clock.now_ms()
+    start = fan.followed_at
+    month = 30 * DAY_MS
+    period_start = start + (now - start) // month * month
+    subscription = Subscription(
+        price=rng.choice((499, 999, 1499)),
+        first_at=start,
+        period_start=period_start,
+        period_end=period_start + month,
+        auto_renews=True,
+    )
+    chance = rng.random()
+    if chance < 1 / 5:
+        subscription.auto_renews = False
+        subscription.cancelled_at = period_start + DAY_MS
+    elif chance < 1 / 3:
+        subscription.auto_renews = False
+        subscription.period_start = start
+        subscription.period_end = min(start + month, now - 1)
+        subscription.cancelled_at = start
+    return subscription
+
+
+def _mark_top_spenders(creator: Creator) -> None:
+    for fan in creator.fans[::7]:
+        fan.is_top_spender = True
+
+
+def _fill_posts(world: World, creator: Creator, days: int) -> None:
+    rng = world.random
+    now = world.clock.now_ms()
+    for number in range(8):
+        creator.posts.append(
+            Post(
+                uuid=world.new_uuid(),
+                at=now - days * DAY_MS - DAY_MS + number * 1000,
+                text=f"post {number + 1} of {creator.handle}",
+                price=None if number % 2 else 1500,
+                audience="subscribers" if number % 3 else "followers-and-subscribers",
+                media_uuids=[world.new_uuid()],
+                likes=rng.randrange(40),
+                comments=rng.randrange(8),
+                is_pinned=number == 0,
+            )
+        )
+
+
+def _fill_chats(world: World, creator: Creator) -> None:
+    rng = world.random
+    now = world.clock.now_ms()
+    for fan in creator.fans[: max(1, len(creator.fans) * 2 // 3)]:
+        chat = Chat(fan=fan, created_at=fan.followed_at)
+        creator.chats[fan.uuid] = chat
+        for _ in range(rng.randrange(1, 9)):
+            sent = rng.random() < 1 / 2
+            chat.add(
+                Message(
+                    uuid=world.new_uuid(),
+                    at=rng.randrange(fan.followed_at, now),
+                    text=rng.choice(TEXTS),
+                    sent=sent,
+                    is_read=rng.random() < 2 / 3,
+                )
+            )

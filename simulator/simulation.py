@@ -1,0 +1,52 @@
+"""Everything one running simulator consists of, put together in one place.
+
+The HTTP parts (gate, OAuth, control) all work on this object and keep no state of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from simulator.buckets import Buckets
+from simulator.faults import FaultBook
+from simulator.journal import Journal
+from simulator.oauth.consents import Client, Consents
+from simulator.oauth.tokens import Tokens
+from simulator.stats import Stats
+
+
+if TYPE_CHECKING:
+    from simulator.clock import SimulatedClock
+    from simulator.knobs import KnobBook
+    from simulator.world import World
+
+
+DEFAULT_CLIENT = Client("simulator-client", "simulator-secret")
+
+
+@dataclass(slots=True)
+class Simulation:
+    """World, clock, knobs, tokens, limits, faults and records."""
+
+    world: World
+    clock: SimulatedClock
+    knobs: KnobBook
+    tokens: Tokens
+    consents: Consents
+    stats: Stats
+    buckets: Buckets = field(default_factory=Buckets)
+    faults: FaultBook = field(default_factory=FaultBook)
+    journal: Journal = field(default_factory=Journal)
+    cache: dict[Any, Any] = field(default_factory=dict)
+
+
+def assemble(
+    world: World, clock: SimulatedClock, knobs: KnobBook, client: Client = DEFAULT_CLIENT
+) -> Simulation:
+    """Build a simulation around a world, with one registered client."""
+    stats = Stats()
+    tokens = Tokens(world, knobs, stats)
+    consents = Consents(world, knobs, tokens)
+    consents.register(client)
+    return Simulation(world, clock, knobs, tokens, consents, stats)
