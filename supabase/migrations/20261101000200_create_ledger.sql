@@ -1,0 +1,269 @@
+-- Purpose: the ledger (fanvue_transactions) and its daily rollup (earnings_daily), kept equal by statement triggers.
+-- Adopts the older application's table in place; amounts become exact cents, differences are written down.
+-- Who may call: members read their agency's rows; only service_role writes.
+-- Locks: ACCESS EXCLUSIVE on fanvue_transactions while amount becomes numeric(14,2) (a rewrite when rows exist).
+
+create table if not exists public.fanvue_transactions (
+  id uuid primary key default gen_random_uuid(),
+  agency_id uuid not null references public.agencies (id) on delete cascade,
+  model_id uuid not null references public.models (id) on delete cascade,
+  fanvue_id text not null,
+  amount numeric(14, 2) not null,
+  category text,
+  fanvue_created_at timestamptz not null,
+  synced_at timestamptz default now(),
+  created_at timestamptz default now(),
+  constraint fanvue_transactions_fanvue_id_model_id_key unique (fanvue_id, model_id)
+);
+
+insert into private.adoption_findings (table_name, row_id, finding, before)
+select 'fanvue_transactions', t.id, 'amount had parts of a cent; it was rounded to cents', jsonb_build_object('amount', t.amount::text)
+from public.fanvue_transactions t
+where t.amount <> round(t.amount, 2);
+
+do $$
+begin
+  if exists (select 1 from information_schema.columns
+             where table_schema = 'public' and table_name = 'fanvue_transactions' and column_name = 'amount'
+               and (numeric_precision, numeric_scale) is distinct from (14, 2)) then
+    alter table public.fanvue_transactions alter column amount type numeric(14, 2);
+  end if;
+  if exists (select 1 from information_schema.columns
+             where table_schema = 'public' and table_name = 'models' and column_name = 'revenue_total'
+               and (numeric_precision, numeric_scale) is distinct from (14, 2)) then
+    alter table public.models alter column revenue_total type numeric(14, 2);
+  end if;
+end
+$$;
+
+alter table public.fanvue_transactions
+  add column if not exists net_amount numeric(14, 2),
+  add column if not exists currency text,
+  add column if not exists source text,
+  add column if not exists status text,
+  add column if not exists fan_uuid text,
+  add column if not exists fan_handle text,
+  add column if not exists message_uuid text,
+  add column if not exists post_uuid text,
+  add column if not exists reverses_fanvue_id text,
+  add column if not exists origin text not null default 'api';
+do $$
+begin
+  if not exists (select 1 from pg_catalog.pg_constraint
+                 where conname = 'fanvue_transactions_origin_check' and conrelid = 'public.fanvue_transactions'::regclass) then
+    alter table public.fanvue_transactions
+      add constraint fanvue_transactions_origin_check check (origin in ('webhook', 'api'));
+  end if;
+end
+$$;
+
+comment on table public.fanvue_transactions is
+  'The ledger: one row per sale, reward or reversal. Totals are plain sums; reversals are rows of their own with negative amounts.';
+comment on column public.fanvue_transactions.fanvue_id is
+  'Fanvue''s transaction order id (suffixed :refund or :chargeback when a reversal shares its sale''s id, #hash when one id names two rows), '
+  'or h:<hash of the immutable fields>:<ordinal> for rows that Fanvue gives no id.';
+comment on column public.fanvue_transactions.amount is 'What the fan paid before fees, US dollars; negative for a reversal.';
+comment on column public.fanvue_transactions.net_amount is 'The creator''s share after Fanvue''s fees, US dollars. Null: an older application did not keep it.';
+comment on column public.fanvue_transactions.currency is 'The fan''s local currency as Fanvue reports it. Information only: amounts are US dollars.';
+comment on column public.fanvue_transactions.category is 'Fanvue''s source in snake_case (message, post, tip, subscription, renewal, refund, ...). Unknown sources are kept as they come.';
+comment on column public.fanvue_transactions.source is 'Fanvue''s source, verbatim.';
+comment on column public.fanvue_transactions.status is 'pending or available (for payout); anything else is Fanvue''s word, verbatim.';
+comment on column public.fanvue_transactions.reverses_fanvue_id is 'The fanvue_id of the sale that this row reverses, when Fanvue says so.';
+comment on column public.fanvue_transactions.origin is 'Which way the row first came: api, or webhook until the API confirmed it.';
+comment on column public.fanvue_transactions.fanvue_created_at is 'When the fan paid, UTC, to the millisecond.';
+comment on column public.fanvue_transactions.synced_at is 'When this row was last written by a sync.';
+
+create index if not exists fanvue_transactions_model_id_fanvue_created_at_idx
+  on public.fanvue_transactions (model_id, fanvue_created_at desc);
+create index if not exists fanvue_transactions_agency_id_fanvue_created_at_idx
+  on public.fanvue_transactions (agency_id, fanvue_created_at desc);
+-- The older application's indexes are prefixes of the two above.
+drop index if exists public.idx_transactions_agency;
+drop index if exists public.idx_transactions_model_created;
+
+create table if not exists public.earnings_daily (
+  agency_id uuid not null references public.agencies (id) on delete cascade,
+  model_id uuid not null references public.models (id) on delete cascade,
+  day date not null,
+  category text not null,
+  gross numeric(16, 2) not null default 0,
+  net numeric(16, 2) not null default 0,
+  transactions integer not null default 0,
+  primary key (model_id, day, category)
+);
+comment on table public.earnings_daily is
+  'Sums of fanvue_transactions per model, UTC day and category. Dashboards read this, never the ledger. Kept by triggers in the same transaction.';
+comment on column public.earnings_daily.category is 'fanvue_transactions.category; ''uncategorised'' where that is null.';
+comment on column public.earnings_daily.gross is 'Sum of amount, US dollars, reversals included.';
+comment on column public.earnings_daily.net is 'Sum of net_amount, US dollars, reversals included.';
+comment on column public.earnings_daily.transactions is 'Number of ledger rows.';
+create index if not exists earnings_daily_agency_id_day_idx on public.earnings_daily (agency_id, day);
+
+-- Rollup triggers ----------------------------------------------------------------------------------
+
+create or replace function private.roll_up_earnings()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  -- One statement per direction; a row that changed counts as its old self leaving and its new self arriving.
+  if tg_op = 'INSERT' then
+    with delta as (
+      select n.agency_id, n.model_id, (n.fanvue_created_at at time zone 'UTC')::date as day,
+             coalesce(n.category, 'uncategorised') as category,
+             sum(n.amount) as gross, sum(coalesce(n.net_amount, 0)) as net, count(*)::integer as transactions
+      from new_rows n
+      group by 1, 2, 3, 4
+    )
+    insert into public.earnings_daily as e (agency_id, model_id, day, category, gross, net, transactions)
+    select d.agency_id, d.model_id, d.day, d.category, d.gross, d.net, d.transactions
+    from delta d
+    order by d.model_id, d.day, d.category
+    on conflict (model_id, day, category) do update
+      set gross = e.gross + excluded.gross, net = e.net + excluded.net, transactions = e.transactions + excluded.transactions;
+    update public.models m
+    set revenue_total = coalesce(m.revenue_total, 0) + d.amount
+    from (select n.model_id, sum(n.amount) as amount from new_rows n group by n.model_id) d
+    where m.id = d.model_id and d.amount <> 0;
+  elsif tg_op = 'DELETE' then
+    with delta as (
+      select o.model_id, (o.fanvue_created_at at time zone 'UTC')::date as day,
+             coalesce(o.category, 'uncategorised') as category,
+             sum(o.amount) as gross, sum(coalesce(o.net_amount, 0)) as net, count(*)::integer as transactions
+      from old_rows o
+      group by 1, 2, 3
+    )
+    update public.earnings_daily e
+    set gross = e.gross - d.gross, net = e.net - d.net, transactions = e.transactions - d.transactions
+    from delta d
+    where e.model_id = d.model_id and e.day = d.day and e.category = d.category;
+    delete from public.earnings_daily e
+    using (select distinct o.model_id, (o.fanvue_created_at at time zone 'UTC')::date as day,
+                  coalesce(o.category, 'uncategorised') as category from old_rows o) d
+    where e.model_id = d.model_id and e.day = d.day and e.category = d.category and e.transactions = 0;
+    update public.models m
+    set revenue_total = coalesce(m.revenue_total, 0) - d.amount
+    from (select o.model_id, sum(o.amount) as amount from old_rows o group by o.model_id) d
+    where m.id = d.model_id and d.amount <> 0;
+  else
+    with moved as (
+      select n.agency_id, n.model_id, n.fanvue_created_at, n.category, n.amount, coalesce(n.net_amount, 0) as net, 1 as transactions
+      from new_rows n
+      union all
+      select o.agency_id, o.model_id, o.fanvue_created_at, o.category, -o.amount, -coalesce(o.net_amount, 0), -1
+      from old_rows o
+    ), delta as (
+      select v.agency_id, v.model_id, (v.fanvue_created_at at time zone 'UTC')::date as day,
+             coalesce(v.category, 'uncategorised') as category,
+             sum(v.amount) as gross, sum(v.net) as net, sum(v.transactions)::integer as transactions
+      from moved v
+      group by 1, 2, 3, 4
+      having sum(v.amount) <> 0 or sum(v.net) <> 0 or sum(v.transactions) <> 0
+    )
+    insert into public.earnings_daily as e (agency_id, model_id, day, category, gross, net, transactions)
+    select d.agency_id, d.model_id, d.day, d.category, d.gross, d.net, d.transactions
+    from delta d
+    order by d.model_id, d.day, d.category
+    on conflict (model_id, day, category) do update
+      set agency_id = excluded.agency_id,
+          gross = e.gross + excluded.gross, net = e.net + excluded.net, transactions = e.transactions + excluded.transactions;
+    delete from public.earnings_daily e
+    using (select distinct o.model_id, (o.fanvue_created_at at time zone 'UTC')::date as day,
+                  coalesce(o.category, 'uncategorised') as category from old_rows o) d
+    where e.model_id = d.model_id and e.day = d.day and e.category = d.category and e.transactions = 0;
+    update public.models m
+    set revenue_total = coalesce(m.revenue_total, 0) + d.amount
+    from (select v.model_id, sum(v.amount) as amount
+          from (select n.model_id, n.amount from new_rows n
+                union all select o.model_id, -o.amount from old_rows o) v
+          group by v.model_id) d
+    where m.id = d.model_id and d.amount <> 0;
+  end if;
+  return null;
+end
+$$;
+comment on function private.roll_up_earnings() is
+  'Keeps earnings_daily and models.revenue_total equal to the ledger, one pass per statement, in the same transaction.';
+revoke all on function private.roll_up_earnings() from public, anon, authenticated;
+
+create or replace function private.clear_earnings()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  delete from public.earnings_daily where true;
+  update public.models set revenue_total = 0 where revenue_total <> 0;
+  return null;
+end
+$$;
+comment on function private.clear_earnings() is 'A truncated ledger has empty rollups.';
+revoke all on function private.clear_earnings() from public, anon, authenticated;
+
+-- The first rollup of adopted rows. The older application's running counter drifted; the rows are the truth.
+insert into private.adoption_findings (table_name, row_id, finding, before)
+select 'models', m.id, 'revenue_total was not the sum of the rows; it now is',
+       jsonb_build_object('revenue_total', m.revenue_total, 'sum_of_rows', coalesce(t.total, 0))
+from public.models m
+left join (select x.model_id, sum(x.amount) as total from public.fanvue_transactions x group by x.model_id) t on t.model_id = m.id
+where coalesce(m.revenue_total, 0) <> coalesce(t.total, 0);
+
+update public.models m
+set revenue_total = coalesce((select sum(t.amount) from public.fanvue_transactions t where t.model_id = m.id), 0)
+where m.revenue_total is distinct from coalesce((select sum(t.amount) from public.fanvue_transactions t where t.model_id = m.id), 0);
+alter table public.models
+  alter column revenue_total set default 0,
+  alter column revenue_total set not null;
+
+insert into public.earnings_daily (agency_id, model_id, day, category, gross, net, transactions)
+select max(t.agency_id::text)::uuid, t.model_id, (t.fanvue_created_at at time zone 'UTC')::date,
+       coalesce(t.category, 'uncategorised'), sum(t.amount), sum(coalesce(t.net_amount, 0)), count(*)
+from public.fanvue_transactions t
+group by t.model_id, 3, 4
+on conflict do nothing;
+
+create trigger fanvue_transactions_roll_up_insert
+  after insert on public.fanvue_transactions
+  referencing new table as new_rows
+  for each statement execute function private.roll_up_earnings();
+create trigger fanvue_transactions_roll_up_update
+  after update on public.fanvue_transactions
+  referencing old table as old_rows new table as new_rows
+  for each statement execute function private.roll_up_earnings();
+create trigger fanvue_transactions_roll_up_delete
+  after delete on public.fanvue_transactions
+  referencing old table as old_rows
+  for each statement execute function private.roll_up_earnings();
+create trigger fanvue_transactions_roll_up_truncate
+  after truncate on public.fanvue_transactions
+  for each statement execute function private.clear_earnings();
+
+-- Row security -------------------------------------------------------------------------------------
+
+alter table public.fanvue_transactions enable row level security;
+alter table public.earnings_daily enable row level security;
+
+revoke all on public.fanvue_transactions, public.earnings_daily from public, anon, authenticated, service_role;
+grant select on public.fanvue_transactions, public.earnings_daily to authenticated;
+grant all on public.fanvue_transactions to service_role;
+grant select on public.earnings_daily to service_role;
+
+drop policy if exists "owners see their transactions" on public.fanvue_transactions;
+create policy "members see their agency's transactions" on public.fanvue_transactions
+  for select to authenticated
+  using (agency_id in (select private.member_agency_ids()));
+create policy "members see their agency's daily earnings" on public.earnings_daily
+  for select to authenticated
+  using (agency_id in (select private.member_agency_ids()));
+
+do $$
+begin
+  -- The older application's helper stays; its name resolution is pinned as the linter asks.
+  if to_regprocedure('public.get_agency_revenue(uuid)') is not null then
+    alter function public.get_agency_revenue(uuid) set search_path = '';
+  end if;
+end
+$$;

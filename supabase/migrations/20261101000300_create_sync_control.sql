@@ -1,0 +1,384 @@
+-- Purpose: what is synced how often (sync_streams), how far each stream is (sync_state), the job queue (sync_jobs),
+-- its history (sync_runs), the rate budgets, and the webhook inbox.
+-- Who may call: members read state, jobs and runs of their agency; only service_role writes.
+-- Locks: none on existing tables.
+
+create table private.sync_streams (
+  sync_type text primary key,
+  enabled boolean not null default true,
+  every interval not null check (every >= interval '1 minute'),
+  priority smallint not null default 50,
+  lookback_min interval not null default interval '15 minutes',
+  lookback_max interval not null default interval '30 days',
+  lookback_rows integer not null default 40 check (lookback_rows between 1 and 50),
+  deep_every interval not null default interval '1 day',
+  deep_lookback interval not null default interval '35 days',
+  aside_every interval not null default interval '1 hour'
+);
+comment on table private.sync_streams is 'Settings of each stream: how often it is polled and how far back a poll looks. Edit rows in Studio; the next tick obeys.';
+comment on column private.sync_streams.every is 'Interval between polls. Each model has its own phase inside it, by a hash of its id.';
+comment on column private.sync_streams.priority is 'Smaller goes first: up to 20 live, up to 60 normal, up to 120 backfill, above that low.';
+comment on column private.sync_streams.lookback_min is 'A poll always re-reads at least this much before the high-water mark.';
+comment on column private.sync_streams.lookback_max is 'A poll never re-reads more than this on the strength of lookback_rows.';
+comment on column private.sync_streams.lookback_rows is
+  'A poll reaches back to the model''s n-th newest row: a page holds 50 rows and costs one call, so looking back inside it is free.';
+comment on column private.sync_streams.deep_every is 'How often a poll re-reads deep_lookback, for late rows and status changes.';
+comment on column private.sync_streams.aside_every is 'How often reversals are read where Fanvue keeps them apart (the unversioned API).';
+revoke all on private.sync_streams from public, anon, authenticated;
+grant select, insert, update on private.sync_streams to service_role;
+
+insert into private.sync_streams (sync_type, every, priority) values ('earnings', interval '15 minutes', 10);
+
+-- State ----------------------------------------------------------------------------------------------
+
+create table public.sync_state (
+  id uuid primary key default gen_random_uuid(),
+  agency_id uuid not null references public.agencies (id) on delete cascade,
+  model_id uuid not null references public.models (id) on delete cascade,
+  sync_type text not null,
+  last_cursor text,
+  last_sync_at timestamptz,
+  next_sync_at timestamptz,
+  last_success_at timestamptz,
+  high_water timestamptz,
+  consecutive_failures integer not null default 0,
+  last_error jsonb,
+  version bigint not null default 0,
+  full_requested boolean not null default false,
+  requested_at timestamptz,
+  last_full_at timestamptz,
+  last_deep_at timestamptz,
+  aside_checked_at timestamptz,
+  walk_id uuid,
+  walk_kind text,
+  walk_phase text,
+  walk_mode text,
+  walk_started_at timestamptz,
+  walk_floor timestamptz,
+  walk_ceiling timestamptz,
+  walk_position timestamptz,
+  walk_newest timestamptz,
+  walk_border uuid[] not null default '{}',
+  walk_pages integer not null default 0,
+  walk_rows integer not null default 0,
+  walk_notes jsonb not null default '{}',
+  last_page_key text,
+  last_page_reply jsonb,
+  constraint sync_state_model_id_sync_type_key unique (model_id, sync_type),
+  constraint sync_state_walk_check check ((walk_id is null) = (walk_kind is null))
+) with (fillfactor = 70);
+comment on table public.sync_state is 'How far each stream of each model is: the resume point of an open walk, the high-water mark of finished ones, and health.';
+comment on column public.sync_state.last_cursor is 'Fanvue''s cursor for the next page of the open walk. It resumes a walk; it cannot mean "what is new since".';
+comment on column public.sync_state.next_sync_at is 'When the stream is due again.';
+comment on column public.sync_state.high_water is 'Instant of the newest row of the last finished walk. Moves only when an enumeration finished, never past its ceiling.';
+comment on column public.sync_state.version is 'Grows with every committed page; a page commits only on the version it read.';
+comment on column public.sync_state.full_requested is 'The next walk re-reads all history.';
+comment on column public.sync_state.walk_id is 'The open enumeration; null between walks.';
+comment on column public.sync_state.walk_kind is 'incremental, deep (a long look-back) or full (all history).';
+comment on column public.sync_state.walk_phase is 'What the open walk is reading: rows, then aside (reversals kept apart), then verify (money against Fanvue''s summary).';
+comment on column public.sync_state.walk_mode is 'cursor: by Fanvue''s cursor. window: by instants, so that rows sharing a millisecond stay together.';
+comment on column public.sync_state.walk_floor is 'Oldest instant the open walk reads; null is the beginning of history.';
+comment on column public.sync_state.walk_ceiling is 'Fanvue''s clock at the walk''s first page; the high-water mark never passes it.';
+comment on column public.sync_state.walk_position is 'Oldest instant committed so far: the walk goes on below it, even without a cursor.';
+comment on column public.sync_state.walk_newest is 'Newest row seen by the open walk: the pending high-water mark.';
+comment on column public.sync_state.walk_border is 'Ledger rows at walk_position, so that a second row under the same id at a page border is told from a repeat.';
+comment on column public.sync_state.last_page_reply is 'Answer to the last committed page, returned again when that commit is repeated.';
+create index sync_state_next_sync_at_idx on public.sync_state (next_sync_at);
+create index sync_state_agency_id_idx on public.sync_state (agency_id);
+
+-- Queue ----------------------------------------------------------------------------------------------
+
+create table private.queue_lanes (
+  agency_id uuid primary key references public.agencies (id) on delete cascade,
+  weight integer not null default 1 check (weight > 0),
+  max_running integer not null default 100 check (max_running >= 0),
+  paused boolean not null default false,
+  served_at timestamptz not null default '-infinity'
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 0);
+comment on table private.queue_lanes is
+  'One row per agency: its share of the workers. A claim locks these rows first, so caps and fairness are exact without counters.';
+comment on column private.queue_lanes.weight is 'Share relative to other agencies when all have due work.';
+comment on column private.queue_lanes.max_running is 'Most jobs of this agency that run at once. 0 stops it.';
+comment on column private.queue_lanes.served_at is 'When a claim last took a job of this agency; the least recently served goes first.';
+revoke all on private.queue_lanes from public, anon, authenticated;
+grant select, insert, update on private.queue_lanes to service_role;
+
+insert into private.queue_lanes (agency_id) select a.id from public.agencies a on conflict do nothing;
+
+create or replace function private.open_queue_lane()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  insert into private.queue_lanes (agency_id) values (new.id) on conflict do nothing;
+  return null;
+end
+$$;
+comment on function private.open_queue_lane() is 'Every agency has a lane in the queue from its first moment.';
+revoke all on function private.open_queue_lane() from public, anon, authenticated;
+create trigger agencies_open_queue_lane
+  after insert on public.agencies
+  for each row execute function private.open_queue_lane();
+
+create sequence private.lease_ids;
+comment on sequence private.lease_ids is 'Fencing tokens of job leases and token refreshes. A sequence, because attempt numbers come back.';
+grant usage on sequence private.lease_ids to service_role;
+
+create table public.sync_jobs (
+  id bigint generated always as identity primary key,
+  agency_id uuid not null references public.agencies (id) on delete cascade,
+  model_id uuid not null references public.models (id) on delete cascade,
+  run_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  claimed_at timestamptz,
+  lease_until timestamptz,
+  lease_id bigint,
+  claim_id uuid,
+  attempt smallint not null default 0,
+  max_attempts smallint not null default 8,
+  priority smallint not null default 50,
+  cancel_requested boolean not null default false,
+  pages integer not null default 0,
+  requests integer not null default 0,
+  rows_inserted integer not null default 0,
+  rows_updated integer not null default 0,
+  rows_unchanged integer not null default 0,
+  sync_type text not null,
+  state text not null default 'queued',
+  bucket text not null default '',
+  claimed_by text,
+  progress jsonb,
+  last_error jsonb,
+  constraint sync_jobs_state_check check (state in ('queued', 'running', 'dead')),
+  constraint sync_jobs_sync_type_check check (sync_type in (
+    'earnings', 'messages', 'subscribers', 'followers', 'posts', 'top_fans', 'account', 'reconcile', 'token_refresh')),
+  constraint sync_jobs_lease_check check ((state = 'running') = (lease_id is not null))
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 5000,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+comment on table public.sync_jobs is
+  'The queue: work that waits, runs or is dead. Small by design, at most one queued, one running and one dead job per model and stream. Finished work is in sync_runs.';
+comment on column public.sync_jobs.state is 'queued: waits for run_at. running: leased by a worker. dead: gave up; ops.retry_job(id) brings it back.';
+comment on column public.sync_jobs.lease_id is 'Fencing token of the current lease: every write of the job carries it, a stale one is refused.';
+comment on column public.sync_jobs.lease_until is 'When the lease ends unless the worker extends it. Never indexed: heartbeats must stay heap-only.';
+comment on column public.sync_jobs.claim_id is 'The claim that took the job; the same claim sent again gets the same jobs.';
+comment on column public.sync_jobs.attempt is 'Attempts that count: a rate limit, a finished slice or a worker''s shutdown gives its attempt back.';
+comment on column public.sync_jobs.priority is 'Smaller goes first: up to 20 live, up to 60 normal, up to 120 backfill, above that low.';
+comment on column public.sync_jobs.bucket is 'The rate budget that the job draws on; jobs of an exhausted bucket are passed over.';
+comment on column public.sync_jobs.progress is 'How far the running walk is: pages, rows, position.';
+comment on column public.sync_jobs.last_error is 'Why the last attempt ended: kind, message, and what to do (remedy).';
+
+-- At most one waiting job per model and stream: ticks are idempotent, and backlog is bounded by the number of targets.
+create unique index sync_jobs_one_queued_key on public.sync_jobs (model_id, sync_type) where state = 'queued';
+-- At most one running job per model and stream: two workers never walk the same stream.
+create unique index sync_jobs_one_running_key on public.sync_jobs (model_id, sync_type) where state = 'running';
+-- One dead job per model and stream: trouble is seen once, not once per tick.
+create unique index sync_jobs_one_dead_key on public.sync_jobs (model_id, sync_type) where state = 'dead';
+create index sync_jobs_pick_idx on public.sync_jobs (agency_id, priority, run_at, id) where state = 'queued';
+create index sync_jobs_running_idx on public.sync_jobs (agency_id, claim_id) where state = 'running';
+
+create table public.sync_runs (
+  id bigint generated always as identity primary key,
+  job_id bigint not null,
+  lease_id bigint,
+  agency_id uuid not null references public.agencies (id) on delete cascade,
+  model_id uuid not null references public.models (id) on delete cascade,
+  sync_type text not null,
+  state text not null,
+  attempt smallint not null,
+  pages integer not null default 0,
+  requests integer not null default 0,
+  rows_inserted integer not null default 0,
+  rows_updated integer not null default 0,
+  rows_unchanged integer not null default 0,
+  throttled integer not null default 0,
+  waited_ms bigint not null default 0,
+  queued_at timestamptz not null,
+  started_at timestamptz,
+  finished_at timestamptz not null,
+  worker text,
+  error jsonb,
+  detail jsonb not null default '{}',
+  constraint sync_runs_state_check check (state in ('succeeded', 'partial', 'failed', 'cancelled'))
+);
+comment on table public.sync_runs is 'History: one row per finished job. succeeded only when every page up to the declared end was read.';
+comment on column public.sync_runs.requests is 'Calls to Fanvue, retries included.';
+comment on column public.sync_runs.throttled is 'Answers 429 among them.';
+comment on column public.sync_runs.waited_ms is 'Milliseconds spent waiting for the rate budget.';
+comment on column public.sync_runs.detail is 'Anything worth reading beside the counters: the walk''s kind and window.';
+create index sync_runs_model_id_sync_type_finished_at_idx on public.sync_runs (model_id, sync_type, finished_at desc);
+create index sync_runs_agency_id_finished_at_idx on public.sync_runs (agency_id, finished_at desc);
+create index sync_runs_finished_at_idx on public.sync_runs (finished_at);
+create index sync_runs_job_id_idx on public.sync_runs (job_id);
+
+-- Rate budgets and schedule ----------------------------------------------------------------------------
+
+create table private.api_budgets (
+  bucket text primary key,
+  max_calls integer not null default 100 check (max_calls > 0),
+  window_seconds integer not null default 60 check (window_seconds between 1 and 600),
+  head_s bigint not null default 0,
+  slots integer[] not null default '{}',
+  blocked_until timestamptz not null default '-infinity',
+  seen_at timestamptz
+) with (fillfactor = 50);
+comment on table private.api_budgets is
+  'One row per rate-limit bucket of Fanvue: an exact sliding window in one-second slots, shared by all workers.';
+comment on column private.api_budgets.bucket is 'user:<creator uuid> for a creator''s own grant.';
+comment on column private.api_budgets.max_calls is 'Calls per window: 100 until a response header says otherwise.';
+comment on column private.api_budgets.slots is 'Calls granted per second; the last element is second head_s.';
+comment on column private.api_budgets.blocked_until is 'After a 429: nobody calls, and no job of this bucket is claimed, before then.';
+revoke all on private.api_budgets from public, anon, authenticated;
+grant select, insert, update, delete on private.api_budgets to service_role;
+
+create table private.scheduler_ticks (
+  source text primary key,
+  last_tick_at timestamptz not null,
+  last_enqueued integer not null,
+  ticks bigint not null default 1
+);
+comment on table private.scheduler_ticks is 'Who ticked last: pg_cron, and each worker''s own scheduler. An old last_tick_at means that scheduler stopped.';
+revoke all on private.scheduler_ticks from public, anon, authenticated;
+grant select, insert, update on private.scheduler_ticks to service_role;
+
+-- Webhook inbox ----------------------------------------------------------------------------------------
+
+create table public.webhook_events (
+  id uuid primary key default gen_random_uuid(),
+  event_id text not null,
+  topic text not null,
+  agency_id uuid references public.agencies (id) on delete cascade,
+  model_id uuid references public.models (id) on delete set null,
+  payload jsonb not null,
+  status text not null,
+  error text,
+  received_at timestamptz not null default now(),
+  applied_at timestamptz,
+  constraint webhook_events_event_id_key unique (event_id),
+  constraint webhook_events_status_check check (status in ('applied', 'duplicate_of_api', 'ignored', 'parked', 'failed'))
+);
+comment on table public.webhook_events is 'Every signed event Fanvue sent, kept with what became of it. Nothing signed is dropped.';
+comment on column public.webhook_events.event_id is 'Fanvue''s event id, or a hash of the body where it sends none: the same event arrives once.';
+comment on column public.webhook_events.status is
+  'applied, duplicate_of_api (the ledger had it), ignored (no meaning for us), parked (unknown creator; applied when she connects), failed (see error).';
+create index webhook_events_status_received_at_idx on public.webhook_events (status, received_at);
+create index webhook_events_model_id_received_at_idx on public.webhook_events (model_id, received_at desc);
+create index webhook_events_agency_id_idx on public.webhook_events (agency_id);
+
+-- Row security -----------------------------------------------------------------------------------------
+
+alter table public.sync_state enable row level security;
+alter table public.sync_jobs enable row level security;
+alter table public.sync_runs enable row level security;
+alter table public.webhook_events enable row level security;
+
+revoke all on public.sync_state, public.sync_jobs, public.sync_runs, public.webhook_events from public, anon, authenticated;
+grant select on public.sync_state, public.sync_jobs, public.sync_runs, public.webhook_events to authenticated;
+grant all on public.sync_state, public.sync_jobs, public.sync_runs, public.webhook_events to service_role;
+
+create policy "members see their agency's sync state" on public.sync_state
+  for select to authenticated
+  using (agency_id in (select private.member_agency_ids()));
+create policy "members see their agency's jobs" on public.sync_jobs
+  for select to authenticated
+  using (agency_id in (select private.member_agency_ids()));
+create policy "members see their agency's runs" on public.sync_runs
+  for select to authenticated
+  using (agency_id in (select private.member_agency_ids()));
+create policy "members see their agency's webhook events" on public.webhook_events
+  for select to authenticated
+  using (agency_id in (select private.member_agency_ids()));
+
+-- Streams of a model -----------------------------------------------------------------------------------
+
+create or replace function private.next_slot(p_model_id uuid, p_sync_type text, p_every interval, p_now timestamptz)
+returns timestamptz
+language sql
+immutable
+set search_path = ''
+as $$
+  -- The model's own phase inside the interval: ten thousand models never fall due in the same second.
+  select to_timestamp(
+    (floor((extract(epoch from p_now) - s.phase) / s.period) + 1) * s.period + s.phase)
+  from (
+    select extract(epoch from p_every)::numeric as period,
+           mod(abs(hashtextextended(p_model_id::text || p_sync_type, 0)::numeric), extract(epoch from p_every)::numeric) as phase
+  ) s
+$$;
+comment on function private.next_slot(uuid, text, interval, timestamptz) is
+  'First instant after p_now at which this model''s stream is due, phased by a hash of the model id.';
+revoke all on function private.next_slot(uuid, text, interval, timestamptz) from public, anon, authenticated;
+grant execute on function private.next_slot(uuid, text, interval, timestamptz) to service_role;
+
+create or replace function private.follow_model_status()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+begin
+  if new.status = 'active' and coalesce(new.fanvue_refresh_token, new.fanvue_access_token) is not null then
+    -- A model that can sync has a state row per enabled stream; coming back to life makes them due.
+    insert into public.sync_state as s (agency_id, model_id, sync_type, next_sync_at)
+    select new.agency_id, new.id, t.sync_type, v_now
+    from private.sync_streams t
+    where t.enabled
+    on conflict (model_id, sync_type) do update
+      set next_sync_at = v_now, consecutive_failures = 0
+      where tg_op = 'UPDATE' and old.status <> 'active';
+  elsif tg_op = 'UPDATE' and old.status = 'active' then
+    -- A stopped model costs nothing: what waits is cancelled, what runs is told to stop.
+    with gone as (
+      delete from public.sync_jobs j where j.model_id = new.id and j.state = 'queued' returning j.*
+    )
+    insert into public.sync_runs (job_id, agency_id, model_id, sync_type, state, attempt, pages, requests,
+                                  rows_inserted, rows_updated, rows_unchanged, queued_at, started_at, finished_at, error)
+    select g.id, g.agency_id, g.model_id, g.sync_type, 'cancelled', g.attempt, g.pages, g.requests,
+           g.rows_inserted, g.rows_updated, g.rows_unchanged, g.created_at, g.claimed_at, v_now,
+           jsonb_build_object('kind', 'model_' || new.status, 'message', coalesce(new.status_reason, 'the model is ' || new.status))
+    from gone g;
+    update public.sync_jobs j set cancel_requested = true where j.model_id = new.id and j.state = 'running';
+  end if;
+  return null;
+end
+$$;
+comment on function private.follow_model_status() is
+  'Keeps streams and jobs in step with a model''s status: active gets state rows and becomes due, anything else is emptied from the queue.';
+revoke all on function private.follow_model_status() from public, anon, authenticated;
+
+create trigger models_follow_status
+  after insert or update of status, fanvue_refresh_token, fanvue_access_token on public.models
+  for each row execute function private.follow_model_status();
+
+create or replace function private.stamp_model()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  new.updated_at := private.engine_now();
+  if new.status is distinct from old.status then
+    new.status_changed_at := new.updated_at;
+  end if;
+  new.fanvue_user_uuid := lower(new.fanvue_user_uuid);
+  return new;
+end
+$$;
+comment on function private.stamp_model() is 'Dates a model''s changes and keeps its creator uuid in lower case.';
+revoke all on function private.stamp_model() from public, anon, authenticated;
+grant execute on function private.stamp_model() to service_role;
+create trigger models_stamp
+  before update on public.models
+  for each row execute function private.stamp_model();
+
+-- Adopted models sync from their first tick.
+insert into public.sync_state (agency_id, model_id, sync_type, next_sync_at)
+select m.agency_id, m.id, t.sync_type, now()
+from public.models m
+cross join private.sync_streams t
+where m.status = 'active' and coalesce(m.fanvue_refresh_token, m.fanvue_access_token) is not null and t.enabled
+on conflict do nothing;

@@ -1,0 +1,208 @@
+-- Purpose: taking work from the queue: claim, targeted claim, heartbeat.
+-- Who may call: service_role (the worker). Every function is idempotent: its reply may be lost.
+-- Locks: row locks with SKIP LOCKED; never waits for another claimer.
+
+create or replace function private.job_reply(p_job public.sync_jobs)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'id', p_job.id, 'lease_id', p_job.lease_id, 'agency_id', p_job.agency_id, 'model_id', p_job.model_id,
+    'sync_type', p_job.sync_type, 'attempt', p_job.attempt, 'max_attempts', p_job.max_attempts,
+    'priority', p_job.priority, 'bucket', p_job.bucket, 'progress', coalesce(p_job.progress, '{}'::jsonb),
+    'run_at', p_job.run_at, 'waited_ms', greatest(0, round(extract(epoch from p_job.claimed_at - p_job.run_at) * 1000)),
+    'model', (select jsonb_build_object('fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle,
+                                        'token_version', m.token_version)
+              from public.models m where m.id = p_job.model_id))
+$$;
+comment on function private.job_reply(public.sync_jobs) is 'A claimed job as the worker gets it. No secrets.';
+revoke all on function private.job_reply(public.sync_jobs) from public, anon, authenticated;
+grant execute on function private.job_reply(public.sync_jobs) to service_role;
+
+-- Why two statements: the first takes agencies (SKIP LOCKED: another claimer's agencies are passed over, not waited
+-- for); the second, with a fresh snapshot, sees every earlier claim on them, so caps are exact without counters.
+-- Why the planner settings: plans must not depend on statistics taken while the queue was empty.
+create or replace function public.claim_sync_jobs(
+  p_worker text, p_limit integer, p_lease_seconds integer default 60, p_claim_id uuid default null)
+returns jsonb
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_generic_plan
+set jit = off
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_lanes uuid[];
+  v_jobs jsonb := '[]';
+  v_next timestamptz;
+begin
+  if p_limit < 1 or p_limit > 1000 or p_lease_seconds < 1 then
+    raise sqlstate 'PT422' using message = 'claim_sync_jobs wants a limit of 1..1000 and a lease of at least one second';
+  end if;
+  if p_claim_id is not null then
+    select coalesce(jsonb_agg(private.job_reply(j) order by j.id), '[]') into v_jobs
+    from public.sync_jobs j
+    where j.state = 'running' and j.claim_id = p_claim_id and j.claimed_by = p_worker;
+    if v_jobs <> '[]' then
+      return jsonb_build_object('jobs', v_jobs, 'next_due_in', 0);
+    end if;
+  end if;
+
+  select array_agg(x.agency_id) into v_lanes
+  from (
+    select l.agency_id
+    from private.queue_lanes l
+    -- LIMIT 1 inside LATERAL keeps this one probe per lane; flattened, it scans the whole backlog.
+    cross join lateral (select 1 from public.sync_jobs j
+                        where j.agency_id = l.agency_id and j.state = 'queued' and j.run_at <= v_now limit 1) due
+    where not l.paused
+    order by l.served_at
+    limit 32
+    for no key update of l skip locked
+  ) x;
+
+  if v_lanes is not null then
+    with room as (
+      select l.agency_id, l.weight, c.running,
+             -- at most twice its even share of the batch, so a claim's cost does not grow with agencies x limit
+             least(l.max_running - c.running, p_limit, ceil(2.0 * p_limit / cardinality(v_lanes))::integer) as free
+      from private.queue_lanes l
+      cross join lateral (select count(*) as running from public.sync_jobs r
+                          where r.agency_id = l.agency_id and r.state = 'running') c
+      where l.agency_id = any (v_lanes)
+    ), candidates as (
+      select p.id,
+             (room.running + row_number() over (partition by room.agency_id order by p.priority, p.run_at, p.id))::numeric
+               / room.weight as turn
+      from room
+      cross join lateral (
+        select j.id, j.priority, j.run_at
+        from public.sync_jobs j
+        where room.free > 0 and j.agency_id = room.agency_id and j.state = 'queued' and j.run_at <= v_now
+          and not exists (select from public.sync_jobs r
+                          where r.state = 'running' and r.model_id = j.model_id and r.sync_type = j.sync_type)
+          and not exists (select from private.api_budgets b where b.bucket = j.bucket and b.blocked_until > v_now)
+        order by j.priority, j.run_at, j.id
+        limit greatest(room.free, 0)) p
+    ), chosen as (
+      select w.id from candidates w order by w.turn, w.id limit p_limit
+    ), locked as (
+      -- primary key only inside the fence; the state is checked outside it
+      select s.id
+      from chosen c
+      cross join lateral (select j.id, j.state from public.sync_jobs j where j.id = c.id offset 0 for update skip locked) s
+      where s.state = 'queued'
+    ), taken as (
+      update public.sync_jobs j
+      set state = 'running', attempt = j.attempt + 1, lease_id = nextval('private.lease_ids'),
+          lease_until = v_now + make_interval(secs => p_lease_seconds), claimed_at = v_now,
+          claimed_by = p_worker, claim_id = p_claim_id, cancel_requested = false
+      from locked
+      where j.id = locked.id
+      returning j.*
+    ), served as (
+      update private.queue_lanes l set served_at = clock_timestamp()
+      where l.agency_id in (select t.agency_id from taken t)
+    )
+    select coalesce(jsonb_agg(private.job_reply(t::public.sync_jobs) order by t.priority, t.run_at, t.id), '[]') into v_jobs
+    from taken t;
+  end if;
+
+  if v_jobs = '[]' then
+    -- Nothing to do: say how long an idle worker may sleep.
+    select min(n.run_at) into v_next
+    from private.queue_lanes l
+    cross join lateral (select j.run_at from public.sync_jobs j
+                        where j.agency_id = l.agency_id and j.state = 'queued'
+                        order by j.run_at limit 1) n
+    where not l.paused;
+  end if;
+  return jsonb_build_object(
+    'jobs', v_jobs,
+    'next_due_in', case when v_jobs <> '[]' then 0
+                        when v_next is null then null
+                        else greatest(0, round(extract(epoch from v_next - v_now)::numeric, 3)) end);
+end
+$$;
+comment on function public.claim_sync_jobs(text, integer, integer, uuid) is
+  'Takes up to p_limit due jobs, fairly across agencies, within their caps, skipping exhausted rate budgets. '
+  'The same p_claim_id again returns the same jobs. next_due_in: seconds until the next queued job, null when none waits.';
+revoke all on function public.claim_sync_jobs(text, integer, integer, uuid) from public, anon, authenticated;
+grant execute on function public.claim_sync_jobs(text, integer, integer, uuid) to service_role;
+
+create or replace function public.claim_model_job(
+  p_worker text, p_model_id uuid, p_sync_type text, p_lease_seconds integer default 60, p_claim_id uuid default null)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_job public.sync_jobs;
+  v_running public.sync_jobs;
+  v_queued public.sync_jobs;
+begin
+  select j.* into v_running
+  from public.sync_jobs j
+  where j.model_id = p_model_id and j.sync_type = p_sync_type and j.state = 'running';
+  if found then
+    if v_running.claim_id = p_claim_id and v_running.claimed_by = p_worker then
+      return jsonb_build_object('jobs', jsonb_build_array(private.job_reply(v_running)), 'running_by', p_worker, 'due_in', 0);
+    end if;
+    return jsonb_build_object('jobs', '[]'::jsonb, 'running_by', v_running.claimed_by, 'due_in', 0);
+  end if;
+  select j.* into v_queued
+  from public.sync_jobs j
+  where j.model_id = p_model_id and j.sync_type = p_sync_type and j.state = 'queued'
+  for update skip locked;
+  if not found then
+    return jsonb_build_object('jobs', '[]'::jsonb, 'running_by', null, 'due_in', null);
+  end if;
+  if v_queued.run_at > v_now then
+    return jsonb_build_object('jobs', '[]'::jsonb, 'running_by', null,
+                              'due_in', round(extract(epoch from v_queued.run_at - v_now)::numeric, 3));
+  end if;
+  update public.sync_jobs j
+  set state = 'running', attempt = j.attempt + 1, lease_id = nextval('private.lease_ids'),
+      lease_until = v_now + make_interval(secs => p_lease_seconds), claimed_at = v_now,
+      claimed_by = p_worker, claim_id = p_claim_id, cancel_requested = false
+  where j.id = v_queued.id
+  returning j.* into v_job;
+  return jsonb_build_object('jobs', jsonb_build_array(private.job_reply(v_job)), 'running_by', p_worker, 'due_in', 0);
+exception when unique_violation then
+  -- another worker took it between the look and the update
+  return jsonb_build_object('jobs', '[]'::jsonb, 'running_by', 'another worker', 'due_in', 0);
+end
+$$;
+comment on function public.claim_model_job(text, uuid, text, integer, uuid) is
+  'Takes the waiting job of one model and stream, for a person who wants it now. running_by names who has it already; due_in says when it may run.';
+revoke all on function public.claim_model_job(text, uuid, text, integer, uuid) from public, anon, authenticated;
+grant execute on function public.claim_model_job(text, uuid, text, integer, uuid) to service_role;
+
+create or replace function public.heartbeat_sync_jobs(p_worker text, p_jobs jsonb, p_lease_seconds integer default 60)
+returns jsonb
+language sql
+set search_path = ''
+set jit = off
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+  with beats as (
+    update public.sync_jobs j
+    set lease_until = private.engine_now() + make_interval(secs => p_lease_seconds)
+    from jsonb_to_recordset(p_jobs) as h(id bigint, lease_id bigint)
+    where j.id = h.id and j.lease_id = h.lease_id
+    returning j.id, j.cancel_requested
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('id', b.id, 'cancel', b.cancel_requested)), '[]'::jsonb) from beats b
+$$;
+comment on function public.heartbeat_sync_jobs(text, jsonb, integer) is
+  'Extends the leases of [{id, lease_id}] and returns those still held, each with whether it is to be cancelled. What does not come back is lost: stop it.';
+revoke all on function public.heartbeat_sync_jobs(text, jsonb, integer) from public, anon, authenticated;
+grant execute on function public.heartbeat_sync_jobs(text, jsonb, integer) to service_role;

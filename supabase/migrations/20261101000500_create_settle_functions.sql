@@ -1,0 +1,258 @@
+-- Purpose: giving work back: settle (done, retry, snooze, yield, cancelled, fail, dead), the reaper of dead workers' leases, pruning.
+-- Who may call: service_role; pg_cron calls reap and prune as the migration's owner.
+-- Lock order: enqueue, settle and reap take rows ordered by (model_id, sync_type), so they cannot dead-lock.
+
+create or replace function private.archive_job(
+  p_job public.sync_jobs, p_state text, p_error jsonb, p_stats jsonb, p_now timestamptz)
+returns void
+language sql
+set search_path = ''
+as $$
+  insert into public.sync_runs (job_id, lease_id, agency_id, model_id, sync_type, state, attempt, pages, requests,
+                                rows_inserted, rows_updated, rows_unchanged, throttled, waited_ms,
+                                queued_at, started_at, finished_at, worker, error, detail)
+  values (p_job.id, p_job.lease_id, p_job.agency_id, p_job.model_id, p_job.sync_type, p_state, p_job.attempt, p_job.pages,
+          p_job.requests + coalesce((p_stats ->> 'requests')::integer, 0),
+          p_job.rows_inserted, p_job.rows_updated, p_job.rows_unchanged,
+          coalesce((p_stats ->> 'throttled')::integer, 0), coalesce((p_stats ->> 'waited_ms')::bigint, 0),
+          p_job.created_at, p_job.claimed_at, p_now, p_job.claimed_by, p_error,
+          coalesce(p_job.progress, '{}'::jsonb))
+$$;
+comment on function private.archive_job(public.sync_jobs, text, jsonb, jsonb, timestamptz) is 'Writes a job that leaves the queue into sync_runs.';
+revoke all on function private.archive_job(public.sync_jobs, text, jsonb, jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function private.archive_job(public.sync_jobs, text, jsonb, jsonb, timestamptz) to service_role;
+
+create or replace function private.note_stream_failure(p_job public.sync_jobs, p_error jsonb, p_now timestamptz)
+returns void
+language sql
+set search_path = ''
+as $$
+  -- A stream that keeps failing is tried ever more seldom, up to every six hours: visible, cheap, and it heals by itself.
+  update public.sync_state s
+  set consecutive_failures = s.consecutive_failures + 1,
+      last_error = p_error || jsonb_build_object('at', p_now),
+      next_sync_at = p_now + least(interval '6 hours',
+        coalesce((select t.every from private.sync_streams t where t.sync_type = s.sync_type), interval '15 minutes')
+          * (2 ^ least(s.consecutive_failures, 8)))
+  where s.model_id = p_job.model_id and s.sync_type = p_job.sync_type
+$$;
+comment on function private.note_stream_failure(public.sync_jobs, jsonb, timestamptz) is 'Counts a failed run on its stream and sets when it is tried again.';
+revoke all on function private.note_stream_failure(public.sync_jobs, jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function private.note_stream_failure(public.sync_jobs, jsonb, timestamptz) to service_role;
+
+create or replace function private.move_stream_on(p_job public.sync_jobs, p_now timestamptz)
+returns void
+language sql
+set search_path = ''
+as $$
+  update public.sync_state s
+  set next_sync_at = private.next_slot(s.model_id, s.sync_type,
+        coalesce((select t.every from private.sync_streams t where t.sync_type = s.sync_type), interval '15 minutes'), p_now)
+  where s.model_id = p_job.model_id and s.sync_type = p_job.sync_type and s.next_sync_at <= p_now
+$$;
+comment on function private.move_stream_on(public.sync_jobs, timestamptz) is
+  'Moves a due stream to its next slot, so that a cancelled run is not queued again by the very next tick.';
+revoke all on function private.move_stream_on(public.sync_jobs, timestamptz) from public, anon, authenticated;
+grant execute on function private.move_stream_on(public.sync_jobs, timestamptz) to service_role;
+
+create or replace function private.requeue_job(p_job public.sync_jobs, p_run_at timestamptz, p_refund boolean,
+                                               p_priority smallint, p_error jsonb, p_stats jsonb)
+returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.sync_jobs j
+  set state = 'queued', run_at = p_run_at, attempt = j.attempt - p_refund::integer::smallint,
+      priority = coalesce(p_priority, j.priority), lease_id = null, lease_until = null, claimed_by = null, claim_id = null,
+      requests = j.requests + coalesce((p_stats ->> 'requests')::integer, 0),
+      last_error = coalesce(p_error, j.last_error)
+  where j.id = p_job.id;
+  return true;
+exception when unique_violation then
+  -- A successor was queued meanwhile: it inherits the work, and what was already done is kept in sync_state.
+  return false;
+end
+$$;
+comment on function private.requeue_job(public.sync_jobs, timestamptz, boolean, smallint, jsonb, jsonb) is
+  'Puts a running job back; false when a successor is queued already and the job must fold into it.';
+revoke all on function private.requeue_job(public.sync_jobs, timestamptz, boolean, smallint, jsonb, jsonb) from public, anon, authenticated;
+grant execute on function private.requeue_job(public.sync_jobs, timestamptz, boolean, smallint, jsonb, jsonb) to service_role;
+
+create or replace function private.settle_job(p_job public.sync_jobs, p_item jsonb, p_now timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_outcome text := p_item ->> 'outcome';
+  v_error jsonb := p_item -> 'error';
+  v_stats jsonb := coalesce(p_item -> 'stats', '{}');
+  v_wait double precision := (p_item ->> 'retry_in_s')::double precision;
+  v_requeued boolean;
+begin
+  if v_outcome = 'retry' and p_job.attempt >= p_job.max_attempts then
+    v_outcome := 'dead';
+  end if;
+  if v_outcome in ('retry', 'snooze', 'yield') then
+    v_requeued := private.requeue_job(
+      p_job,
+      p_now + make_interval(secs => coalesce(v_wait, case v_outcome
+        when 'retry' then least(3600, 5 * 2 ^ p_job.attempt) * (0.8 + 0.4 * random())
+        when 'snooze' then 1 else 0 end)),
+      v_outcome <> 'retry',
+      -- a slice of a long walk goes behind everything live
+      case when v_outcome = 'yield' then greatest(p_job.priority, 100::smallint) end,
+      v_error, v_stats);
+    if not v_requeued then
+      perform private.archive_job(p_job, 'partial',
+        coalesce(v_error, jsonb_build_object('kind', 'folded', 'message', 'a newer job of the same stream took over')), v_stats, p_now);
+      delete from public.sync_jobs j where j.id = p_job.id;
+    end if;
+    return;
+  end if;
+  if v_outcome = 'dead' then
+    delete from public.sync_jobs j
+    where j.model_id = p_job.model_id and j.sync_type = p_job.sync_type and j.state = 'dead';
+    update public.sync_jobs j
+    set state = 'dead', lease_id = null, lease_until = null, claim_id = null, last_error = coalesce(v_error, j.last_error),
+        requests = j.requests + coalesce((v_stats ->> 'requests')::integer, 0)
+    where j.id = p_job.id;
+    perform private.archive_job(p_job, 'failed', v_error, v_stats, p_now);
+    perform private.note_stream_failure(p_job, coalesce(v_error, '{}'), p_now);
+    return;
+  end if;
+  perform private.archive_job(
+    p_job,
+    case v_outcome when 'cancelled' then 'cancelled' when 'fail' then 'failed'
+                   else coalesce(p_item ->> 'state', 'succeeded') end,
+    v_error, v_stats, p_now);
+  delete from public.sync_jobs j where j.id = p_job.id;
+  if v_outcome = 'fail' then
+    perform private.note_stream_failure(p_job, coalesce(v_error, '{}'), p_now);
+    return;
+  end if;
+  perform private.move_stream_on(p_job, p_now);
+  if v_outcome = 'done' and coalesce(p_item ->> 'state', 'succeeded') = 'succeeded' then
+    -- a stream that works again has no dead job
+    delete from public.sync_jobs j
+    where j.model_id = p_job.model_id and j.sync_type = p_job.sync_type and j.state = 'dead';
+  end if;
+end
+$$;
+comment on function private.settle_job(public.sync_jobs, jsonb, timestamptz) is 'Applies one outcome to one leased job, whose row the caller has locked.';
+revoke all on function private.settle_job(public.sync_jobs, jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function private.settle_job(public.sync_jobs, jsonb, timestamptz) to service_role;
+
+create or replace function public.settle_sync_jobs(p_worker text, p_items jsonb)
+returns jsonb
+language plpgsql
+set search_path = ''
+set jit = off
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_accepted bigint[] := '{}';
+  v_bad text;
+  v_job public.sync_jobs;
+  r record;
+begin
+  select i ->> 'outcome' into v_bad
+  from jsonb_array_elements(p_items) i
+  where coalesce(i ->> 'outcome', '') not in ('done', 'retry', 'snooze', 'yield', 'cancelled', 'fail', 'dead')
+     or (i ->> 'id') is null or (i ->> 'lease_id') is null
+  limit 1;
+  if found then
+    raise sqlstate 'PT422' using message = format('settle_sync_jobs: unknown outcome %L, or an item without id and lease_id', v_bad);
+  end if;
+  for r in
+    select i.item, j.id, j.lease_id
+    from (select e as item, (e ->> 'id')::bigint as id, (e ->> 'lease_id')::bigint as lease_id
+          from jsonb_array_elements(p_items) e) i
+    -- One primary-key probe per item, fenced: no predicate inside that a partial index could answer.
+    cross join lateral (select s.id, s.lease_id, s.model_id, s.sync_type
+                        from public.sync_jobs s where s.id = i.id and s.lease_id = i.lease_id offset 0) j
+    order by j.model_id, j.sync_type
+  loop
+    select s.* into v_job from public.sync_jobs s where s.id = r.id and s.lease_id = r.lease_id for update;
+    continue when not found;
+    perform private.settle_job(v_job, r.item, v_now);
+    v_accepted := v_accepted || v_job.id;
+  end loop;
+  -- Sent again after a lost reply: a job that left under this very lease counts as accepted.
+  select v_accepted || coalesce(array_agg(x.job_id), '{}') into v_accepted
+  from (
+    select distinct u.job_id
+    from jsonb_array_elements(p_items) e
+    join public.sync_runs u on u.job_id = (e ->> 'id')::bigint and u.lease_id = (e ->> 'lease_id')::bigint
+    where u.job_id <> all (v_accepted)
+  ) x;
+  return to_jsonb(v_accepted);
+end
+$$;
+comment on function public.settle_sync_jobs(text, jsonb) is
+  'Ends or returns leased jobs: [{id, lease_id, outcome, state?, retry_in_s?, error?, stats?}]. Returns the ids accepted; a stale lease is not. '
+  'retry counts an attempt and becomes dead after max_attempts; snooze and yield do not count.';
+revoke all on function public.settle_sync_jobs(text, jsonb) from public, anon, authenticated;
+grant execute on function public.settle_sync_jobs(text, jsonb) to service_role;
+
+create or replace function public.reap_expired_leases(p_limit integer default 500)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_count integer := 0;
+  r record;
+begin
+  for r in
+    select j
+    from public.sync_jobs j
+    where j.state = 'running' and j.lease_until < v_now
+    order by j.model_id, j.sync_type
+    limit p_limit
+    for update skip locked
+  loop
+    v_count := v_count + 1;
+    perform private.settle_job(r.j, jsonb_build_object(
+      'outcome', case when (r.j).cancel_requested then 'cancelled' else 'retry' end,
+      -- the first loss of a worker costs no delay: a deploy or a crash says nothing about the job
+      'retry_in_s', case when (r.j).attempt <= 1 then 0 end,
+      'error', jsonb_build_object('kind', 'lease_expired', 'message',
+        format('worker %s stopped without a word; the job was taken back', (r.j).claimed_by))), v_now);
+  end loop;
+  return jsonb_build_object('reaped', v_count);
+end
+$$;
+comment on function public.reap_expired_leases(integer) is
+  'Gives the jobs of vanished workers back to the queue. pg_cron calls it every minute, an idle worker more often.';
+revoke all on function public.reap_expired_leases(integer) from public, anon, authenticated;
+grant execute on function public.reap_expired_leases(integer) to service_role;
+
+create or replace function public.prune_history(
+  p_keep_runs interval default interval '30 days', p_keep_events interval default interval '90 days', p_batch integer default 20000)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_runs integer;
+  v_events integer;
+begin
+  delete from public.sync_runs r
+  where r.id in (select x.id from public.sync_runs x where x.finished_at < v_now - p_keep_runs order by x.finished_at limit p_batch);
+  get diagnostics v_runs = row_count;
+  delete from public.webhook_events e
+  where e.id in (select x.id from public.webhook_events x
+                 where x.status in ('applied', 'duplicate_of_api', 'ignored') and x.received_at < v_now - p_keep_events
+                 order by x.received_at limit p_batch);
+  get diagnostics v_events = row_count;
+  return jsonb_build_object('sync_runs', v_runs, 'webhook_events', v_events);
+end
+$$;
+comment on function public.prune_history(interval, interval, integer) is
+  'Deletes old runs and applied webhook events, a batch per call. Parked and failed events are kept until somebody deals with them.';
+revoke all on function public.prune_history(interval, interval, integer) from public, anon, authenticated;
+grant execute on function public.prune_history(interval, interval, integer) to service_role;

@@ -1,0 +1,305 @@
+-- Purpose: putting work into the queue: the scheduling tick, a worker's or an operator's request, a user's "sync now".
+-- Who may call: enqueue_due and enqueue_sync service_role (and pg_cron as owner); request_sync members of the agency.
+-- Lock order: rows are taken ordered by (model_id, sync_type).
+
+create or replace function private.bucket_of(p_model public.models)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select 'user:' || coalesce(p_model.fanvue_user_uuid, p_model.id::text)
+$$;
+comment on function private.bucket_of(public.models) is
+  'The rate-limit bucket of a creator''s own grant: Fanvue counts per app and user.';
+revoke all on function private.bucket_of(public.models) from public, anon, authenticated;
+grant execute on function private.bucket_of(public.models) to service_role;
+
+create or replace function public.enqueue_due(p_by text default 'pg_cron', p_limit integer default 5000)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_new integer;
+  v_revived integer;
+begin
+  -- A dead job whose stream is due again gets another life instead of a twin.
+  with due as (
+    select d.id, t.priority
+    from public.sync_jobs d
+    join public.sync_state s on s.model_id = d.model_id and s.sync_type = d.sync_type
+    join public.models m on m.id = d.model_id
+    join private.sync_streams t on t.sync_type = d.sync_type
+    where d.state = 'dead' and s.next_sync_at <= v_now and m.status = 'active' and t.enabled
+      and not exists (select from public.sync_jobs j
+                      where j.model_id = d.model_id and j.sync_type = d.sync_type and j.state in ('queued', 'running'))
+    order by d.model_id, d.sync_type
+    for update of d skip locked
+  )
+  update public.sync_jobs j
+  set state = 'queued', run_at = v_now, attempt = 0, priority = due.priority,
+      created_at = v_now, pages = 0, requests = 0, rows_inserted = 0, rows_updated = 0, rows_unchanged = 0
+  from due
+  where j.id = due.id;
+  get diagnostics v_revived = row_count;
+
+  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
+  select d.agency_id, d.model_id, d.sync_type, d.priority, v_now, v_now, d.bucket
+  from (
+    select m.agency_id, s.model_id, s.sync_type, private.bucket_of(m) as bucket,
+           -- the first walk of a creator is a backfill: it does not go before live work
+           case when s.high_water is null or s.walk_id is not null then greatest(t.priority, 100::smallint) else t.priority end as priority
+    from public.sync_state s
+    join public.models m on m.id = s.model_id
+    join private.sync_streams t on t.sync_type = s.sync_type
+    where s.next_sync_at <= v_now and m.status = 'active' and t.enabled
+      and coalesce(m.fanvue_refresh_token, m.fanvue_access_token) is not null
+      and not exists (select from public.sync_jobs j
+                      where j.model_id = s.model_id and j.sync_type = s.sync_type and j.state in ('queued', 'running'))
+    order by s.next_sync_at
+    limit p_limit
+  ) d
+  order by d.model_id, d.sync_type
+  on conflict (model_id, sync_type) where state = 'queued' do nothing;
+  get diagnostics v_new = row_count;
+
+  insert into private.scheduler_ticks as k (source, last_tick_at, last_enqueued)
+  values (p_by, v_now, v_new + v_revived)
+  on conflict (source) do update
+    set last_tick_at = excluded.last_tick_at, last_enqueued = excluded.last_enqueued, ticks = k.ticks + 1;
+  return jsonb_build_object('enqueued', v_new, 'revived', v_revived);
+end
+$$;
+comment on function public.enqueue_due(text, integer) is
+  'One scheduling tick: queues every stream that is due and neither queued nor running. Called by pg_cron and by each worker; any number of callers enqueue nothing twice.';
+revoke all on function public.enqueue_due(text, integer) from public, anon, authenticated;
+grant execute on function public.enqueue_due(text, integer) to service_role;
+
+create or replace function private.put_job(p_model public.models, p_sync_type text, p_priority smallint, p_run_at timestamptz, p_now timestamptz)
+returns public.sync_jobs
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_job public.sync_jobs;
+begin
+  insert into public.sync_jobs as j (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
+  values (p_model.agency_id, p_model.id, p_sync_type, p_priority, p_run_at, p_now, private.bucket_of(p_model))
+  on conflict (model_id, sync_type) where state = 'queued' do update
+    set run_at = least(j.run_at, excluded.run_at), priority = least(j.priority, excluded.priority)
+    where excluded.run_at < j.run_at or excluded.priority < j.priority
+  returning j.* into v_job;
+  if not found then
+    select j.* into v_job
+    from public.sync_jobs j
+    where j.model_id = p_model.id and j.sync_type = p_sync_type and j.state = 'queued';
+  end if;
+  return v_job;
+end
+$$;
+comment on function private.put_job(public.models, text, smallint, timestamptz, timestamptz) is
+  'Queues one job, or brings the waiting one forward. Repeated, it writes nothing.';
+revoke all on function private.put_job(public.models, text, smallint, timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function private.put_job(public.models, text, smallint, timestamptz, timestamptz) to service_role;
+
+create or replace function private.job_summary(p_job public.sync_jobs)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select jsonb_build_object('id', p_job.id, 'model_id', p_job.model_id, 'sync_type', p_job.sync_type, 'state', p_job.state,
+                            'priority', p_job.priority, 'run_at', p_job.run_at, 'attempt', p_job.attempt,
+                            'progress', coalesce(p_job.progress, '{}'::jsonb))
+$$;
+comment on function private.job_summary(public.sync_jobs) is 'A job as people see it.';
+revoke all on function private.job_summary(public.sync_jobs) from public, anon, authenticated;
+grant execute on function private.job_summary(public.sync_jobs) to service_role;
+
+create or replace function public.enqueue_sync(
+  p_model_id uuid, p_sync_type text, p_full boolean default false, p_priority integer default 0)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_model public.models;
+begin
+  select m.* into v_model from public.models m where m.id = p_model_id;
+  if not found then
+    raise sqlstate 'PT404' using message = format('no model %s', p_model_id),
+      hint = 'fanvue-sync status lists the models';
+  end if;
+  if not exists (select from private.sync_streams t where t.sync_type = p_sync_type) then
+    raise sqlstate 'PT422' using message = format('no stream %L', p_sync_type),
+      hint = (select 'streams: ' || string_agg(t.sync_type, ', ' order by t.sync_type) from private.sync_streams t);
+  end if;
+  if v_model.status <> 'active' then
+    raise sqlstate 'PT409' using message = format('model %s is %s: %s', p_model_id, v_model.status, coalesce(v_model.status_reason, 'no reason noted')),
+      hint = case v_model.status when 'reauth_required' then 'the creator must connect again' else 'resume the model first' end;
+  end if;
+  insert into public.sync_state as s (agency_id, model_id, sync_type, next_sync_at, full_requested)
+  values (v_model.agency_id, p_model_id, p_sync_type, v_now, p_full)
+  on conflict (model_id, sync_type) do update set full_requested = true
+    where p_full and not s.full_requested;
+  return private.job_summary(private.put_job(v_model, p_sync_type, p_priority::smallint, v_now, v_now));
+end
+$$;
+comment on function public.enqueue_sync(uuid, text, boolean, integer) is
+  'Queues a sync of one model''s stream now; p_full re-reads all history. Returns the job.';
+revoke all on function public.enqueue_sync(uuid, text, boolean, integer) from public, anon, authenticated;
+grant execute on function public.enqueue_sync(uuid, text, boolean, integer) to service_role;
+
+create or replace function private.request_sync_as_member(p_model_id uuid, p_sync_type text)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_pause constant interval := interval '1 minute';
+  v_model public.models;
+  v_state public.sync_state;
+  v_job public.sync_jobs;
+begin
+  select m.* into v_model
+  from public.models m
+  where m.id = p_model_id and m.agency_id in (select private.member_agency_ids());
+  if not found then
+    raise sqlstate 'PT404' using message = 'no such model in your agencies';
+  end if;
+  if v_model.status <> 'active' then
+    raise sqlstate 'PT409' using message = format('the model is %s', v_model.status),
+      hint = case v_model.status when 'reauth_required' then 'the creator must connect again' else 'an operator paused it' end;
+  end if;
+  if not exists (select from private.sync_streams t where t.sync_type = p_sync_type and t.enabled) then
+    raise sqlstate 'PT422' using message = format('no stream %L', p_sync_type);
+  end if;
+  -- Work that waits or runs already is the answer to a second request.
+  select j.* into v_job
+  from public.sync_jobs j
+  where j.model_id = p_model_id and j.sync_type = p_sync_type
+    and (j.state = 'running' or (j.state = 'queued' and j.run_at <= v_now))
+  order by j.state desc
+  limit 1;
+  if found then
+    return private.job_summary(v_job);
+  end if;
+  insert into public.sync_state as s (agency_id, model_id, sync_type, next_sync_at)
+  values (v_model.agency_id, p_model_id, p_sync_type, v_now)
+  on conflict (model_id, sync_type) do nothing;
+  select s.* into v_state from public.sync_state s where s.model_id = p_model_id and s.sync_type = p_sync_type for update;
+  if v_state.requested_at > v_now - v_pause then
+    raise sqlstate 'PT429' using message = 'this stream was asked for less than a minute ago',
+      hint = format('try again in %s seconds', ceil(extract(epoch from v_state.requested_at + v_pause - v_now)));
+  end if;
+  update public.sync_state s set requested_at = v_now where s.id = v_state.id;
+  return private.job_summary(private.put_job(v_model, p_sync_type, 5::smallint, v_now, v_now));
+end
+$$;
+comment on function private.request_sync_as_member(uuid, text) is 'What request_sync does, with the right to write the queue.';
+revoke all on function private.request_sync_as_member(uuid, text) from public, anon;
+grant execute on function private.request_sync_as_member(uuid, text) to authenticated;
+
+create or replace function public.request_sync(p_model_id uuid, p_sync_type text)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.request_sync_as_member(p_model_id, p_sync_type)
+$$;
+comment on function public.request_sync(uuid, text) is
+  '"Sync now" for dashboards: queues the stream of one of your models and returns the job. Errors: 404 not yours, 409 not active, 422 no such stream, 429 asked less than a minute ago.';
+revoke all on function public.request_sync(uuid, text) from public, anon, authenticated;
+grant execute on function public.request_sync(uuid, text) to authenticated;
+
+-- Operators ------------------------------------------------------------------------------------------
+
+create or replace function ops.retry_job(p_id bigint)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_job public.sync_jobs;
+  v_model public.models;
+begin
+  select j.* into v_job from public.sync_jobs j where j.id = p_id for update;
+  if not found then
+    raise sqlstate 'PT404' using message = format('no job %s', p_id), hint = 'finished jobs are in sync_runs';
+  end if;
+  if v_job.state = 'running' then
+    return private.job_summary(v_job);
+  end if;
+  select m.* into v_model from public.models m where m.id = v_job.model_id;
+  if v_model.status <> 'active' then
+    raise sqlstate 'PT409' using message = format('the model of job %s is %s', p_id, v_model.status);
+  end if;
+  if v_job.state = 'dead' then
+    delete from public.sync_jobs j where j.id = p_id;
+  end if;
+  return private.job_summary(private.put_job(v_model, v_job.sync_type, least(v_job.priority, 20::smallint), v_now, v_now));
+end
+$$;
+comment on function ops.retry_job(bigint) is
+  'Runs a dead or waiting job now, with all its attempts back. On a running job it does nothing. Returns the job that will run.';
+revoke all on function ops.retry_job(bigint) from public, anon, authenticated;
+grant execute on function ops.retry_job(bigint) to service_role;
+
+create or replace function ops.cancel_job(p_id bigint)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_job public.sync_jobs;
+begin
+  select j.* into v_job from public.sync_jobs j where j.id = p_id for update;
+  if not found then
+    raise sqlstate 'PT404' using message = format('no job %s', p_id), hint = 'finished jobs are in sync_runs';
+  end if;
+  if v_job.state = 'running' then
+    -- the worker hears of it with its next page or heartbeat
+    update public.sync_jobs j set cancel_requested = true where j.id = p_id returning j.* into v_job;
+  else
+    perform private.archive_job(v_job, 'cancelled',
+      jsonb_build_object('kind', 'cancelled', 'message', 'cancelled by an operator'), '{}', private.engine_now());
+    perform private.move_stream_on(v_job, private.engine_now());
+    delete from public.sync_jobs j where j.id = p_id;
+    v_job.state := 'cancelled';
+  end if;
+  return private.job_summary(v_job) || jsonb_build_object('cancel_requested', v_job.cancel_requested);
+end
+$$;
+comment on function ops.cancel_job(bigint) is
+  'Cancels a waiting or dead job at once, a running one at its next page. What it has committed stays. The schedule will queue the stream again when due.';
+revoke all on function ops.cancel_job(bigint) from public, anon, authenticated;
+grant execute on function ops.cancel_job(bigint) to service_role;
+
+-- The API does not expose schema ops; the command line reaches it through these.
+create or replace function public.retry_sync_job(p_id bigint)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+  select ops.retry_job(p_id)
+$$;
+comment on function public.retry_sync_job(bigint) is 'ops.retry_job for the command line.';
+revoke all on function public.retry_sync_job(bigint) from public, anon, authenticated;
+grant execute on function public.retry_sync_job(bigint) to service_role;
+
+create or replace function public.cancel_sync_job(p_id bigint)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+  select ops.cancel_job(p_id)
+$$;
+comment on function public.cancel_sync_job(bigint) is 'ops.cancel_job for the command line.';
+revoke all on function public.cancel_sync_job(bigint) from public, anon, authenticated;
+grant execute on function public.cancel_sync_job(bigint) to service_role;

@@ -1,0 +1,170 @@
+-- Purpose: the identity of money. Rows that Fanvue lists are matched to ledger rows, so that each is counted once,
+-- whichever way and however often it arrives, with or without an id.
+-- Who may call: commit_sync_page (service_role), under the model's lock.
+-- Matching is decided inside one instant (millisecond) of one model; Fanvue promises no row-unique id:
+--   1. same id, same instant, same values             the same row
+--   2. same id, same instant, other values            the same row, amended
+--   3. same instant and values, one side without id   the same row, whose id is now known (or not sent)
+--   4. an older application's row, same instant and amount, without Fanvue's details: the same row
+-- What is left is new. A second row under one id gets the id with #<hash>; a row without id its hash with an ordinal.
+
+create or replace function private.transaction_values(
+  p_source text, p_amount numeric, p_net numeric, p_currency text, p_fan text, p_message text, p_post text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select concat_ws('|', coalesce(p_source, ''), p_amount::text, coalesce(p_net::text, ''), coalesce(p_currency, ''),
+                   coalesce(p_fan, ''), coalesce(p_message, ''), coalesce(p_post, ''))
+$$;
+comment on function private.transaction_values(text, numeric, numeric, text, text, text, text) is
+  'The immutable fields of a transaction as one text: what tells two rows of one instant apart.';
+revoke all on function private.transaction_values(text, numeric, numeric, text, text, text, text) from public, anon, authenticated;
+grant execute on function private.transaction_values(text, numeric, numeric, text, text, text, text) to service_role;
+
+create or replace function private.lock_model(p_model_id uuid)
+returns void
+language sql
+set search_path = ''
+as $$
+  select pg_advisory_xact_lock(hashtextextended('fanvue-model:' || p_model_id::text, 0))
+$$;
+comment on function private.lock_model(uuid) is 'Serialises everything that matches money of one model, until the transaction ends.';
+revoke all on function private.lock_model(uuid) from public, anon, authenticated;
+grant execute on function private.lock_model(uuid) to service_role;
+
+create or replace function private.apply_transactions(
+  p_agency_id uuid, p_model_id uuid, p_rows jsonb, p_border uuid[], p_now timestamptz,
+  out inserted integer, out updated integer, out unchanged integer, out amount numeric)
+language plpgsql
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+  perform private.lock_model(p_model_id);
+  with listed as (
+    select r.ordinality as n, x.fanvue_id, x.source, x.category, x.amount, x.net, x.currency, x.status,
+           x.fan_uuid, x.fan_handle, x.message_uuid, x.post_uuid, x.reverses_fanvue_id, x.at,
+           private.transaction_values(x.source, x.amount, x.net, x.currency, x.fan_uuid, x.message_uuid, x.post_uuid) as facts
+    from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
+    cross join lateral jsonb_to_record(r.item) as x(
+      fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
+      fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz)
+  ), incoming as (
+    -- the same id with the same facts twice in one page is one row; rows without id are counted as they stand
+    select distinct on (coalesce(l.fanvue_id, 'n' || l.n), l.at, l.facts) l.*,
+           left(encode(sha256(convert_to(l.facts, 'UTF8')), 'hex'), 32) as hash
+    from listed l
+    order by coalesce(l.fanvue_id, 'n' || l.n), l.at, l.facts, l.n
+  ), stored as (
+    select t.*, private.transaction_values(t.source, t.amount, t.net_amount, t.currency, t.fan_uuid, t.message_uuid, t.post_uuid) as facts
+    from public.fanvue_transactions t
+    where t.model_id = p_model_id and t.fanvue_created_at in (select i.at from incoming i)
+    union all
+    select t.*, null
+    from public.fanvue_transactions t
+    where t.model_id = p_model_id and t.fanvue_id in (select i.fanvue_id from incoming i where i.fanvue_id is not null)
+      and t.fanvue_created_at not in (select i.at from incoming i)
+  ), same as (
+    select i.n, s.id
+    from incoming i
+    join stored s on s.fanvue_created_at = i.at and s.facts = i.facts
+                 and s.fanvue_id in (i.fanvue_id, i.fanvue_id || '#' || left(i.hash, 8))
+  ), amended as (
+    select distinct on (s.id) i.n, s.id
+    from incoming i
+    join stored s on s.fanvue_id = i.fanvue_id and s.fanvue_created_at = i.at
+    where not exists (select from same m where m.n = i.n or m.id = s.id)
+      -- a row just read at the page border is not what this one amends: it is its sibling
+      and s.id <> all (p_border)
+    order by s.id, i.facts
+  ), known as (
+    select * from same union all select * from amended
+  ), by_facts as (
+    select i.n, s.id
+    from (select i.n, i.at, i.facts, i.fanvue_id is null as nameless,
+                 row_number() over (partition by i.at, i.facts order by i.n) as place
+          from incoming i
+          where not exists (select from known k where k.n = i.n)) i
+    join (select s.id, s.fanvue_created_at as at, s.facts, s.fanvue_id like 'h:%' as nameless,
+                 -- rows without an id are the first to be given one
+                 row_number() over (partition by s.fanvue_created_at, s.facts
+                                    order by s.fanvue_id like 'h:%' desc, s.fanvue_id) as place
+          from stored s
+          where s.facts is not null and not exists (select from known k where k.id = s.id)) s
+      on s.at = i.at and s.facts = i.facts and s.place = i.place and (s.nameless or i.nameless)
+  ), adopted as (
+    select i.n, s.id
+    from (select i.n, i.at, i.amount, row_number() over (partition by i.at, i.amount order by i.n) as place
+          from incoming i
+          where not exists (select from known k where k.n = i.n) and not exists (select from by_facts b where b.n = i.n)) i
+    join (select s.id, s.fanvue_created_at as at, s.amount,
+                 row_number() over (partition by s.fanvue_created_at, s.amount order by s.fanvue_id) as place
+          from stored s
+          where s.source is null and s.net_amount is null and s.facts is not null
+            and not exists (select from known k where k.id = s.id) and not exists (select from by_facts b where b.id = s.id)) s
+      on s.at = i.at and s.amount = i.amount and s.place = i.place
+  ), matched as (
+    select k.n, k.id, false as renamed from known k
+    union all
+    select b.n, b.id, true from by_facts b
+    union all
+    select a.n, a.id, true from adopted a
+  ), named as (
+    -- what each incoming row is to be called
+    select i.*, m.id as row_id, s.fanvue_id as stored_id, s.amount as stored_amount,
+           case
+             when m.id is not null and (not m.renamed or i.fanvue_id is null) then s.fanvue_id
+             when i.fanvue_id is null then
+               'h:' || i.hash || ':' || (
+                 coalesce((select max(split_part(o.fanvue_id, ':', 3)::integer) from stored o
+                           where o.fanvue_created_at = i.at and o.fanvue_id like 'h:' || i.hash || ':%'), 0)
+                 + row_number() over (partition by i.at, i.hash, i.fanvue_id is null, m.id is null order by i.n))::text
+             when row_number() over (partition by i.fanvue_id, m.id is not null and not m.renamed order by i.at, i.facts) = 1
+                  and not exists (select from stored o where o.fanvue_id = i.fanvue_id and o.id is distinct from m.id)
+               then i.fanvue_id
+             else i.fanvue_id || '#' || left(i.hash, 8)
+           end as final_id
+    from incoming i
+    left join matched m on m.n = i.n
+    left join stored s on s.id = m.id
+  ), changed as (
+    update public.fanvue_transactions t
+    set fanvue_id = n.final_id, amount = n.amount, net_amount = coalesce(n.net, t.net_amount),
+        currency = coalesce(n.currency, t.currency), source = coalesce(n.source, t.source),
+        category = coalesce(n.category, t.category), status = coalesce(n.status, t.status),
+        fan_uuid = coalesce(n.fan_uuid, t.fan_uuid), fan_handle = coalesce(n.fan_handle, t.fan_handle),
+        message_uuid = coalesce(n.message_uuid, t.message_uuid), post_uuid = coalesce(n.post_uuid, t.post_uuid),
+        reverses_fanvue_id = coalesce(n.reverses_fanvue_id, t.reverses_fanvue_id),
+        origin = 'api', synced_at = p_now
+    from named n
+    where t.id = n.row_id
+      and (t.fanvue_id, t.amount, t.net_amount, t.currency, t.source, t.category, t.status, t.fan_uuid, t.fan_handle,
+           t.message_uuid, t.post_uuid, t.reverses_fanvue_id, t.origin)
+          is distinct from
+          (n.final_id, n.amount, coalesce(n.net, t.net_amount), coalesce(n.currency, t.currency), coalesce(n.source, t.source),
+           coalesce(n.category, t.category), coalesce(n.status, t.status), coalesce(n.fan_uuid, t.fan_uuid),
+           coalesce(n.fan_handle, t.fan_handle), coalesce(n.message_uuid, t.message_uuid), coalesce(n.post_uuid, t.post_uuid),
+           coalesce(n.reverses_fanvue_id, t.reverses_fanvue_id), 'api')
+    returning n.amount - n.stored_amount as delta
+  ), added as (
+    insert into public.fanvue_transactions (
+      agency_id, model_id, fanvue_id, amount, net_amount, currency, source, category, status, fan_uuid, fan_handle,
+      message_uuid, post_uuid, reverses_fanvue_id, origin, fanvue_created_at, synced_at, created_at)
+    select p_agency_id, p_model_id, n.final_id, n.amount, n.net, n.currency, n.source, n.category, n.status, n.fan_uuid,
+           n.fan_handle, n.message_uuid, n.post_uuid, n.reverses_fanvue_id, 'api', n.at, p_now, p_now
+    from named n
+    where n.row_id is null
+    returning fanvue_transactions.amount as delta
+  )
+  select (select count(*) from added), (select count(*) from changed),
+         (select count(*) from named) - (select count(*) from added) - (select count(*) from changed),
+         coalesce((select sum(a.delta) from added a), 0) + coalesce((select sum(c.delta) from changed c), 0)
+  into inserted, updated, unchanged, amount;
+end
+$$;
+comment on function private.apply_transactions(uuid, uuid, jsonb, uuid[], timestamptz) is
+  'Writes one page of Fanvue''s transactions into the ledger, each counted once. Unchanged rows are not written. Amounts are US dollars.';
+revoke all on function private.apply_transactions(uuid, uuid, jsonb, uuid[], timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_transactions(uuid, uuid, jsonb, uuid[], timestamptz) to service_role;

@@ -1,0 +1,78 @@
+-- Purpose: what dashboards read beside the tables: models without secrets, and the health of every stream.
+-- Who may call: members see their own agency (the views run with the caller's rights); service_role sees all.
+-- Locks: none.
+
+create or replace view public.model_overview
+with (security_invoker = true) as
+select m.id, m.agency_id, m.fanvue_user_uuid, m.handle, m.display_name, m.status, m.status_reason, m.status_changed_at,
+       m.connected_at, m.revenue_total, m.fanvue_token_expires_at,
+       s.last_success_at as earnings_synced_at, s.high_water as newest_earning_at,
+       exists (select from public.sync_jobs j where j.model_id = m.id and j.state = 'running') as is_syncing
+from public.models m
+left join public.sync_state s on s.model_id = m.id and s.sync_type = 'earnings';
+comment on view public.model_overview is 'One line per creator: who, status, total, and how fresh her money is. No secrets.';
+revoke all on public.model_overview from public, anon, authenticated;
+grant select on public.model_overview to authenticated, service_role;
+
+create or replace view public.sync_health
+with (security_invoker = true) as
+select s.agency_id, s.model_id, m.handle, s.sync_type, m.status as model_status,
+       s.last_success_at, s.next_sync_at, s.high_water, s.consecutive_failures, s.last_error,
+       j.state as job_state, j.run_at as job_run_at, j.attempt as job_attempt, j.progress as job_progress,
+       greatest(interval '0', (select private.engine_now()) - s.next_sync_at) as overdue_by,
+       case
+         when m.status = 'reauth_required' then 'the creator must connect again'
+         when m.status = 'paused' then 'paused'
+         when j.state = 'running' then 'syncing'
+         when j.state = 'dead' then 'gave up; tried again when due'
+         when s.consecutive_failures > 0 then 'failing'
+         when s.last_success_at is null then 'waiting for its first sync'
+         when s.next_sync_at < (select private.engine_now()) - interval '5 minutes' then 'late'
+         else 'fresh'
+       end as health
+from public.sync_state s
+join public.models m on m.id = s.model_id
+left join lateral (
+  select j.state, j.run_at, j.attempt, j.progress
+  from public.sync_jobs j
+  where j.model_id = s.model_id and j.sync_type = s.sync_type
+  order by case j.state when 'running' then 0 when 'queued' then 1 else 2 end
+  limit 1
+) j on true;
+comment on view public.sync_health is 'One line per model and stream: fresh, syncing, late, failing and why. health is meant to be read by people.';
+revoke all on public.sync_health from public, anon, authenticated;
+grant select on public.sync_health to authenticated, service_role;
+
+create or replace function public.engine_status()
+returns jsonb
+language sql
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'now', n.now,
+    'models', (select jsonb_build_object('active', count(*) filter (where m.status = 'active'),
+                                         'paused', count(*) filter (where m.status = 'paused'),
+                                         'reauth_required', count(*) filter (where m.status = 'reauth_required'))
+               from public.models m),
+    'jobs', (select jsonb_build_object('queued', count(*) filter (where j.state = 'queued'),
+                                       'running', count(*) filter (where j.state = 'running'),
+                                       'dead', count(*) filter (where j.state = 'dead'),
+                                       'due', count(*) filter (where j.state = 'queued' and j.run_at <= n.now),
+                                       'oldest_due_seconds', round(extract(epoch from n.now - min(j.run_at)
+                                                               filter (where j.state = 'queued' and j.run_at <= n.now))))
+             from public.sync_jobs j),
+    'streams', (select jsonb_object_agg(h.health, h.streams)
+                from (select x.health, count(*) as streams from public.sync_health x group by x.health) h),
+    'runs_24h', (select jsonb_object_agg(r.state, r.runs)
+                 from (select u.state, count(*) as runs from public.sync_runs u
+                       where u.finished_at > n.now - interval '24 hours' group by u.state) r),
+    'scheduler', (select jsonb_object_agg(k.source, jsonb_build_object('last_tick_at', k.last_tick_at, 'enqueued', k.last_enqueued))
+                  from private.scheduler_ticks k),
+    'webhooks', (select jsonb_build_object('parked', count(*) filter (where e.status = 'parked'),
+                                           'failed', count(*) filter (where e.status = 'failed'))
+                 from public.webhook_events e where e.status in ('parked', 'failed')))
+  from (select private.engine_now() as now) n
+$$;
+comment on function public.engine_status() is 'The engine at a glance, for the command line.';
+revoke all on function public.engine_status() from public, anon, authenticated;
+grant execute on function public.engine_status() to service_role;

@@ -1,0 +1,115 @@
+-- Purpose: the schedule. pg_cron only enqueues and tidies, in SQL; the workers' own tick does the same if it stops.
+-- A database without pg_cron migrates all the same: then the workers' tick is the only one.
+-- Locks: none.
+
+create or replace function private.start_nightly_reconcile()
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_streams integer;
+begin
+  -- Tonight's first poll of each stream looks back over the deep window instead of the short one.
+  update public.sync_state s
+  set last_deep_at = null
+  from public.models m
+  where m.id = s.model_id and m.status = 'active' and s.last_deep_at is not null and s.walk_id is null;
+  get diagnostics v_streams = row_count;
+  return jsonb_build_object('streams', v_streams);
+end
+$$;
+comment on function private.start_nightly_reconcile() is
+  'Makes the next poll of every stream a deep one, so that each night late rows and status changes are found.';
+revoke all on function private.start_nightly_reconcile() from public, anon, authenticated;
+grant execute on function private.start_nightly_reconcile() to service_role;
+
+create or replace function private.schedule_engine()
+returns text
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not exists (select from pg_catalog.pg_extension e where e.extname = 'pg_cron') then
+    return 'pg_cron is not installed: only the workers'' own scheduler ticks';
+  end if;
+  -- the same name replaces the schedule, so this may run again
+  execute $cron$select cron.schedule('fanvue-enqueue-due', '* * * * *', 'select public.enqueue_due(''pg_cron'')')$cron$;
+  execute $cron$select cron.schedule('fanvue-reap', '* * * * *', 'select public.reap_expired_leases()')$cron$;
+  execute $cron$select cron.schedule('fanvue-reconcile-nightly', '10 3 * * *', 'select private.start_nightly_reconcile()')$cron$;
+  execute $cron$select cron.schedule('fanvue-prune', '40 3 * * *',
+    'select public.prune_history(); delete from cron.job_run_details where end_time < now() - interval ''3 days''')$cron$;
+  return 'scheduled';
+end
+$$;
+comment on function private.schedule_engine() is 'Writes the engine''s pg_cron jobs by name. Run it again after installing pg_cron later.';
+revoke all on function private.schedule_engine() from public, anon, authenticated;
+
+do $$
+begin
+  begin
+    create extension if not exists pg_cron;
+  exception when others then
+    raise notice 'pg_cron could not be installed (%): only the workers'' own scheduler ticks', sqlerrm;
+  end;
+  raise notice '%', private.schedule_engine();
+end
+$$;
+
+create or replace function public.engine_doctor()
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_cron jsonb := null;
+  v_migrations jsonb := null;
+begin
+  if to_regclass('cron.job') is not null then
+    begin
+      execute 'select jsonb_object_agg(j.jobname, j.active) from cron.job j where j.jobname like ''fanvue-%''' into v_cron;
+    exception when insufficient_privilege then
+      -- hosted projects may not let the API look: the ticks below still tell whether pg_cron works
+      v_cron := '{"unknown": true}';
+    end;
+  end if;
+  if to_regclass('supabase_migrations.schema_migrations') is not null then
+    begin
+      execute 'select jsonb_agg(m.version order by m.version) from supabase_migrations.schema_migrations m' into v_migrations;
+    exception when insufficient_privilege then
+      v_migrations := null;
+    end;
+  end if;
+  return jsonb_build_object(
+    'now', private.engine_now(),
+    'server_version', current_setting('server_version'),
+    'clock_shift_seconds', coalesce((select extract(epoch from c.shift) from private.engine_clock c), 0),
+    'cron', v_cron,
+    'migrations', v_migrations,
+    'schema_version', private.schema_version(),
+    'scheduler', (select jsonb_object_agg(k.source, round(extract(epoch from private.engine_now() - k.last_tick_at)))
+                  from private.scheduler_ticks k),
+    'key_ids', (select jsonb_object_agg(coalesce(x.key_id, 'plain'), x.tokens)
+                from (select case when t.token like 'fse1.%' then split_part(t.token, '.', 2) end as key_id, count(*) as tokens
+                      from public.models m
+                      cross join lateral (values (m.fanvue_access_token), (m.fanvue_refresh_token)) t(token)
+                      where t.token is not null
+                      group by 1) x));
+end
+$$;
+comment on function public.engine_doctor() is
+  'Facts for `fanvue-sync doctor`: versions, schedules (name to active), seconds since each scheduler ticked, which keys seal the stored tokens.';
+revoke all on function public.engine_doctor() from public, anon, authenticated;
+grant execute on function public.engine_doctor() to service_role;
+
+create or replace function private.schema_version()
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select '20261101001200'
+$$;
+comment on function private.schema_version() is 'The newest migration that is applied; the worker''s doctor compares it with the one it was built for.';
+revoke all on function private.schema_version() from public, anon, authenticated;
+grant execute on function private.schema_version() to service_role;
