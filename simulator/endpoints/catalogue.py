@@ -1,11 +1,30 @@
-"""The list of every endpoint, most called first."""
+"""The list of every endpoint, most called first; fixed paths come before parameters."""
 
 from __future__ import annotations
 
-from simulator.endpoints import account, earnings
+from simulator.endpoints import (
+    account,
+    agency,
+    chats,
+    earnings,
+    fans,
+    growth,
+    messages,
+    posts,
+    spenders,
+    summary,
+)
 
 
 ENDPOINTS = [
     *earnings.ENDPOINTS,
+    *chats.ENDPOINTS,
+    *messages.ENDPOINTS,
+    *fans.ENDPOINTS,
+    *spenders.ENDPOINTS,
+    *summary.ENDPOINTS,
+    *growth.ENDPOINTS,
+    *posts.ENDPOINTS,
     *account.ENDPOINTS,
+    *agency.ENDPOINTS,
 ]

@@ -1,0 +1,216 @@
+"""A typed client of the control API, for tests and demos.
+
+It only speaks HTTP to /_sim; it knows nothing of the simulator's insides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A ready pair of tokens."""
+
+    access_token: str
+    refresh_token: str | None
+    expires_in: int
+    creator_uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """A count and two sums in US cents."""
+
+    count: int
+    gross_cents: int
+    net_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Exact totals of one creator."""
+
+    count: int
+    gross_cents: int
+    net_cents: int
+    by_category: dict[str, Sums]
+    by_day: dict[str, Sums]
+
+
+class SimulatorControl:
+    """Steers a running simulator; every method is one control call and raises on failure."""
+
+    def __init__(self, url: str, http: httpx.Client | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._http = http or httpx.Client(timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def world(self) -> dict[str, Any]:
+        """Return agencies and creators."""
+        return self._call("GET", "world")
+
+    def books(self, creator: str, upto_ms: int | None = None) -> Books:
+        """Return a creator's exact totals, of rows dated before `upto_ms` if given."""
+        answer = self._call("GET", "books", query={"creator": creator, "upto_ms": upto_ms})
+        return Books(
+            answer["count"],
+            answer["gross_cents"],
+            answer["net_cents"],
+            {name: Sums(**sums) for name, sums in answer["by_category"].items()},
+            {day: Sums(**sums) for day, sums in answer["by_day"].items()},
+        )
+
+    def all_books(self) -> dict[str, Any]:
+        """Return the totals of every creator and their sum."""
+        return self._call("GET", "books")
+
+    def add_creators(self, count: int = 1, **order: Any) -> list[dict[str, str]]:
+        """Add creators; see `control.orders.NewCreators`."""
+        answer = self._call("POST", "creators", {"count": count, **order})
+        return list(answer["creators"])
+
+    def add_sales(
+        self,
+        creator: str,
+        count: int = 0,
+        *,
+        rows: list[dict[str, Any]] | None = None,
+        **order: Any,
+    ) -> dict[str, Any]:
+        """Add so many varied sales, or described rows; see `control.orders.NewSales`."""
+        body = {"creator": creator, "count": count, "rows": rows or [], **order}
+        return self._call("POST", "sales", body)
+
+    def add_reversals(self, creator: str, count: int = 1, **order: Any) -> dict[str, Any]:
+        """Refund or charge back sales; see `control.orders.NewReversals`."""
+        return self._call("POST", "reversals", {"creator": creator, "count": count, **order})
+
+    def flip_statuses(self, creator: str, **order: Any) -> dict[str, Any]:
+        """Make pending rows available for payout."""
+        return self._call("POST", "status-flips", {"creator": creator, **order})
+
+    def knobs(self, creator: str | None = None) -> dict[str, Any]:
+        """Return the knobs in force."""
+        return self._call("GET", "knobs", query={"creator": creator})
+
+    def turn(self, creator: str | None = None, /, **knobs: Any) -> dict[str, Any]:
+        """Set the named knobs."""
+        return self._call("PATCH", "knobs", knobs, query={"creator": creator})
+
+    def reset_knobs(self, creator: str | None = None, /, **knobs: Any) -> dict[str, Any]:
+        """Return to the defaults plus the named knobs."""
+        return self._call("PUT", "knobs", knobs, query={"creator": creator})
+
+    def add_fault(self, kind: str, path: str = ".*", **rule: Any) -> dict[str, Any]:
+        """Arm a fault on requests whose path matches; see `faults.Fault`."""
+        match = {"path": path}
+        for name in ("method", "creator"):
+            if name in rule:
+                match[name] = rule.pop(name)
+        return self._call("POST", "faults", {"match": match, "kind": kind, **rule})
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the armed faults and how often they hit."""
+        return list(self._call("GET", "faults")["faults"])
+
+    def clear_faults(self) -> None:
+        """Disarm all faults."""
+        self._call("DELETE", "faults")
+
+    def clock(self) -> dict[str, Any]:
+        """Return the simulator's time."""
+        return self._call("GET", "clock")
+
+    def advance(self, seconds: float) -> dict[str, Any]:
+        """Move time."""
+        return self._call("POST", "clock", {"advance_seconds": seconds})
+
+    def set_clock(self, moment: datetime) -> dict[str, Any]:
+        """Jump to an instant."""
+        return self._call("POST", "clock", {"set": moment.isoformat()})
+
+    def freeze(self, *, frozen: bool = True) -> dict[str, Any]:
+        """Freeze or thaw time."""
+        return self._call("POST", "clock", {"freeze": frozen})
+
+    def grant(self, creator: str, **order: Any) -> Grant:
+        """Return a ready grant of a creator."""
+        return _grant(self._call("POST", "grants", {"creator": creator, **order}))
+
+    def agency_grant(self, agency: str, **order: Any) -> Grant:
+        """Return a ready grant of an agency's administrator."""
+        return _grant(self._call("POST", "grants", {"agency": agency, **order}))
+
+    def add_client(
+        self, client_id: str, client_secret: str, redirect_uris: list[str] | None = None
+    ) -> None:
+        """Register an OAuth client."""
+        body = {"client_id": client_id, "client_secret": client_secret}
+        self._call("POST", "clients", {**body, "redirect_uris": redirect_uris or []})
+
+    def expire_tokens(self, creator: str) -> int:
+        """Let a creator's access tokens run out; return how many did."""
+        return int(self._call("POST", "tokens/expire", {"creator": creator})["expired"])
+
+    def kill_chain(self, creator: str) -> int:
+        """Revoke a creator's grants; return how many were alive."""
+        return int(self._call("POST", "tokens/kill-chain", {"creator": creator})["killed"])
+
+    def requests(
+        self,
+        path: str | None = None,
+        creator: str | None = None,
+        since: int | None = None,
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the request log."""
+        query = {"path": path, "creator": creator, "since": since, "limit": limit}
+        return list(self._call("GET", "requests", query=query)["requests"])
+
+    def clear_requests(self) -> None:
+        """Forget the request log."""
+        self._call("DELETE", "requests")
+
+    def stats(self) -> dict[str, Any]:
+        """Return counters and bucket use."""
+        return self._call("GET", "stats")
+
+    def clear_stats(self) -> None:
+        """Forget counters and buckets."""
+        self._call("DELETE", "stats")
+
+    def _call(
+        self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        params = {name: value for name, value in (query or {}).items() if value is not None}
+        response = self._http.request(method, f"{self.url}/_sim/{path}", json=body, params=params)
+        if response.is_error:
+            raise RuntimeError(f"{method} /_sim/{path}: {response.status_code} {response.text}")
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+def _grant(answer: dict[str, Any]) -> Grant:
+    return Grant(
+        answer["access_token"],
+        answer["refresh_token"],
+        answer["expires_in"],
+        answer["creator_uuid"],
+    )

@@ -1,0 +1,143 @@
+"""Subscribers, followers and smart lists.
+
+Unversioned lists are numbered pages; v1 lists go by cursor and say more of a subscription.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simulator.clock import stamp
+from simulator.endpoint import Endpoint
+from simulator.endpoints.fan_card import fan_card
+from simulator.paging import by_cursor, numbered
+from simulator.replies import NotFound, Reply
+from simulator.transactions import SALES
+
+
+if TYPE_CHECKING:
+    from simulator.call import Call
+    from simulator.people import Creator, Fan
+
+
+BIG_SPENDER_CENTS = 5000
+LIST_NAMES = {
+    "subscribers": "Subscribers",
+    "auto_renewing": "Auto renewing",
+    "non_renewing": "Non renewing",
+    "followers": "Followers",
+    "free_trial_subscribers": "Free trial",
+    "expired_subscribers": "Expired",
+    "spent_more_than_50": "Spent more than 50",
+}
+
+
+def subscribers(call: Call) -> Reply:
+    """Answer /subscribers, newest subscription first."""
+    fans = call.creator.subscribers(call.now)
+    if call.knobs.subscribers_include_expired:
+        fans = [fan for fan in call.creator.fans if fan.subscription]
+    fans.sort(key=lambda fan: fan.subscription.first_at if fan.subscription else 0, reverse=True)
+    if call.v1:
+        return by_cursor(call, fans, lambda fan: _subscriber(call, fan), lambda fan: fan.uuid)
+    return numbered(call, fans, fan_card)
+
+
+def followers(call: Call) -> Reply:
+    """Answer /followers, newest first; active subscribers are not among them."""
+    fans = sorted(call.creator.followers(call.now), key=lambda f: f.followed_at, reverse=True)
+    if call.v1:
+        return by_cursor(call, fans, fan_card, lambda fan: fan.uuid)
+    return numbered(call, fans, fan_card)
+
+
+def smart_lists(call: Call) -> Reply:
+    """Answer /chats/lists/smart: a bare array."""
+    names = LIST_NAMES | ({"muted": "Muted", "creators": "Creators"} if call.v1 else {})
+    return Reply(
+        [
+            {"name": name, "uuid": word, "count": len(members(call, call.creator, word))}
+            for word, name in names.items()
+        ]
+    )
+
+
+def smart_list_members(call: Call) -> Reply:
+    """Answer /chats/lists/smart/{word}."""
+    word = call.path["listUuid"]
+    if word not in LIST_NAMES and not (call.v1 and word in {"muted", "creators"}):
+        raise NotFound("List not found")
+    found = members(call, call.creator, word)
+    if not call.v1:
+        return numbered(call, found, _member)
+    reply = by_cursor(call, found, _member, lambda fan: fan.uuid)
+    reply.body["total"] = len(found)
+    return reply
+
+
+def members(call: Call, creator: Creator, word: str) -> list[Fan]:
+    """Return the fans on a smart list."""
+    now = call.now
+    active = creator.subscribers(now)
+    match word:
+        case "subscribers":
+            return active
+        case "auto_renewing":
+            return [f for f in active if f.subscription and f.subscription.auto_renews]
+        case "non_renewing":
+            return [f for f in active if f.subscription and not f.subscription.auto_renews]
+        case "followers":
+            return creator.followers(now)
+        case "expired_subscribers":
+            return [f for f in creator.followers(now) if f.subscription]
+        case "spent_more_than_50":
+            totals = spent(creator)
+            return [f for f in creator.fans if totals.get(f.uuid, 0) > BIG_SPENDER_CENTS]
+        case "muted":
+            return [chat.fan for chat in creator.chats.values() if chat.is_muted]
+        case _:
+            return []
+
+
+def spent(creator: Creator) -> dict[str, int]:
+    """Return what each fan ever paid, in gross cents; reversals do not lessen it."""
+    totals: dict[str, int] = {}
+    for row in creator.ledger.rows(SALES):
+        if row.fan is not None:
+            totals[row.fan.uuid] = totals.get(row.fan.uuid, 0) + row.gross
+    return totals
+
+
+def _subscriber(call: Call, fan: Fan) -> dict[str, Any]:
+    card = fan_card(fan)
+    subscription = fan.subscription
+    if subscription is None:
+        return card | {"subscription": None, "firstSubscribedAt": None}
+    active = subscription.is_active(call.now)
+    card["subscription"] = {
+        "status": "active" if active and subscription.auto_renews else "cancelled",
+        "price": subscription.price,
+        "amountPaid": subscription.price,
+        "currentPeriodStart": stamp(subscription.period_start),
+        "currentPeriodEnd": stamp(subscription.period_end),
+        "autoRenewalEnabled": subscription.auto_renews,
+    }
+    card["firstSubscribedAt"] = stamp(subscription.first_at)
+    return card
+
+
+def _member(fan: Fan) -> dict[str, Any]:
+    return {
+        "uuid": fan.uuid,
+        "displayName": fan.display_name,
+        "handle": fan.handle,
+        "isCreator": False,
+    }
+
+
+ENDPOINTS = [
+    Endpoint("/subscribers", ("read:fan",), subscribers),
+    Endpoint("/followers", ("read:fan",), followers),
+    Endpoint("/chats/lists/smart", ("read:fan",), smart_lists),
+    Endpoint("/chats/lists/smart/{listUuid}", ("read:fan",), smart_list_members),
+]
