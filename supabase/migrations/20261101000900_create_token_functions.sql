@@ -1,6 +1,7 @@
 -- Purpose: OAuth grants: connecting a creator, refreshing single-flight across all workers, re-sealing.
 -- Fanvue's refresh tokens are single-use with a 30 s grace; a second use later kills the whole chain. So a refresh is
 -- leased for less than the grace, fenced, and stored by compare-and-swap on token_version before it is used.
+-- Lifetimes come as seconds and are dated here, so that one clock, the database's, decides when a token is due.
 -- Who may call: service_role only. Tokens pass through as stored (sealed); these functions never look inside.
 
 create table private.token_refreshes (
@@ -89,15 +90,15 @@ begin
                                 'refresh_token', v_model.fanvue_refresh_token,
                                 'version', v_model.token_version, 'expires_at', v_model.fanvue_token_expires_at,
                                 -- the caller may keep the token that long before it asks again
-                                'use_until', coalesce(v_model.fanvue_token_expires_at - private.refresh_margin(v_model),
-                                                      v_now + interval '1 hour'));
+                                'use_for_s', coalesce(round(extract(epoch from v_model.fanvue_token_expires_at
+                                                            - private.refresh_margin(v_model) - v_now)::numeric, 3), 3600));
   if v_usable and (v_model.fanvue_token_expires_at is null
                    or v_model.fanvue_token_expires_at - private.refresh_margin(v_model) > v_now) then
     return v_ready;
   end if;
   if v_model.fanvue_refresh_token is null then
     if v_usable then
-      return v_ready;
+      return v_ready || jsonb_build_object('use_for_s', 60);
     end if;
     perform private.demand_reauth(p_model_id, 'the access token ended and there is no refresh token: the creator must connect again');
     return jsonb_build_object('state', 'reauth_required', 'reason', 'no refresh token');
@@ -105,13 +106,13 @@ begin
 
   if v_refresh.lease_until > v_now and v_refresh.holder is distinct from p_holder then
     if v_usable then
-      return v_ready || jsonb_build_object('use_until', v_now + interval '15 seconds');
+      return v_ready || jsonb_build_object('use_for_s', 5);
     end if;
     return jsonb_build_object('state', 'wait', 'retry_in_s', 0.5);
   end if;
   if v_refresh.next_try_at > v_now then
     if v_usable then
-      return v_ready || jsonb_build_object('use_until', v_refresh.next_try_at);
+      return v_ready || jsonb_build_object('use_for_s', 5);
     end if;
     return jsonb_build_object('state', 'wait', 'retry_in_s', round(extract(epoch from v_refresh.next_try_at - v_now)::numeric, 3),
                               'reason', v_refresh.last_error);
@@ -130,7 +131,7 @@ begin
 end
 $$;
 comment on function public.begin_token_refresh(uuid, text, bigint, integer) is
-  'What to call Fanvue with: ready (a token good until use_until), refresh (you hold the refresh: fence), wait (another refreshes), reauth_required or missing. '
+  'What to call Fanvue with: ready (a token good for use_for_s seconds), refresh (you hold the refresh: fence), wait (another refreshes), reauth_required or missing. '
   'p_rejected_version: the version that Fanvue refused with 401. Tokens come as stored. The same holder again gets the refresh again.';
 revoke all on function public.begin_token_refresh(uuid, text, bigint, integer) from public, anon, authenticated;
 grant execute on function public.begin_token_refresh(uuid, text, bigint, integer) to service_role;
@@ -160,7 +161,7 @@ revoke all on function private.end_refresh(uuid, interval, text, timestamptz) fr
 grant execute on function private.end_refresh(uuid, interval, text, timestamptz) to service_role;
 
 create or replace function public.finish_token_refresh(
-  p_model_id uuid, p_fence bigint, p_version bigint, p_access_token text, p_refresh_token text, p_expires_at timestamptz)
+  p_model_id uuid, p_fence bigint, p_version bigint, p_access_token text, p_refresh_token text, p_expires_in_s numeric default null)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -186,16 +187,16 @@ begin
   end if;
   update public.models m
   set fanvue_access_token = p_access_token, fanvue_refresh_token = p_refresh_token,
-      fanvue_token_expires_at = p_expires_at, fanvue_token_issued_at = v_now, token_version = p_version + 1
+      fanvue_token_expires_at = v_now + make_interval(secs => p_expires_in_s::double precision), fanvue_token_issued_at = v_now, token_version = p_version + 1
   where m.id = p_model_id;
   perform private.end_refresh(p_model_id, null, null, v_now);
   return jsonb_build_object('state', 'stored', 'version', p_version + 1);
 end
 $$;
-comment on function public.finish_token_refresh(uuid, bigint, bigint, text, text, timestamptz) is
+comment on function public.finish_token_refresh(uuid, bigint, bigint, text, text, numeric) is
   'Stores the new pair by compare-and-swap on the version it came from: stored, or moved when another refresh was first (load the grant again).';
-revoke all on function public.finish_token_refresh(uuid, bigint, bigint, text, text, timestamptz) from public, anon, authenticated;
-grant execute on function public.finish_token_refresh(uuid, bigint, bigint, text, text, timestamptz) to service_role;
+revoke all on function public.finish_token_refresh(uuid, bigint, bigint, text, text, numeric) from public, anon, authenticated;
+grant execute on function public.finish_token_refresh(uuid, bigint, bigint, text, text, numeric) to service_role;
 
 create or replace function public.fail_token_refresh(
   p_model_id uuid, p_fence bigint, p_version bigint, p_kind text, p_message text)
@@ -325,7 +326,7 @@ revoke all on function public.connect_model(text, uuid, text, boolean) from publ
 grant execute on function public.connect_model(text, uuid, text, boolean) to service_role;
 
 create or replace function public.store_grant(
-  p_model_id uuid, p_version bigint, p_access_token text, p_refresh_token text, p_expires_at timestamptz)
+  p_model_id uuid, p_version bigint, p_access_token text, p_refresh_token text, p_expires_in_s numeric default null)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -346,7 +347,7 @@ begin
   if v_model.token_version = p_version then
     update public.models m
     set fanvue_access_token = p_access_token, fanvue_refresh_token = p_refresh_token,
-        fanvue_token_expires_at = p_expires_at, fanvue_token_issued_at = v_now, token_version = p_version + 1,
+        fanvue_token_expires_at = v_now + make_interval(secs => p_expires_in_s::double precision), fanvue_token_issued_at = v_now, token_version = p_version + 1,
         status = 'active', status_reason = null, connected_at = v_now
     where m.id = p_model_id
     returning m.* into v_model;
@@ -359,7 +360,7 @@ begin
   return jsonb_build_object('version', v_model.token_version, 'job_id', v_job.id);
 end
 $$;
-comment on function public.store_grant(uuid, bigint, text, text, timestamptz) is
+comment on function public.store_grant(uuid, bigint, text, text, numeric) is
   'Stores a fresh (sealed) grant, makes the model active and queues its first sync. Sent again, it changes nothing.';
-revoke all on function public.store_grant(uuid, bigint, text, text, timestamptz) from public, anon, authenticated;
-grant execute on function public.store_grant(uuid, bigint, text, text, timestamptz) to service_role;
+revoke all on function public.store_grant(uuid, bigint, text, text, numeric) from public, anon, authenticated;
+grant execute on function public.store_grant(uuid, bigint, text, text, numeric) to service_role;
