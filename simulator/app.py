@@ -6,7 +6,7 @@ The only module that knows all parts. It opens no socket; see `server` for that.
 from __future__ import annotations
 
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -23,6 +23,8 @@ from simulator.simulation import DEFAULT_CLIENT, Simulation, assemble
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -63,7 +65,9 @@ def _route(simulation: Simulation, served: Served) -> Route:
     return Route(served.path, endpoint, methods=[served.endpoint.method])
 
 
-def _not_found(simulation: Simulation):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _not_found(
+    simulation: Simulation,
+) -> Callable[[Request, Exception], Coroutine[Any, Any, Response]]:
     async def answer(request: Request, _error: Exception) -> Response:
         error = NotFound()
         response = to_response(Reply(error.body, error.status))

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from simulator.clock import stamp
 from simulator.endpoint import Endpoint
 from simulator.endpoints.fan_card import fan_card
-from simulator.endpoints.fans import members, spent
+from simulator.endpoints.fans import BIG_SPENDER_CENTS, members, spent
 from simulator.paging import by_cursor, numbered
 from simulator.replies import Invalid, Reply
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simulator.call import Call
     from simulator.content import Chat, Message
     from simulator.people import Creator
@@ -131,7 +133,7 @@ def _passes(call: Call, word: str, chat: Chat) -> bool:
     subscription = fan.subscription
     active = subscription is not None and subscription.is_active(call.now)
     recent = subscription is not None and call.now - subscription.first_at < RECENT_MS
-    tests = {
+    tests: dict[str, Callable[[], bool]] = {
         "unread": lambda: chat.unread_count > 0,
         "online": lambda: call.now - _last_seen(chat) < ONLINE_MS,
         "not_muted": lambda: not chat.is_muted,
@@ -139,7 +141,7 @@ def _passes(call: Call, word: str, chat: Chat) -> bool:
         "followers": lambda: not active,
         "recent_subscribers": lambda: active and recent,
         "not_answered": lambda: bool(chat.messages) and not chat.messages[-1].sent,
-        "spent_more_than_50": lambda: spent(call.creator).get(fan.uuid, 0) > 5000,  # noqa: PLR2004 - the filter's own name
+        "spent_more_than_50": lambda: spent(call.creator).get(fan.uuid, 0) > BIG_SPENDER_CENTS,
         "has_tipped": lambda: any(tip.fan is fan for p in call.creator.posts for tip in p.tips),
         "spenders": lambda: spent(call.creator).get(fan.uuid, 0) > 0,
         "exclude_creators": lambda: True,

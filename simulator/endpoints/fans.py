@@ -77,26 +77,27 @@ def smart_list_members(call: Call) -> Reply:
 
 def members(call: Call, creator: Creator, word: str) -> list[Fan]:
     """Return the fans on a smart list."""
-    now = call.now
-    active = creator.subscribers(now)
+    active = creator.subscribers(call.now)
+    inactive = creator.followers(call.now)
     match word:
         case "subscribers":
-            return active
+            found = active
         case "auto_renewing":
-            return [f for f in active if f.subscription and f.subscription.auto_renews]
+            found = [f for f in active if f.subscription and f.subscription.auto_renews]
         case "non_renewing":
-            return [f for f in active if f.subscription and not f.subscription.auto_renews]
+            found = [f for f in active if f.subscription and not f.subscription.auto_renews]
         case "followers":
-            return creator.followers(now)
+            found = inactive
         case "expired_subscribers":
-            return [f for f in creator.followers(now) if f.subscription]
+            found = [f for f in inactive if f.subscription]
         case "spent_more_than_50":
             totals = spent(creator)
-            return [f for f in creator.fans if totals.get(f.uuid, 0) > BIG_SPENDER_CENTS]
+            found = [f for f in creator.fans if totals.get(f.uuid, 0) > BIG_SPENDER_CENTS]
         case "muted":
-            return [chat.fan for chat in creator.chats.values() if chat.is_muted]
+            found = [chat.fan for chat in creator.chats.values() if chat.is_muted]
         case _:
-            return []
+            found = []
+    return found
 
 
 def spent(creator: Creator) -> dict[str, int]:
