@@ -42,7 +42,9 @@ def up(  # noqa: PLR0913 - one parameter per option
     ] = False,
     migrations: Annotated[Path | None, typer.Option(help="Other migrations.")] = None,
     functions: Annotated[Path | None, typer.Option(help="Other Edge Functions.")] = None,
-    fanvue_url: Annotated[str | None, typer.Option(help="Where Fanvue is, or its stand-in.")] = None,
+    fanvue_url: Annotated[
+        str | None, typer.Option(help="Where Fanvue is, or its stand-in.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the stack and apply all migrations; running it twice is harmless."""
@@ -56,7 +58,9 @@ def up(  # noqa: PLR0913 - one parameter per option
     )
     report = stack.up()
     if as_json:
-        typer.echo(json.dumps({"env": report.env, "notes": report.notes, "seconds": report.seconds}))
+        typer.echo(
+            json.dumps({"env": report.env, "notes": report.notes, "seconds": report.seconds})
+        )
     else:
         _print_report(stack, report)
 

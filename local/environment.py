@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import base64
 import secrets
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from local.instance import Instance
 from local.ports import HOST, Ports
 from local.postgres import DATABASE, PASSWORD, SUPERUSER
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from local.instance import Instance
 
 
 DEFAULT_FANVUE_URL = "http://127.0.0.1:54400"

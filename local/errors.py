@@ -5,7 +5,11 @@ The message says what is wrong and what to do about it; no tracebacks for expect
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class StackError(Exception):

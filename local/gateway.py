@@ -12,14 +12,17 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local.environment import function_environment
 from local.errors import StackError, log_excerpt
-from local.instance import Instance, State
 from local.ports import HOST
 from local.processes import wait_until
 from local.programs import PROJECT, find_node_tool, find_program
+
+
+if TYPE_CHECKING:
+    from local.instance import Instance, State
 
 
 START_SECONDS = 30.0

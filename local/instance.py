@@ -12,13 +12,17 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local.ports import Ports
 from local.processes import ProcessBook
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 DATABASE_USER = "postgres"

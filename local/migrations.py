@@ -11,10 +11,14 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local.errors import StackError
-from local.postgres import Postgres
 from local.programs import find_node_tool
+
+
+if TYPE_CHECKING:
+    from local.postgres import Postgres
 
 
 BOOTSTRAP = Path(__file__).resolve().parent / "bootstrap"

@@ -12,12 +12,16 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local.errors import StackError, log_excerpt
 from local.instance import Instance, State, database_user
 from local.ports import HOST
 from local.processes import ProcessRecord, wait_until
-from local.programs import PostgresPrograms
+
+
+if TYPE_CHECKING:
+    from local.programs import PostgresPrograms
 
 
 SUPERUSER = "postgres"

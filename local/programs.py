@@ -40,7 +40,9 @@ def find_postgres() -> PostgresPrograms:
     found = [_describe(path) for path in _postgres_directories()]
     usable = [programs for programs in found if programs.major >= OLDEST_POSTGRES]
     if not usable:
-        raise StackError(f"PostgreSQL {OLDEST_POSTGRES} or newer is not installed: run `make setup`")
+        raise StackError(
+            f"PostgreSQL {OLDEST_POSTGRES} or newer is not installed: run `make setup`"
+        )
     return min(usable, key=lambda programs: ("pg_cron" not in programs.extensions, programs.major))
 
 

@@ -5,11 +5,16 @@ Clients of the stack reach it over HTTP through the gateway, the way Upstash ser
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from local.errors import StackError, log_excerpt
-from local.instance import Instance
 from local.ports import HOST, accepts
 from local.processes import wait_until
 from local.programs import find_program
+
+
+if TYPE_CHECKING:
+    from local.instance import Instance
 
 
 START_SECONDS = 15.0

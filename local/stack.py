@@ -7,11 +7,11 @@ twice without harm.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local.environment import build_environment, read_env_file, write_environment
 from local.errors import StackError
@@ -22,6 +22,10 @@ from local.ports import DEFAULT_PORT, is_free, reserve_ports
 from local.postgres import Postgres
 from local.programs import PROJECT, find_postgres
 from local.redis import Redis
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 DEFAULT_DIRECTORY = PROJECT / ".local"
@@ -85,6 +89,10 @@ class Stack:
         """Return the pid of each piece, None where it does not run."""
         found = {name: self.instance.processes.find(name) for name in PIECES}
         return {name: record.pid if record else None for name, record in found.items()}
+
+    def query(self, sql: str) -> str:
+        """Run SQL as the superuser and return what it printed."""
+        return Postgres(self.instance, self._state(), find_postgres()).run(sql)
 
     def stop_postgres(self) -> None:
         """Stop the database alone."""

@@ -19,7 +19,7 @@ begin
     create extension plpgsql_check with schema extensions;
   end if;
   if exists (select from pg_available_extensions where name = 'pg_cron') then
-    create extension pg_cron;
+    create extension pg_cron with schema pg_catalog;
     grant usage on schema cron to migrator with grant option;
     grant all on all tables in schema cron to migrator with grant option;
     grant execute on all functions in schema cron to migrator with grant option;

@@ -1,13 +1,14 @@
 // REST and Auth: embeds @supabase/lite on the instance's database and corrects what differs from
 // the hosted services. It never changes privileges: the migrations alone decide those.
 
+import { inspect } from "node:util";
+
 import { App } from "@supabase/lite";
 import { PostgresConnection } from "@supabase/lite/postgres";
 import { sql } from "kysely";
 import postgres from "postgres";
 
 const POOL_SIZE = 16;
-const API_ROLES = new Set(["anon", "authenticated", "service_role"]);
 // HTTP statuses that PostgREST gives to classes of SQL errors which the library answers with 500.
 const STATUS_BY_CLASS = {
   "08": 503, "09": 500, "0L": 403, "0P": 403, 25: 500, 28: 403, "2D": 500, 38: 500, 39: 500,
@@ -40,13 +41,19 @@ export function isConnectionLost(error) {
   return CONNECTION_LOST.test(String(error?.code ?? ""));
 }
 
+/** The library logs every error it answers; one line of it is enough. */
+function logAsLine(error, text) {
+  return Object.defineProperty(error, inspect.custom, { value: () => text });
+}
+
 /** An error that the library turns into exactly this status and body. */
 function answerError(status, code, error) {
   const body = { code, message: error.message, details: error.detail ?? null, hint: error.hint ?? null };
-  return Object.assign(new Error(JSON.stringify(body)), {
+  const answer = Object.assign(new Error(JSON.stringify(body)), {
     code: "PGRST",
     detail: JSON.stringify({ status, headers: {} }),
   });
+  return logAsLine(answer, `${status} ${code}: ${error.message}`);
 }
 
 class InstanceConnection extends PostgresConnection {
@@ -84,7 +91,7 @@ class InstanceConnection extends PostgresConnection {
     if (code === "P0001") return answerError(400, code, error);
     const status = STATUS_BY_CLASS[code.slice(0, 2)];
     if (code.length === 5 && code !== "25006" && status) return answerError(status, code, error);
-    return super.normalizeDbError(error);
+    return code ? logAsLine(super.normalizeDbError(error), `${code}: ${error.message}`) : error;
   }
 
   /** The library answers a failed look at the schema with an empty one; an error is honest. */
@@ -191,5 +198,3 @@ export class Rest {
     }
   }
 }
-
-export { API_ROLES };

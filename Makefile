@@ -1,0 +1,49 @@
+# The one entry point for people and CI. Logic lives in scripts/ and in `python -m local`.
+PY := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check up down bench fmt lint types test-unit test-db test-functions test-system
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what everything else needs (idempotent)
+	@scripts/setup.sh
+
+demo: setup ## Run the whole system with sales arriving; DURATION=60 checks its promises and ends
+	@$(PY) -m local.demo $(if $(DURATION),--duration $(DURATION))
+
+test: setup ## Run every test: unit, database, functions, system
+	@scripts/test.sh
+
+check: ## Run what CI runs: format, lint, types, SQL lint and advisors, all tests
+	@scripts/check.sh
+
+up: setup ## Start the local stack and apply all migrations; settings go to .local/stack.env
+	@$(PY) -m local up
+
+down: ## Stop the local stack; RESET=1 also deletes its data
+	@$(PY) -m local down $(if $(RESET),--reset)
+
+bench: setup ## Run the benchmarks and print one table of ratios
+	@$(PY) -m benchmarks
+
+fmt: setup ## Format the code
+	@.venv/bin/ruff format . && node_modules/.bin/deno fmt --quiet supabase/functions
+
+lint: setup ## Lint Python and shell
+	@.venv/bin/ruff check . && shellcheck scripts/*.sh .ci/run
+
+types: setup ## Check types
+	@.venv/bin/mypy
+
+test-unit: setup ## Run the tests that need no stack
+	@scripts/test.sh unit
+
+test-db: setup ## Run the database tests
+	@scripts/test.sh db
+
+test-functions: setup ## Run the Edge Functions' tests
+	@scripts/test.sh functions
+
+test-system: setup ## Run the tests of the whole system
+	@scripts/test.sh system

@@ -1,0 +1,110 @@
+"""Checks the migrated database with the official CLI: PL/pgSQL lint, and the advisors.
+
+Runs against a fresh instance of its own. Findings that are wanted stand, each with its reason,
+in supabase/advisors-allowed.txt; an entry that matches nothing any more is a finding too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from fnmatch import fnmatchcase
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import Annotated, Any
+
+import typer
+
+from local.errors import StackError
+from local.programs import PROJECT, find_node_tool
+from local.stack import Stack
+
+
+ALLOWED_FILE = PROJECT / "supabase" / "advisors-allowed.txt"
+_OWN_SCHEMAS = """
+select string_agg(nspname, ',' order by nspname) from pg_namespace
+where nspname !~ '^pg_' and nspname not in
+  ('auth', 'cron', 'extensions', 'realtime', 'supabase_migrations', 'information_schema')
+"""
+
+
+def read_allowed(path: Path) -> dict[str, str]:
+    """Read `pattern  # reason` lines; a line without a reason is an error."""
+    allowed: dict[str, str] = {}
+    if not path.exists():
+        return allowed
+    for line in path.read_text(encoding="utf-8").splitlines():
+        pattern, _, reason = (part.strip() for part in line.partition("#"))
+        if not pattern:
+            continue
+        if not reason:
+            raise StackError(f"{path.name}: `{pattern}` needs a reason: `pattern  # why`")
+        allowed[pattern] = reason
+    return allowed
+
+
+def judge_advice(advice: list[dict[str, Any]], allowed: dict[str, str]) -> list[str]:
+    """Return the findings that nobody allowed, and the permissions that nothing needs."""
+    keys = {item["cacheKey"]: item for item in advice if item["level"] in {"WARN", "ERROR"}}
+    refused = [
+        f"{item['level']} {key}: {item['detail']}"
+        for key, item in sorted(keys.items())
+        if not any(fnmatchcase(key, pattern) for pattern in allowed)
+    ]
+    unused = [
+        f"{pattern} is allowed but does not occur: remove the line"
+        for pattern in allowed
+        if not any(fnmatchcase(key, pattern) for key in keys)
+    ]
+    return refused + unused
+
+
+def describe_lint(results: list[dict[str, Any]]) -> list[str]:
+    """Return one line per issue that the PL/pgSQL checker has with a function."""
+    return [
+        f"{issue['level']} {entry['function']}: {issue['message']}"
+        for entry in results
+        for issue in entry["issues"]
+    ]
+
+
+def main(
+    directory: Annotated[Path, typer.Option("--dir")] = PROJECT / ".local" / "sql-lint",
+    port: Annotated[int, typer.Option()] = 55521,
+) -> None:
+    """Check a freshly migrated database and print what is wrong with it."""
+    stack = Stack(directory, port=port, volatile=True)
+    stack.down(reset=True)
+    try:
+        env = stack.up().env
+        remote = f"--remote={env['SUPABASE_DB_URL']}?sslmode=disable"
+        schemas = stack.query(_OWN_SCHEMAS).strip()
+        lint = _ask("db", "lint", remote, f"--schema={schemas}", "--level=warning")
+        advice = _ask("db", "advisors", remote, "--level=warn")
+        findings = describe_lint(lint) + judge_advice(advice, read_allowed(ALLOWED_FILE))
+    finally:
+        stack.down(reset=True)
+    for finding in findings:
+        typer.echo(finding, err=True)
+    typer.echo(f"{len(findings)} findings in schemas {schemas}")
+    raise typer.Exit(1 if findings else 0)
+
+
+def _ask(*command: str) -> list[dict[str, Any]]:
+    answer = subprocess.run(  # noqa: S603 - the CLI that package.json pins
+        [find_node_tool("supabase"), *command, "--output-format=json"],
+        env={**os.environ, "SUPABASE_TELEMETRY_DISABLED": "1", "CI": "1"},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        results: list[dict[str, Any]] = json.loads(answer.stdout)["results"]
+    except (ValueError, KeyError) as error:
+        raise StackError(f"{' '.join(command[:2])} failed:\n{answer.stderr.strip()}") from error
+    return results
+
+
+if __name__ == "__main__":
+    typer.run(main)
