@@ -1,0 +1,256 @@
+"""Authorised reads from Fanvue: budget, path family, retries, and errors by recovery.
+
+Every request, retries included, is paid for from the budget. A 429 is never retried here: the
+budget is told and the caller snoozes. Only reads are offered, because Fanvue has no idempotency.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.clock import full_jitter
+from worker.errors import (
+    CursorExpired,
+    Gone,
+    Misconfigured,
+    ProviderContract,
+    SyncError,
+    Throttled,
+    Transient,
+    Unauthorized,
+    Unavailable,
+)
+from worker.fanvue.calls import Access, CallBudget, Family, Reply, RequestMeter, Validator
+from worker.fanvue.connection import RawAnswer, exchange
+from worker.fanvue.headers import rate_seen, retry_after, server_date
+from worker.fanvue.paths import PathFamilies, full_path, template_of
+from worker.fanvue.verdicts import EmptyRefusal, Refusal, VersionRetired, judge, parse_json
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+    import httpx
+
+    from worker.clock import Clock
+    from worker.settings import FanvueSettings
+
+
+ATTEMPTS = 3
+FIRST_BACKOFF = timedelta(milliseconds=500)
+LONGEST_BACKOFF = timedelta(seconds=4)
+# A server that asks for a longer pause gets it from the queue, not from a waiting job.
+LONGEST_PAUSE_HERE = timedelta(seconds=3)
+WINDOW = timedelta(seconds=60)
+SHORTEST_SNOOZE = timedelta(seconds=1)
+USER_AGENT = "fanvue-sync-engine"
+
+KEPT_HEADERS = ("etag", "last-modified", "x-request-id", "deprecation", "sunset")
+NEXT_VERSION_HEADER = "x-fanvue-api-next-version"
+
+Parameter = str | int | datetime | None
+
+log = structlog.get_logger(__name__)
+
+
+class FanvueClient:
+    """Reads from Fanvue on behalf of one grant at a time."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        budget: CallBudget,
+        clock: Clock,
+        rng: Random,
+        settings: FanvueSettings,
+    ) -> None:
+        self._http = http
+        self._budget = budget
+        self._clock = clock
+        self._rng = rng
+        self._settings = settings
+        self._families = PathFamilies(settings.api_family, clock)
+        self._announced: set[str] = set()
+
+    async def get(
+        self,
+        path: str,
+        params: Mapping[str, Parameter] | None = None,
+        *,
+        auth: Access,
+        meter: RequestMeter | None = None,
+        validator: Validator | None = None,
+    ) -> Reply:
+        """Read one resource; `path` is without its family's prefix and begins with '/'.
+
+        Raises only `SyncError`s: `Throttled`, `Transient`, `CursorExpired`, `Unauthorized`,
+        `ScopeMissing`, `NotFound`, `Gone`, `ProviderContract`, `Misconfigured`.
+        """
+        meter = RequestMeter() if meter is None else meter
+        missing: list[Unavailable] = []
+        for family in self._families.candidates(path):
+            request = self._request(full_path(family, path), params, auth, validator)
+            try:
+                reply = await self._persist(request, family, auth, meter)
+            except Unavailable as error:
+                missing.append(error)
+                continue
+            self._families.answered(path, family, other_was_missing=bool(missing))
+            self._notice_deprecation(path, reply)
+            return reply
+        raise _most_telling(missing)
+
+    def _request(
+        self,
+        path: str,
+        params: Mapping[str, Parameter] | None,
+        auth: Access,
+        validator: Validator | None,
+    ) -> httpx.Request:
+        if not (auth.token.isascii() and auth.token.isprintable()):
+            raise Unauthorized("the stored access token is not one that can be sent")
+        headers = {
+            "authorization": f"Bearer {auth.token}",
+            "x-fanvue-api-version": self._settings.api_version,
+            "accept": "application/json",
+            "user-agent": USER_AGENT,
+        }
+        if validator is not None and validator.etag:
+            headers["if-none-match"] = validator.etag
+        if validator is not None and validator.last_modified:
+            headers["if-modified-since"] = validator.last_modified
+        query = {
+            name: _as_text(value) for name, value in (params or {}).items() if value is not None
+        }
+        return self._http.build_request(
+            "GET", self._settings.api_url + path, params=query, headers=headers
+        )
+
+    async def _persist(
+        self, request: httpx.Request, family: Family, auth: Access, meter: RequestMeter
+    ) -> Reply:
+        failures: list[Transient] = []
+        while True:
+            await self._take_permit(auth, meter)
+            try:
+                return await self._once(request, family, auth, meter)
+            except (Throttled, CursorExpired):
+                raise
+            except Transient as error:
+                failures.append(error)
+                self._give_up_or_continue(failures)
+            meter.retries += 1
+            await self._pause(failures, meter)
+
+    @staticmethod
+    def _give_up_or_continue(failures: list[Transient]) -> None:
+        latest = failures[-1]
+        if isinstance(latest, EmptyRefusal) and any(
+            isinstance(earlier, EmptyRefusal) for earlier in failures[:-1]
+        ):
+            raise ProviderContract(f"{latest.message}, twice in a row") from latest
+        asked_to_wait = latest.retry_after or timedelta(0)
+        if len(failures) >= ATTEMPTS or asked_to_wait > LONGEST_PAUSE_HERE:
+            raise latest
+
+    async def _pause(self, failures: list[Transient], meter: RequestMeter) -> None:
+        jitter = full_jitter(
+            len(failures) - 1, first=FIRST_BACKOFF, cap=LONGEST_BACKOFF, rng=self._rng
+        )
+        delay = max(jitter, failures[-1].retry_after or timedelta(0))
+        started = self._clock.monotonic()
+        await self._clock.sleep(delay)
+        meter.waited_ms += self._milliseconds_since(started)
+
+    async def _take_permit(self, auth: Access, meter: RequestMeter) -> None:
+        started = self._clock.monotonic()
+        try:
+            await self._budget.acquire(auth.bucket, auth.lane, hint=auth.hint)
+        except Throttled:
+            meter.throttled += 1
+            raise
+        finally:
+            meter.waited_ms += self._milliseconds_since(started)
+
+    async def _once(
+        self, request: httpx.Request, family: Family, auth: Access, meter: RequestMeter
+    ) -> Reply:
+        meter.requests += 1
+        answer = await exchange(self._http, request, timeout_seconds=self._settings.timeout_seconds)
+        meter.bytes += len(answer.body)
+        now = self._clock.now()
+        rate = rate_seen(answer.headers, now=now)
+        if rate is not None:
+            self._budget.observe(auth.bucket, rate)
+        if answer.status == 429:  # noqa: PLR2004 - the status is the meaning
+            meter.throttled += 1
+            raise await self._throttled(answer, auth, now)
+        if answer.status == 304:  # noqa: PLR2004 - the status is the meaning
+            body = None
+        elif 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's own class
+            body = _json_of(answer)
+        else:
+            raise _refused(answer, asked_with_cursor="cursor" in request.url.params, now=now)
+        kept = (*KEPT_HEADERS, NEXT_VERSION_HEADER)
+        headers = {name: answer.headers[name] for name in kept if name in answer.headers}
+        return Reply(answer.status, body, headers, server_date(answer.headers), rate, family)
+
+    async def _throttled(self, answer: RawAnswer, auth: Access, now: datetime) -> Throttled:
+        wait = retry_after(answer.headers, now=now)
+        seen = rate_seen(answer.headers, now=now)
+        if wait is None:
+            wait = seen.reset_at - now if seen is not None and seen.reset_at else WINDOW
+        until = now + max(wait, SHORTEST_SNOOZE)
+        await self._budget.penalize(auth.bucket, until)
+        return Throttled("Fanvue answered 429", until=until)
+
+    def _milliseconds_since(self, started: float) -> int:
+        return round((self._clock.monotonic() - started) * 1000)
+
+    def _notice_deprecation(self, path: str, reply: Reply) -> None:
+        if not {"deprecation", "sunset", NEXT_VERSION_HEADER} & reply.headers.keys():
+            return
+        template = template_of(path)
+        if template not in self._announced:
+            self._announced.add(template)
+            log.warning(
+                "api_deprecation_announced",
+                path=template,
+                family=reply.family.value,
+                sunset=reply.headers.get("sunset"),
+                next_version=reply.headers.get(NEXT_VERSION_HEADER),
+            )
+
+
+def _as_text(value: str | int | datetime) -> str:
+    """Write a parameter; moments as Fanvue wants them, with milliseconds and an offset."""
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC)
+        return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return str(value)
+
+
+def _json_of(answer: RawAnswer) -> object:
+    try:
+        parsed: object = parse_json(answer.body)
+    except ValueError as error:
+        raise Transient(f"Fanvue answered {answer.status} with a body that is not JSON") from error
+    return parsed
+
+
+def _refused(answer: RawAnswer, *, asked_with_cursor: bool, now: datetime) -> SyncError:
+    pause = retry_after(answer.headers, now=now)
+    return judge(Refusal(answer.status, answer.body, asked_with_cursor, pause))
+
+
+def _most_telling(missing: list[Unavailable]) -> SyncError:
+    """Choose among the refusals of both families the one that tells an operator most."""
+    for error in missing:
+        if isinstance(error, VersionRetired):
+            return Misconfigured(error.message, remedy=error.remedy)
+    # One family retired and the other unknown: the path is gone rather than the object missing.
+    return next((error for error in missing if isinstance(error, Gone)), missing[-1])

@@ -1,0 +1,61 @@
+"""Remembers which path family answers for which endpoint, while both exist side by side.
+
+`/v1` is asked first; where it is missing, the unversioned path is used and `/v1` is asked again
+after a day. The memory lasts as long as the process and is only a saving, never a truth.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from worker.fanvue.calls import Family
+from worker.settings import ApiFamily
+
+
+if TYPE_CHECKING:
+    from worker.clock import Clock
+
+
+PROBE_AGAIN_AFTER = timedelta(days=1)
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def template_of(path: str) -> str:
+    """Return the path with every UUID replaced, so that one endpoint is one template."""
+    return _UUID.sub("{uuid}", path)
+
+
+def full_path(family: Family, path: str) -> str:
+    """Return the path as it is sent."""
+    return f"/v1{path}" if family is Family.V1 else path
+
+
+class PathFamilies:
+    """Chooses the order in which the families of one endpoint are tried."""
+
+    def __init__(self, setting: ApiFamily, clock: Clock) -> None:
+        self._setting = setting
+        self._clock = clock
+        self._unversioned_since: dict[str, float] = {}
+
+    def candidates(self, path: str) -> tuple[Family, ...]:
+        """Return the families to try for a path, the most promising one first."""
+        if self._setting is ApiFamily.V1:
+            return (Family.V1,)
+        if self._setting is ApiFamily.UNVERSIONED:
+            return (Family.UNVERSIONED,)
+        since = self._unversioned_since.get(template_of(path))
+        if since is None or self._clock.monotonic() - since >= PROBE_AGAIN_AFTER.total_seconds():
+            return (Family.V1, Family.UNVERSIONED)
+        return (Family.UNVERSIONED, Family.V1)
+
+    def answered(self, path: str, family: Family, *, other_was_missing: bool) -> None:
+        """Remember which family gave an answer."""
+        template = template_of(path)
+        if family is Family.V1:
+            self._unversioned_since.pop(template, None)
+        elif other_was_missing:
+            self._unversioned_since[template] = self._clock.monotonic()

@@ -1,0 +1,239 @@
+"""The budget that all workers share: blocks of permits taken from Postgres, spent from memory.
+
+The database counts; this module only holds what it was granted, for as long as that is valid.
+Without the database nothing is granted: Fanvue's limit is never guessed at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from worker.errors import Throttled, Transient
+from worker.limits.budget import Lane, Permit, RateSeen
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from worker.clock import Clock
+
+
+BLOCK_SIZES: Mapping[Lane, int] = {
+    Lane.LIVE: 4,
+    Lane.NORMAL: 4,
+    Lane.BACKFILL: 10,
+    Lane.LOW: 5,
+}
+MAX_WAIT = timedelta(seconds=2)
+# An answer without grant and without wait would otherwise be asked for again at once.
+SHORTEST_WAIT = timedelta(milliseconds=50)
+# Fanvue refills every minute; a header that promises later is not believed beyond this.
+LONGEST_CLOSURE_BY_HEADER = timedelta(minutes=2)
+IDLE_BUCKETS_KEPT = 2048
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRate:
+    """What headers said, as the database wants it: relative to now, free of any clock."""
+
+    limit: int
+    remaining: int
+    reset_in: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenCalls:
+    """The database's answer: a block of calls, or how long to wait for one."""
+
+    granted: int
+    wait: timedelta
+    limit: int
+    valid_for: timedelta
+
+
+class BudgetSource(Protocol):
+    """Where blocks come from; raises `Transient` when it cannot answer."""
+
+    async def take_calls(
+        self, bucket: str, want: int, lane: Lane, seen: SeenRate | None
+    ) -> TakenCalls:
+        """Take up to `want` calls of a bucket for a lane."""
+        ...
+
+    async def block_bucket(self, bucket: str, seconds: float) -> None:
+        """Close a bucket for everyone."""
+        ...
+
+
+@dataclass(slots=True)
+class _Bucket:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    permits: list[Permit] = field(default_factory=list)
+    seen: RateSeen | None = None
+    closed_until: datetime | None = None
+    # Until when the database said there is nothing for a lane; holds for less urgent ones too.
+    empty_until: dict[Lane, datetime] = field(default_factory=dict)
+    users: int = 0
+
+
+class SharedBudget:
+    """A `Budget` backed by the database, one per worker process."""
+
+    def __init__(
+        self,
+        source: BudgetSource,
+        clock: Clock,
+        *,
+        block_sizes: Mapping[Lane, int] = BLOCK_SIZES,
+        max_wait: timedelta = MAX_WAIT,
+    ) -> None:
+        self._source = source
+        self._clock = clock
+        self._block_sizes = block_sizes
+        self._max_wait = max_wait
+        self._buckets: dict[str, _Bucket] = {}
+
+    async def acquire(self, bucket: str, lane: Lane, *, hint: int | None = None) -> None:
+        """Take one permit; short waits are slept through, long ones raise `Throttled`."""
+        state = self._bucket(bucket)
+        patience_ends = self._clock.now() + self._max_wait
+        state.users += 1
+        try:
+            while True:
+                free_at = await self._try(bucket, state, lane, hint)
+                if free_at is None:
+                    return
+                if free_at > patience_ends:
+                    raise Throttled("the call budget of this account is spent", until=free_at)
+                # Slept through without the lock, so that more urgent work can pass.
+                await self._clock.sleep(free_at - self._clock.now())
+        finally:
+            state.users -= 1
+
+    def observe(self, bucket: str, seen: RateSeen) -> None:
+        """Keep what the headers said for the next take, and give up what they deny us."""
+        state = self._bucket(bucket)
+        state.seen = seen
+        surplus = sum(permit.count for permit in state.permits) - seen.remaining
+        for permit in state.permits:
+            given_up = min(max(surplus, 0), permit.count)
+            permit.count -= given_up
+            surplus -= given_up
+        now = self._clock.now()
+        if seen.remaining == 0 and seen.reset_at is not None and seen.reset_at > now:
+            self._close(state, min(seen.reset_at, now + LONGEST_CLOSURE_BY_HEADER))
+
+    async def penalize(self, bucket: str, until: datetime) -> None:
+        """Close a bucket for this worker at once, and for all others through the database."""
+        state = self._bucket(bucket)
+        state.permits.clear()
+        self._close(state, until)
+        seconds = max((until - self._clock.now()).total_seconds(), 0.0)
+        try:
+            await self._source.block_bucket(bucket, seconds)
+        except Transient as error:
+            # This worker stays closed; the others will meet their own 429.
+            log.warning("bucket_not_blocked", bucket=bucket, error=error.code)
+
+    async def _try(
+        self, bucket: str, state: _Bucket, lane: Lane, hint: int | None
+    ) -> datetime | None:
+        """Take a permit and return None, or return when it is worth trying again."""
+        async with state.lock:
+            busy_until = self._busy_until(state, lane)
+            if busy_until is not None:
+                return busy_until
+            if self._spend(state, lane):
+                return None
+            await self._take(bucket, state, lane, hint)
+            # A 429 may have closed the bucket while the database was asked.
+            busy_until = self._busy_until(state, lane)
+            if busy_until is None and self._spend(state, lane):
+                return None
+            return busy_until or self._clock.now() + SHORTEST_WAIT
+
+    async def _take(self, bucket: str, state: _Bucket, lane: Lane, hint: int | None) -> None:
+        block = self._block_sizes[lane]
+        want = block if hint is None else max(1, min(block, hint))
+        # Validity counts from before the question: the permit may have been granted that early.
+        asked_at = self._clock.monotonic()
+        seen, state.seen = state.seen, None
+        try:
+            taken = await self._source.take_calls(bucket, want, lane, self._relative(seen))
+        except BaseException:
+            self._put_back(state, seen)
+            raise
+        if taken.granted > 0:
+            lapses = asked_at + taken.valid_for.total_seconds()
+            state.permits.append(Permit(lane, taken.granted, lapses))
+        else:
+            state.empty_until[lane] = self._clock.now() + max(taken.wait, SHORTEST_WAIT)
+
+    @staticmethod
+    def _put_back(state: _Bucket, seen: RateSeen | None) -> None:
+        # A newer response may have been observed while the database was asked.
+        if state.seen is None:
+            state.seen = seen
+
+    def _busy_until(self, state: _Bucket, lane: Lane) -> datetime | None:
+        now = self._clock.now()
+        if state.closed_until is not None and state.closed_until > now:
+            return state.closed_until
+        if self._holds(state, lane):
+            return None
+        waits = [
+            until
+            for other, until in state.empty_until.items()
+            if other.rank <= lane.rank and until > now
+        ]
+        return max(waits, default=None)
+
+    def _holds(self, state: _Bucket, lane: Lane) -> bool:
+        moment = self._clock.monotonic()
+        return any(permit.serves(lane, moment) for permit in state.permits)
+
+    def _spend(self, state: _Bucket, lane: Lane) -> bool:
+        moment = self._clock.monotonic()
+        state.permits = [
+            permit for permit in state.permits if permit.count > 0 and moment < permit.valid_until
+        ]
+        usable = [permit for permit in state.permits if permit.serves(lane, moment)]
+        if not usable:
+            return False
+        min(usable, key=lambda permit: permit.valid_until).count -= 1
+        return True
+
+    @staticmethod
+    def _close(state: _Bucket, until: datetime) -> None:
+        if state.closed_until is None or until > state.closed_until:
+            state.closed_until = until
+
+    def _relative(self, seen: RateSeen | None) -> SeenRate | None:
+        if seen is None:
+            return None
+        reset_in = None
+        if seen.reset_at is not None:
+            reset_in = max(seen.reset_at - self._clock.now(), timedelta(0))
+        return SeenRate(seen.limit, seen.remaining, reset_in)
+
+    def _bucket(self, name: str) -> _Bucket:
+        state = self._buckets.get(name)
+        if state is None:
+            if len(self._buckets) >= IDLE_BUCKETS_KEPT:
+                self._forget_idle()
+            state = self._buckets[name] = _Bucket()
+        return state
+
+    def _forget_idle(self) -> None:
+        now = self._clock.now()
+        for name, state in list(self._buckets.items()):
+            is_closed = state.closed_until is not None and state.closed_until > now
+            if not state.users and not is_closed:
+                del self._buckets[name]
