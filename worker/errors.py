@@ -18,6 +18,7 @@ of anything that looks like a secret before they are kept.
     ├── Unavailable              the thing asked for is not there
     │   ├── NotFound             unknown, or not visible to this grant
     │   └── Gone                 was there, and has been retired
+    ├── Rejected                 the database refused the request as it stands: tell the caller
     ├── LeaseLost                stop quietly, write nothing
     ├── Misconfigured            our settings, our keys, our client: a human must act
     │   └── SealBroken           a sealed value does not open with the key it names
@@ -187,6 +188,14 @@ class Gone(Unavailable):
 
     code = "gone"
     remedy_by_default = "check Fanvue's changelog for the path that replaces it"
+
+
+class Rejected(SyncError):
+    """The database refused what was asked, and says why."""
+
+    code = "rejected"
+    remedy_by_default = "change the request"
+    exit_code = 2
 
 
 class LeaseLost(SyncError):

@@ -117,6 +117,8 @@ declare
   v_done record;
   v_rows jsonb := coalesce(p_page -> 'rows', '[]');
   v_complete boolean := coalesce((p_page ->> 'complete')::boolean, false);
+  -- read to the end, but something on the way could not be read: the walk closes and the high-water mark stays
+  v_partial text := p_page ->> 'partial';
   v_position timestamptz := (p_page ->> 'position')::timestamptz;
   v_newest timestamptz;
   v_ceiling timestamptz;
@@ -170,16 +172,18 @@ begin
       walk_notes = case when v_complete then '{}'::jsonb else s.walk_notes || coalesce(p_page -> 'notes', '{}') end,
       last_cursor = case when not v_complete then p_page ->> 'cursor' end,
       -- the high-water mark: only when the enumeration finished, never past the ceiling, never backwards
-      high_water = case when v_complete
+      high_water = case when v_complete and v_partial is null
                    then greatest(s.high_water, case when v_newest is not null then least(v_newest, v_ceiling)
                                                     when s.high_water is null then v_ceiling end)
                    else s.high_water end,
-      last_success_at = case when v_complete then v_now else s.last_success_at end,
-      last_full_at = case when v_complete and s.walk_kind = 'full' then v_now else s.last_full_at end,
-      last_deep_at = case when v_complete and s.walk_kind in ('full', 'deep') then v_now else s.last_deep_at end,
+      last_success_at = case when v_complete and v_partial is null then v_now else s.last_success_at end,
+      last_full_at = case when v_complete and v_partial is null and s.walk_kind = 'full' then v_now else s.last_full_at end,
+      last_deep_at = case when v_complete and v_partial is null and s.walk_kind in ('full', 'deep') then v_now else s.last_deep_at end,
       aside_checked_at = case when coalesce((p_page ->> 'aside_checked')::boolean, false) then v_now else s.aside_checked_at end,
-      consecutive_failures = case when v_complete then 0 else s.consecutive_failures end,
-      last_error = case when v_complete then null else s.last_error end,
+      consecutive_failures = case when not v_complete then s.consecutive_failures when v_partial is null then 0
+                             else s.consecutive_failures + 1 end,
+      last_error = case when not v_complete then s.last_error
+                        when v_partial is not null then jsonb_build_object('kind', 'partial', 'message', v_partial, 'at', v_now) end,
       next_sync_at = case when v_complete then private.next_slot(s.model_id, s.sync_type, v_stream.every, v_now)
                      else s.next_sync_at end
   where s.id = v_state.id;
@@ -201,6 +205,6 @@ end
 $$;
 comment on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer) is
   'Commits one page of a walk: rows, cursor, position, counters, progress and the extended lease in one transaction, guarded by lease and version. '
-  'The same page again returns the same answer. complete closes the walk and moves the high-water mark.';
+  'The same page again returns the same answer. complete closes the walk and moves the high-water mark; complete with partial closes it and does not.';
 revoke all on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer) from public, anon, authenticated;
 grant execute on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer) to service_role;

@@ -46,7 +46,8 @@ begin
   if v_seen_limit between 1 and 100000 then
     v_budget.max_calls := v_seen_limit;
   end if;
-  if v_seen_left is not null and v_seen_left < v_budget.max_calls - v_used then
+  if v_seen_left is not null and coalesce((p_seen ->> 'reset_in_s')::numeric, 1) > 0
+     and v_seen_left < v_budget.max_calls - v_used then
     -- Somebody else uses this grant too: what they took is gone for us.
     v_budget.slots[v_size] := v_budget.slots[v_size] + (v_budget.max_calls - v_used - greatest(v_seen_left, 0));
     v_used := v_budget.max_calls - greatest(v_seen_left, 0);
@@ -84,7 +85,7 @@ end
 $$;
 comment on function public.take_calls(text, integer, text, jsonb) is
   'Takes up to p_want calls of a bucket''s window for a lane (live, normal, backfill, low): granted, or wait_ms until one is free. '
-  'p_seen {limit, remaining}: what Fanvue''s headers last said. A lost reply costs its permits, never the limit.';
+  'p_seen {limit, remaining, reset_in_s}: what Fanvue''s headers last said. A lost reply costs its permits, never the limit.';
 revoke all on function public.take_calls(text, integer, text, jsonb) from public, anon, authenticated;
 grant execute on function public.take_calls(text, integer, text, jsonb) to service_role;
 

@@ -1,5 +1,5 @@
--- Purpose: what dashboards read beside the tables: models without secrets, and the health of every stream.
--- Who may call: members see their own agency (the views run with the caller's rights); service_role sees all.
+-- Purpose: what people read: models without secrets and the health of every stream for dashboards, lists for the command line.
+-- Who may call: members see their own agency through the views (caller's rights); the functions are service_role's.
 -- Locks: none.
 
 create or replace view public.model_overview
@@ -76,3 +76,89 @@ $$;
 comment on function public.engine_status() is 'The engine at a glance, for the command line.';
 revoke all on function public.engine_status() from public, anon, authenticated;
 grant execute on function public.engine_status() to service_role;
+
+create or replace function public.list_streams(p_limit integer default 1000)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.agency, x.handle nulls last, x.model_id, x.sync_type), '[]'::jsonb)
+  from (
+    select a.name as agency, h.model_id, h.handle, h.sync_type, h.health, h.last_success_at, h.next_sync_at,
+           extract(epoch from h.overdue_by) as overdue_seconds, h.consecutive_failures, h.last_error, h.job_progress
+    from public.sync_health h
+    join public.agencies a on a.id = h.agency_id
+    order by a.name, h.handle nulls last, h.model_id, h.sync_type
+    limit p_limit
+  ) x
+$$;
+comment on function public.list_streams(integer) is 'sync_health with agency names, for the command line.';
+revoke all on function public.list_streams(integer) from public, anon, authenticated;
+grant execute on function public.list_streams(integer) to service_role;
+
+create or replace function public.list_jobs(p_state text default null, p_limit integer default 100)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.place), '[]'::jsonb)
+  from (
+    select row_number() over (order by case j.state when 'running' then 0 when 'queued' then 1 else 2 end, j.priority, j.run_at, j.id) as place,
+           j.id, a.name as agency, j.model_id, m.handle, j.sync_type, j.state, j.priority, j.run_at, j.attempt, j.max_attempts,
+           j.claimed_by, j.lease_until, j.cancel_requested, j.progress, j.last_error
+    from public.sync_jobs j
+    join public.models m on m.id = j.model_id
+    join public.agencies a on a.id = j.agency_id
+    where p_state is null or j.state = p_state
+    order by place
+    limit p_limit
+  ) x
+$$;
+comment on function public.list_jobs(text, integer) is 'The queue with names, the most urgent first, for the command line.';
+revoke all on function public.list_jobs(text, integer) from public, anon, authenticated;
+grant execute on function public.list_jobs(text, integer) to service_role;
+
+create or replace function public.sale_totals(p_model_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  -- Fanvue's summary leaves reversals out, so they are left out here.
+  select coalesce(jsonb_object_agg(d.day, d.gross::text), '{}'::jsonb)
+  from (
+    select e.day, sum(e.gross) as gross
+    from public.earnings_daily e
+    where e.model_id = p_model_id and e.category not in ('refund', 'chargeback')
+    group by e.day
+  ) d
+$$;
+comment on function public.sale_totals(uuid) is
+  'Gross per UTC day of one model without reversals, US dollars as text: what Fanvue''s earnings summary is compared with.';
+revoke all on function public.sale_totals(uuid) from public, anon, authenticated;
+grant execute on function public.sale_totals(uuid) to service_role;
+
+create or replace function public.list_grants(p_after uuid default null, p_limit integer default 500)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(x) order by x.model_id), '[]'::jsonb)
+  from (
+    select m.id as model_id, a.name as agency, m.handle, m.status, m.status_reason, m.fanvue_access_token as access_token,
+           m.fanvue_refresh_token as refresh_token, m.fanvue_token_expires_at as expires_at, m.token_version as version,
+           r.last_refreshed_at, r.failures, r.last_error
+    from public.models m
+    join public.agencies a on a.id = m.agency_id
+    left join private.token_refreshes r on r.model_id = m.id
+    where coalesce(m.fanvue_access_token, m.fanvue_refresh_token) is not null and (p_after is null or m.id > p_after)
+    order by m.id
+    limit p_limit
+  ) x
+$$;
+comment on function public.list_grants(uuid, integer) is 'Grants as stored, a page at a time, for `tokens status` and `tokens rotate-key`. service_role only.';
+revoke all on function public.list_grants(uuid, integer) from public, anon, authenticated;
+grant execute on function public.list_grants(uuid, integer) to service_role;

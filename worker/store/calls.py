@@ -1,0 +1,29 @@
+"""The shared call budget's RPCs; `worker.limits.shared` holds what they grant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from worker.store.database import Database
+
+
+class CallStore:
+    """Takes blocks of calls, and closes buckets."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take_calls(
+        self, bucket: str, want: int, lane: str, seen: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Take up to `want` calls of a bucket's window."""
+        reply: dict[str, Any] = await self._database.call(
+            "take_calls", {"p_bucket": bucket, "p_want": want, "p_lane": lane, "p_seen": seen}
+        )
+        return reply
+
+    async def block_bucket(self, bucket: str, seconds: float) -> None:
+        """Close a bucket for everybody, after a 429."""
+        await self._database.call("block_bucket", {"p_bucket": bucket, "p_seconds": seconds})

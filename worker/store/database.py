@@ -1,0 +1,177 @@
+"""The one way to the database: calls RPCs through PostgREST, repeats what may be repeated, maps errors.
+
+Every RPC is idempotent, so a lost reply is answered by sending the call again. No SQL here, and
+no raw connection: the worker speaks PostgREST only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+from postgrest import AsyncPostgrestClient
+
+from worker.clock import full_jitter
+from worker.errors import DatabaseUnavailable, LeaseLost, Misconfigured, Rejected, SyncError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+    from worker.clock import Clock
+    from worker.settings import SupabaseSettings
+
+
+ATTEMPTS: Final = 5
+FIRST_BACKOFF: Final = timedelta(milliseconds=200)
+LONGEST_BACKOFF: Final = timedelta(seconds=3)
+TIMEOUT: Final = httpx.Timeout(15.0, connect=5.0)
+
+# SQLSTATE classes and PostgREST codes after which the same call may succeed.
+_PASSING_CODES: Final = ("08", "53", "57P", "58", "PGRST00")
+_PASSING: Final = frozenset({"40001", "40P01", "55P03", "57014"})
+_MISSING: Final = frozenset({"PGRST202", "PGRST205", "PGRST106", "42883", "42P01", "3F000"})
+_REFUSED_KEY: Final = frozenset({"PGRST301", "PGRST302", "PGRST303", "42501"})
+
+
+class DatabaseBroken(SyncError):
+    """The database answered with an error that no retry will cure: a bug of ours."""
+
+    code = "database_error"
+    remedy_by_default = "report it with the worker's log"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A refusal as it came over the wire."""
+
+    status: int
+    code: str
+    message: str
+    hint: str | None
+
+    @property
+    def passes(self) -> bool:
+        """Tell whether the same call may succeed later."""
+        if self.code in _PASSING or self.code.startswith(_PASSING_CODES):
+            return True
+        return self.status in {429, 502, 503, 504} and not self.code.startswith("PT")
+
+
+class _Refused(Exception):  # noqa: N818 - carries a failure through the client library
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+async def _raise_refusals(response: httpx.Response) -> None:
+    """Keep the HTTP status, which the client library drops."""
+    if response.is_success:
+        return
+    await response.aread()
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    raise _Refused(
+        Failure(
+            status=response.status_code,
+            code=str(body.get("code") or ""),
+            message=str(body.get("message") or body.get("error") or f"HTTP {response.status_code}"),
+            hint=str(body["hint"]) if body.get("hint") else None,
+        )
+    )
+
+
+def open_database_http(*, connections: int) -> httpx.AsyncClient:
+    """Open the HTTP client for the database: HTTP/1.1, because idle HTTP/2 connections die silently."""
+    return httpx.AsyncClient(
+        http1=True,
+        http2=False,
+        timeout=TIMEOUT,
+        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        event_hooks={"response": [_raise_refusals]},
+        follow_redirects=False,
+    )
+
+
+class Database:
+    """Calls the engine's RPCs with the secret key."""
+
+    def __init__(
+        self, http: httpx.AsyncClient, settings: SupabaseSettings, clock: Clock, rng: Random
+    ) -> None:
+        key = settings.secret_key.get_secret_value()
+        headers = {"apikey": key, "accept": "application/json", "content-type": "application/json"}
+        if not key.startswith("sb_"):
+            # Keys of the old form are JWTs and go into both headers.
+            headers["authorization"] = f"Bearer {key}"
+        self._rest = AsyncPostgrestClient(
+            f"{settings.url}/rest/v1", headers=headers, http_client=http, retry_enabled=False
+        )
+        http.headers.update(headers)
+        self._clock = clock
+        self._rng = rng
+
+    async def call(self, name: str, parameters: Mapping[str, Any] | None = None) -> Any:
+        """Call one RPC and return its JSON.
+
+        Raises `LeaseLost`, `Rejected`, `Misconfigured`, `DatabaseUnavailable`, `DatabaseBroken`.
+        """
+        attempt = 0
+        while True:
+            try:
+                request = self._rest.rpc(name, dict(parameters or {}))
+                return (await request.execute()).data
+            except _Refused as refused:
+                if not refused.failure.passes:
+                    raise _as_error(name, refused.failure) from None
+                reason = refused.failure.message
+            except httpx.HTTPError as error:
+                reason = f"{type(error).__name__}: {error}".rstrip(": ")
+            attempt += 1
+            if attempt >= ATTEMPTS:
+                raise DatabaseUnavailable(f"the database did not answer {name}: {reason}")
+            await self._clock.sleep(
+                full_jitter(attempt, first=FIRST_BACKOFF, cap=LONGEST_BACKOFF, rng=self._rng)
+            )
+
+    async def select(self, table: str, columns: str, **equals: str) -> list[dict[str, Any]]:
+        """Read rows of a table or view by equality; for people's commands, not for the loop."""
+        try:
+            query = self._rest.from_(table).select(columns)
+            for column, value in equals.items():
+                query = query.eq(column, value)
+            data = (await query.execute()).data
+        except _Refused as refused:
+            if refused.failure.passes:
+                raise DatabaseUnavailable(refused.failure.message) from None
+            raise _as_error(table, refused.failure) from None
+        except httpx.HTTPError as error:
+            raise DatabaseUnavailable(f"the database did not answer: {error}") from error
+        return [row for row in data if isinstance(row, dict)]
+
+
+def _as_error(name: str, failure: Failure) -> SyncError:
+    if failure.code == "PT410":
+        return LeaseLost(failure.message)
+    if failure.code.startswith("PT4"):
+        return Rejected(failure.message, remedy=failure.hint)
+    if failure.code in _MISSING:
+        return Misconfigured(
+            f"the database has no {name}", remedy="apply the migrations: supabase db push"
+        )
+    if failure.code in _REFUSED_KEY or failure.status in {401, 403}:
+        return Misconfigured(
+            f"the database refuses the key: {failure.message}",
+            remedy="set SUPABASE_SECRET_KEY to this project's secret key",
+        )
+    if failure.status == httpx.codes.NOT_FOUND and not failure.code:
+        return Misconfigured(
+            "there is no REST API at SUPABASE_URL", remedy="set SUPABASE_URL to the API address"
+        )
+    return DatabaseBroken(f"{name}: {failure.code} {failure.message}")

@@ -1,0 +1,147 @@
+"""Walks over a stream's pages: open or resume one, commit a page with its cursor in one call.
+
+The database guards every commit by the job's lease and the state's version; a repeated commit
+gets its first answer again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from worker.store.database import Database
+    from worker.store.jobs import Job
+
+
+@dataclass(frozen=True, slots=True)
+class WalkState:
+    """The open walk of a stream, as the database keeps it."""
+
+    version: int
+    walk_id: str
+    kind: str
+    phase: str
+    mode: str
+    cursor: str | None
+    floor: datetime | None
+    ceiling: datetime | None
+    position: datetime | None
+    newest: datetime | None
+    pages: int
+    rows: int
+    notes: dict[str, Any]
+    aside_due: bool
+    aside_checked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageCommit:
+    """One page to commit: ledger rows and where the walk goes on."""
+
+    rows: list[dict[str, Any]]
+    phase: str
+    next_phase: str
+    mode: str
+    cursor: str | None
+    position: datetime | None
+    ceiling: datetime | None
+    complete: bool = False
+    partial: str | None = None
+    aside_checked: bool = False
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit changed; `amount` is the change of the model's total, US dollars."""
+
+    version: int
+    inserted: int
+    updated: int
+    unchanged: int
+    amount: Decimal
+    cancel: bool
+
+
+class WalkStore:
+    """The walk's RPCs."""
+
+    def __init__(self, database: Database, lease: timedelta) -> None:
+        self._database = database
+        self._lease_seconds = max(1, round(lease.total_seconds()))
+
+    async def begin(self, job: Job) -> WalkState:
+        """Open the walk of a leased job, or return the open one."""
+        reply = await self._database.call(
+            "begin_sync_walk", {"p_job_id": job.id, "p_lease_id": job.lease_id}
+        )
+        return WalkState(
+            version=int(reply["version"]),
+            walk_id=str(reply["walk_id"]),
+            kind=str(reply["kind"]),
+            phase=str(reply["phase"]),
+            mode=str(reply["mode"]),
+            cursor=reply["cursor"],
+            floor=_moment(reply["floor"]),
+            ceiling=_moment(reply["ceiling"]),
+            position=_moment(reply["position"]),
+            newest=_moment(reply["newest"]),
+            pages=int(reply["pages"]),
+            rows=int(reply["rows"]),
+            notes=dict(reply["notes"] or {}),
+            aside_due=bool(reply["aside_due"]),
+            aside_checked_at=_moment(reply["aside_checked_at"]),
+        )
+
+    async def commit(self, job: Job, state: WalkState, page: PageCommit) -> Committed:
+        """Commit one page under the job's lease and the state's version."""
+        reply = await self._database.call(
+            "commit_sync_page",
+            {
+                "p_job_id": job.id,
+                "p_lease_id": job.lease_id,
+                "p_version": state.version,
+                "p_lease_seconds": self._lease_seconds,
+                "p_page": {
+                    # The lease is part of the key: another worker's page is not a repetition.
+                    "key": f"{job.lease_id}:{state.version}",
+                    "walk_id": state.walk_id,
+                    "rows": page.rows,
+                    "phase": page.phase,
+                    "next_phase": page.next_phase,
+                    "mode": page.mode,
+                    "cursor": page.cursor,
+                    "position": _text(page.position),
+                    "ceiling": _text(page.ceiling),
+                    "complete": page.complete,
+                    "partial": page.partial,
+                    "aside_checked": page.aside_checked,
+                    "notes": page.notes,
+                },
+            },
+        )
+        return Committed(
+            version=int(reply["version"]),
+            inserted=int(reply["inserted"]),
+            updated=int(reply["updated"]),
+            unchanged=int(reply["unchanged"]),
+            amount=Decimal(reply["amount"]),
+            cancel=bool(reply["cancel"]),
+        )
+
+    async def sale_totals(self, model_id: str) -> dict[str, Decimal]:
+        """Return our gross per UTC day (`YYYY-MM-DD`), reversals left out, US dollars."""
+        reply = await self._database.call("sale_totals", {"p_model_id": model_id})
+        return {str(day): Decimal(total) for day, total in (reply or {}).items()}
+
+
+def _moment(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def _text(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()
