@@ -1,0 +1,196 @@
+"""The environment becomes typed settings, or one report of everything that is wrong."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import pytest
+
+from worker.errors import Misconfigured
+from worker.settings import ApiFamily, load_settings
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = base64.b64encode(b"k" * 32).decode()
+COMPLETE = {
+    "SUPABASE_URL": "http://127.0.0.1:54321/",
+    "SUPABASE_SECRET_KEY": "sb_secret_made_up",
+    "FANVUE_CLIENT_ID": "client-1",
+    "FANVUE_CLIENT_SECRET": "made-up-client-secret",
+    "TOKEN_ENCRYPTION_KEYS": f"new:{KEY},old:{KEY}",
+}
+
+
+def without(*names: str) -> dict[str, str]:
+    return {name: value for name, value in COMPLETE.items() if name not in names}
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    settings = load_settings(COMPLETE, None)
+
+    assert settings.supabase.url == "http://127.0.0.1:54321"
+    assert settings.fanvue.api_url == "https://api.fanvue.com"
+    assert settings.fanvue.auth_url == "https://auth.fanvue.com"
+    assert settings.fanvue.api_version == "2025-06-26"
+    assert settings.fanvue.api_family is ApiFamily.AUTO
+    assert settings.worker.concurrency == 8
+    assert settings.worker.metrics_port is None
+    assert settings.upstash is None
+
+
+def test_lists_are_read_in_order() -> None:
+    settings = load_settings(COMPLETE | {"FANVUE_WEBHOOK_SECRETS": " current , previous,"}, None)
+
+    assert [key.id for key in settings.sealing.keys] == ["new", "old"]
+    assert [s.get_secret_value() for s in settings.fanvue.webhook_secrets] == [
+        "current",
+        "previous",
+    ]
+
+
+def test_all_problems_are_reported_at_once_one_line_each_without_values() -> None:
+    broken = {
+        "SUPABASE_URL": "ftp://made-up-host",
+        "FANVUE_API_FAMILY": "v9-made-up",
+        "TOKEN_ENCRYPTION_KEYS": "k1:bWFkZS11cC1zaG9ydA==",
+        "WORKER_CONCURRENCY": "made-up-many",
+        "UPSTASH_REDIS_REST_URL": "https://cache.test",
+    }
+
+    with pytest.raises(Misconfigured) as caught:
+        load_settings(broken, None)
+
+    lines = caught.value.message.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "SUPABASE_URL",
+        "SUPABASE_SECRET_KEY",
+        "FANVUE_CLIENT_ID",
+        "FANVUE_CLIENT_SECRET",
+        "FANVUE_API_FAMILY",
+        "TOKEN_ENCRYPTION_KEYS",
+        "UPSTASH_REDIS_REST_TOKEN",
+        "WORKER_CONCURRENCY",
+    ]
+    assert all("; " in line for line in lines)
+    assert "made-up" not in caught.value.message
+    assert "bWFkZ" not in caught.value.message
+    assert caught.value.exit_code == 2
+
+
+def test_an_empty_value_means_unset() -> None:
+    settings = load_settings(COMPLETE | {"WORKER_METRICS_PORT": "", "FANVUE_API_URL": " "}, None)
+
+    assert settings.worker.metrics_port is None
+    assert settings.fanvue.api_url == "https://api.fanvue.com"
+
+
+def test_the_old_name_of_the_secret_key_is_accepted() -> None:
+    old = without("SUPABASE_SECRET_KEY") | {"SUPABASE_SERVICE_ROLE_KEY": "old-style-key"}
+
+    settings = load_settings(old, None)
+
+    assert settings.supabase.secret_key.get_secret_value() == "old-style-key"
+
+
+def test_the_process_wins_over_the_file_and_an_empty_process_value_does_not(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text(
+        "WORKER_CONCURRENCY=3\nWORKER_LOG_LEVEL=debug\nFANVUE_CLIENT_SECRET='with $dollar'\n"
+    )
+    environ = without("FANVUE_CLIENT_SECRET") | {
+        "WORKER_CONCURRENCY": "5",
+        "WORKER_LOG_LEVEL": "",
+    }
+
+    settings = load_settings(environ, dotenv)
+
+    assert settings.worker.concurrency == 5
+    assert settings.worker.log_level == "debug"
+    assert settings.fanvue.client_secret.get_secret_value() == "with $dollar"
+
+
+def test_a_missing_file_is_no_problem(tmp_path: Path) -> None:
+    assert load_settings(COMPLETE, tmp_path / "absent").worker.concurrency == 8
+
+
+def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in COMPLETE.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WORKER_CONCURRENCY", "11")
+
+    assert load_settings(dotenv_path=None).worker.concurrency == 11
+
+
+def test_a_command_loads_only_what_it_needs() -> None:
+    settings = load_settings(
+        without("FANVUE_CLIENT_ID", "TOKEN_ENCRYPTION_KEYS"), None, need={"supabase"}
+    )
+
+    assert settings.supabase.url
+    with pytest.raises(Misconfigured, match="FANVUE_CLIENT_ID"):
+        _ = settings.fanvue
+    with pytest.raises(Misconfigured, match="TOKEN_ENCRYPTION_KEYS"):
+        _ = settings.sealing
+
+
+def test_settings_never_show_a_secret_and_know_them_all() -> None:
+    settings = load_settings(
+        COMPLETE
+        | {
+            "FANVUE_WEBHOOK_SECRETS": "whsec-made-up",
+            "UPSTASH_REDIS_REST_URL": "https://cache.test",
+            "UPSTASH_REDIS_REST_TOKEN": "cache-token-made-up",
+        },
+        None,
+    )
+
+    for secret in (*settings.secrets(), KEY, "k" * 32):
+        assert secret not in repr(settings)
+    assert set(settings.secrets()) >= {
+        "sb_secret_made_up",
+        "made-up-client-secret",
+        "whsec-made-up",
+        "cache-token-made-up",
+    }
+
+
+@pytest.mark.parametrize(
+    "address", ["http://api.example.com", "https://user:pw@api.test", "https://a.test/?x=1", "x"]
+)
+def test_an_address_that_would_expose_secrets_is_refused(address: str) -> None:
+    with pytest.raises(Misconfigured, match="FANVUE_API_URL"):
+        load_settings(COMPLETE | {"FANVUE_API_URL": address}, None)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://localhost:1", "http://10.1.2.3", "http://kong:8000", "https://a.test/base"]
+)
+def test_an_address_nearby_may_use_plain_http(address: str) -> None:
+    settings = load_settings(COMPLETE | {"FANVUE_API_URL": address}, None)
+
+    assert settings.fanvue.api_url == address
+
+
+@pytest.mark.parametrize(
+    ("keys", "complaint"),
+    [
+        ("nocolon", "id:base64"),
+        (f"bad id:{KEY}", "key id"),
+        ("k:!!!", "not base64"),
+        (f"k:{KEY},k:{KEY}", "same id"),
+        (",", "no key"),
+    ],
+)
+def test_a_wrong_key_list_is_explained(keys: str, complaint: str) -> None:
+    with pytest.raises(Misconfigured, match=complaint):
+        load_settings(COMPLETE | {"TOKEN_ENCRYPTION_KEYS": keys}, None)
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = load_settings(COMPLETE, None)
+
+    with pytest.raises(Exception, match="frozen"):
+        settings.worker.concurrency = 9  # type: ignore[misc]  # the point of the test
