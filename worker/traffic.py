@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 
 if TYPE_CHECKING:
@@ -39,3 +39,11 @@ class RateSeen:
     limit: int
     remaining: int
     reset_at: datetime | None
+
+
+class Meter(Protocol):
+    """What the calls of one job cost, as far as its record cares."""
+
+    requests: int
+    throttled: int
+    waited_ms: int

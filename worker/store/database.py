@@ -96,6 +96,7 @@ def open_database_http(*, connections: int) -> httpx.AsyncClient:
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         event_hooks={"response": [_raise_refusals]},
         follow_redirects=False,
+        trust_env=False,
     )
 
 

@@ -1,0 +1,235 @@
+"""The composition root: settings in, object graph out. The only module that imports everything.
+
+Opens the two HTTP clients and closes them; wires stores, budget, grants, client, jobs and loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from random import SystemRandom
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from worker.clock import Clock, SystemClock
+from worker.fanvue.client import FanvueClient
+from worker.fanvue.connection import open_http
+from worker.fanvue.oauth import Refused, TokenEndpoint, TokenPair
+from worker.jobs.grants import GrantKeeper, RefusedRefresh
+from worker.jobs.pages import PageReader
+from worker.jobs.refresh_token import refresh_token
+from worker.jobs.walk import EarningsWalk, Slice
+from worker.limits.shared import SharedBudget, TakenCalls
+from worker.runner import Runner
+from worker.schedule import Schedule
+from worker.sealing import Keyring
+from worker.store.calls import CallStore
+from worker.store.database import Database, open_database_http
+from worker.store.grants import GrantStore
+from worker.store.jobs import JobStore
+from worker.store.overview import OverviewStore
+from worker.store.walks import WalkStore
+from worker.traffic import Lane
+
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from worker.fanvue.calls import RequestMeter
+    from worker.jobs.outcomes import Result
+    from worker.limits.shared import SeenRate
+    from worker.runner import Tally
+    from worker.settings import Settings
+    from worker.store.jobs import Job
+
+
+log = structlog.get_logger(__name__)
+
+# What a job's priority means for the rate budget; the numbers are documented on sync_jobs.priority.
+_LANES = ((20, Lane.LIVE), (60, Lane.NORMAL), (120, Lane.BACKFILL))
+
+
+def lane_of(priority: int) -> Lane:
+    """Return the budget lane of a priority."""
+    return next((lane for highest, lane in _LANES if priority <= highest), Lane.LOW)
+
+
+class _CallSource:
+    """Lets the budget take its blocks from the database; the two know nothing of each other."""
+
+    def __init__(self, store: CallStore) -> None:
+        self._store = store
+
+    async def take_calls(
+        self, bucket: str, want: int, lane: Lane, seen: SeenRate | None
+    ) -> TakenCalls:
+        report: dict[str, Any] | None = None
+        if seen is not None:
+            reset = None if seen.reset_in is None else seen.reset_in.total_seconds()
+            report = {"limit": seen.limit, "remaining": seen.remaining, "reset_in_s": reset}
+        reply = await self._store.take_calls(bucket, want, lane.value, report)
+        return TakenCalls(
+            granted=int(reply["granted"]),
+            wait=timedelta(milliseconds=float(reply["wait_ms"])),
+            limit=int(reply["limit"]),
+            valid_for=timedelta(milliseconds=float(reply["valid_ms"])),
+        )
+
+    async def block_bucket(self, bucket: str, seconds: float) -> None:
+        await self._store.block_bucket(bucket, seconds)
+
+
+class _Refresher:
+    """Lets the grant keeper ask Fanvue's token endpoint."""
+
+    def __init__(self, endpoint: TokenEndpoint) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, refresh_token: str) -> TokenPair | RefusedRefresh:
+        answer = await self._endpoint.refresh(refresh_token)
+        if isinstance(answer, Refused):
+            return RefusedRefresh(answer.kind, answer.message, answer.retry_after)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The database's side of the engine: enough for commands that do not call Fanvue."""
+
+    database: Database
+    jobs: JobStore
+    grants: GrantStore
+    overview: OverviewStore
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The whole worker, ready to run."""
+
+    books: Books
+    clock: Clock
+    grants: GrantKeeper
+    client: FanvueClient
+    runner: Runner
+    schedule: Schedule
+
+
+def worker_name() -> str:
+    """Name this process start; never the same twice, so that an orphan cannot look owned."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+@asynccontextmanager
+async def open_books(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Books]:
+    """Open the database's side alone."""
+    lease = timedelta(seconds=settings.worker.lease_seconds)
+    http = open_database_http(connections=settings.worker.concurrency + 8)
+    async with http:
+        database = Database(http, settings.supabase, clock or SystemClock(), SystemRandom())
+        yield Books(
+            database=database,
+            jobs=JobStore(database, worker_name(), lease),
+            grants=GrantStore(database),
+            overview=OverviewStore(database),
+        )
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Engine]:
+    """Open everything; on the way out, refreshes underway are finished and connections closed."""
+    clock = clock or SystemClock()
+    lease = timedelta(seconds=settings.worker.lease_seconds)
+    fanvue_http = open_http(
+        timeout_seconds=settings.fanvue.timeout_seconds,
+        connections=settings.worker.concurrency + 4,
+    )
+    async with open_books(settings, clock) as books, fanvue_http:
+        grants = GrantKeeper(
+            books.grants,
+            _Refresher(TokenEndpoint(fanvue_http, clock, settings.fanvue)),
+            Keyring(settings.sealing.keys),
+            clock,
+            worker_name(),
+        )
+        budget = SharedBudget(_CallSource(CallStore(books.database)), clock)
+        client = FanvueClient(fanvue_http, budget, clock, SystemRandom(), settings.fanvue)
+        limits = Slice(
+            settings.worker.slice_pages, timedelta(seconds=settings.worker.slice_seconds)
+        )
+        walks = WalkStore(books.database, lease)
+
+        async def handle(job: Job, meter: RequestMeter, stopping: Callable[[], bool]) -> Result:
+            if job.sync_type == "token_refresh":
+                return await refresh_token(job, grants)
+            reader = PageReader(client, grants, job, lane_of(job.priority), meter)
+            return await EarningsWalk(job, walks, reader, clock, limits, stopping).run()
+
+        runner = Runner(
+            books.jobs,
+            handle,
+            clock,
+            concurrency=settings.worker.concurrency,
+            lease=lease,
+            shutdown=timedelta(seconds=settings.worker.shutdown_seconds),
+        )
+        schedule = Schedule(
+            books.jobs, runner.wake, tick=timedelta(seconds=settings.worker.tick_seconds)
+        )
+        try:
+            yield Engine(books, clock, grants, client, runner, schedule)
+        finally:
+            await grants.finish()
+
+
+async def run_worker(settings: Settings, *, drain: bool = False) -> Tally:
+    """Run until SIGTERM or SIGINT, or with `drain` until nothing is due or running."""
+    async with open_engine(settings) as engine:
+        with _stopped_by_signals(engine.runner.stop):
+            log.info("worker_started", concurrency=settings.worker.concurrency, drain=drain)
+            await engine.books.jobs.reap()
+            await engine.books.jobs.enqueue_due("worker")
+            engine.schedule.start()
+            try:
+                tally = await engine.runner.run(
+                    drain=engine.books.overview.running if drain else None
+                )
+            finally:
+                engine.schedule.stop()
+            log.info(
+                "worker_stopped",
+                claimed=tally.claimed,
+                outcomes=dict(tally.outcomes),
+                requests=tally.requests,
+                throttled=tally.throttled,
+            )
+            return tally
+
+
+class _stopped_by_signals:  # noqa: N801 - reads as a statement
+    """Turn SIGTERM and SIGINT into a graceful stop; a second one falls through to the default."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._once, number)
+
+    def _once(self, number: signal.Signals) -> None:
+        log.info("stopping", signal=number.name)
+        asyncio.get_running_loop().remove_signal_handler(number)
+        self._stop()
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with suppress(ValueError):
+                loop.remove_signal_handler(number)

@@ -1,0 +1,229 @@
+"""Tokens for jobs: load, refresh single-flight, seal. The only place where a token is in the clear.
+
+Order matters: a new pair is stored before it is used, and an `invalid_grant` counts only after
+the database confirmed that nobody refreshed first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+from uuid import uuid4
+
+import structlog
+
+from worker.errors import DatabaseUnavailable, GrantInvalid, GrantMoved, Misconfigured, Transient
+
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from worker.clock import Clock
+    from worker.sealing import Keyring
+    from worker.store.grants import GrantStore, GrantView
+
+    class Pair(Protocol):
+        """A fresh pair of tokens."""
+
+        @property
+        def access_token(self) -> str: ...
+        @property
+        def refresh_token(self) -> str | None: ...
+        @property
+        def expires_at(self) -> datetime: ...
+
+
+ACCESS_COLUMN: Final = "fanvue_access_token"
+REFRESH_COLUMN: Final = "fanvue_refresh_token"
+PATIENCE: Final = timedelta(seconds=10)
+MODELS_KEPT: Final = 4096
+# Fanvue has rotated already; giving up on storing the pair would lose the creator's grant.
+STORE_ATTEMPTS: Final = 6
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token in the clear, and the version it came from."""
+
+    value: str = field(repr=False)
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRefresh:
+    """Why the token endpoint gave no pair: transient, invalid_grant or config."""
+
+    kind: str
+    message: str
+    retry_after: timedelta | None = None
+
+
+class Refresher(Protocol):
+    """Trades a refresh token for a new pair."""
+
+    async def __call__(self, refresh_token: str) -> Pair | RefusedRefresh:
+        """Return the pair, or why there is none."""
+        ...
+
+
+@dataclass(slots=True)
+class _Held:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    token: Token | None = None
+    good_until: float = 0.0
+
+
+class GrantKeeper:
+    """Hands out access tokens; remembers them only as long as the database said."""
+
+    def __init__(
+        self, store: GrantStore, refresher: Refresher, keyring: Keyring, clock: Clock, holder: str
+    ) -> None:
+        self._store = store
+        self._refresh = refresher
+        self._keyring = keyring
+        self._clock = clock
+        self._holder = holder
+        self._models: OrderedDict[str, _Held] = OrderedDict()
+        self._underway: set[asyncio.Task[None]] = set()
+
+    async def token(self, model_id: str, *, rejected: int | None = None) -> Token:
+        """Return a token to call with; `rejected` is the version that Fanvue refused.
+
+        Raises `GrantInvalid`, `GrantMoved` (come back soon), `Transient`, `Misconfigured`.
+        """
+        held = self._held(model_id)
+        async with held.lock:
+            if held.token is not None and rejected is not None and held.token.version > rejected:
+                return held.token
+            if rejected is None and held.token and self._clock.monotonic() < held.good_until:
+                return held.token
+            held.token, held.good_until = await self._obtain(model_id, rejected)
+            return held.token
+
+    def _held(self, model_id: str) -> _Held:
+        held = self._models.setdefault(model_id, _Held())
+        self._models.move_to_end(model_id)
+        while (
+            len(self._models) > MODELS_KEPT and not next(iter(self._models.values())).lock.locked()
+        ):
+            self._models.popitem(last=False)
+        return held
+
+    async def _obtain(self, model_id: str, rejected: int | None) -> tuple[Token, float]:
+        give_up = self._clock.monotonic() + PATIENCE.total_seconds()
+        holder = f"{self._holder}:{uuid4()}"
+        while True:
+            view = await self._store.begin(model_id, holder, rejected)
+            match view.state:
+                case "ready":
+                    return await self._open(model_id, view)
+                case "refresh":
+                    await self._do_refresh(model_id, view)
+                    rejected = None
+                case "wait":
+                    if self._clock.monotonic() + view.retry_in.total_seconds() > give_up:
+                        raise GrantMoved(
+                            view.reason or "another worker refreshes this grant",
+                            retry_after=max(view.retry_in, timedelta(seconds=1)),
+                        )
+                    await self._clock.sleep(view.retry_in)
+                case "missing":
+                    raise GrantInvalid("the model has no grant")
+                case _:
+                    raise GrantInvalid(view.reason or "the creator must connect again")
+
+    async def _open(self, model_id: str, view: GrantView) -> tuple[Token, float]:
+        assert view.access_token is not None and view.version is not None  # noqa: S101, PT018 - the database's promise for 'ready'
+        opened = self._keyring.open(view.access_token, model_id, ACCESS_COLUMN)
+        if self._keyring.needs_sealing(view.access_token):
+            await self._seal(model_id, view)
+        good_until = self._clock.monotonic() + view.use_for.total_seconds()
+        return Token(opened.value, view.version), good_until
+
+    async def _seal(self, model_id: str, view: GrantView) -> None:
+        """Seal what an older application left in the clear, or an older key sealed."""
+        before = (view.access_token, view.refresh_token)
+        if await self._store.reseal(model_id, before, self.sealed(model_id, before)):
+            log.info("tokens_sealed", model_id=model_id, key_id=self._keyring.sealing_id)
+
+    def sealed(
+        self, model_id: str, stored: tuple[str | None, str | None]
+    ) -> tuple[str | None, str | None]:
+        """Return a stored (access, refresh) pair sealed with the current key."""
+        access, refresh = stored
+        return self._resealed(access, model_id, ACCESS_COLUMN), self._resealed(
+            refresh, model_id, REFRESH_COLUMN
+        )
+
+    def _resealed(self, stored: str | None, model_id: str, column: str) -> str | None:
+        if stored is None or not self._keyring.needs_sealing(stored):
+            return stored
+        return self._keyring.seal(
+            self._keyring.open(stored, model_id, column).value, model_id, column
+        )
+
+    async def _do_refresh(self, model_id: str, view: GrantView) -> None:
+        # Shielded: once Fanvue may have rotated, not even our own shutdown may lose the pair.
+        task = asyncio.create_task(self._refresh_and_store(model_id, view))
+        self._underway.add(task)
+        task.add_done_callback(self._underway.discard)
+        await asyncio.shield(task)
+
+    async def finish(self) -> None:
+        """Wait for refreshes that outlived the jobs that began them."""
+        await asyncio.gather(*self._underway, return_exceptions=True)
+
+    async def _refresh_and_store(self, model_id: str, view: GrantView) -> None:
+        assert view.refresh_token is not None  # noqa: S101 - the database's promise for 'refresh'
+        old = self._keyring.open(view.refresh_token, model_id, REFRESH_COLUMN).value
+        answer = await self._refresh(old)
+        if isinstance(answer, RefusedRefresh):
+            await self._refused(model_id, view, answer)
+            return
+        access = self._keyring.seal(answer.access_token, model_id, ACCESS_COLUMN)
+        refresh = self._keyring.seal(answer.refresh_token or old, model_id, REFRESH_COLUMN)
+        lifetime = answer.expires_at - self._clock.now()
+        state = await self._store_pair(model_id, view, access, refresh, lifetime)
+        log.info("token_refreshed", model_id=model_id, state=state, version=view.version)
+
+    async def _store_pair(
+        self, model_id: str, view: GrantView, access: str, refresh: str, lifetime: timedelta
+    ) -> str:
+        for attempt in range(STORE_ATTEMPTS):
+            try:
+                return await self._store.finish(model_id, view, access, refresh, lifetime)
+            except DatabaseUnavailable:
+                if attempt + 1 == STORE_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _refused(self, model_id: str, view: GrantView, refused: RefusedRefresh) -> None:
+        state, wait = await self._store.fail(model_id, view, refused.kind, refused.message)
+        log.warning(
+            "token_refresh_failed",
+            model_id=model_id,
+            kind=refused.kind,
+            verdict=state,
+            reason=refused.message,
+        )
+        if state == "moved":
+            return
+        if state == "reauth_required":
+            raise GrantInvalid(refused.message)
+        if refused.kind == "config":
+            raise Misconfigured(
+                refused.message,
+                remedy="check FANVUE_CLIENT_ID, FANVUE_CLIENT_SECRET and FANVUE_AUTH_URL",
+                retry_after=wait,
+            )
+        if state == "suspect":
+            raise GrantMoved(
+                "Fanvue refused the refresh token once; it is asked again", retry_after=wait
+            )
+        raise Transient(refused.message, retry_after=max(wait, refused.retry_after or wait))

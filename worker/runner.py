@@ -1,0 +1,306 @@
+"""The worker's loop: claim, run with bounded concurrency, heartbeat, settle in batches, stop gracefully.
+
+Holds no state that matters: whatever is lost with this process comes back when its leases end.
+Knows nothing about Fanvue; a `Handler` does the work of a job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from worker.errors import DatabaseUnavailable, LeaseLost, Misconfigured, SyncError, Throttled
+from worker.fanvue.calls import RequestMeter
+from worker.jobs.outcomes import meter_stats, settle_error, settle_result
+from worker.store.jobs import Settlement
+
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from worker.clock import Clock
+    from worker.jobs.outcomes import Result
+    from worker.store.jobs import Job, JobStore
+
+
+IDLE_WAIT: Final = timedelta(seconds=2)
+SHORTEST_WAIT: Final = timedelta(milliseconds=50)
+DATABASE_PAUSE: Final = timedelta(seconds=2)
+SETTLE_BATCH: Final = 100
+SETTLE_DELAY: Final = timedelta(milliseconds=20)
+# A drain waits for work that is due this soon: rate limits and short retries are part of the work.
+DRAIN_HORIZON: Final = timedelta(minutes=3)
+
+log = structlog.get_logger(__name__)
+
+
+class Handler(Protocol):
+    """Does the work of one job."""
+
+    async def __call__(self, job: Job, meter: RequestMeter, stopping: Callable[[], bool]) -> Result:
+        """Run the job; `stopping` turns true when the worker wants it back soon."""
+        ...
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one run of this worker did."""
+
+    claimed: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    requests: int = 0
+    throttled: int = 0
+    lost: int = 0
+    pickup: list[timedelta] = field(default_factory=list)
+
+    @property
+    def dead(self) -> int:
+        """Return how many jobs of this run ended dead."""
+        return self.outcomes["dead"]
+
+
+@dataclass(slots=True)
+class _Running:
+    job: Job
+    task: asyncio.Task[None]
+    told_to_stop: bool = False
+    lease_lost: bool = False
+
+
+class Runner:
+    """Runs jobs until it is told to stop, or until nothing is left."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        handler: Handler,
+        clock: Clock,
+        *,
+        concurrency: int,
+        lease: timedelta,
+        shutdown: timedelta,
+    ) -> None:
+        self._store = store
+        self._handler = handler
+        self._clock = clock
+        self._concurrency = concurrency
+        self._lease = lease
+        self._shutdown = shutdown
+        self._running: dict[int, _Running] = {}
+        self._settlements: asyncio.Queue[Settlement] = asyncio.Queue()
+        self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
+        self.tally = Tally()
+
+    @property
+    def busy(self) -> int:
+        """Return how many jobs run here now."""
+        return len(self._running)
+
+    def wake(self) -> None:
+        """Make an idle loop look for work now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Stop claiming; running jobs finish their page and go back to the queue."""
+        self._stop.set()
+        self._wake.set()
+
+    async def run(self, *, drain: Callable[[], Awaitable[int]] | None = None) -> Tally:
+        """Work until `stop`; with `drain`, which counts the jobs running anywhere, until none is left."""
+        async with self._attended():
+            await self._claim_forever(drain)
+        return self.tally
+
+    async def run_one(self, job: Job) -> None:
+        """Run one job that was claimed elsewhere, heartbeats and settlement included."""
+        async with self._attended():
+            await self._start(job).task
+
+    @asynccontextmanager
+    async def _attended(self) -> AsyncIterator[None]:
+        beats = asyncio.create_task(self._beat(), name="heartbeats")
+        settles = asyncio.create_task(self._settle_forever(), name="settlements")
+        try:
+            yield
+        finally:
+            await self._hand_back()
+            await self._settlements.join()
+            beats.cancel()
+            settles.cancel()
+            await asyncio.gather(beats, settles, return_exceptions=True)
+
+    async def _claim_forever(self, drain: Callable[[], Awaitable[int]] | None) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            free = self._concurrency - len(self._running)
+            if free <= 0:
+                await self._idle(IDLE_WAIT)
+                continue
+            try:
+                claim = await self._store.claim(free)
+            except DatabaseUnavailable as error:
+                log.warning("database_unavailable", reason=error.message)
+                await self._idle(DATABASE_PAUSE)
+                continue
+            for job in claim.jobs:
+                self._start(job)
+            if claim.jobs:
+                continue
+            if (
+                drain is not None
+                and not self._running
+                and await self._is_drained(claim.next_due, drain)
+            ):
+                return
+            await self._idle(min(IDLE_WAIT, claim.next_due or IDLE_WAIT))
+
+    async def _is_drained(
+        self, next_due: timedelta | None, drain: Callable[[], Awaitable[int]]
+    ) -> bool:
+        await self._settlements.join()
+        if next_due is not None and next_due <= DRAIN_HORIZON:
+            return False
+        if await drain():
+            # Another worker's jobs: finished by it, or given back when its lease ends.
+            await self._store.reap()
+            return False
+        return True
+
+    async def _idle(self, wait: timedelta) -> None:
+        waiting = asyncio.create_task(self._wake.wait())
+        sleeping = asyncio.create_task(self._clock.sleep(max(wait, SHORTEST_WAIT)))
+        try:
+            await asyncio.wait({waiting, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            sleeping.cancel()
+            await asyncio.gather(waiting, sleeping, return_exceptions=True)
+
+    def _start(self, job: Job) -> _Running:
+        self.tally.claimed += 1
+        self.tally.pickup.append(job.waited)
+        task = asyncio.create_task(self._work(job), name=f"job-{job.id}")
+        running = self._running[job.id] = _Running(job, task)
+        return running
+
+    async def _work(self, job: Job) -> None:
+        meter = RequestMeter()
+        running = self._running[job.id]
+        settlement: Settlement | None = None
+        with structlog.contextvars.bound_contextvars(
+            job_id=job.id, model_id=job.model_id, sync_type=job.sync_type
+        ):
+            try:
+                result = await self._handler(
+                    job, meter, lambda: self._stop.is_set() or running.told_to_stop
+                )
+                settlement = settle_result(job, result, meter)
+            except asyncio.CancelledError:
+                # Our own shutdown or a lost lease; what was committed stays committed.
+                if not running.lease_lost:
+                    settlement = _handed_back(job, meter)
+            except Exception as error:  # noqa: BLE001 - outcomes.py decides what every error means
+                settlement = settle_error(job, error, meter, self._clock)
+                _log_error(error)
+            finally:
+                self._running.pop(job.id, None)
+                self.tally.requests += meter.requests
+                self.tally.throttled += meter.throttled
+                if settlement is None:
+                    self.tally.lost += 1
+                else:
+                    self._settlements.put_nowait(settlement)
+                self._wake.set()
+
+    # Heartbeats -------------------------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        while True:
+            await self._clock.sleep(self._lease / 4)
+            jobs = [running.job for running in self._running.values()]
+            if not jobs:
+                continue
+            try:
+                held = await self._store.heartbeat(jobs)
+            except DatabaseUnavailable as error:
+                log.warning("heartbeat_failed", reason=error.message)
+                continue
+            for job in jobs:
+                self._heed(job, held)
+
+    def _heed(self, job: Job, held: dict[int, bool]) -> None:
+        running = self._running.get(job.id)
+        if running is None or running.job.lease_id != job.lease_id:
+            return
+        if job.id not in held:
+            log.warning("lease_lost", job_id=job.id)
+            running.lease_lost = True
+            running.task.cancel()
+        elif held[job.id]:
+            running.told_to_stop = True
+
+    # Settling ---------------------------------------------------------------------------------------
+
+    async def _settle_forever(self) -> None:
+        while True:
+            batch = [await self._settlements.get()]
+            await self._clock.sleep(SETTLE_DELAY)
+            while len(batch) < SETTLE_BATCH and not self._settlements.empty():
+                batch.append(self._settlements.get_nowait())
+            try:
+                await self._settle(batch)
+            finally:
+                for _ in batch:
+                    self._settlements.task_done()
+                self._wake.set()
+
+    async def _settle(self, batch: Sequence[Settlement]) -> None:
+        try:
+            accepted = await self._store.settle(batch)
+        except (DatabaseUnavailable, Misconfigured) as error:
+            # The leases end by themselves and the jobs run again: idempotent, only later.
+            log.error("settle_failed", reason=error.message, jobs=[one.job.id for one in batch])
+            return
+        for one in batch:
+            if one.job.id not in accepted:
+                self.tally.lost += 1
+                continue
+            outcome = one.outcome
+            if outcome == "retry" and one.job.attempt >= one.job.max_attempts:
+                outcome = "dead"
+            self.tally.outcomes[one.state if outcome == "done" and one.state else outcome] += 1
+            log.info("job_settled", job_id=one.job.id, outcome=outcome, state=one.state)
+
+    async def _hand_back(self) -> None:
+        """Let running jobs reach the end of their page, then take what is left back."""
+        tasks = [running.task for running in self._running.values()]
+        if not tasks:
+            return
+        self._stop.set()
+        waiting = asyncio.ensure_future(asyncio.wait(tasks))
+        sleeping = asyncio.create_task(self._clock.sleep(self._shutdown))
+        await asyncio.wait({waiting, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+        sleeping.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, waiting, sleeping, return_exceptions=True)
+
+
+def _handed_back(job: Job, meter: RequestMeter) -> Settlement:
+    return Settlement(job, "snooze", retry_in=timedelta(0), stats=meter_stats(meter))
+
+
+def _log_error(error: Exception) -> None:
+    if isinstance(error, LeaseLost | Throttled):
+        log.info("job_interrupted", kind=error.code, reason=error.message)
+    elif isinstance(error, SyncError):
+        log.warning("job_failed", kind=error.code, reason=error.message)
+    else:
+        log.exception("job_crashed")

@@ -1,0 +1,76 @@
+"""The worker's own clockwork (APScheduler): the second scheduler, and the reaper's rounds.
+
+Every tick is the same idempotent call that pg_cron makes; if pg_cron stops, nothing else changes.
+No business work happens here.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from worker.errors import SyncError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.store.jobs import JobStore
+
+
+REAP_EVERY: Final = timedelta(seconds=15)
+
+log = structlog.get_logger(__name__)
+
+
+class Schedule:
+    """Ticks while the worker runs."""
+
+    def __init__(self, store: JobStore, wake: Callable[[], None], *, tick: timedelta) -> None:
+        self._store = store
+        self._wake = wake
+        self._scheduler = AsyncIOScheduler(
+            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
+        )
+        # Jitter keeps ten workers that started together from ticking together.
+        self._every(tick, self._enqueue, jitter=tick / 10)
+        self._every(min(REAP_EVERY, tick), self._reap, jitter=timedelta(seconds=2))
+
+    def _every(self, interval: timedelta, call: Callable[[], object], *, jitter: timedelta) -> None:
+        trigger = IntervalTrigger(
+            seconds=max(1, round(interval.total_seconds())),
+            jitter=max(1, round(jitter.total_seconds())),
+        )
+        self._scheduler.add_job(call, trigger)
+
+    def start(self) -> None:
+        """Begin ticking."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Stop ticking at once."""
+        self._scheduler.shutdown(wait=False)
+
+    async def _enqueue(self) -> None:
+        try:
+            done = await self._store.enqueue_due("worker")
+        except SyncError as error:
+            log.warning("tick_failed", reason=error.message)
+            return
+        if done["enqueued"] or done["revived"]:
+            log.info("tick", **done)
+            self._wake()
+
+    async def _reap(self) -> None:
+        try:
+            reaped = await self._store.reap()
+        except SyncError as error:
+            log.warning("reap_failed", reason=error.message)
+            return
+        if reaped:
+            log.info("leases_reaped", jobs=reaped)
+            self._wake()

@@ -1,0 +1,65 @@
+"""Compares our money with Fanvue's own summary, day by day, and says what to read again.
+
+Pure. Only a surplus on Fanvue's side is acted on: it means that a row was missed. The summary
+leaves reversals out and may be ten minutes old, so today's figure is never conclusive.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from worker.sync.rows import dollars
+from worker.sync.window import Span
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+
+def summary_days(body: object) -> dict[str, Decimal]:
+    """Return gross per UTC day from a summary's `overTime`; days it does not list are absent.
+
+    Raises `ValueError` when the answer has another shape.
+    """
+    if not isinstance(body, dict) or not isinstance(body.get("overTime"), list):
+        raise ValueError("the summary has no overTime list")
+    days: dict[str, Decimal] = {}
+    for entry in body["overTime"]:
+        day, cents = _entry(entry)
+        days[day] = dollars(cents)
+    return days
+
+
+def _entry(entry: Any) -> tuple[str, int]:
+    if not isinstance(entry, dict):
+        raise ValueError("an entry of overTime is not an object")  # noqa: TRY004 - one error kind
+    started, gross = entry.get("periodStart"), entry.get("gross")
+    if not isinstance(started, str) or isinstance(gross, bool):
+        raise ValueError("an entry of overTime has no periodStart and gross")
+    moment = datetime.fromisoformat(started)
+    if moment.tzinfo is None or gross is None or gross != int(gross):
+        raise ValueError("an entry of overTime has no whole gross or no time zone")
+    return moment.astimezone(UTC).date().isoformat(), int(gross)
+
+
+def days_short(ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal]) -> list[date]:
+    """Return the days on which Fanvue counts more than we do, oldest first."""
+    zero = dollars(0)
+    return sorted(
+        date.fromisoformat(day) for day, total in theirs.items() if total > ours.get(day, zero)
+    )
+
+
+def spans_of(days: list[date]) -> list[Span]:
+    """Return the ranges that cover the days, adjoining days in one range, newest first."""
+    spans: list[Span] = []
+    for day in days:
+        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        end = start + timedelta(days=1)
+        if spans and spans[-1].end == start:
+            spans[-1] = Span(spans[-1].start, end)
+        else:
+            spans.append(Span(start, end))
+    return spans[::-1]

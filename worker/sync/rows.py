@@ -1,0 +1,148 @@
+"""Turns Fanvue's earnings rows into ledger rows: exact dollars, categories, and the name of each row.
+
+Pure. Money leaves here as text with two decimals, so that no float can touch it on the way.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+    from uuid import UUID
+
+    class Payer(Protocol):
+        """The fan of a row."""
+
+        @property
+        def uuid(self) -> UUID: ...
+        @property
+        def handle(self) -> str | None: ...
+
+    class Earning(Protocol):
+        """What a row of Fanvue's earnings or spending list says; amounts in US cents."""
+
+        @property
+        def date(self) -> datetime: ...
+        @property
+        def gross(self) -> int: ...
+        @property
+        def net(self) -> int: ...
+        @property
+        def currency(self) -> str | None: ...
+        @property
+        def source(self) -> str: ...
+        @property
+        def message_uuid(self) -> UUID | None: ...
+        @property
+        def post_uuid(self) -> UUID | None: ...
+        @property
+        def transaction_order_id(self) -> str | None: ...
+        @property
+        def transaction_order_status(self) -> str | None: ...
+        @property
+        def reversed_transaction_order_id(self) -> str | None: ...
+        @property
+        def user(self) -> Payer | None: ...
+
+
+REVERSALS: Final = frozenset({"refund", "chargeback"})
+_STATUS: Final = {"pendingBalance": "pending", "availableForPayout": "available"}
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_CENT: Final = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """A row as the ledger takes it; `fanvue_id` is None where Fanvue gave no id."""
+
+    fanvue_id: str | None
+    at: datetime
+    source: str
+    category: str
+    amount: Decimal
+    net: Decimal
+    currency: str | None
+    status: str | None
+    fan_uuid: str | None
+    fan_handle: str | None
+    message_uuid: str | None
+    post_uuid: str | None
+    reverses_fanvue_id: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as `commit_sync_page` takes it."""
+        return {
+            "fanvue_id": self.fanvue_id,
+            "at": self.at.isoformat(timespec="milliseconds"),
+            "source": self.source,
+            "category": self.category,
+            "amount": str(self.amount),
+            "net": str(self.net),
+            "currency": self.currency,
+            "status": self.status,
+            "fan_uuid": self.fan_uuid,
+            "fan_handle": self.fan_handle,
+            "message_uuid": self.message_uuid,
+            "post_uuid": self.post_uuid,
+            "reverses_fanvue_id": self.reverses_fanvue_id,
+        }
+
+
+def dollars(cents: int) -> Decimal:
+    """Return US cents as exact dollars."""
+    return (Decimal(cents) * _CENT).quantize(_CENT)
+
+
+def category_of(source: str) -> str:
+    """Return a source in snake_case; unknown sources are data, not errors."""
+    return _HUMP.sub("_", source.strip()).replace("-", "_").replace(" ", "_").lower()
+
+
+def to_ledger(row: Earning) -> LedgerRow:
+    """Map one row of any generation of the API."""
+    category = category_of(row.source)
+    return LedgerRow(
+        fanvue_id=_name(row, category),
+        at=row.date.astimezone(UTC),
+        source=row.source,
+        category=category,
+        amount=dollars(row.gross),
+        net=dollars(row.net),
+        currency=row.currency,
+        status=_STATUS.get(row.transaction_order_status or "", row.transaction_order_status),
+        fan_uuid=None if row.user is None else str(row.user.uuid),
+        fan_handle=None if row.user is None else row.user.handle,
+        message_uuid=_text(row.message_uuid),
+        post_uuid=_text(row.post_uuid),
+        reverses_fanvue_id=row.reversed_transaction_order_id,
+    )
+
+
+def _name(row: Earning, category: str) -> str | None:
+    """Name a row by its order id; a reversal that may share its sale's id gets a suffix.
+
+    The rule looks at this row alone, so that it gives the same name on every page and path.
+    """
+    order_id = row.transaction_order_id
+    if order_id is None or category not in REVERSALS:
+        return order_id
+    reversed_id = row.reversed_transaction_order_id
+    if reversed_id is not None and reversed_id != order_id:
+        return order_id
+    return f"{order_id}:{category}"
+
+
+def _text(value: UUID | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def newest_first(rows: Sequence[LedgerRow]) -> bool:
+    """Tell whether a page is in the order that walking down by instants relies on."""
+    return all(one.at >= other.at for one, other in zip(rows, rows[1:], strict=False))
