@@ -106,6 +106,23 @@ class SimulatorControl:
         """Make pending rows available for payout."""
         return self._call("POST", "status-flips", {"creator": creator, **order})
 
+    def add_fans(self, creator: str, *, followers: int = 0, subscribers: int = 0) -> dict[str, Any]:
+        """Add fans who follow or subscribe now."""
+        body = {"creator": creator, "followers": followers, "subscribers": subscribers}
+        return self._call("POST", "fans", body)
+
+    def add_messages(self, creator: str, count: int = 1, **order: Any) -> dict[str, Any]:
+        """Add messages, from fans unless `sent`; see `control.life.NewMessages`."""
+        return self._call("POST", "messages", {"creator": creator, "count": count, **order})
+
+    def add_posts(self, creator: str, count: int = 1, **order: Any) -> dict[str, Any]:
+        """Publish posts now."""
+        return self._call("POST", "posts", {"creator": creator, "count": count, **order})
+
+    def cancel_subscriptions(self, creator: str, count: int = 1) -> dict[str, Any]:
+        """End subscriptions now."""
+        return self._call("POST", "cancellations", {"creator": creator, "count": count})
+
     def knobs(self, creator: str | None = None) -> dict[str, Any]:
         """Return the knobs in force."""
         return self._call("GET", "knobs", query={"creator": creator})

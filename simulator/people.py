@@ -31,6 +31,14 @@ class Subscription:
         """Tell whether the fan still has access."""
         return self.auto_renews or now_ms < self.period_end
 
+    def period(self, now_ms: int) -> tuple[int, int]:
+        """Return the current period's start and end; renewing ones roll on with time."""
+        if not self.auto_renews or now_ms < self.period_end:
+            return self.period_start, self.period_end
+        length = self.period_end - self.period_start
+        skipped = (now_ms - self.period_start) // length * length
+        return self.period_start + skipped, self.period_end + skipped
+
 
 @dataclass(slots=True, eq=False)
 class Fan:
@@ -72,8 +80,6 @@ class Creator:
     fans_by_uuid: dict[str, Fan] = field(default_factory=dict)
     chats: dict[str, Chat] = field(default_factory=dict)
     posts: list[Post] = field(default_factory=list)
-    payouts_at: int | None = None
-    paid_out: int = 0
 
     @property
     def uuid(self) -> str:

@@ -5,11 +5,13 @@ Everything is drawn from the world's seed. Money is made by `sales`, never here.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from simulator.content import Chat, Message, Post
 from simulator.people import Fan, Subscription
 from simulator.sales import add_sales
+from simulator.transactions import SALES
 
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 
 DAY_MS = 86_400_000
+MONTH_MS = 30 * DAY_MS
+SUBSCRIPTION_PRICES = (499, 999, 1499)
+TOP_SHARE = 7
 CREATOR_NAMES = (
     *("nova", "iris", "juno", "vega", "luna", "cleo", "mira", "skye"),
     *("aria", "dahlia", "ember", "freya", "gaia", "hazel", "ivy", "jade"),
@@ -73,13 +78,86 @@ def add_model(  # noqa: PLR0913 - each figure of a new model is the caller's cho
             creator.add_fan(_new_fan(world, days))
         for fan in creator.fans[: fans // 3]:
             fan.subscription = _new_subscription(world, fan)
-        _mark_top_spenders(creator)
         _fill_posts(world, creator, days)
         _fill_chats(world, creator)
         if transactions:
             now = world.clock.now_ms()
             add_sales(world, creator, transactions, since=now - days * DAY_MS, until=now)
+        _mark_top_spenders(creator)
         return creator
+
+
+def add_fans(
+    world: World, creator: Creator, *, followers: int = 0, subscribers: int = 0
+) -> list[Fan]:
+    """Add fans who follow, or subscribe, from now on."""
+    with world.lock:
+        now = world.clock.now_ms()
+        fans = [_new_fan(world, 1) for _ in range(followers + subscribers)]
+        for fan in fans:
+            fan.followed_at = now
+            creator.add_fan(fan)
+        for fan in fans[:subscribers]:
+            fan.subscription = Subscription(
+                price=world.random.choice(SUBSCRIPTION_PRICES),
+                first_at=now,
+                period_start=now,
+                period_end=now + MONTH_MS,
+                auto_renews=True,
+            )
+        return fans
+
+
+def cancel_subscriptions(world: World, creator: Creator, count: int) -> list[Fan]:
+    """End the access of so many subscribers now, the longest standing first."""
+    with world.lock:
+        now = world.clock.now_ms()
+        fans = creator.subscribers(now)[:count]
+        for fan in fans:
+            if fan.subscription is not None:
+                fan.subscription.auto_renews = False
+                fan.subscription.period_end = now
+                fan.subscription.cancelled_at = now
+        return fans
+
+
+def add_messages(  # noqa: PLR0913 - who, how many and what
+    world: World,
+    creator: Creator,
+    count: int = 1,
+    *,
+    fan_uuid: str | None = None,
+    text: str | None = "hi there",
+    sent: bool = False,
+) -> list[tuple[Fan, Message]]:
+    """Add unread messages dated now, with one fan or with random ones."""
+    with world.lock:
+        now = world.clock.now_ms()
+        pairs = []
+        for _ in range(count):
+            fan = (
+                world.random.choice(creator.fans)
+                if fan_uuid is None
+                else creator.fans_by_uuid[fan_uuid]
+            )
+            message = Message(world.new_uuid(), now, text, sent=sent, is_read=False)
+            creator.chats.setdefault(fan.uuid, Chat(fan, now)).add(message)
+            pairs.append((fan, message))
+        return pairs
+
+
+def add_posts(
+    world: World, creator: Creator, count: int = 1, *, price: int | None = None
+) -> list[Post]:
+    """Publish posts now."""
+    with world.lock:
+        now = world.clock.now_ms()
+        posts = [
+            Post(world.new_uuid(), now, "a new post", price, "subscribers", [world.new_uuid()])
+            for _ in range(count)
+        ]
+        creator.posts.extend(posts)
+        return posts
 
 
 def _new_fan(world: World, days: int) -> Fan:
@@ -104,10 +182,10 @@ def _new_subscription(world: World, fan: Fan) -> Subscription:
     rng = world.random
     now = world.clock.now_ms()
     start = fan.followed_at
-    month = 30 * DAY_MS
+    month = MONTH_MS
     period_start = start + (now - start) // month * month
     subscription = Subscription(
-        price=rng.choice((499, 999, 1499)),
+        price=rng.choice(SUBSCRIPTION_PRICES),
         first_at=start,
         period_start=period_start,
         period_end=period_start + month,
@@ -126,8 +204,12 @@ def _new_subscription(world: World, fan: Fan) -> Subscription:
 
 
 def _mark_top_spenders(creator: Creator) -> None:
-    for fan in creator.fans[::7]:
-        fan.is_top_spender = True
+    paid: Counter[str] = Counter()
+    for row in creator.ledger.rows(SALES):
+        if row.fan is not None:
+            paid[row.fan.uuid] += row.gross
+    for uuid, _ in paid.most_common(len(creator.fans) // TOP_SHARE):
+        creator.fans_by_uuid[uuid].is_top_spender = True
 
 
 def _fill_posts(world: World, creator: Creator, days: int) -> None:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from simulator.books import books
 from simulator.clock import stamp, to_millis
 from simulator.control import orders
+from simulator.control.life import Life
 from simulator.control.records import read_requests, read_stats, read_world
 from simulator.faults import Fault
 from simulator.oauth.consents import AGENCY_SCOPES, CREATOR_SCOPES, Client
@@ -261,10 +262,15 @@ class Control:
 def control_routes(simulation: Simulation) -> list[Route]:
     """Return all routes of the control API."""
     control = Control(simulation)
+    life = Life(simulation)
     table: list[tuple[str, str, Callable[[dict[str, str], Any], Any]]] = [
         ("GET", "books", control.books),
         ("POST", "creators", control.add_creators),
         ("POST", "sales", control.add_sales),
+        ("POST", "fans", life.add_fans),
+        ("POST", "messages", life.add_messages),
+        ("POST", "posts", life.add_posts),
+        ("POST", "cancellations", life.cancel_subscriptions),
         ("POST", "reversals", control.add_reversals),
         ("POST", "status-flips", control.flip_statuses),
         ("GET", "knobs", control.read_knobs),

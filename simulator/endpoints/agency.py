@@ -56,8 +56,8 @@ def subscribers(call: Call) -> Reply:
         {
             **fan_card(fan),
             "creatorUuid": creator.uuid,
-            "subscribedAt": stamp(fan.subscription.period_start),
-            "expiresAt": stamp(fan.subscription.period_end),
+            "subscribedAt": stamp(fan.subscription.period(call.now)[0]),
+            "expiresAt": stamp(fan.subscription.period(call.now)[1]),
         }
         for creator in _chosen(call)
         for fan in creator.subscribers(call.now)

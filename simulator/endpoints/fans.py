@@ -115,12 +115,13 @@ def _subscriber(call: Call, fan: Fan) -> dict[str, Any]:
     if subscription is None:
         return card | {"subscription": None, "firstSubscribedAt": None}
     active = subscription.is_active(call.now)
+    start, end = subscription.period(call.now)
     card["subscription"] = {
         "status": "active" if active and subscription.auto_renews else "cancelled",
         "price": subscription.price,
         "amountPaid": subscription.price,
-        "currentPeriodStart": stamp(subscription.period_start),
-        "currentPeriodEnd": stamp(subscription.period_end),
+        "currentPeriodStart": stamp(start),
+        "currentPeriodEnd": stamp(end),
         "autoRenewalEnabled": subscription.auto_renews,
     }
     card["firstSubscribedAt"] = stamp(subscription.first_at)

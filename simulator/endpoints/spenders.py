@@ -122,7 +122,7 @@ def _insight(call: Call, fan: Fan) -> dict[str, Any]:
         },
         "subscription": {
             "createdAt": stamp(subscription.first_at) if subscription else None,
-            "renewsAt": stamp(subscription.period_end)
+            "renewsAt": stamp(subscription.period(call.now)[1])
             if subscription and subscription.auto_renews
             else None,
             "autoRenewalEnabled": bool(subscription and subscription.auto_renews),

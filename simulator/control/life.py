@@ -1,0 +1,95 @@
+"""Control of everything that is not money: new fans, messages and posts; fans that leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from simulator.clock import stamp
+from simulator.control.orders import Order
+from simulator.population import add_fans, add_messages, add_posts, cancel_subscriptions
+
+
+if TYPE_CHECKING:
+    from simulator.simulation import Simulation
+
+
+class NewFans(Order):
+    """New followers and subscribers, from now on."""
+
+    creator: str
+    followers: int = Field(default=0, ge=0)
+    subscribers: int = Field(default=0, ge=0)
+
+
+class NewMessages(Order):
+    """New messages, from the named fan or from random ones, or to them."""
+
+    creator: str
+    count: int = Field(default=1, ge=1)
+    fan_uuid: str | None = None
+    text: str | None = "hi there"
+    sent: bool = False
+
+
+class NewPosts(Order):
+    """New posts, published now."""
+
+    creator: str
+    count: int = Field(default=1, ge=1)
+    price: int | None = None
+
+
+class Cancellations(Order):
+    """Subscribers whose access ends now."""
+
+    creator: str
+    count: int = Field(default=1, ge=1)
+
+
+class Life:
+    """Acts on the people and content of a world; each method answers one route."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._world = simulation.world
+
+    def add_fans(self, _query: dict[str, str], body: Any) -> Any:
+        """Add fans."""
+        order = NewFans.model_validate(body)
+        creator = self._world.creator(order.creator)
+        fans = add_fans(
+            self._world, creator, followers=order.followers, subscribers=order.subscribers
+        )
+        return {"fans": [{"uuid": fan.uuid, "handle": fan.handle} for fan in fans]}
+
+    def add_messages(self, _query: dict[str, str], body: Any) -> Any:
+        """Add messages."""
+        order = NewMessages.model_validate(body)
+        pairs = add_messages(
+            self._world,
+            self._world.creator(order.creator),
+            order.count,
+            fan_uuid=order.fan_uuid,
+            text=order.text,
+            sent=order.sent,
+        )
+        return {
+            "messages": [
+                {"uuid": message.uuid, "fan_uuid": fan.uuid, "sent_at": stamp(message.at)}
+                for fan, message in pairs
+            ]
+        }
+
+    def add_posts(self, _query: dict[str, str], body: Any) -> Any:
+        """Add posts."""
+        order = NewPosts.model_validate(body)
+        creator = self._world.creator(order.creator)
+        posts = add_posts(self._world, creator, order.count, price=order.price)
+        return {"posts": [{"uuid": post.uuid} for post in posts]}
+
+    def cancel_subscriptions(self, _query: dict[str, str], body: Any) -> Any:
+        """End subscriptions."""
+        order = Cancellations.model_validate(body)
+        fans = cancel_subscriptions(self._world, self._world.creator(order.creator), order.count)
+        return {"fans": [{"uuid": fan.uuid, "handle": fan.handle} for fan in fans]}

@@ -1,0 +1,155 @@
+"""Seeds, clock, world file and the program itself."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from simulator.books import books
+from simulator.clock import SimulatedClock, stamp, to_millis
+from simulator.knobs import KnobBook
+from simulator.population import populate
+from simulator.server import running
+from simulator.transactions import SALE_SOURCES
+from simulator.world import World
+from simulator.world_file import load_world
+from tests.simulator.conftest import NOON
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def world_of(seed: int) -> World:
+    world = World(SimulatedClock(frozen_at=NOON), seed)
+    populate(world, agencies=2, models=3, transactions=200)
+    return world
+
+
+def facts(world: World) -> list[tuple[str, str, list[tuple[str, str, str, int]]]]:
+    return [
+        (c.uuid, c.handle, [(r.date, r.order_id, r.source, r.gross) for r in c.ledger.rows()])
+        for c in world.creators.values()
+    ]
+
+
+def test_equal_seeds_give_equal_worlds() -> None:
+    assert facts(world_of(7)) == facts(world_of(7))
+    assert facts(world_of(7)) != facts(world_of(8))
+
+
+def test_every_creator_has_exactly_the_transactions_asked_for() -> None:
+    world = world_of(7)
+
+    assert [books(world, c).count for c in world.creators.values()] == [200, 200, 200]
+    ids = [r.order_id for c in world.creators.values() for r in c.ledger.rows()]
+    assert len(set(ids)) == 600
+    seen = {r.source for c in world.creators.values() for r in c.ledger.rows()}
+    assert seen <= set(SALE_SOURCES)
+    assert {"message", "tip", "renewal", "subscription", "post"} <= seen
+
+
+def test_creators_keep_eighty_percent_of_what_fans_pay() -> None:
+    world = world_of(7)
+
+    for creator in world.creators.values():
+        for row in creator.ledger.rows():
+            assert row.net == (row.gross * 80 // 100 if row.fan else row.gross)
+
+
+def test_clock_can_be_frozen_moved_and_thawed() -> None:
+    clock = SimulatedClock(frozen_at=NOON)
+    assert clock.now() == NOON
+    clock.advance(0.25)
+    assert stamp(clock.now_ms()) == "2026-11-22T12:00:00.250Z"
+    clock.thaw()
+    assert clock.now() - NOON < timedelta(minutes=1)
+    clock.set(NOON - timedelta(days=1))
+    clock.advance(3600)
+    clock.freeze()
+    assert clock.now() >= NOON - timedelta(hours=23)
+    assert to_millis(clock.now()) == clock.now_ms()
+
+
+def test_world_file_names_exact_money(tmp_path: Path) -> None:
+    described = {
+        "clock": "2026-11-22T12:00:00Z",
+        "knobs": {"rate_limit": 200},
+        "agencies": [
+            {
+                "name": "Aurora",
+                "creators": [
+                    {
+                        "handle": "nova",
+                        "uuid": "7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a01",
+                        "transactions": 10,
+                        "rows": [{"source": "tip", "gross_cents": 700}],
+                        "knobs": {"ties": "skip"},
+                    }
+                ],
+            }
+        ],
+    }
+    path = tmp_path / "world.json"
+    path.write_text(json.dumps(described))
+    world, knobs = World(SimulatedClock()), KnobBook()
+
+    load_world(path, world, knobs)
+
+    nova = world.creator("nova")
+    assert nova.uuid == "7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a01"
+    assert books(world, nova).count == 11
+    assert knobs.base.rate_limit == 200
+    assert knobs.of(nova.uuid).ties == "skip"
+
+
+def test_running_serves_a_small_world_by_default() -> None:
+    with running() as sim:
+        world = httpx.get(f"{sim.url}/_sim/world").json()
+
+        assert sum(len(agency["creators"]) for agency in world["agencies"]) == 2
+        assert len(sim.world.creators) == 2
+
+
+@pytest.fixture
+def program() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "simulator", "--port", "0", "--models", "2", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_program_says_where_it_is_and_stops_cleanly(
+    program: subprocess.Popen[str], stop: signal.Signals
+) -> None:
+    assert program.stdout is not None
+    told = json.loads(program.stdout.readline())
+    with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as http:
+        assert http.get(f"{told['url']}/_sim/world").status_code == 200
+
+    program.send_signal(stop)
+
+    assert program.wait(timeout=20) == 0
+    assert told["creators"] == 2
+
+
+def test_program_names_a_port_that_is_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "simulator", "--port", port, "--models", "0"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+    assert done.returncode == 2
+    assert "not free" in done.stderr
