@@ -54,7 +54,8 @@ begin
   ), incoming as (
     -- the same id with the same facts twice in one page is one row; rows without id are counted as they stand
     select distinct on (coalesce(l.fanvue_id, 'n' || l.n), l.at, l.facts) l.*,
-           left(encode(sha256(convert_to(l.facts, 'UTF8')), 'hex'), 32) as hash
+           -- with the instant: equal rows at other instants must not be given the same name
+           left(encode(sha256(convert_to(extract(epoch from l.at)::text || '|' || l.facts, 'UTF8')), 'hex'), 32) as hash
     from listed l
     order by coalesce(l.fanvue_id, 'n' || l.n), l.at, l.facts, l.n
   ), stored as (
@@ -71,29 +72,51 @@ begin
     from incoming i
     join stored s on s.fanvue_created_at = i.at and s.facts = i.facts
                  and s.fanvue_id in (i.fanvue_id, i.fanvue_id || '#' || left(i.hash, 8))
-  ), amended as (
-    select distinct on (s.id) i.n, s.id
+  ), loose_in as (
+    select i.n, i.at, i.facts, i.fanvue_id is null as nameless,
+           row_number() over (partition by i.at, i.facts, i.fanvue_id is null order by i.n) as place
     from incoming i
-    join stored s on s.fanvue_id = i.fanvue_id and s.fanvue_created_at = i.at
-    where not exists (select from same m where m.n = i.n or m.id = s.id)
-      -- a row just read at the page border is not what this one amends: it is its sibling
-      and s.id <> all (p_border)
-    order by s.id, i.facts
+    where not exists (select from same k where k.n = i.n)
+  ), loose_stored as (
+    select s.id, s.fanvue_created_at as at, s.facts, s.fanvue_id like 'h:%' as nameless, s.fanvue_id,
+           row_number() over (partition by s.fanvue_created_at, s.facts, s.fanvue_id like 'h:%' order by s.fanvue_id) as place
+    from stored s
+    where s.facts is not null and not exists (select from same k where k.id = s.id)
+  ), given_id as (
+    -- a row without an id is given one
+    select i.n, s.id
+    from loose_in i
+    join loose_stored s on s.at = i.at and s.facts = i.facts and s.place = i.place
+    where not i.nameless and s.nameless
+  ), sent_without_id as (
+    -- a row that comes without an id may be any of the equal ones that are left
+    select i.n, s.id
+    from loose_in i
+    join (select l.id, l.at, l.facts,
+                 row_number() over (partition by l.at, l.facts order by not l.nameless, l.fanvue_id) as place
+          from loose_stored l
+          where not exists (select from given_id g where g.id = l.id)) s
+      on s.at = i.at and s.facts = i.facts and s.place = i.place
+    where i.nameless
+  ), by_facts as (
+    select * from given_id union all select * from sent_without_id
+  ), amended as (
+    select i.n, s.id
+    from (select i.n, i.at, i.fanvue_id, row_number() over (partition by i.at, i.fanvue_id order by i.facts) as place
+          from incoming i
+          where i.fanvue_id is not null
+            and not exists (select from same k where k.n = i.n) and not exists (select from by_facts b where b.n = i.n)) i
+    join (select s.id, s.fanvue_created_at as at, b.base_id,
+                 row_number() over (partition by s.fanvue_created_at, b.base_id order by s.fanvue_id) as place
+          from stored s
+          cross join lateral (select regexp_replace(s.fanvue_id, '#[0-9a-f]{8}$', '') as base_id) b
+          where s.facts is not null
+            and not exists (select from same k where k.id = s.id) and not exists (select from by_facts b where b.id = s.id)
+            -- a row just read at the page border is not what this one amends: it is its sibling
+            and s.id <> all (p_border)) s
+      on s.at = i.at and s.base_id = i.fanvue_id and s.place = i.place
   ), known as (
     select * from same union all select * from amended
-  ), by_facts as (
-    select i.n, s.id
-    from (select i.n, i.at, i.facts, i.fanvue_id is null as nameless,
-                 row_number() over (partition by i.at, i.facts order by i.n) as place
-          from incoming i
-          where not exists (select from known k where k.n = i.n)) i
-    join (select s.id, s.fanvue_created_at as at, s.facts, s.fanvue_id like 'h:%' as nameless,
-                 -- rows without an id are the first to be given one
-                 row_number() over (partition by s.fanvue_created_at, s.facts
-                                    order by s.fanvue_id like 'h:%' desc, s.fanvue_id) as place
-          from stored s
-          where s.facts is not null and not exists (select from known k where k.id = s.id)) s
-      on s.at = i.at and s.facts = i.facts and s.place = i.place and (s.nameless or i.nameless)
   ), adopted as (
     select i.n, s.id
     from (select i.n, i.at, i.amount, row_number() over (partition by i.at, i.amount order by i.n) as place

@@ -1,0 +1,199 @@
+"""Money is counted once: any split, order and repetition of pages leaves the ledger as the books.
+
+Calls the matching function itself; the walk around it has its own tests.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from psycopg import Rollback
+from psycopg.types.json import Jsonb
+
+from tests.database.books import Sale, histories, totals
+
+
+if TYPE_CHECKING:
+    import uuid
+
+    from tests.database.engine import Engine
+
+
+TIP = Sale(instant=0, cents=500, order_id="A", fan="f1", source="tip")
+_APPLY = """
+  select inserted, updated, unchanged, amount
+  from private.apply_transactions(%s, %s, %s, %s, private.engine_now())
+"""
+_LEDGER = """
+  select fanvue_created_at, amount, source, fan_uuid
+  from public.fanvue_transactions where model_id = %s
+"""
+
+
+class Ledger:
+    """One creator's ledger, written as a page commit writes it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.agency_id = engine.agency()
+        self.model_id = engine.model(self.agency_id, due=False)
+
+    def apply(self, *page: dict[str, Any], border: list[uuid.UUID] | None = None) -> dict[str, Any]:
+        """Apply one page and return its counts."""
+        (done,) = self.engine.rows(
+            _APPLY, self.agency_id, self.model_id, Jsonb(list(page)), border or []
+        )
+        return done
+
+    def held(self) -> Counter[tuple[Any, ...]]:
+        """Count the rows by their facts."""
+        rows = self.engine.rows(_LEDGER, self.model_id)
+        return Counter(tuple(row.values()) for row in rows)
+
+    def rows(self, columns: str) -> list[tuple[Any, ...]]:
+        """Return columns of the rows, ordered."""
+        query = f"select {columns} from public.fanvue_transactions where model_id = %s order by 1"  # noqa: S608 - test's own text
+        return [tuple(row.values()) for row in self.engine.rows(query, self.model_id)]
+
+
+@pytest.fixture
+def ledger(engine: Engine) -> Ledger:
+    return Ledger(engine)
+
+
+@pytest.mark.property
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(history=histories())
+def test_any_listing_of_the_books_leaves_the_ledger_equal_to_them(
+    ledger: Ledger, history: tuple[list[Sale], list[Any]]
+) -> None:
+    book, listings = history
+
+    with ledger.engine.owner.transaction():
+        for pages in listings:
+            for page in pages:
+                ledger.apply(*page)
+        held = ledger.held()
+        raise Rollback
+
+    assert held == totals(book)
+
+
+def test_a_page_read_again_writes_no_row(ledger: Ledger) -> None:
+    page = [TIP.listed(), TIP.listed(with_id=False) | {"fan_uuid": "f2"}]
+    first = ledger.apply(*page)
+    before = ledger.rows("id, xmin::text, ctid::text")
+
+    again = ledger.apply(*page)
+
+    assert (first["inserted"], first["amount"]) == (2, Decimal("10.00"))
+    assert (again["inserted"], again["updated"], again["unchanged"]) == (0, 0, 2)
+    assert again["amount"] == 0
+    assert ledger.rows("id, xmin::text, ctid::text") == before
+
+
+def test_two_equal_tips_in_one_instant_are_two_rows(ledger: Ledger) -> None:
+    ledger.apply(TIP.listed(with_id=False), TIP.listed(with_id=False))
+    ledger.apply(TIP.listed(with_id=False), TIP.listed(with_id=False))
+
+    assert ledger.held() == Counter({TIP.facts: 2})
+
+
+def test_equal_rows_without_id_at_other_instants_are_rows_of_their_own(ledger: Ledger) -> None:
+    later = Sale(instant=60, cents=500, order_id=None, fan="f1", source="tip")
+
+    ledger.apply(TIP.listed(with_id=False))
+    ledger.apply(later.listed())
+
+    assert ledger.held() == totals([TIP, later])
+
+
+def test_one_id_that_comes_back_every_month_names_a_row_each_month(ledger: Ledger) -> None:
+    months = [Sale(n * 2_592_000, 999, "SUB-1", "f1", "renewal") for n in range(4)]
+
+    for month in months:
+        ledger.apply(month.listed())
+    ledger.apply(*(month.listed() for month in months))
+
+    assert ledger.held() == totals(months)
+
+
+def test_a_row_that_gets_its_id_later_keeps_its_primary_key(ledger: Ledger) -> None:
+    ledger.apply(TIP.listed(with_id=False))
+    before = ledger.rows("id")
+
+    done = ledger.apply(TIP.listed())
+
+    assert done["updated"] == 1
+    assert ledger.rows("id") == before
+    assert ledger.rows("fanvue_id") == [("A",)]
+
+
+def test_an_id_that_is_not_sent_again_is_not_forgotten(ledger: Ledger) -> None:
+    ledger.apply(TIP.listed())
+
+    done = ledger.apply(TIP.listed(with_id=False))
+
+    assert done["unchanged"] == 1
+    assert ledger.rows("fanvue_id") == [("A",)]
+
+
+def test_a_status_that_changes_is_an_update_and_moves_no_money(ledger: Ledger) -> None:
+    ledger.apply(TIP.listed(status="pending"))
+
+    done = ledger.apply(TIP.listed(status="available"))
+
+    assert (done["updated"], done["amount"]) == (1, 0)
+    assert ledger.rows("status") == [("available",)]
+
+
+def test_an_amended_amount_replaces_the_old_one(ledger: Ledger) -> None:
+    ledger.apply(TIP.listed())
+
+    done = ledger.apply(TIP.listed() | {"amount": "7.50"})
+
+    assert (done["inserted"], done["updated"], done["amount"]) == (0, 1, Decimal("2.50"))
+    assert ledger.rows("amount") == [(Decimal("7.50"),)]
+
+
+def test_an_amended_second_row_under_one_id_leaves_no_stale_row(ledger: Ledger) -> None:
+    second = TIP.listed() | {"amount": "9.00"}
+    ledger.apply(TIP.listed(), second)
+
+    ledger.apply(TIP.listed(), second | {"amount": "9.50"})
+
+    assert ledger.rows("amount") == [(Decimal("5.00"),), (Decimal("9.50"),)]
+
+
+def test_a_second_row_under_one_id_across_a_page_border_is_not_an_amendment(ledger: Ledger) -> None:
+    ledger.apply(TIP.listed())
+    border = [row[0] for row in ledger.rows("id")]
+
+    ledger.apply(TIP.listed() | {"amount": "9.00"}, border=border)
+
+    assert ledger.rows("amount") == [(Decimal("5.00"),), (Decimal("9.00"),)]
+
+
+@pytest.mark.parametrize("old_id", ["A", "old-application-17"])
+def test_a_row_of_the_older_application_keeps_its_primary_key(ledger: Ledger, old_id: str) -> None:
+    ledger.engine.rows(
+        "insert into public.fanvue_transactions"
+        " (agency_id, model_id, fanvue_id, amount, fanvue_created_at) values (%s, %s, %s, 5.00, %s)",
+        ledger.agency_id,
+        ledger.model_id,
+        old_id,
+        TIP.at,
+    )
+    before = ledger.rows("id")
+
+    done = ledger.apply(TIP.listed())
+
+    assert (done["inserted"], done["updated"], done["amount"]) == (0, 1, 0)
+    assert ledger.rows("id") == before
+    assert ledger.rows("fanvue_id, net_amount, source") == [("A", Decimal("4.00"), "tip")]
