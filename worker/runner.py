@@ -1,4 +1,4 @@
-"""The worker's loop: claim, run with bounded concurrency, heartbeat, settle in batches, stop gracefully.
+"""The worker's loop: claim, run with bounded concurrency, heartbeat, settle, stop gracefully.
 
 Holds no state that matters: whatever is lost with this process comes back when its leases end.
 Knows nothing about Fanvue; a `Handler` does the work of a job.
@@ -76,7 +76,7 @@ class _Running:
 class Runner:
     """Runs jobs until it is told to stop, or until nothing is left."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings of one loop
         self,
         store: JobStore,
         handler: Handler,
@@ -113,7 +113,7 @@ class Runner:
         self._wake.set()
 
     async def run(self, *, drain: Callable[[], Awaitable[int]] | None = None) -> Tally:
-        """Work until `stop`; with `drain`, which counts the jobs running anywhere, until none is left."""
+        """Work until `stop`; with `drain` (counts jobs running anywhere) until none is left."""
         async with self._attended():
             await self._claim_forever(drain)
         return self.tally
@@ -219,8 +219,6 @@ class Runner:
                     self._settlements.put_nowait(settlement)
                 self._wake.set()
 
-    # Heartbeats -------------------------------------------------------------------------------------
-
     async def _beat(self) -> None:
         while True:
             await self._clock.sleep(self._lease / 4)
@@ -246,8 +244,6 @@ class Runner:
         elif held[job.id]:
             running.told_to_stop = True
 
-    # Settling ---------------------------------------------------------------------------------------
-
     async def _settle_forever(self) -> None:
         while True:
             batch = [await self._settlements.get()]
@@ -266,7 +262,7 @@ class Runner:
             accepted = await self._store.settle(batch)
         except (DatabaseUnavailable, Misconfigured) as error:
             # The leases end by themselves and the jobs run again: idempotent, only later.
-            log.error("settle_failed", reason=error.message, jobs=[one.job.id for one in batch])
+            log.warning("settle_failed", reason=error.message, jobs=[one.job.id for one in batch])
             return
         for one in batch:
             if one.job.id not in accepted:
@@ -303,4 +299,4 @@ def _log_error(error: Exception) -> None:
     elif isinstance(error, SyncError):
         log.warning("job_failed", kind=error.code, reason=error.message)
     else:
-        log.exception("job_crashed")
+        log.error("job_crashed", exc_info=error)

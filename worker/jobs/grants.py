@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from worker.sealing import Keyring
     from worker.store.grants import GrantStore, GrantView
 
-    class Pair(Protocol):
+    class _Pair(Protocol):
         """A fresh pair of tokens."""
 
         @property
@@ -66,7 +66,7 @@ class RefusedRefresh:
 class Refresher(Protocol):
     """Trades a refresh token for a new pair."""
 
-    async def __call__(self, refresh_token: str) -> Pair | RefusedRefresh:
+    async def __call__(self, refresh_token: str) -> _Pair | RefusedRefresh:
         """Return the pair, or why there is none."""
         ...
 

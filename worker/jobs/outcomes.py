@@ -87,7 +87,9 @@ def settle_error(job: Job, error: BaseException, meter: Meter, clock: Clock) -> 
     )
 
 
-def _fate(error: BaseException, clock: Clock) -> tuple[str, timedelta | None]:
+def _fate(  # noqa: PLR0911 - one return for each way of recovering
+    error: BaseException, clock: Clock
+) -> tuple[str, timedelta | None]:
     match error:
         case Throttled():
             return "snooze", max(error.until - clock.now(), SHORTEST_SNOOZE)

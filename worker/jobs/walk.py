@@ -62,7 +62,7 @@ class Next:
 class EarningsWalk:
     """One run of the earnings job."""
 
-    def __init__(  # noqa: PLR0913 - each one is a party to the walk
+    def __init__(  # noqa: PLR0913, PLR0917 - each one is a party to the walk
         self,
         job: Job,
         store: WalkStore,

@@ -1,4 +1,4 @@
-"""The one way to the database: calls RPCs through PostgREST, repeats what may be repeated, maps errors.
+"""The one way to the database: RPCs through PostgREST, repeated when that helps, errors mapped.
 
 Every RPC is idempotent, so a lost reply is answered by sending the call again. No SQL here, and
 no raw connection: the worker speaks PostgREST only.
@@ -37,7 +37,7 @@ _MISSING: Final = frozenset({"PGRST202", "PGRST205", "PGRST106", "42883", "42P01
 _REFUSED_KEY: Final = frozenset({"PGRST301", "PGRST302", "PGRST303", "42501"})
 
 
-class DatabaseBroken(SyncError):
+class DatabaseBroken(SyncError):  # noqa: N818 - named by what is the case, like its family
     """The database answered with an error that no retry will cure: a bug of ours."""
 
     code = "database_error"
@@ -88,7 +88,7 @@ async def _raise_refusals(response: httpx.Response) -> None:
 
 
 def open_database_http(*, connections: int) -> httpx.AsyncClient:
-    """Open the HTTP client for the database: HTTP/1.1, because idle HTTP/2 connections die silently."""
+    """Open the database's HTTP client: HTTP/1.1, as idle HTTP/2 connections die silently."""
     return httpx.AsyncClient(
         http1=True,
         http2=False,

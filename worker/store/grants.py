@@ -105,7 +105,7 @@ class GrantStore:
         before: tuple[str | None, str | None],
         after: tuple[str | None, str | None],
     ) -> bool:
-        """Replace (access, refresh) by the same tokens sealed anew, unless they changed meanwhile."""
+        """Replace (access, refresh) by the same sealed anew, unless they changed meanwhile."""
         reply = await self._database.call(
             "seal_tokens",
             {

@@ -24,7 +24,7 @@ def summary_days(body: object) -> dict[str, Decimal]:
     Raises `ValueError` when the answer has another shape.
     """
     if not isinstance(body, dict) or not isinstance(body.get("overTime"), list):
-        raise ValueError("the summary has no overTime list")
+        raise ValueError("the summary has no overTime list")  # noqa: TRY004 - one error kind
     days: dict[str, Decimal] = {}
     for entry in body["overTime"]:
         day, cents = _entry(entry)
@@ -37,7 +37,7 @@ def _entry(entry: Any) -> tuple[str, int]:
         raise ValueError("an entry of overTime is not an object")  # noqa: TRY004 - one error kind
     started, gross = entry.get("periodStart"), entry.get("gross")
     if not isinstance(started, str) or isinstance(gross, bool):
-        raise ValueError("an entry of overTime has no periodStart and gross")
+        raise ValueError("an entry of overTime is incomplete")  # noqa: TRY004 - one error kind
     moment = datetime.fromisoformat(started)
     if moment.tzinfo is None or gross is None or gross != int(gross):
         raise ValueError("an entry of overTime has no whole gross or no time zone")

@@ -1,4 +1,4 @@
-"""Turns Fanvue's earnings rows into ledger rows: exact dollars, categories, and the name of each row.
+"""Turns Fanvue's earnings rows into ledger rows: exact dollars, categories, and a name each.
 
 Pure. Money leaves here as text with two decimals, so that no float can touch it on the way.
 """
@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Protocol
     from uuid import UUID
 
-    class Payer(Protocol):
+    class _Payer(Protocol):
         """The fan of a row."""
 
         @property
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
         @property
         def handle(self) -> str | None: ...
 
-    class Earning(Protocol):
+    class _Earning(Protocol):
         """What a row of Fanvue's earnings or spending list says; amounts in US cents."""
 
         @property
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
         @property
         def reversed_transaction_order_id(self) -> str | None: ...
         @property
-        def user(self) -> Payer | None: ...
+        def user(self) -> _Payer | None: ...
 
 
 REVERSALS: Final = frozenset({"refund", "chargeback"})
@@ -105,7 +106,7 @@ def category_of(source: str) -> str:
     return _HUMP.sub("_", source.strip()).replace("-", "_").replace(" ", "_").lower()
 
 
-def to_ledger(row: Earning) -> LedgerRow:
+def to_ledger(row: _Earning) -> LedgerRow:
     """Map one row of any generation of the API."""
     category = category_of(row.source)
     return LedgerRow(
@@ -125,7 +126,7 @@ def to_ledger(row: Earning) -> LedgerRow:
     )
 
 
-def _name(row: Earning, category: str) -> str | None:
+def _name(row: _Earning, category: str) -> str | None:
     """Name a row by its order id; a reversal that may share its sale's id gets a suffix.
 
     The rule looks at this row alone, so that it gives the same name on every page and path.
@@ -145,4 +146,4 @@ def _text(value: UUID | None) -> str | None:
 
 def newest_first(rows: Sequence[LedgerRow]) -> bool:
     """Tell whether a page is in the order that walking down by instants relies on."""
-    return all(one.at >= other.at for one, other in zip(rows, rows[1:], strict=False))
+    return all(one.at >= other.at for one, other in pairwise(rows))
