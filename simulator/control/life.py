@@ -1,4 +1,4 @@
-"""Control of everything that is not money: new fans, messages and posts; fans that leave."""
+"""Control of everything that is not money: creators, fans, messages, posts, leavers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from simulator.clock import stamp
-from simulator.control.orders import Order
-from simulator.population import add_fans, add_messages, add_posts, cancel_subscriptions
+from simulator.control.orders import NewCreators, Order
+from simulator.population import (
+    add_fans,
+    add_messages,
+    add_model,
+    add_posts,
+    cancel_subscriptions,
+)
 
 
 if TYPE_CHECKING:
@@ -53,6 +59,25 @@ class Life:
 
     def __init__(self, simulation: Simulation) -> None:
         self._world = simulation.world
+
+    def add_creators(self, _query: dict[str, str], body: Any) -> Any:
+        """Add creators."""
+        order = NewCreators.model_validate(body)
+        if order.count > 1 and (order.handle or order.creator_uuid):
+            raise ValueError("handle and creator_uuid name one creator: count must be 1")
+        added = [
+            add_model(
+                self._world,
+                agency=order.agency,
+                handle=order.handle,
+                creator_uuid=order.creator_uuid,
+                transactions=order.transactions,
+                fans=order.fans,
+                days=order.days,
+            )
+            for _ in range(order.count)
+        ]
+        return {"creators": [{"uuid": c.uuid, "handle": c.handle} for c in added]}
 
     def add_fans(self, _query: dict[str, str], body: Any) -> Any:
         """Add fans."""

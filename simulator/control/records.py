@@ -9,6 +9,36 @@ if TYPE_CHECKING:
     from simulator.simulation import Simulation
 
 
+class Records:
+    """Reads and clears records; each method answers one route."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._sim = simulation
+
+    def read_requests(self, query: dict[str, str], _body: Any) -> Any:
+        """Return the request log."""
+        return read_requests(self._sim, query)
+
+    def clear_requests(self, _query: dict[str, str], _body: Any) -> Any:
+        """Forget the request log."""
+        self._sim.journal.clear()
+        return {"requests": []}
+
+    def read_stats(self, _query: dict[str, str], _body: Any) -> Any:
+        """Return counters and bucket use."""
+        return read_stats(self._sim)
+
+    def clear_stats(self, _query: dict[str, str], _body: Any) -> Any:
+        """Forget counters and buckets."""
+        self._sim.stats.clear()
+        self._sim.buckets.clear()
+        return read_stats(self._sim)
+
+    def read_world(self, _query: dict[str, str], _body: Any) -> Any:
+        """Return who lives in the world."""
+        return read_world(self._sim)
+
+
 def read_requests(simulation: Simulation, query: dict[str, str]) -> dict[str, Any]:
     """Return log entries, filtered by a part of the path, creator and number."""
     creator = query.get("creator")

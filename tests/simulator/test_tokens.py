@@ -1,16 +1,19 @@
-"""Consent, token exchange, rotation, grace, reuse and revocation."""
+"""Rotation, grace, reuse, lifetimes and revocation of tokens."""
 
 from __future__ import annotations
 
-import hashlib
-from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from simulator.faults import Fault, Match
-from tests.simulator.caller import Caller
+from tests.simulator.oauth_steps import (
+    BASIC,
+    authorize,
+    exchange,
+    opens_api,
+    refresh,
+)
 
 
 if TYPE_CHECKING:
@@ -21,172 +24,11 @@ if TYPE_CHECKING:
     from simulator.simulation import Simulation
 
 
-BASIC = ("simulator-client", "simulator-secret")
-REDIRECT = "http://127.0.0.1:9000/callback"
-VERIFIER = "v" * 43
-CHALLENGE = urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
-SCOPE = "openid offline_access offline read:self read:insights"
-
-
-def request_for(creator: Creator, **changes: Any) -> dict[str, Any]:
-    query = {
-        "response_type": "code",
-        "client_id": BASIC[0],
-        "redirect_uri": REDIRECT,
-        "scope": SCOPE,
-        "state": "state-12345",
-        "code_challenge": CHALLENGE,
-        "code_challenge_method": "S256",
-        "login_hint": creator.uuid,
-    }
-    return {k: v for k, v in (query | changes).items() if v is not None}
-
-
-async def authorize(http: httpx.AsyncClient, creator: Creator, **changes: Any) -> dict[str, str]:
-    response = await http.get("/oauth2/auth", params=request_for(creator, **changes))
-    assert response.status_code == 302, response.text
-    query = parse_qs(urlsplit(response.headers["location"]).query)
-    return {name: values[0] for name, values in query.items()}
-
-
-async def exchange(http: httpx.AsyncClient, code: str, **changes: Any) -> httpx.Response:
-    form = {
-        "grant_type": "authorization_code",
-        "code": code,
-        "redirect_uri": REDIRECT,
-        "code_verifier": VERIFIER,
-    }
-    return await http.post("/oauth2/token", data=form | changes, auth=BASIC)
-
-
-async def refresh(
-    http: httpx.AsyncClient, token: str, auth: tuple[str, str] = BASIC, **changes: Any
-) -> httpx.Response:
-    form = {"grant_type": "refresh_token", "refresh_token": token}
-    return await http.post("/oauth2/token", data=form | changes, auth=auth)
-
-
 @pytest.fixture
 async def pair(http: httpx.AsyncClient, creator: Creator, simulation: Simulation) -> dict[str, Any]:
     answer = await authorize(http, creator)
     body: dict[str, Any] = (await exchange(http, answer["code"])).json()
     return body
-
-
-async def opens_api(http: httpx.AsyncClient, simulation: Simulation, token: str) -> bool:
-    caller = Caller(http, simulation)
-    caller.headers["Authorization"] = f"Bearer {token}"
-    return (await caller.get("/users/me")).status_code == 200
-
-
-async def test_consent_by_login_hint_leads_to_a_working_grant(
-    http: httpx.AsyncClient, creator: Creator, simulation: Simulation
-) -> None:
-    answer = await authorize(http, creator)
-    response = await exchange(http, answer["code"])
-
-    body = response.json()
-    assert answer["state"] == "state-12345"
-    assert list(body) == [
-        *("access_token", "expires_in", "id_token", "refresh_token", "scope", "token_type")
-    ]
-    assert body["expires_in"] == 3599
-    assert body["token_type"] == "bearer"
-    assert body["access_token"].count(".") == 2
-    assert await opens_api(http, simulation, body["access_token"])
-
-
-async def test_without_login_hint_a_page_asks(
-    http: httpx.AsyncClient, creator: Creator, simulation: Simulation
-) -> None:
-    response = await http.get("/oauth2/auth", params=request_for(creator, login_hint=None))
-
-    assert response.status_code == 200
-    assert "Nova 1" in response.text
-    assert "Deny" in response.text
-
-
-async def test_denied_consent_returns_access_denied(
-    http: httpx.AsyncClient, creator: Creator, simulation: Simulation
-) -> None:
-    answer = await authorize(http, creator, sim_consent="deny")
-
-    assert answer["error"] == "access_denied"
-    assert answer["state"] == "state-12345"
-
-
-async def test_consent_may_be_denied_by_knob(
-    http: httpx.AsyncClient, creator: Creator, simulation: Simulation
-) -> None:
-    simulation.knobs.update({"consent": "deny"}, creator.uuid)
-
-    assert (await authorize(http, creator))["error"] == "access_denied"
-
-
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"code_challenge": None}, "invalid_request"),
-        ({"code_challenge_method": "plain"}, "invalid_request"),
-        ({"state": None}, "invalid_state"),
-        ({"scope": "read:everything"}, "invalid_scope"),
-        ({"response_type": "token"}, "unsupported_response_type"),
-    ],
-)
-async def test_incomplete_authorize_request_is_sent_back(
-    http: httpx.AsyncClient,
-    creator: Creator,
-    simulation: Simulation,
-    changes: dict[str, Any],
-    error: str,
-) -> None:
-    assert (await authorize(http, creator, **changes))["error"] == error
-
-
-async def test_unregistered_redirect_is_never_followed(
-    http: httpx.AsyncClient, creator: Creator, simulation: Simulation
-) -> None:
-    query = request_for(creator, redirect_uri="https://elsewhere.test/callback")
-
-    assert (await http.get("/oauth2/auth", params=query)).status_code == 400
-
-
-async def test_code_needs_its_verifier_and_redirect(
-    http: httpx.AsyncClient, creator: Creator, simulation: Simulation
-) -> None:
-    for changes in ({"code_verifier": "w" * 43}, {"redirect_uri": REDIRECT + "/x"}):
-        code = (await authorize(http, creator))["code"]
-        response = await exchange(http, code, **changes)
-        assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
-
-
-async def test_code_used_twice_revokes_what_it_gave(
-    http: httpx.AsyncClient, creator: Creator, simulation: Simulation
-) -> None:
-    code = (await authorize(http, creator))["code"]
-    first = (await exchange(http, code)).json()
-
-    again = await exchange(http, code)
-
-    assert again.json()["error"] == "invalid_grant"
-    assert not await opens_api(http, simulation, first["access_token"])
-
-
-async def test_code_expires(
-    http: httpx.AsyncClient, creator: Creator, simulation: Simulation, clock: SimulatedClock
-) -> None:
-    code = (await authorize(http, creator))["code"]
-    clock.advance(601)
-
-    assert (await exchange(http, code)).json()["error"] == "invalid_grant"
-
-
-async def test_without_offline_access_there_is_no_refresh_token(
-    http: httpx.AsyncClient, creator: Creator, simulation: Simulation
-) -> None:
-    code = (await authorize(http, creator, scope="read:self"))["code"]
-
-    assert "refresh_token" not in (await exchange(http, code)).json()
 
 
 async def test_secret_in_the_body_is_refused(http: httpx.AsyncClient, pair: dict[str, Any]) -> None:
@@ -330,15 +172,6 @@ async def test_unknown_grant_type_and_unknown_token_are_told_apart(
 
     assert unknown.json()["error"] == "invalid_grant"
     assert other.json()["error"] == "unsupported_grant_type"
-
-
-async def test_discovery_names_the_endpoints(
-    http: httpx.AsyncClient, simulation: Simulation
-) -> None:
-    body = (await http.get("/.well-known/openid-configuration")).json()
-
-    assert body["token_endpoint"] == "http://simulator.test/oauth2/token"
-    assert body["token_endpoint_auth_methods_supported"] == ["client_secret_basic"]
 
 
 async def test_lost_answer_of_a_refresh_leaves_the_rotation_done(

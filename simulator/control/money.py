@@ -1,0 +1,113 @@
+"""Control of money: books, sales, reversals and status flips."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simulator.books import books
+from simulator.clock import to_millis
+from simulator.control import orders
+from simulator.sales import add_reversals, add_sale, add_sales, add_sales_with_ties, flip_statuses
+
+
+if TYPE_CHECKING:
+    from simulator.people import Creator
+    from simulator.simulation import Simulation
+    from simulator.transactions import Transaction
+
+
+MAX_ECHOED_ROWS = 200
+
+
+class Money:
+    """Acts on the ledgers of a world; each method answers one route."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._sim = simulation
+
+    def books(self, query: dict[str, str], _body: Any) -> Any:
+        """Return exact totals of one creator, or of all with their sum."""
+        world = self._sim.world
+        upto = int(query["upto_ms"]) if "upto_ms" in query else None
+        if "creator" in query:
+            creator = world.creator(query["creator"])
+            return {"creator": creator.uuid, **books(world, creator, upto).as_json()}
+        single = {uuid: books(world, c, upto) for uuid, c in world.creators.items()}
+        return {
+            "count": sum(b.count for b in single.values()),
+            "gross_cents": sum(b.gross_cents for b in single.values()),
+            "net_cents": sum(b.net_cents for b in single.values()),
+            "creators": {uuid: b.as_json() for uuid, b in single.items()},
+        }
+
+    def add_sales(self, _query: dict[str, str], body: Any) -> Any:
+        """Add sales."""
+        order = orders.NewSales.model_validate(body)
+        world = self._sim.world
+        creator = world.creator(order.creator)
+        rows: list[Transaction] = []
+        if order.ties is not None:
+            rows += add_sales_with_ties(
+                world,
+                creator,
+                order.count,
+                page_size=order.ties.page_size,
+                borders=order.ties.borders,
+                width=order.ties.width,
+                since=None if order.since is None else to_millis(order.since),
+            )
+        elif order.count:
+            rows += add_sales(
+                world,
+                creator,
+                order.count,
+                since=None if order.since is None else to_millis(order.since),
+                until=None if order.until is None else to_millis(order.until),
+                visible_at=None if order.visible_at is None else to_millis(order.visible_at),
+            )
+        for sale in order.rows:
+            rows += add_sale(world, creator, sale)
+        return _echo(creator, rows)
+
+    def add_reversals(self, _query: dict[str, str], body: Any) -> Any:
+        """Add refunds or chargebacks."""
+        order = orders.NewReversals.model_validate(body)
+        creator = self._sim.world.creator(order.creator)
+        rows = add_reversals(
+            self._sim.world,
+            creator,
+            count=order.count,
+            order_ids=order.order_ids,
+            kind=order.kind,
+            at=None if order.at is None else to_millis(order.at),
+        )
+        return _echo(creator, rows)
+
+    def flip_statuses(self, _query: dict[str, str], body: Any) -> Any:
+        """Make pending rows available."""
+        order = orders.StatusFlips.model_validate(body)
+        creator = self._sim.world.creator(order.creator)
+        rows = flip_statuses(self._sim.world, creator, count=order.count, order_ids=order.order_ids)
+        return _echo(creator, rows)
+
+
+def _echo(creator: Creator, rows: list[Transaction]) -> dict[str, Any]:
+    return {
+        "creator": creator.uuid,
+        "count": len(rows),
+        "gross_cents": sum(row.gross for row in rows),
+        "net_cents": sum(row.net for row in rows),
+        "rows": [
+            {
+                "order_id": row.order_id,
+                "date": row.date,
+                "source": row.source,
+                "gross_cents": row.gross,
+                "net_cents": row.net,
+                "fan_uuid": None if row.fan is None else row.fan.uuid,
+                "message_uuid": row.message_uuid,
+                "post_uuid": row.post_uuid,
+            }
+            for row in rows[:MAX_ECHOED_ROWS]
+        ],
+    }
