@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.02
 # The shell puts the program in the background and leaves: init adopts it, so nobody has to wait
 # for it, and a Ctrl-C in the terminal does not reach it.
-_LAUNCH = 'out=$1; shift; "$@" </dev/null >&"$out" 2>&1 & echo $!'
+_LAUNCH = '"$@" </dev/null >&2 & echo $!'
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,10 @@ class ProcessBook:
             directory.mkdir(parents=True, exist_ok=True)
         with self.log(name).open("ab") as log:
             answer = subprocess.run(  # noqa: S603 - programs found by local.programs
-                ["/bin/sh", "-c", _LAUNCH, "sh", str(log.fileno()), *command],
+                ["/bin/sh", "-c", _LAUNCH, "sh", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                pass_fds=[log.fileno()],
+                stderr=log,
                 env=dict(env) if env is not None else None,
                 user=user,
                 group=user,

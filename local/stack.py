@@ -59,10 +59,8 @@ class Stack:
         self._port = port
         self._volatile = volatile
         self._migrations = Path(migrations or supabase / "migrations").resolve()
-        self._settings = GatewaySettings(
-            functions=Path(functions or supabase / "functions").resolve(),
-            config_toml=supabase / "config.toml",
-        )
+        edge = Path(functions or supabase / "functions").resolve()
+        self._settings = GatewaySettings(functions=edge, config_toml=edge.parent / "config.toml")
         self._fanvue_url = fanvue_url
 
     def up(self) -> Report:
@@ -110,6 +108,13 @@ class Stack:
     def start_redis(self) -> None:
         """Start Redis again, empty."""
         Redis(self.instance, self._state().ports.redis).start()
+
+    def restart_gateway(self) -> None:
+        """Stop REST, Auth, functions and the HTTP side of Redis, and start them again."""
+        self._stop("gateway")
+        gateway = Gateway(self.instance, self._state(), self._settings)
+        gateway.start(self.env())
+        gateway.wait()
 
     def _up(self) -> Report:
         clock = _Stopwatch()

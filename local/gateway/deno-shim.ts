@@ -8,6 +8,7 @@ Deno.env.delete("EDGE_FUNCTION_PORT");
 const serve = Deno.serve.bind(Deno) as (options: object, handler: unknown) => unknown;
 
 function serveOnLoopback(first: unknown, second?: unknown): unknown {
+  endWithGateway();
   const options = typeof first === "function" ? {} : first as Record<string, unknown>;
   const handler = typeof first === "function" ? first : second ?? options.handler;
   return serve(
@@ -16,12 +17,11 @@ function serveOnLoopback(first: unknown, second?: unknown): unknown {
   );
 }
 
-Object.defineProperty(Deno, "serve", { value: serveOnLoopback, configurable: true });
-
 async function endWithGateway(): Promise<void> {
   const buffer = new Uint8Array(64);
   while ((await Deno.stdin.read(buffer)) !== null);
   Deno.exit(0);
 }
 
-endWithGateway();
+// Reading starts with serving: Deno starts no function while its preloaded module still waits.
+Object.defineProperty(Deno, "serve", { value: serveOnLoopback, configurable: true });

@@ -2,6 +2,7 @@
 // after a crash or a change of its files. Checks the caller's JWT where the settings ask for it.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { createWriteStream, existsSync, readFileSync, watch } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { dirname, join } from "node:path";
@@ -13,6 +14,7 @@ import { sendJson } from "./web.mjs";
 const SHIM = join(dirname(fileURLToPath(import.meta.url)), "deno-shim.ts");
 const LISTENING = "edge-function-listening";
 const BOOT_MS = 60_000;
+const TERM_MS = 2_000;
 const IDLE_MS = 150_000;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 const INHERITED =
@@ -46,6 +48,7 @@ class EdgeFunction {
   #name;
   #booting = null;
   #child = null;
+  #gone = Promise.resolve();
 
   constructor(config, name, port) {
     this.#config = config;
@@ -62,13 +65,19 @@ class EdgeFunction {
     return this.#booting;
   }
 
+  /** Ends the process; the next start waits until it left its port. */
   stop() {
-    this.#child?.kill("SIGTERM");
+    const child = this.#child;
     this.#child = null;
     this.#booting = null;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const killer = setTimeout(() => child.kill("SIGKILL"), TERM_MS);
+    this.#gone = once(child, "exit").finally(() => clearTimeout(killer));
+    child.kill("SIGTERM");
   }
 
-  #boot() {
+  async #boot() {
+    await this.#gone;
     const { functionsDirectory, functionEnv, functionsEnvFile, logsDirectory, deno } = this.#config;
     const directory = join(functionsDirectory, this.#name);
     const inherited = Object.fromEntries(Object.entries(process.env).filter(([key]) => INHERITED.test(key)));
@@ -81,10 +90,10 @@ class EdgeFunction {
     this.#child = child;
     child.stdin.on("error", () => {});
     child.stderr.on("data", (chunk) => log.write(chunk));
-    return new Promise((resolve, reject) => {
+    await new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new BootError("did not start in time")), BOOT_MS);
       child.stdout.on("data", (chunk) => {
-        if (chunk.includes(LISTENING)) resolve();
+        if (chunk.includes(LISTENING)) resolve(clearTimeout(timer));
         log.write(chunk.toString().replace(`${LISTENING}\n`, ""));
       });
       child.on("error", reject);
@@ -163,6 +172,7 @@ export class Functions {
       "x-forwarded-host": incoming.headers.host ?? "",
       "x-forwarded-proto": "http",
     };
+    let callerLeft = false;
     const options = { host: "127.0.0.1", port: edge.port, method: incoming.method, path, headers, timeout: IDLE_MS };
     const upstream = httpRequest(options, (answer) => {
       outgoing.writeHead(answer.statusCode, answer.rawHeaders);
@@ -171,10 +181,15 @@ export class Functions {
     });
     upstream.on("timeout", () => upstream.destroy(new Error("no answer in time")));
     upstream.on("error", (error) => {
+      if (callerLeft) return;
+      edge.stop();
       if (outgoing.headersSent) outgoing.destroy();
       else sendJson(incoming, outgoing, 502, { code: "WORKER_ERROR", message: `Function ended without an answer: ${error.message}` });
     });
-    outgoing.on("close", () => upstream.destroy());
+    outgoing.on("close", () => {
+      callerLeft = !outgoing.writableFinished;
+      upstream.destroy();
+    });
     incoming.pipe(upstream);
   }
 

@@ -16,7 +16,19 @@ const STATUS_BY_CLASS = {
 };
 const CONNECTION_LOST = /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT|57P0[123]|08)/;
 
-const asJson = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+/** The library hands over objects and arrays as JSON text already, everything else as it is. */
+function asJson(value) {
+  if (typeof value === "string" && /^\s*[[{]/.test(value)) {
+    try {
+      JSON.parse(value);
+      return value;
+    } catch {
+      return JSON.stringify(value);
+    }
+  }
+  return JSON.stringify(value);
+}
+
 const asText = (value) => value;
 
 /** Numbers of up to 15 digits are exact in JSON; longer ones stay text rather than change. */

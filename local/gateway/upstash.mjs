@@ -17,13 +17,18 @@ const REFUSED = new Set([
 
 class BadRequest extends Error {}
 
+function toArgument(part) {
+  if (Buffer.isBuffer(part)) return part;
+  return typeof part === "object" && part !== null ? JSON.stringify(part) : part ?? "";
+}
+
 function checkCommand(command) {
   if (!Array.isArray(command) || command.length === 0) {
     throw new BadRequest("ERR failed to parse command: expected a non-empty array");
   }
   const name = String(command[0]).toLowerCase();
   if (REFUSED.has(name)) throw new BadRequest(`ERR Command is not available: '${command[0]}'`);
-  return command.map((part) => (typeof part === "object" && part !== null ? JSON.stringify(part) : part ?? ""));
+  return command.map(toArgument);
 }
 
 function toJson(value, base64) {

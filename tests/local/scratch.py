@@ -1,0 +1,25 @@
+"""Instances of the stack with a small project of their own, and headers of their clients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from local.stack import Stack
+
+
+PROJECT = Path(__file__).parent / "project"
+PORT = 56321
+
+
+def make_stack(directory: Path) -> Stack:
+    return Stack(
+        directory,
+        port=PORT,
+        volatile=True,
+        migrations=PROJECT / "migrations",
+        functions=PROJECT / "functions",
+    )
+
+
+def key_headers(key: str, token: str | None = None) -> dict[str, str]:
+    return {"apikey": key, "authorization": f"Bearer {token or key}"}

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+import jwt
+import pytest
+
+from local.processes import wait_until
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+    from local.stack import Stack
+
+pytestmark = pytest.mark.system
+DESCRIBE = "/rest/v1/rpc/describe_arguments"
+
+
+def test_arguments_reach_the_function_with_their_types(
+    http: httpx.Client, as_service: dict[str, str]
+) -> None:
+    document = {"list": [1, "two", None, {"three": 3.5}], "text": 'quote " and ü'}
+
+    answer = http.post(
+        DESCRIBE, json={"p_document": document, "p_ids": [1, 2**53 - 1]}, headers=as_service
+    )
+
+    assert answer.status_code == 200
+    assert answer.json()["document"] == document
+    assert answer.json()["kind"] == "object"
+    assert answer.json()["ids"] == [1, 2**53 - 1]
+
+
+@pytest.mark.parametrize("document", [[1, 2], "text", 7, True])
+def test_json_that_is_no_object_arrives_as_what_it_is(
+    http: httpx.Client, as_service: dict[str, str], document: object
+) -> None:
+    answer = http.post(DESCRIBE, json={"p_document": document, "p_ids": []}, headers=as_service)
+
+    assert answer.json()["document"] == document
+
+
+def test_the_secret_key_acts_as_service_role(
+    http: httpx.Client, as_service: dict[str, str]
+) -> None:
+    answer = http.post(DESCRIBE, json={"p_document": {}, "p_ids": []}, headers=as_service)
+
+    assert answer.json()["role"] == "service_role"
+
+
+def test_the_publishable_key_acts_as_anon(http: httpx.Client, as_anon: dict[str, str]) -> None:
+    answer = http.post(DESCRIBE, json={"p_document": {}, "p_ids": []}, headers=as_anon)
+
+    assert answer.json()["role"] == "anon"
+    assert answer.json()["user"] is None
+
+
+def test_a_users_token_acts_as_that_user(
+    http: httpx.Client, as_user: dict[str, str], user_id: str
+) -> None:
+    answer = http.post(DESCRIBE, json={"p_document": {}, "p_ids": []}, headers=as_user)
+
+    assert answer.json()["role"] == "authenticated"
+    assert answer.json()["user"] == user_id
+    assert answer.json()["claims"]["sub"] == user_id
+
+
+def test_old_style_keys_act_as_the_role_inside(http: httpx.Client, env: dict[str, str]) -> None:
+    key = jwt.encode({"role": "service_role"}, env["SUPABASE_JWT_SECRET"])
+
+    answer = http.get("/rest/v1/secrets", headers={"apikey": key})
+
+    assert answer.status_code == 200
+
+
+def test_a_request_without_a_key_is_refused(http: httpx.Client) -> None:
+    assert http.get("/rest/v1/notes").status_code == 401
+
+
+def test_a_forged_token_is_refused(
+    http: httpx.Client, env: dict[str, str], user_id: str, mint_token: Callable[..., str]
+) -> None:
+    token = mint_token(user_id, secret="somebody else's secret, long enough")
+
+    answer = http.get(
+        "/rest/v1/notes",
+        headers={"apikey": env["SUPABASE_PUBLISHABLE_KEY"], "authorization": f"Bearer {token}"},
+    )
+
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "PGRST301"
+
+
+def test_an_expired_token_is_refused(
+    http: httpx.Client, env: dict[str, str], user_id: str, mint_token: Callable[..., str]
+) -> None:
+    token = mint_token(user_id, seconds=-60)
+
+    answer = http.get(
+        "/rest/v1/notes",
+        headers={"apikey": env["SUPABASE_PUBLISHABLE_KEY"], "authorization": f"Bearer {token}"},
+    )
+
+    assert answer.status_code == 401
+
+
+def test_row_security_shows_users_their_own_rows_only(
+    http: httpx.Client, as_service: dict[str, str], as_user: dict[str, str], user_id: str
+) -> None:
+    rows = [{"owner_id": owner, "body": "b"} for owner in (user_id, str(uuid.uuid4()))]
+    http.post("/rest/v1/notes", json=rows, headers=as_service).raise_for_status()
+
+    mine = http.get("/rest/v1/notes?select=owner_id", headers=as_user)
+
+    assert mine.json() == [{"owner_id": user_id}]
+
+
+def test_what_a_migration_revoked_stays_revoked(
+    http: httpx.Client, as_anon: dict[str, str], as_user: dict[str, str], as_service: dict[str, str]
+) -> None:
+    assert http.get("/rest/v1/secrets", headers=as_service).status_code == 200
+
+    assert http.get("/rest/v1/secrets", headers=as_anon).status_code == 401
+    assert http.get("/rest/v1/secrets", headers=as_user).status_code == 403
+
+
+def test_numbers_and_times_are_printed_as_postgrest_prints_them(
+    http: httpx.Client, as_service: dict[str, str], user_id: str
+) -> None:
+    answer = http.post(
+        "/rest/v1/notes",
+        json={"owner_id": user_id, "body": "b"},
+        headers={**as_service, "prefer": "return=representation"},
+    )
+
+    assert answer.status_code == 201
+    assert answer.json()[0]["amount"] == 12.3
+    assert answer.json()[0]["created_at"] == "2026-11-22T22:26:51.97+00:00"
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("P0001", 400),
+        ("PT409", 409),
+        ("PT429", 429),
+        ("23505", 409),
+        ("40001", 500),
+        ("57014", 500),
+    ],
+)
+def test_errors_carry_the_sql_state_and_postgrests_status(
+    http: httpx.Client, as_service: dict[str, str], state: str, status: int
+) -> None:
+    answer = http.post("/rest/v1/rpc/fail_with", json={"p_state": state}, headers=as_service)
+
+    assert answer.status_code == status
+    assert answer.json()["code"] == state
+    assert answer.json()["message"] == "refused"
+
+
+def test_a_new_function_is_served_without_a_restart(
+    stack: Stack, http: httpx.Client, as_service: dict[str, str]
+) -> None:
+    stack.query("create function public.just_made() returns integer language sql as 'select 41'")
+
+    def served() -> bool:
+        return http.post("/rest/v1/rpc/just_made", json={}, headers=as_service).text == "41"
+
+    assert wait_until(served, 10)
+
+
+def test_browsers_may_call_from_anywhere(http: httpx.Client) -> None:
+    answer = http.options(
+        "/rest/v1/notes",
+        headers={"origin": "http://x", "access-control-request-headers": "apikey,x-own"},
+    )
+
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "x-own" in answer.headers["access-control-allow-headers"]
+
+
+def test_people_can_sign_up_and_are_who_they_are(
+    http: httpx.Client, env: dict[str, str], as_anon: dict[str, str]
+) -> None:
+    made = http.post(
+        "/auth/v1/signup",
+        json={"email": f"{uuid.uuid4()}@example.com", "password": "a good one"},
+        headers={"apikey": env["SUPABASE_PUBLISHABLE_KEY"]},
+    ).json()
+
+    answer = http.post(
+        DESCRIBE,
+        json={"p_document": {}, "p_ids": []},
+        headers={**as_anon, "authorization": f"Bearer {made['access_token']}"},
+    )
+
+    payload = made["access_token"].split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert answer.json()["user"] == made["user"]["id"] == claims["sub"]
+
+
+def test_the_origin_says_what_it_serves(http: httpx.Client) -> None:
+    assert "/rest/v1" in http.get("/").json()["paths"]
+    assert http.get("/nowhere").status_code == 404
+
+
+def test_realtime_says_that_it_is_not_served_yet(http: httpx.Client) -> None:
+    plain = http.get("/realtime/v1/api/broadcast")
+    upgrade = http.get(
+        "/realtime/v1/websocket",
+        headers={
+            "connection": "Upgrade",
+            "upgrade": "websocket",
+            "sec-websocket-version": "13",
+            "sec-websocket-key": base64.b64encode(b"0123456789abcdef").decode(),
+        },
+    )
+
+    assert plain.status_code == upgrade.status_code == 501
+    assert "not yet" in plain.json()["error"]
+    assert "not yet" in upgrade.json()["error"]
