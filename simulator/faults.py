@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 if TYPE_CHECKING:
@@ -78,6 +78,14 @@ class Fault(BaseModel):
     ms: int = Field(default=0, ge=0)
     field: str = "date"
     value: str = "hologram"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_is_a_status(cls, values: Any) -> Any:
+        """Read a kind such as 404 or "503" as that status."""
+        if isinstance(values, dict) and str(values.get("kind", "")).isdecimal():
+            return values | {"kind": FaultKind.STATUS, "status": int(values["kind"])}
+        return values
 
 
 class ArmedFault:

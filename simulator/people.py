@@ -96,6 +96,13 @@ class Creator:
         self.fans.append(fan)
         self.fans_by_uuid[fan.uuid] = fan
 
+    def fan(self, uuid: str) -> Fan:
+        """Return a fan; raises KeyError with a readable message."""
+        found = self.fans_by_uuid.get(uuid)
+        if found is None:
+            raise KeyError(f"{self.handle} has no fan {uuid!r}")
+        return found
+
     def subscribers(self, now_ms: int) -> list[Fan]:
         """Return the fans whose subscription is active."""
         return [f for f in self.fans if f.subscription and f.subscription.is_active(now_ms)]

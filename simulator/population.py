@@ -135,11 +135,7 @@ def add_messages(  # noqa: PLR0913 - who, how many and what
         now = world.clock.now_ms()
         pairs = []
         for _ in range(count):
-            fan = (
-                world.random.choice(creator.fans)
-                if fan_uuid is None
-                else creator.fans_by_uuid[fan_uuid]
-            )
+            fan = world.random.choice(creator.fans) if fan_uuid is None else creator.fan(fan_uuid)
             message = Message(world.new_uuid(), now, text, sent=sent, is_read=False)
             creator.chats.setdefault(fan.uuid, Chat(fan, now)).add(message)
             pairs.append((fan, message))

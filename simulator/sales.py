@@ -231,7 +231,7 @@ def _draw_source(world: World) -> str:
 
 def _fan_for(world: World, creator: Creator, source: str, fan_uuid: str | None) -> Fan | None:
     if fan_uuid is not None:
-        return creator.fans_by_uuid[fan_uuid]
+        return creator.fan(fan_uuid)
     if source in REWARD_SOURCES or not creator.fans:
         return None
     return world.random.choice(creator.fans)

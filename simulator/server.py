@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 20
+KEEP_ALIVE_SECONDS = 75
 
 
 class TransportProtocol(H11Protocol):
@@ -118,6 +119,7 @@ def make_server(app: Starlette) -> SignallingServer:
             access_log=False,
             date_header=False,
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=1,
         )
     )

@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 DEFAULT_CLIENT = Client("simulator-client", "simulator-secret")
 
 
+CACHE_SIZE = 2000
+
+
+class AnswerCache(dict[Any, Any]):
+    """Answers kept for a while; the oldest make room, so a long run does not grow."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if key not in self and len(self) >= CACHE_SIZE:
+            del self[next(iter(self))]
+        super().__setitem__(key, value)
+
+
 @dataclass(slots=True)
 class Simulation:
     """World, clock, knobs, tokens, limits, faults and records."""
@@ -38,7 +50,7 @@ class Simulation:
     buckets: Buckets = field(default_factory=Buckets)
     faults: FaultBook = field(default_factory=FaultBook)
     journal: Journal = field(default_factory=Journal)
-    cache: dict[Any, Any] = field(default_factory=dict)
+    cache: AnswerCache = field(default_factory=AnswerCache)
 
 
 def assemble(

@@ -205,11 +205,18 @@ def test_faults_are_listed_with_their_hits(control: SimulatorControl, name: str)
     assert control.faults() == []
 
 
+def test_fault_may_be_named_by_its_status_alone(control: SimulatorControl, name: str) -> None:
+    control.add_fault("410")
+
+    assert get(control, control.grant(name).access_token).status_code == 410
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
         ("sales", {"creator": "nobody", "count": 1}, 404),
         ("sales", {"count": 1}, 422),
+        ("sales", {"creator": "nova-1", "rows": [{"fan_uuid": "nobody"}]}, 404),
         ("faults", {"kind": "nonsense"}, 422),
         ("faults", {"kind": "status", "match": {"path": "("}}, 422),
         ("grants", {}, 422),

@@ -18,6 +18,7 @@ from simulator.clock import SimulatedClock, stamp, to_millis
 from simulator.knobs import KnobBook
 from simulator.population import populate
 from simulator.server import running
+from simulator.simulation import CACHE_SIZE, AnswerCache
 from simulator.transactions import SALE_SOURCES
 from simulator.world import World
 from simulator.world_file import load_world
@@ -153,3 +154,13 @@ def test_program_names_a_port_that_is_taken() -> None:
 
     assert done.returncode == 2
     assert "not free" in done.stderr
+
+
+def test_kept_answers_make_room_for_new_ones() -> None:
+    cache = AnswerCache()
+    for number in range(CACHE_SIZE + 10):
+        cache[number] = number
+
+    assert len(cache) == CACHE_SIZE
+    assert CACHE_SIZE + 9 in cache
+    assert 0 not in cache
