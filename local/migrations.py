@@ -39,6 +39,8 @@ def finish_bootstrap(postgres: Postgres) -> None:
 
 def apply_migrations(postgres: Postgres, migrations: Path) -> list[str]:
     """Apply what is missing and return the versions that were applied now."""
+    if not migrations.is_dir():
+        raise StackError(f"no such directory of migrations: {migrations}")
     wanted = [path.name.partition("_")[0] for path in sorted(migrations.glob("*_*.sql"))]
     before = applied_versions(postgres)
     if set(wanted) <= before:

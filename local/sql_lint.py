@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import Annotated, Any
@@ -91,14 +92,15 @@ def main(
 
 
 def _ask(*command: str) -> list[dict[str, Any]]:
-    answer = subprocess.run(  # noqa: S603 - the CLI that package.json pins
-        [find_node_tool("supabase"), *command, "--output-format=json"],
-        env={**os.environ, "SUPABASE_TELEMETRY_DISABLED": "1", "CI": "1"},
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # The CLI leaves files in the project it works on; these questions are about a database only.
+    with tempfile.TemporaryDirectory(prefix="fanvue-sql-lint-") as scratch:
+        answer = subprocess.run(  # noqa: S603 - the CLI that package.json pins
+            [find_node_tool("supabase"), *command, "--output-format=json", f"--workdir={scratch}"],
+            env={**os.environ, "SUPABASE_TELEMETRY_DISABLED": "1", "CI": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     try:
         results: list[dict[str, Any]] = json.loads(answer.stdout)["results"]
     except (ValueError, KeyError) as error:

@@ -16,17 +16,15 @@ const STATUS_BY_CLASS = {
 };
 const CONNECTION_LOST = /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT|57P0[123]|08)/;
 
-/** The library hands over objects and arrays as JSON text already, everything else as it is. */
+/** The library hands over strings as they are and everything else as JSON text already. */
 function asJson(value) {
-  if (typeof value === "string" && /^\s*[[{]/.test(value)) {
-    try {
-      JSON.parse(value);
-      return value;
-    } catch {
-      return JSON.stringify(value);
-    }
+  if (typeof value !== "string") return JSON.stringify(value);
+  try {
+    JSON.parse(value);
+    return value;
+  } catch {
+    return JSON.stringify(value);
   }
-  return JSON.stringify(value);
 }
 
 const asText = (value) => value;

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import stat
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -94,7 +95,8 @@ def test_everything_listens_on_loopback_only(env: dict[str, str]) -> None:
             assert client.connect_ex((own_address, port)) != 0
 
 
-def test_a_block_in_use_is_passed_over(tmp_path: Path) -> None:
+def test_a_block_in_use_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     preferred = PORT + 2000
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", preferred + 2))
