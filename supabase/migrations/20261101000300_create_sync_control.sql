@@ -327,9 +327,13 @@ begin
     select new.agency_id, new.id, t.sync_type, v_now
     from private.sync_streams t
     where t.enabled
-    on conflict (model_id, sync_type) do update
+    on conflict (model_id, sync_type) do nothing;
+    if tg_op = 'UPDATE' and old.status <> 'active' then
+      update public.sync_state s
       set next_sync_at = v_now, consecutive_failures = 0
-      where tg_op = 'UPDATE' and old.status <> 'active';
+      from private.sync_streams t
+      where s.model_id = new.id and t.sync_type = s.sync_type and t.enabled;
+    end if;
   elsif tg_op = 'UPDATE' and old.status = 'active' then
     -- A stopped model costs nothing: what waits is cancelled, what runs is told to stop.
     with gone as (

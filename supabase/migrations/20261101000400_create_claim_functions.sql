@@ -193,11 +193,18 @@ set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
-  with beats as (
+  with held as (
+    -- in the order in which settle takes them, so that the two cannot dead-lock
+    select j.id
+    from jsonb_to_recordset(p_jobs) as h(id bigint, lease_id bigint)
+    join public.sync_jobs j on j.id = h.id and j.lease_id = h.lease_id
+    order by j.model_id, j.sync_type
+    for no key update of j
+  ), beats as (
     update public.sync_jobs j
     set lease_until = private.engine_now() + make_interval(secs => p_lease_seconds)
-    from jsonb_to_recordset(p_jobs) as h(id bigint, lease_id bigint)
-    where j.id = h.id and j.lease_id = h.lease_id
+    from held
+    where j.id = held.id
     returning j.id, j.cancel_requested
   )
   select coalesce(jsonb_agg(jsonb_build_object('id', b.id, 'cancel', b.cancel_requested)), '[]'::jsonb) from beats b

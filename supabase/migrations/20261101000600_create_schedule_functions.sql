@@ -25,6 +25,8 @@ declare
   v_new integer;
   v_revived integer;
 begin
+  -- One tick at a time: a slow one must not queue, from its old snapshot, what a quick one queued and a worker took since.
+  perform pg_advisory_xact_lock(hashtextextended('fanvue-enqueue-due', 0));
   -- A dead job whose stream is due again gets another life instead of a twin.
   with due as (
     select d.id, t.priority

@@ -28,9 +28,11 @@ returns void
 language sql
 set search_path = ''
 as $$
-  select pg_advisory_xact_lock(hashtextextended('fanvue-model:' || p_model_id::text, 0))
+  -- The row itself, not an advisory lock: the rollup writes it anyway, and two locks for one thing invite dead-locks.
+  select from public.models m where m.id = p_model_id for no key update
 $$;
-comment on function private.lock_model(uuid) is 'Serialises everything that matches money of one model, until the transaction ends.';
+comment on function private.lock_model(uuid) is
+  'Serialises everything that matches money of one model, until the transaction ends. First of all locks: model, job, state.';
 revoke all on function private.lock_model(uuid) from public, anon, authenticated;
 grant execute on function private.lock_model(uuid) to service_role;
 

@@ -1,6 +1,6 @@
 -- Purpose: a walk over a stream's pages: begin (freeze the window) and commit (rows, cursor, counters and lease in one transaction).
 -- Who may call: service_role. A stale lease gets PT410 and writes nothing; a repeated commit gets its first answer again.
--- Locks: the job row, then the state row, then the model's advisory lock.
+-- Locks: a commit takes the model's row, the job's, the state's, in this order: as a change of the model's status does.
 
 create or replace function private.hold_job(p_job_id bigint, p_lease_id bigint)
 returns public.sync_jobs
@@ -111,7 +111,7 @@ set search_path = ''
 as $$
 declare
   v_now timestamptz := private.engine_now();
-  v_job public.sync_jobs := private.hold_job(p_job_id, p_lease_id);
+  v_job public.sync_jobs;
   v_state public.sync_state;
   v_stream private.sync_streams;
   v_done record;
@@ -125,6 +125,8 @@ declare
   v_version bigint;
   v_reply jsonb;
 begin
+  perform private.lock_model(j.model_id) from public.sync_jobs j where j.id = p_job_id;
+  v_job := private.hold_job(p_job_id, p_lease_id);
   select s.* into v_state
   from public.sync_state s
   where s.model_id = v_job.model_id and s.sync_type = v_job.sync_type

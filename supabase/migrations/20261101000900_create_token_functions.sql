@@ -176,7 +176,7 @@ begin
     raise sqlstate 'PT404' using message = format('no refresh of model %s was begun', p_model_id);
   end if;
   v_now := private.engine_now();
-  select m.* into v_model from public.models m where m.id = p_model_id for update;
+  select m.* into v_model from public.models m where m.id = p_model_id for no key update;
   if v_model.token_version = p_version + 1 and v_model.fanvue_refresh_token = p_refresh_token then
     return jsonb_build_object('state', 'stored', 'version', v_model.token_version);
   end if;
@@ -294,7 +294,7 @@ begin
     raise sqlstate 'PT409' using message = format('%s agencies are called %L', v_count, btrim(p_agency)),
       hint = 'give the agency''s id instead of its name';
   end if;
-  select m.* into v_model from public.models m where m.fanvue_user_uuid = p_creator_uuid::text for update;
+  select m.* into v_model from public.models m where m.fanvue_user_uuid = p_creator_uuid::text for no key update;
   if found then
     if v_model.agency_id is distinct from v_agency_id then
       raise sqlstate 'PT409' using message = format('creator %s is connected by another agency (model %s)', p_creator_uuid, v_model.id),
@@ -340,7 +340,7 @@ begin
     raise sqlstate 'PT422' using message = 'a grant needs a refresh token';
   end if;
   perform 1 from private.token_refreshes r where r.model_id = p_model_id for update;
-  select m.* into v_model from public.models m where m.id = p_model_id for update;
+  select m.* into v_model from public.models m where m.id = p_model_id for no key update;
   if not found then
     raise sqlstate 'PT404' using message = format('no model %s', p_model_id);
   end if;

@@ -6,6 +6,7 @@ Calls go as service_role on one connection; `another()` gives a second worker's 
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -14,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from tests.support.postgres import Connection
 
@@ -25,6 +27,7 @@ class Worker:
         self.connection = connection
         self.name = name
         connection.execute("set role service_role")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     @property
     def pid(self) -> int:
@@ -41,6 +44,14 @@ class Worker:
         values = [_adapt(value) for value in (*arguments, *named.values())]
         row = self.connection.execute(statement, values).fetchone()
         return None if row is None else row["value"]
+
+    def start(self, function: str, *arguments: Any, **named: Any) -> Future[Any]:
+        """Call a function without waiting for it."""
+        return self.run(self.call, function, *arguments, **named)
+
+    def run(self, what: Callable[..., Any], *arguments: Any, **named: Any) -> Future[Any]:
+        """Run something on this worker's own thread."""
+        return self._thread.submit(what, *arguments, **named)
 
     def claim(self, limit: int = 10, **named: Any) -> list[dict[str, Any]]:
         """Claim jobs and return them."""
@@ -143,6 +154,14 @@ class Engine(Worker):
         reply = self.call("claim_model_job", self.name, model_id, "earnings", 60, uuid.uuid4())
         (job,) = reply["jobs"]
         return dict(job)
+
+    def page(self, walk: dict[str, Any], key: str, *rows: Any, **more: Any) -> dict[str, Any]:
+        """Build a page of a walk as the worker sends it."""
+        return {"walk_id": walk["walk_id"], "key": key, "rows": list(rows), **more}
+
+    def begin(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Begin or resume the walk of a job."""
+        return dict(self.call("begin_sync_walk", job["id"], job["lease_id"]))
 
     def wait_until_blocked(self, *workers: Worker) -> None:
         """Return once each worker's statement waits for a lock that somebody else holds."""

@@ -184,7 +184,8 @@ def test_a_second_row_under_one_id_across_a_page_border_is_not_an_amendment(ledg
 def test_a_row_of_the_older_application_keeps_its_primary_key(ledger: Ledger, old_id: str) -> None:
     ledger.engine.rows(
         "insert into public.fanvue_transactions"
-        " (agency_id, model_id, fanvue_id, amount, fanvue_created_at) values (%s, %s, %s, 5.00, %s)",
+        " (agency_id, model_id, fanvue_id, amount, fanvue_created_at)"
+        " values (%s, %s, %s, 5.00, %s)",
         ledger.agency_id,
         ledger.model_id,
         old_id,
