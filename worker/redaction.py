@@ -28,7 +28,7 @@ _SECRET_NAME = re.compile(
 )
 _SECRET_TEXT = re.compile(
     r"fse1\.[^\s\"',]+"
-    r"|eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"
+    r"|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"
     r"|sb_secret_[A-Za-z0-9_-]+"
     r"|ory_[ar]t_[A-Za-z0-9._~-]+"
     r"|(?P<scheme>\b(?:Bearer|Basic))\s+[A-Za-z0-9._~+/=-]{6,}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import structlog
 
 from tests.support.clock import NOON
 from tests.support.fanvue_stub import ACCESS, bench, json_answer
@@ -28,6 +30,10 @@ from worker.fanvue import connection
 from worker.fanvue.calls import Access, Family, RequestMeter, Validator
 from worker.settings import ApiFamily
 from worker.traffic import Lane
+
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 PATH = "/insights/earnings"
@@ -343,6 +349,34 @@ async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(ProviderContract, match="larger"):
         await b.client.get(PATH, auth=ACCESS)
+
+
+async def test_an_answer_that_trickles_without_end_is_given_up() -> None:
+    class Trickle(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"{"
+            await asyncio.Event().wait()
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=Trickle())
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        with pytest.raises(Transient, match="too long"):
+            await connection.exchange(
+                http, http.build_request("GET", "https://api.fanvue.test"), timeout_seconds=0.01
+            )
+
+
+async def test_an_announced_deprecation_is_logged_once_for_an_endpoint() -> None:
+    notice = {"sunset": "Sat, 01 May 2027 00:00:00 GMT", "x-fanvue-api-next-version": "2027-01-01"}
+    b = bench(*(json_answer(PAGE, headers=notice) for _ in range(2)))
+
+    with structlog.testing.capture_logs() as logged:
+        await b.client.get(PATH, auth=ACCESS)
+        await b.client.get(PATH, auth=ACCESS)
+
+    assert [event["event"] for event in logged] == ["api_deprecation_announced"]
+    assert logged[0]["next_version"] == "2027-01-01"
 
 
 async def test_a_token_that_cannot_be_sent_is_refused_here() -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.clock import NOON, ManualClock
 from worker.errors import DatabaseUnavailable, Throttled
@@ -305,3 +307,37 @@ async def test_idle_buckets_are_forgotten_and_closed_ones_are_not() -> None:
     assert len(limits._buckets) <= 2049
     with pytest.raises(Throttled):
         await limits.acquire(A, Lane.LIVE)
+
+
+@pytest.mark.property
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(list(Lane)), st.integers(0, 4), st.integers(0, 7)), max_size=30
+    )
+)
+def test_never_more_is_spent_than_was_granted_and_still_valid(
+    steps: list[tuple[Lane, int, int]],
+) -> None:
+    async def play() -> None:
+        source, clock = Source([grant(count, seconds=5) for _, count, _ in steps]), ManualClock()
+        limits = SharedBudget(source, clock, max_wait=timedelta(0))
+        valid: list[tuple[int, float]] = []
+        for lane, _, seconds in steps:
+            asked, answers = len(source.takes), list(source.answers)
+            try:
+                await limits.acquire(A, lane)
+            except Throttled:
+                spent = 0
+            else:
+                spent = 1
+            for answer in answers[: len(source.takes) - asked]:
+                assert isinstance(answer, TakenCalls)
+                valid.append((answer.granted, clock.monotonic() + 5))
+            valid = [(count, until) for count, until in valid if clock.monotonic() < until]
+            assert spent <= sum(count for count, _ in valid)
+            if spent:
+                oldest = next(i for i, (count, _) in enumerate(valid) if count)
+                valid[oldest] = (valid[oldest][0] - 1, valid[oldest][1])
+            clock.jump(timedelta(seconds=seconds))
+
+    asyncio.run(play())
