@@ -335,7 +335,9 @@ begin
       where s.model_id = new.id and t.sync_type = s.sync_type and t.enabled;
     end if;
   elsif tg_op = 'UPDATE' and old.status = 'active' then
-    -- A stopped model costs nothing: what waits is cancelled, what runs is told to stop.
+    -- A stopped model costs nothing: what runs is told to stop, what waits is cancelled. In this order, so that a job
+    -- which its worker gives back meanwhile is found waiting.
+    update public.sync_jobs j set cancel_requested = true where j.model_id = new.id and j.state = 'running';
     with gone as (
       delete from public.sync_jobs j where j.model_id = new.id and j.state = 'queued' returning j.*
     )
@@ -345,7 +347,6 @@ begin
            g.rows_inserted, g.rows_updated, g.rows_unchanged, g.created_at, g.claimed_at, v_now,
            jsonb_build_object('kind', 'model_' || new.status, 'message', coalesce(new.status_reason, 'the model is ' || new.status))
     from gone g;
-    update public.sync_jobs j set cancel_requested = true where j.model_id = new.id and j.state = 'running';
   end if;
   return null;
 end

@@ -38,7 +38,7 @@ as $$
 declare
   v_now timestamptz := private.engine_now();
   v_lanes uuid[];
-  v_jobs jsonb := '[]';
+  v_jobs jsonb := '[]'::jsonb;
   v_next timestamptz;
 begin
   if p_limit < 1 or p_limit > 1000 or p_lease_seconds < 1 then

@@ -94,6 +94,12 @@ begin
   if v_outcome = 'retry' and p_job.attempt >= p_job.max_attempts then
     v_outcome := 'dead';
   end if;
+  if v_outcome in ('retry', 'snooze', 'yield')
+     and (p_job.cancel_requested
+          or exists (select from public.models m where m.id = p_job.model_id and m.status <> 'active')) then
+    -- A worker that had not heard of the cancellation yet does not undo it; a stopped model costs nothing.
+    v_outcome := 'cancelled';
+  end if;
   if v_outcome in ('retry', 'snooze', 'yield') then
     v_requeued := private.requeue_job(
       p_job,
@@ -152,7 +158,7 @@ set jit = off
 as $$
 declare
   v_now timestamptz := private.engine_now();
-  v_accepted bigint[] := '{}';
+  v_accepted bigint[] := array[]::bigint[];
   v_bad text;
   v_job public.sync_jobs;
   r record;
@@ -216,7 +222,7 @@ begin
   loop
     v_count := v_count + 1;
     perform private.settle_job(r.j, jsonb_build_object(
-      'outcome', case when (r.j).cancel_requested then 'cancelled' else 'retry' end,
+      'outcome', 'retry',
       -- the first loss of a worker costs no delay: a deploy or a crash says nothing about the job
       'retry_in_s', case when (r.j).attempt <= 1 then 0 end,
       'error', jsonb_build_object('kind', 'lease_expired', 'message',

@@ -244,6 +244,8 @@ begin
   end if;
   if v_job.state = 'dead' then
     delete from public.sync_jobs j where j.id = p_id;
+  else
+    update public.sync_jobs j set attempt = 0 where j.id = p_id and j.attempt <> 0;
   end if;
   return private.job_summary(private.put_job(v_model, v_job.sync_type, least(v_job.priority, 20::smallint), v_now, v_now));
 end
