@@ -194,7 +194,7 @@ main() {
   install_system_packages
   install_python_packages
   say "installing Node packages"
-  npm ci --silent
+  npm ci --loglevel=error
   printf '%s\n' "$wanted" >"$STAMP"
   say "done"
 }
