@@ -34,6 +34,7 @@ LAYERS: list[set[str]] = [
     {"jobs"},
     {"runner", "schedule", "wakeup"},
     {"app"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]
