@@ -143,6 +143,9 @@ class Runner:
             if free <= 0:
                 await self._idle(IDLE_WAIT)
                 continue
+            if drain is not None and not self._running:
+                # What just ended here may be due again: ask only after it was settled.
+                await self._settlements.join()
             try:
                 claim = await self._store.claim(free)
             except DatabaseUnavailable as error:
@@ -164,7 +167,6 @@ class Runner:
     async def _is_drained(
         self, next_due: timedelta | None, drain: Callable[[], Awaitable[int]]
     ) -> bool:
-        await self._settlements.join()
         if next_due is not None and next_due <= DRAIN_HORIZON:
             return False
         if await drain():

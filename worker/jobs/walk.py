@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 EARNINGS: Final = "/insights/earnings"
 SPENDING: Final = "/insights/spending"
 SUMMARY: Final = "/insights/earnings/summary"
+# By cursor, by instants, by days: a list that none of them turns is not one we understand.
+PLACES_TRIED: Final = 4
 REVERSAL_SOURCES: Final = "refund,chargeback"
 # A reversal may be dated back: what is kept apart is read with this much overlap.
 ASIDE_LOOKBACK: Final = timedelta(days=35)
@@ -119,18 +121,18 @@ class EarningsWalk:
         what = _list_of(state)
         # A backfill knows that it will call again; a poll expects a single page.
         hint = None if state.kind == "incremental" else 10
-        try:
-            page = await self._reader.read(what, place, hint=hint)
-            if page.turn.reread is not None:
-                place = page.turn.reread
+        for _ in range(PLACES_TRIED):
+            try:
                 page = await self._reader.read(what, place, hint=hint)
-        except CursorExpired:
-            # The cursor is a convenience: the instant below which the walk goes on is kept.
-            log.info("cursor_expired", model_id=self._job.model_id, job_id=self._job.id)
-            page = await self._reader.read(
-                what, Place("window", position=state.position), hint=hint
-            )
-        return self._commit_of(state, page)
+            except CursorExpired:
+                # The cursor is a convenience: the instant below which the walk goes on is kept.
+                log.info("cursor_expired", model_id=self._job.model_id, job_id=self._job.id)
+                place = Place("window", position=state.position)
+                continue
+            if page.turn.reread is None:
+                return self._commit_of(state, page)
+            place = page.turn.reread
+        raise ProviderContract("the list can be turned neither by cursor nor by instants")
 
     def _commit_of(self, state: WalkState, page: ReadPage) -> PageCommit:
         notes = _notes_after(state, page)

@@ -1,0 +1,185 @@
+"""The whole engine around a simulated Fanvue: connect creators, run workers, compare the books.
+
+Talks to the running stack; what it changes there is undone by `forget_everything`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from simulator.client import SimulatorControl
+from worker.app import open_books, open_engine
+from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
+from worker.sealing import Keyring
+from worker.settings import Settings, load_settings
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from worker.runner import Tally
+
+
+FORGET = """
+truncate public.agencies, private.api_budgets, private.scheduler_ticks, private.adoption_findings,
+         public.webhook_events cascade;
+delete from private.engine_clock;
+update private.sync_streams set every = '15 minutes', enabled = sync_type = 'earnings',
+       deep_every = '1 day', aside_every = '1 hour';
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What our tables say of one model: the rows, the rollup, and the running total."""
+
+    count: int
+    gross: Decimal
+    net: Decimal
+    rolled_up: tuple[int, Decimal, Decimal]
+    revenue_total: Decimal
+
+
+@dataclass(slots=True)
+class Engine:
+    """One test's engine: settings, database and simulator."""
+
+    environment: dict[str, str]
+    fanvue: SimulatorControl
+    database: psycopg.Connection[Any]
+    models: dict[str, str] = field(default_factory=dict)
+
+    def settings(self, **changes: str) -> Settings:
+        """Return the worker's settings, some of them changed."""
+        return load_settings({**self.environment, **changes}, None)
+
+    def creator(self, transactions: int = 0, **order: Any) -> str:
+        """Add a creator to Fanvue and connect her; return her uuid."""
+        made = self.fanvue.add_creators(transactions=transactions, **order)
+        uuid = made[0]["uuid"]
+        self.connect(uuid)
+        return uuid
+
+    def connect(self, creator: str, agency: str = "Agency A", **grant: Any) -> str:
+        """Connect a creator that Fanvue knows; return the model's id."""
+        pair = self.fanvue.grant(creator, **grant)
+        self.models[creator] = asyncio.run(self._connect(creator, agency, pair))
+        return self.models[creator]
+
+    async def _connect(self, creator: str, agency: str, pair: Any) -> str:
+        settings = self.settings()
+        keyring = Keyring(settings.sealing.keys)
+        async with open_books(settings) as books:
+            connection = await books.grants.connect(agency, creator, None, replace=False)
+            model_id = connection.model_id
+            await books.grants.store(
+                connection,
+                keyring.seal(pair.access_token, model_id, ACCESS_COLUMN),
+                keyring.seal(pair.refresh_token, model_id, REFRESH_COLUMN),
+                timedelta(seconds=pair.expires_in),
+            )
+            return model_id
+
+    def drain(self, **changes: str) -> Tally:
+        """Run a worker in this process until nothing is due or running."""
+        return asyncio.run(self._drain(self.settings(**changes)))
+
+    @staticmethod
+    async def _drain(settings: Settings) -> Tally:
+        async with open_engine(settings) as engine:
+            return await engine.runner.run(drain=engine.books.overview.running)
+
+    def sync(self, creator: str, *, full: bool = False, **changes: str) -> Tally:
+        """Queue one creator's earnings now and drain."""
+        asyncio.run(self._enqueue(self.models[creator], full=full))
+        return self.drain(**changes)
+
+    async def _enqueue(self, model_id: str, *, full: bool) -> None:
+        async with open_books(self.settings()) as books:
+            await books.jobs.enqueue(model_id, "earnings", full=full)
+
+    @contextmanager
+    def worker(self, **changes: str) -> Iterator[subprocess.Popen[str]]:
+        """Run a worker as a process of its own; killed on the way out if it still runs."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker", "run"],
+            env={**os.environ, **self.environment, "WORKER_LOG_LEVEL": "warning", **changes},
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    # What the tables say --------------------------------------------------------------------------
+
+    def ledger(self, creator: str) -> Ledger:
+        """Return our books of a creator."""
+        row = self.database.execute(
+            """
+            select (select count(*) from public.fanvue_transactions t where t.model_id = m.id),
+                   (select coalesce(sum(t.amount), 0) from public.fanvue_transactions t
+                    where t.model_id = m.id),
+                   (select coalesce(sum(t.net_amount), 0) from public.fanvue_transactions t
+                    where t.model_id = m.id),
+                   (select coalesce(sum(e.transactions), 0) from public.earnings_daily e
+                    where e.model_id = m.id),
+                   (select coalesce(sum(e.gross), 0) from public.earnings_daily e
+                    where e.model_id = m.id),
+                   (select coalesce(sum(e.net), 0) from public.earnings_daily e
+                    where e.model_id = m.id),
+                   m.revenue_total
+            from public.models m where m.id = %s
+            """,
+            (self.models[creator],),
+        ).fetchone()
+        assert row is not None
+        return Ledger(row[0], row[1], row[2], (row[3], row[4], row[5]), row[6])
+
+    def assert_exact(self, creator: str) -> None:
+        """Compare our books of a creator with Fanvue's, to the cent."""
+        theirs = self.fanvue.books(creator)
+        ours = self.ledger(creator)
+        gross, net = Decimal(theirs.gross_cents) / 100, Decimal(theirs.net_cents) / 100
+        assert (ours.count, ours.gross, ours.net) == (theirs.count, gross, net)
+        assert ours.rolled_up == (ours.count, ours.gross, ours.net)
+        assert ours.revenue_total == ours.gross
+
+    def run_states(self, creator: str) -> list[str]:
+        """Return the states of a creator's finished runs, oldest first."""
+        rows = self.database.execute(
+            "select state from public.sync_runs where model_id = %s order by id",
+            (self.models[creator],),
+        ).fetchall()
+        return [row[0] for row in rows]
+
+    def pass_time(self, seconds: float) -> None:
+        """Move Fanvue's clock and the engine's clock alike."""
+        self.fanvue.advance(seconds)
+        self.database.execute(
+            """
+            insert into private.engine_clock (shift) values (make_interval(secs => %s))
+            on conflict (singleton) do update
+              set shift = engine_clock.shift + excluded.shift
+            """,
+            (seconds,),
+        )
+
+    def calls(self, creator: str) -> list[dict[str, Any]]:
+        """Return Fanvue's log of the calls about a creator's earnings."""
+        return [
+            call
+            for call in self.fanvue.requests(creator=creator, limit=100_000)
+            if "/insights/" in call["path"]
+        ]

@@ -1,0 +1,50 @@
+"""Fixtures of the system tests: the running stack, a fresh Fanvue, an engine between them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from simulator.client import SimulatorControl
+from simulator.clock import SimulatedClock
+from simulator.population import populate
+from simulator.server import running
+from simulator.world import World
+from tests.support.engine import FORGET, Engine
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def silent_cron(stack: dict[str, str]) -> Iterator[None]:
+    """Keep pg_cron's ticks out of the tests that count calls; one test wakes it again."""
+    with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
+        database.execute("select cron.alter_job(jobid, active := false) from cron.job")
+        yield
+        database.execute("select cron.alter_job(jobid, active := true) from cron.job")
+
+
+@pytest.fixture
+def engine(stack: dict[str, str], silent_cron: None) -> Iterator[Engine]:
+    """Return an engine with empty books, beside a Fanvue without creators."""
+    world = World(SimulatedClock())
+    populate(world, agencies=1, models=0, transactions=0)
+    with (
+        psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database,
+        running(world) as fanvue,
+        SimulatorControl(fanvue.url) as control,
+    ):
+        database.execute(FORGET)
+        environment = {
+            **stack,
+            "FANVUE_API_URL": fanvue.url,
+            "FANVUE_AUTH_URL": fanvue.url,
+            "FANVUE_CLIENT_ID": "simulator-client",
+            "FANVUE_CLIENT_SECRET": "simulator-secret",
+        }
+        yield Engine(environment, control, database)
+        database.execute(FORGET)
