@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -26,14 +25,9 @@ from worker.errors import (
     Transient,
     Unauthorized,
 )
-from worker.fanvue import connection
 from worker.fanvue.calls import Access, Family, RequestMeter, Validator
 from worker.settings import ApiFamily
 from worker.traffic import Lane
-
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 PATH = "/insights/earnings"
@@ -343,30 +337,6 @@ async def test_an_offered_validator_is_sent_and_304_is_an_answer() -> None:
     assert again.body is None
 
 
-async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "LARGEST_ANSWER_BYTES", 1000)
-    b = bench(httpx.Response(200, content=b" " * 1001))
-
-    with pytest.raises(ProviderContract, match="larger"):
-        await b.client.get(PATH, auth=ACCESS)
-
-
-async def test_an_answer_that_trickles_without_end_is_given_up() -> None:
-    class Trickle(httpx.AsyncByteStream):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield b"{"
-            await asyncio.Event().wait()
-
-    async def answer(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, stream=Trickle())
-
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        with pytest.raises(Transient, match="too long"):
-            await connection.exchange(
-                http, http.build_request("GET", "https://api.fanvue.test"), timeout_seconds=0.01
-            )
-
-
 async def test_an_announced_deprecation_is_logged_once_for_an_endpoint() -> None:
     notice = {"sunset": "Sat, 01 May 2027 00:00:00 GMT", "x-fanvue-api-next-version": "2027-01-01"}
     b = bench(*(json_answer(PAGE, headers=notice) for _ in range(2)))
@@ -395,10 +365,3 @@ async def test_errors_and_values_never_show_the_token() -> None:
         await b.client.get(PATH, auth=ACCESS)
 
     assert "made-up-access-token" not in f"{caught.value!r}{ACCESS!r}"
-
-
-async def test_the_pool_is_bounded_and_takes_nothing_from_the_environment() -> None:
-    async with connection.open_http(timeout_seconds=7, connections=3) as http:
-        assert http.timeout == httpx.Timeout(7)
-        assert http.follow_redirects is False
-        assert http.trust_env is False
