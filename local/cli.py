@@ -27,6 +27,7 @@ app = typer.Typer(
     help="A Supabase-compatible stack on loopback, without Docker.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
 )
 Directory = Annotated[Path, typer.Option("--dir", help="Directory of the instance.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -131,7 +132,7 @@ def logs(
 def main() -> None:
     """Run a command; an expected failure is one message and exit code 1."""
     try:
-        app(standalone_mode=False)
+        app()
     except StackError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 DATABASE_USER = "postgres"
+_WRITTEN = ("run", "logs", "state.json", "stack.env", "gateway.json", "bootstrapped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +106,15 @@ class Instance:
         return Path(tempfile.gettempdir()) / f"fanvue-local-stack-{digest}"
 
     def delete(self, state: State | None) -> None:
-        """Delete all data; the directory itself and its lock stay for whoever waits."""
+        """Delete what the stack wrote; other instances below and people's own files stay."""
         if state is not None:
             shutil.rmtree(state.postgres_data, ignore_errors=True)
-        for path in self.directory.iterdir():
-            if path.name == "lock":
-                continue
-            if path.is_dir() and not path.is_symlink():
+        for name in _WRITTEN:
+            path = self.file(name)
+            if path.is_dir():
                 shutil.rmtree(path)
             else:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
 
 def database_user() -> str | None:

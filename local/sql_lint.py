@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
@@ -69,7 +70,7 @@ def describe_lint(results: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def main(
+def check(
     directory: Annotated[Path, typer.Option("--dir")] = PROJECT / ".local" / "sql-lint",
     port: Annotated[int, typer.Option()] = 55521,
 ) -> None:
@@ -108,5 +109,16 @@ def _ask(*command: str) -> list[dict[str, Any]]:
     return results
 
 
+def main() -> None:
+    """Run the check; an expected failure is one message and exit code 1."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(check)
+    try:
+        app()
+    except StackError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    main()

@@ -78,6 +78,16 @@ def test_data_and_secrets_outlive_a_stop_and_a_reset_ends_them(tmp_path: Path) -
         stack.env()
 
 
+def test_a_reset_spares_instances_below_its_directory(tmp_path: Path) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / "state.json").write_text("{}")
+
+    make_stack(tmp_path).down(reset=True)
+
+    assert (below / "state.json").exists()
+
+
 def test_settings_can_be_read_by_their_owner_only(stack: Stack) -> None:
     for name in ("stack.env", "gateway.json", "state.json"):
         assert stat.S_IMODE(stack.instance.file(name).stat().st_mode) == 0o600
