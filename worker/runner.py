@@ -112,10 +112,18 @@ class Runner:
         self._stop.set()
         self._wake.set()
 
-    async def run(self, *, drain: Callable[[], Awaitable[int]] | None = None) -> Tally:
-        """Work until `stop`; with `drain` (counts jobs running anywhere) until none is left."""
+    async def run(
+        self,
+        *,
+        drain: Callable[[], Awaitable[int]] | None = None,
+        horizon: timedelta = DRAIN_HORIZON,
+    ) -> Tally:
+        """Work until `stop`; with `drain` (counts jobs running anywhere) until none is left.
+
+        A drain waits for queued work that is due within the horizon.
+        """
         async with self._attended():
-            await self._claim_forever(drain)
+            await self._claim_forever(drain, horizon)
         return self.tally
 
     async def run_one(self, job: Job) -> None:
@@ -136,7 +144,9 @@ class Runner:
             settles.cancel()
             await asyncio.gather(beats, settles, return_exceptions=True)
 
-    async def _claim_forever(self, drain: Callable[[], Awaitable[int]] | None) -> None:
+    async def _claim_forever(
+        self, drain: Callable[[], Awaitable[int]] | None, horizon: timedelta
+    ) -> None:
         while not self._stop.is_set():
             self._wake.clear()
             free = self._concurrency - len(self._running)
@@ -159,15 +169,18 @@ class Runner:
             if (
                 drain is not None
                 and not self._running
-                and await self._is_drained(claim.next_due, drain)
+                and await self._is_drained(claim.next_due, drain, horizon)
             ):
                 return
             await self._idle(min(IDLE_WAIT, claim.next_due or IDLE_WAIT))
 
     async def _is_drained(
-        self, next_due: timedelta | None, drain: Callable[[], Awaitable[int]]
+        self,
+        next_due: timedelta | None,
+        drain: Callable[[], Awaitable[int]],
+        horizon: timedelta,
     ) -> bool:
-        if next_due is not None and next_due <= DRAIN_HORIZON:
+        if next_due is not None and next_due <= horizon:
             return False
         if await drain():
             # Another worker's jobs: finished by it, or given back when its lease ends.

@@ -8,14 +8,12 @@ import { PostgresConnection } from "@supabase/lite/postgres";
 import { sql } from "kysely";
 import postgres from "postgres";
 
-const POOL_SIZE = 16;
-// HTTP statuses that PostgREST gives to classes of SQL errors which the library answers with 500.
-const STATUS_BY_CLASS = {
-  "08": 503, "09": 500, "0L": 403, "0P": 403, 25: 500, 28: 403, "2D": 500, 38: 500, 39: 500,
-  "3B": 500, 40: 500, 53: 503, 54: 500, 55: 500, 57: 500, 58: 500, F0: 500, HV: 500, P0: 500, XX: 500,
-};
-const CONNECTION_LOST = /^(CONNECT|CONNECTION_|ECONN|EPIPE|ETIMEDOUT|57P0[123]|08)/;
+import { Rpc } from "./rpc.mjs";
+import { isConnectionLost, statusOfSqlState } from "./sql_states.mjs";
 
+const POOL_SIZE = 16;
+// What the library itself answers as PostgREST does, sometimes with a better message.
+const KNOWN_TO_LIBRARY = /^(2[123]|42|25006|PT|PGRST)/;
 /** The library hands over strings as they are and everything else as JSON text already. */
 function asJson(value) {
   if (typeof value !== "string") return JSON.stringify(value);
@@ -46,10 +44,6 @@ const TYPES = {
   timestamp: { to: 1114, from: [1114], serialize: asText, parse: parseTimestamp },
   timestamptz: { to: 1184, from: [1184], serialize: asText, parse: parseTimestamp },
 };
-
-export function isConnectionLost(error) {
-  return CONNECTION_LOST.test(String(error?.code ?? ""));
-}
 
 /** The library logs every error it answers; one line of it is enough. */
 function logAsLine(error, text) {
@@ -98,9 +92,8 @@ class InstanceConnection extends PostgresConnection {
       const lost = new Error("Database client error. Retrying the connection.");
       return answerError(503, "PGRST001", Object.assign(lost, { detail: error.message }));
     }
-    if (code === "P0001") return answerError(400, code, error);
-    const status = STATUS_BY_CLASS[code.slice(0, 2)];
-    if (code.length === 5 && code !== "25006" && status) return answerError(status, code, error);
+    const status = KNOWN_TO_LIBRARY.test(code) ? null : statusOfSqlState(code);
+    if (status !== null) return answerError(status, code, error);
     return code ? logAsLine(super.normalizeDbError(error), `${code}: ${error.message}`) : error;
   }
 
@@ -118,6 +111,7 @@ export class Rest {
   #config;
   #connection;
   #app;
+  #rpc;
   #listener = null;
   #provisioned = false;
 
@@ -133,6 +127,7 @@ export class Rest {
         types: TYPES,
       },
     });
+    this.#rpc = new Rpc(config, this.#connection);
     this.#app = new App({
       connection: this.#connection,
       api: { schemas: config.schemas },
@@ -160,11 +155,13 @@ export class Rest {
     }
   }
 
-  async fetch(request, peerAddress) {
+  /** Answers a request whose body was read already; `toRequest` builds one for the library. */
+  async answer(incoming, url, body, toRequest) {
     try {
       await this.#provision();
       await this.#connection.introspect({ useCache: true });
-      return await this.#app.fetch(request, { peerAddress });
+      const quick = incoming.method === "POST" ? await this.#rpc.answer(incoming, url, body) : null;
+      return quick ?? (await this.#app.fetch(toRequest(), { peerAddress: incoming.socket.remoteAddress }));
     } catch (error) {
       if (!isConnectionLost(error)) throw error;
       return Response.json(

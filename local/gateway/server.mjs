@@ -8,7 +8,7 @@ import { Functions } from "./functions.mjs";
 import { verifyToken } from "./jwt.mjs";
 import { Rest } from "./rest.mjs";
 import { createUpstash } from "./upstash.mjs";
-import { sendJson, sendPreflight, sendResponse, toRequest } from "./web.mjs";
+import { readBody, sendJson, sendPreflight, sendResponse, toRequest } from "./web.mjs";
 
 const HOST = "127.0.0.1";
 const REALTIME_ANSWER = { error: "Realtime is not yet served by the local stack" };
@@ -35,9 +35,12 @@ function createGateway(config, rest, functions, upstash) {
   }
 
   async function restOrAuth(incoming, outgoing, url) {
-    const request = await toRequest(incoming, url);
-    translateKey(request.headers, config);
-    const response = await rest.fetch(request, incoming.socket.remoteAddress);
+    const body = await readBody(incoming);
+    const response = await rest.answer(incoming, url, body, () => {
+      const request = toRequest(incoming, url, body);
+      translateKey(request.headers, config);
+      return request;
+    });
     await sendResponse(incoming, outgoing, response);
   }
 

@@ -14,16 +14,15 @@ export async function readBody(incoming) {
   return Buffer.concat(chunks);
 }
 
-/** A fetch Request with the same method, headers and body. */
-export async function toRequest(incoming, url) {
+/** A fetch Request with the same method and headers, and the body that was read. */
+export function toRequest(incoming, url, body) {
   const headers = new Headers();
   for (let i = 0; i < incoming.rawHeaders.length; i += 2) {
     const name = incoming.rawHeaders[i].toLowerCase();
     if (!HOP_BY_HOP.has(name) && name !== "host") headers.append(name, incoming.rawHeaders[i + 1]);
   }
   const bodyless = incoming.method === "GET" || incoming.method === "HEAD";
-  const body = bodyless ? undefined : await readBody(incoming);
-  return new Request(url, { method: incoming.method, headers, body: body?.length ? body : undefined });
+  return new Request(url, { method: incoming.method, headers, body: bodyless || !body.length ? undefined : body });
 }
 
 /** Sends a fetch Response; its own CORS headers win over ours. */

@@ -134,7 +134,8 @@ begin
   if v_state.version = p_version + 1 and v_state.last_page_key = p_page ->> 'key' then
     return v_state.last_page_reply;
   end if;
-  if not found or v_state.version <> p_version or v_state.walk_id is distinct from (p_page ->> 'walk_id')::uuid then
+  if not found or v_state.version <> p_version or v_state.walk_id is null
+     or v_state.walk_id is distinct from (p_page ->> 'walk_id')::uuid then
     raise sqlstate 'PT410' using message = format('the walk of job %s moved on to version %s; the page was read on version %s',
                                                   p_job_id, v_state.version, p_version),
       hint = 'stop the task and write nothing';

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -10,6 +9,8 @@ import pytest
 
 
 if TYPE_CHECKING:
+    import uuid
+
     from tests.database.engine import Engine
 
 

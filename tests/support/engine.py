@@ -15,9 +15,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
-from simulator.client import SimulatorControl
 from worker.app import open_books, open_engine
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.sealing import Keyring
@@ -27,6 +24,9 @@ from worker.settings import Settings, load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import psycopg
+
+    from simulator.client import SimulatorControl
     from worker.runner import Tally
 
 
@@ -90,14 +90,14 @@ class Engine:
             )
             return model_id
 
-    def drain(self, **changes: str) -> Tally:
-        """Run a worker in this process until nothing is due or running."""
-        return asyncio.run(self._drain(self.settings(**changes)))
+    def drain(self, *, wait_seconds: float = 5, **changes: str) -> Tally:
+        """Run a worker here until nothing is due within `wait_seconds` and nothing runs."""
+        return asyncio.run(self._drain(self.settings(**changes), timedelta(seconds=wait_seconds)))
 
     @staticmethod
-    async def _drain(settings: Settings) -> Tally:
+    async def _drain(settings: Settings, horizon: timedelta) -> Tally:
         async with open_engine(settings) as engine:
-            return await engine.runner.run(drain=engine.books.overview.running)
+            return await engine.runner.run(drain=engine.books.overview.running, horizon=horizon)
 
     def sync(self, creator: str, *, full: bool = False, **changes: str) -> Tally:
         """Queue one creator's earnings now and drain."""

@@ -40,3 +40,29 @@ class OverviewStore:
     async def running(self) -> int:
         """Return how many jobs run anywhere."""
         return int((await self.status())["jobs"]["running"])
+
+    async def stream_jobs(self, model_id: str, sync_type: str) -> list[dict[str, Any]]:
+        """Return the jobs of one model's stream: waiting, running and dead."""
+        return await self._database.select(
+            "sync_jobs",
+            "id,state,run_at,attempt,max_attempts,claimed_by,progress,last_error",
+            model_id=model_id,
+            sync_type=sync_type,
+        )
+
+    async def last_run(self, job_id: int) -> dict[str, Any] | None:
+        """Return how a job ended last, None while it has not."""
+        runs = await self._database.select(
+            "sync_runs",
+            "state,pages,requests,rows_inserted,rows_updated,rows_unchanged,throttled,waited_ms,"
+            "started_at,finished_at,error",
+            job_id=str(job_id),
+        )
+        return max(runs, key=lambda run: str(run["finished_at"]), default=None)
+
+    async def grants(self, limit: int) -> list[dict[str, Any]]:
+        """Return some grants, tokens as stored, to see whether our keys open them."""
+        reply: list[dict[str, Any]] = await self._database.call(
+            "list_grants", {"p_after": None, "p_limit": limit}
+        )
+        return reply
