@@ -14,6 +14,7 @@ import { isConnectionLost, statusOfSqlState } from "./sql_states.mjs";
 const POOL_SIZE = 16;
 // What the library itself answers as PostgREST does, sometimes with a better message.
 const KNOWN_TO_LIBRARY = /^(2[123]|42|25006|PT|PGRST)/;
+
 /** The library hands over strings as they are and everything else as JSON text already. */
 function asJson(value) {
   if (typeof value !== "string") return JSON.stringify(value);

@@ -3,12 +3,14 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import jwt
 import pytest
+from postgrest import APIError, SyncPostgrestClient
 
 from local.processes import wait_until
+from tests.local.scratch import key_headers
 
 
 if TYPE_CHECKING:
@@ -35,6 +37,51 @@ def test_arguments_reach_the_function_with_their_types(
     assert answer.json()["document"] == document
     assert answer.json()["kind"] == "object"
     assert answer.json()["ids"] == [1, 2**53 - 1]
+
+
+def test_numbers_keep_every_digit_on_their_way_in_and_out(
+    http: httpx.Client, as_service: dict[str, str]
+) -> None:
+    body = '{"p_document": {"amount": 12345678901234567890.10}, "p_ids": [9007199254740993]}'
+
+    answer = http.post(
+        DESCRIBE, content=body, headers={**as_service, "content-type": "application/json"}
+    )
+
+    assert "12345678901234567890.10" in answer.text
+    assert answer.json()["ids"] == [9007199254740993]
+
+
+def test_the_real_client_calls_functions_and_reads_errors(env: dict[str, str]) -> None:
+    headers = key_headers(env["SUPABASE_SECRET_KEY"])
+    with SyncPostgrestClient(f"{env['SUPABASE_URL']}/rest/v1", headers=headers) as client:
+        answer = client.rpc("describe_arguments", {"p_document": {"a": 1}, "p_ids": [1]}).execute()
+        nothing = client.rpc("do_nothing", {}).execute()
+        with pytest.raises(APIError) as refusal:
+            client.rpc("fail_with", {"p_state": "PT409"}).execute()
+
+    assert cast("dict[str, object]", answer.data)["document"] == {"a": 1}
+    assert not nothing.data
+    assert refusal.value.code == "PT409"
+    assert refusal.value.hint == "what to do"
+
+
+def test_a_call_with_an_unknown_argument_is_not_found(
+    http: httpx.Client, as_service: dict[str, str]
+) -> None:
+    answer = http.post(DESCRIBE, json={"p_nonsense": 1}, headers=as_service)
+
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "PGRST202"
+
+
+def test_a_function_may_choose_its_own_answer(
+    http: httpx.Client, as_service: dict[str, str]
+) -> None:
+    answer = http.post("/rest/v1/rpc/answer_itself", json={}, headers=as_service)
+
+    assert answer.status_code == 418
+    assert answer.json()["message"] == "short and stout"
 
 
 @pytest.mark.parametrize("document", [[1, 2], "text", 7, True])

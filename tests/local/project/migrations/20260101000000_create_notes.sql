@@ -38,3 +38,15 @@ begin
   raise exception using errcode = p_state, message = 'refused', detail = 'why', hint = 'what to do';
 end
 $$;
+
+create function public.do_nothing() returns void language sql as '';
+
+create function public.answer_itself() returns void
+language plpgsql
+as $$
+begin
+  raise sqlstate 'PGRST' using
+    message = '{"code": "teapot", "message": "short and stout"}',
+    detail = '{"status": 418, "headers": {}}';
+end
+$$;
