@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import jwt
 import pytest
@@ -53,9 +53,10 @@ def test_numbers_keep_every_digit_on_their_way_in_and_out(
 
 
 def test_the_real_client_calls_functions_and_reads_errors(env: dict[str, str]) -> None:
+    arguments: Any = {"p_document": {"a": 1}, "p_ids": [1]}
     headers = key_headers(env["SUPABASE_SECRET_KEY"])
     with SyncPostgrestClient(f"{env['SUPABASE_URL']}/rest/v1", headers=headers) as client:
-        answer = client.rpc("describe_arguments", {"p_document": {"a": 1}, "p_ids": [1]}).execute()
+        answer = client.rpc("describe_arguments", arguments).execute()
         nothing = client.rpc("do_nothing", {}).execute()
         with pytest.raises(APIError) as refusal:
             client.rpc("fail_with", {"p_state": "PT409"}).execute()
