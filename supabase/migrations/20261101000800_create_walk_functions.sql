@@ -193,6 +193,8 @@ begin
 
   update public.sync_jobs j
   set lease_until = greatest(j.lease_until, v_now + make_interval(secs => p_lease_seconds)),
+      -- a job that gets on is no poison, however often its workers die
+      attempt = least(j.attempt, 1::smallint),
       pages = j.pages + coalesce((p_page ->> 'pages')::integer, 1),
       rows_inserted = j.rows_inserted + v_done.inserted,
       rows_updated = j.rows_updated + v_done.updated,

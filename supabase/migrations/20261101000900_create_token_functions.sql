@@ -351,7 +351,10 @@ begin
         status = 'active', status_reason = null, connected_at = v_now
     where m.id = p_model_id
     returning m.* into v_model;
-    delete from private.token_refreshes r where r.model_id = p_model_id;
+    -- A refresher that is under way finds its fence gone and is told that the grant moved.
+    update private.token_refreshes r
+    set fence = null, holder = null, lease_until = null, next_try_at = null, suspect_at = null, failures = 0, last_error = null
+    where r.model_id = p_model_id;
   elsif v_model.token_version <> p_version + 1 or v_model.fanvue_refresh_token is distinct from p_refresh_token then
     raise sqlstate 'PT409' using message = format('the grant of model %s changed meanwhile', p_model_id),
       hint = 'connect again';

@@ -287,7 +287,7 @@ def cut_books(draw: st.DrawFn) -> tuple[list[Sale], list[list[Sale]]]:
 )
 @given(drawn=cut_books())
 def test_a_full_walk_in_any_pages_by_cursor_makes_the_ledger_equal_to_the_books(
-    engine: Engine, drawn
+    engine: Engine, drawn: tuple[list[Sale], list[list[Sale]]]
 ) -> None:
     book, pages = drawn
     # Without an id, twins that a page border parts cannot be told from one row read twice.
