@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from worker import __version__
-from worker.commands import connect, run
+from worker.commands import connect, doctor, queue, rotation, run, status, sync, tokens
 from worker.commands.refusals import PROGRAM, PlainErrors
 
 
@@ -24,7 +24,25 @@ def build_app() -> typer.Typer:
     app.callback()(_root)
     app.command(epilog=run.EXAMPLES)(run.run)
     app.command(epilog=connect.EXAMPLES)(connect.connect)
+    app.command(epilog=sync.EXAMPLES)(sync.sync)
+    app.command(epilog=queue.ENQUEUE_EXAMPLES)(queue.enqueue)
+    app.command(epilog=status.EXAMPLES)(status.status)
+    app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
+    jobs = _group(app, "jobs", "The queue: list, retry, cancel.")
+    jobs.command("list", epilog=queue.LIST_EXAMPLES)(queue.list_jobs)
+    jobs.command(epilog=queue.RETRY_EXAMPLES)(queue.retry)
+    jobs.command(epilog=queue.CANCEL_EXAMPLES)(queue.cancel)
+    grants = _group(app, "tokens", "The grants: status, refresh, key rotation. Never shown.")
+    grants.command(epilog=tokens.STATUS_EXAMPLES)(tokens.status)
+    grants.command(epilog=tokens.REFRESH_EXAMPLES)(tokens.refresh)
+    grants.command(epilog=rotation.EXAMPLES)(rotation.rotate_key)
     return app
+
+
+def _group(app: typer.Typer, name: str, text: str) -> typer.Typer:
+    group = typer.Typer(rich_markup_mode=None)
+    app.add_typer(group, name=name, help=text)
+    return group
 
 
 def main() -> None:

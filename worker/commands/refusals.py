@@ -113,6 +113,7 @@ def _remedy_of(error: SyncError) -> str:
 
 def _usage_of(error: typer.TyperException) -> dict[str, str]:
     message = " ".join(error.format_message().split()).rstrip(".")
+    message = message.replace(": Input should", ": it should")
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else PROGRAM
     return _described("usage", message[:1].lower() + message[1:], f"see {command} --help")

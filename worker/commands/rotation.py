@@ -1,0 +1,134 @@
+"""`fanvue-sync tokens rotate-key`: seals every token with the first key, while workers go on.
+
+Each row is replaced by compare-and-swap: a refresh in between wins, and its row is looked at
+again. Tokens are opened in memory only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from worker.app import open_books
+from worker.commands.progress import CountProgress
+from worker.commands.session import begin, wait_for
+from worker.commands.terminal import AsJson, print_json
+from worker.errors import Misconfigured
+from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
+from worker.sealing import Keyring
+
+
+if TYPE_CHECKING:
+    from worker.app import Books
+    from worker.settings import Settings
+
+
+EXAMPLES: Final = """
+\b
+Put the new key first in TOKEN_ENCRYPTION_KEYS of every worker and restart them; then:
+  fanvue-sync tokens rotate-key
+When it says that none is left, the old key may go.
+"""
+ROUNDS: Final = 5
+
+
+@dataclass(slots=True)
+class Rotation:
+    """What a rotation did."""
+
+    sealed_by: str
+    resealed: int = 0
+    unchanged: int = 0
+    failed: list[dict[str, str]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `--json` prints it."""
+        return {
+            "sealed_by": self.sealed_by,
+            "resealed": self.resealed,
+            "unchanged": self.unchanged,
+            "failed": self.failed,
+        }
+
+
+def rotate_key(*, as_json: AsJson = False) -> None:
+    """Seal every stored token with the first key; exits 1 if one could not be."""
+    rotation = wait_for(_rotate(begin({"supabase", "sealing"}), quiet=as_json))
+    if as_json:
+        print_json(rotation.as_json())
+    else:
+        typer.echo(
+            f"{rotation.resealed} grants sealed with key '{rotation.sealed_by}', "
+            f"{rotation.unchanged} were already, {len(rotation.failed)} failed"
+        )
+        for failure in rotation.failed:
+            typer.echo(f"{failure['model_id']}: {failure['message']}; {failure['remedy']}")
+    if rotation.failed:
+        raise typer.Exit(1)
+
+
+async def _rotate(settings: Settings, *, quiet: bool) -> Rotation:
+    keyring = Keyring(settings.sealing.keys)
+    rotation = Rotation(keyring.sealing_id)
+    async with open_books(settings) as books:
+        grants = await books.grants.stored()
+        waiting = [grant for grant in grants if _needs_sealing(keyring, grant)]
+        rotation.unchanged = len(grants) - len(waiting)
+        with CountProgress("sealing", len(waiting), quiet=quiet) as progress:
+            for _ in range(ROUNDS):
+                moved = set()
+                for grant in waiting:
+                    if await _seal(books, keyring, grant, rotation):
+                        progress.step()
+                    else:
+                        moved.add(grant["model_id"])
+                if not moved:
+                    return rotation
+                # A worker refreshed these meanwhile, perhaps still with the old key first.
+                waiting = [one for one in await books.grants.stored() if one["model_id"] in moved]
+    rotation.failed += [_failure(grant, _keeps_changing()) for grant in waiting]
+    return rotation
+
+
+def _needs_sealing(keyring: Keyring, grant: dict[str, Any]) -> bool:
+    stored = (grant["access_token"], grant["refresh_token"])
+    return any(token is not None and keyring.needs_sealing(token) for token in stored)
+
+
+async def _seal(books: Books, keyring: Keyring, grant: dict[str, Any], rotation: Rotation) -> bool:
+    """Seal one grant anew; False when it changed meanwhile and must be looked at again."""
+    if not _needs_sealing(keyring, grant):
+        rotation.unchanged += 1
+        return True
+    model_id = str(grant["model_id"])
+    before = (grant["access_token"], grant["refresh_token"])
+    try:
+        after = (
+            _resealed(keyring, before[0], model_id, ACCESS_COLUMN),
+            _resealed(keyring, before[1], model_id, REFRESH_COLUMN),
+        )
+    except Misconfigured as error:
+        rotation.failed.append(_failure(grant, error))
+        return True
+    if not await books.grants.reseal(model_id, before, after):
+        return False
+    rotation.resealed += 1
+    return True
+
+
+def _resealed(keyring: Keyring, stored: str | None, model_id: str, column: str) -> str | None:
+    if stored is None or not keyring.needs_sealing(stored):
+        return stored
+    return keyring.seal(keyring.open(stored, model_id, column).value, model_id, column)
+
+
+def _keeps_changing() -> Misconfigured:
+    return Misconfigured(
+        "the grant changed each time it was sealed", remedy="run rotate-key once more"
+    )
+
+
+def _failure(grant: dict[str, Any], error: Misconfigured) -> dict[str, str]:
+    return {"model_id": str(grant["model_id"])} | error.describe()

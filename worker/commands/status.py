@@ -1,0 +1,84 @@
+"""`fanvue-sync status`: the engine at a glance, and every stream of every creator."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from worker.app import open_books
+from worker.commands.session import begin, wait_for
+from worker.commands.terminal import AsJson, ago, error_text, print_json, print_table, span
+
+
+if TYPE_CHECKING:
+    from worker.settings import Settings
+
+
+EXAMPLES: Final = """
+\b
+Examples:
+  fanvue-sync status
+  fanvue-sync status --json
+"""
+
+
+def status(*, as_json: AsJson = False) -> None:
+    """Show models, queue, schedule, and how fresh every stream is."""
+    engine, streams = wait_for(_read(begin({"supabase"})))
+    if as_json:
+        print_json({**engine, "stream_list": streams})
+        return
+    now = datetime.fromisoformat(engine["now"]).astimezone(UTC)
+    for line in _glance(engine, now):
+        typer.echo(line)
+    if not streams:
+        typer.echo("no streams yet: connect a creator with fanvue-sync connect")
+        return
+    typer.echo("")
+    print_table(
+        ("model", "agency", "creator", "stream", "health", "synced", "next", "note"),
+        [
+            (
+                stream["model_id"],
+                stream["agency"],
+                stream["handle"],
+                stream["sync_type"],
+                stream["health"],
+                ago(stream["last_success_at"], now),
+                ago(stream["next_sync_at"], now),
+                error_text(stream["last_error"]) if stream["consecutive_failures"] else "",
+            )
+            for stream in streams
+        ],
+    )
+
+
+async def _read(settings: Settings) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    async with open_books(settings) as books:
+        return await books.overview.status(), await books.overview.streams()
+
+
+def _glance(engine: dict[str, Any], now: datetime) -> list[str]:
+    jobs = engine["jobs"]
+    waiting = jobs["oldest_due_seconds"]
+    late = f", the oldest for {span(waiting)}" if waiting is not None else ""
+    due = f"{jobs['due']} due{late}"
+    ticks = [
+        f"{name} {ago(tick['last_tick_at'], now)}"
+        for name, tick in sorted((engine["scheduler"] or {}).items())
+    ]
+    return [
+        f"models    {_counts(engine['models'])}",
+        f"jobs      {jobs['running']} running, {due}, {jobs['queued']} queued, {jobs['dead']} dead",
+        f"streams   {_counts(engine['streams'])}",
+        f"runs 24h  {_counts(engine['runs_24h'])}",
+        f"ticks     {', '.join(ticks) or 'none yet'}",
+        f"webhooks  {_counts(engine['webhooks'])}",
+    ]
+
+
+def _counts(counts: dict[str, int] | None) -> str:
+    parts = [f"{count} {name}" for name, count in sorted((counts or {}).items()) if count]
+    return ", ".join(parts) or "none"

@@ -1,0 +1,168 @@
+"""`fanvue-sync tokens status|refresh`: the grants, without ever showing one.
+
+Re-sealing is in `rotation`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from uuid import UUID  # noqa: TC003 - typer reads the annotation at run time
+
+import typer
+
+from worker.app import open_books, open_engine
+from worker.clock import SystemClock
+from worker.commands.session import begin, wait_for
+from worker.commands.terminal import AsJson, ago, print_json, print_table
+from worker.errors import SyncError, UsageError
+from worker.sealing import PREFIX, is_sealed
+
+
+if TYPE_CHECKING:
+    from worker.app import Engine
+    from worker.settings import Settings
+
+
+STATUS_EXAMPLES: Final = """
+\b
+Examples:
+  fanvue-sync tokens status
+  fanvue-sync tokens status --json
+"""
+REFRESH_EXAMPLES: Final = """
+\b
+Examples:
+  fanvue-sync tokens refresh 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10
+  fanvue-sync tokens refresh --all
+"""
+AT_ONCE: Final = 4
+PLAIN: Final = "plain text"
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """How one refresh went; `error` is None when it went well."""
+
+    model_id: str
+    handle: str | None
+    version: int | None
+    error: SyncError | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `--json` prints it."""
+        error = None if self.error is None else self.error.describe()
+        return {"model_id": self.model_id, "version": self.version, "error": error}
+
+
+def status(*, as_json: AsJson = False) -> None:
+    """Show every grant: whose, which key seals it, when it expires, how refreshes went."""
+    grants = wait_for(_read(begin({"supabase"})))
+    shown = [_without_tokens(grant) for grant in grants]
+    if as_json:
+        print_json(shown)
+        return
+    if not shown:
+        typer.echo("no grants yet: connect a creator with fanvue-sync connect")
+        return
+    now = SystemClock().now()
+    print_table(
+        ("model", "agency", "creator", "status", "sealed by", "expires", "refreshed", "note"),
+        [
+            (
+                grant["model_id"],
+                grant["agency"],
+                grant["handle"],
+                grant["status"],
+                ", ".join(grant["sealed_by"]),
+                "unknown" if grant["expires_at"] is None else ago(grant["expires_at"], now),
+                ago(grant["last_refreshed_at"], now),
+                grant["last_error"] or grant["status_reason"],
+            )
+            for grant in shown
+        ],
+    )
+
+
+def refresh(
+    model_ids: Annotated[
+        list[UUID] | None, typer.Argument(help="Models, as `tokens status` lists them.")
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Every active model's grant.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Refresh grants now, single-flight with all workers; exits 1 if one fails."""
+    if bool(model_ids) == every:
+        raise UsageError("name the models to refresh", remedy="give model ids, or --all")
+    wanted = None if every else {str(model_id) for model_id in model_ids or ()}
+    results = wait_for(_refresh(begin(), wanted))
+    if as_json:
+        print_json([result.as_json() for result in results])
+    else:
+        for result in results:
+            name = result.handle or result.model_id
+            if result.error is None:
+                typer.echo(f"{name}: refreshed, version {result.version}")
+            else:
+                typer.echo(f"{name}: {result.error.operator_message}")
+    if any(result.error is not None for result in results):
+        raise typer.Exit(1)
+
+
+async def _read(settings: Settings) -> list[dict[str, Any]]:
+    async with open_books(settings) as books:
+        return await books.grants.stored()
+
+
+def _without_tokens(grant: dict[str, Any]) -> dict[str, Any]:
+    """Return what may be shown of a grant: named field by field, so that nothing slips through."""
+    stored = [grant["access_token"], grant["refresh_token"]]
+    keys = {_key_of(token) for token in stored if token is not None}
+    return {
+        "model_id": grant["model_id"],
+        "agency": grant["agency"],
+        "handle": grant["handle"],
+        "status": grant["status"],
+        "status_reason": grant["status_reason"],
+        "sealed_by": sorted(keys),
+        "expires_at": grant["expires_at"],
+        "version": grant["version"],
+        "last_refreshed_at": grant["last_refreshed_at"],
+        "failures": grant["failures"] or 0,
+        "last_error": grant["last_error"],
+    }
+
+
+def _key_of(stored: str) -> str:
+    return stored.removeprefix(PREFIX).partition(".")[0] if is_sealed(stored) else PLAIN
+
+
+async def _refresh(settings: Settings, wanted: set[str] | None) -> list[Refreshed]:
+    async with open_engine(settings) as engine:
+        grants = {str(grant["model_id"]): grant for grant in await engine.books.grants.stored()}
+        if wanted is None:
+            chosen = [grant for grant in grants.values() if grant["status"] == "active"]
+        else:
+            unknown = sorted(wanted - grants.keys())
+            if unknown:
+                raise UsageError(
+                    f"no grant of model {unknown[0]}", remedy="fanvue-sync tokens status lists them"
+                )
+            chosen = [grants[model_id] for model_id in sorted(wanted)]
+        slots = asyncio.Semaphore(AT_ONCE)
+        return list(await asyncio.gather(*(_refresh_one(engine, one, slots) for one in chosen)))
+
+
+async def _refresh_one(
+    engine: Engine, grant: dict[str, Any], slots: asyncio.Semaphore
+) -> Refreshed:
+    model_id, handle = str(grant["model_id"]), grant["handle"]
+    async with slots:
+        try:
+            # Calling the stored version refused is how a refresh is forced.
+            token = await engine.grants.token(model_id, rejected=int(grant["version"]))
+        except SyncError as error:
+            return Refreshed(model_id, handle, None, error)
+    return Refreshed(model_id, handle, token.version, None)
