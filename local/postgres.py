@@ -114,7 +114,7 @@ class Postgres:
         answer = subprocess.run(  # noqa: S603 - psql with our own SQL
             [self._programs.path("psql"), "-XqAt1", "-v", "ON_ERROR_STOP=1", *source],
             env={
-                **os.environ,
+                **{key: value for key, value in os.environ.items() if not key.startswith("PG")},
                 "PGHOST": HOST,
                 "PGPORT": str(self.port),
                 "PGUSER": role,

@@ -151,6 +151,7 @@ class Stack:
             postgres.start()
             return False
         # A bootstrap that was interrupted leaves nothing worth keeping.
+        self._stop("gateway")
         postgres.stop()
         marker.unlink(missing_ok=True)
         postgres.create()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -10,18 +11,24 @@ import httpx
 import jwt
 import pytest
 
-from tests.local.scratch import key_headers, make_stack
+from tests.local.scratch import PROJECT, key_headers, make_stack
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from local.stack import Stack
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    running = make_stack(tmp_path_factory.mktemp("stack"))
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(PROJECT, tmp_path_factory.mktemp("copy") / "project")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Iterator[Stack]:
+    running = make_stack(tmp_path_factory.mktemp("stack"), project)
     running.up()
     yield running
     running.down(reset=True)

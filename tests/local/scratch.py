@@ -11,13 +11,13 @@ PROJECT = Path(__file__).parent / "project"
 PORT = 56321
 
 
-def make_stack(directory: Path) -> Stack:
+def make_stack(directory: Path, project: Path = PROJECT) -> Stack:
     return Stack(
         directory,
         port=PORT,
         volatile=True,
-        migrations=PROJECT / "migrations",
-        functions=PROJECT / "functions",
+        migrations=project / "migrations",
+        functions=project / "functions",
     )
 
 

@@ -5,8 +5,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local.processes import wait_until
+
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import httpx
 
     from local.stack import Stack
@@ -83,3 +87,13 @@ def test_functions_get_the_settings_of_the_instance(
     answer = http.post("/functions/v1/greet", headers=as_user)
 
     assert answer.json()["extra"] == "set"
+
+
+def test_a_changed_file_is_served_without_a_restart(http: httpx.Client, project: Path) -> None:
+    source = project / "functions" / "fragile" / "index.ts"
+    assert http.get("/functions/v1/fragile").status_code == 200
+    text = source.read_text(encoding="utf-8")
+
+    source.write_text(text.replace("{ born }", '{ born, edited: "yes" }'), encoding="utf-8")
+
+    assert wait_until(lambda: "edited" in http.get("/functions/v1/fragile").text, 10)

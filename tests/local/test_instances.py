@@ -78,6 +78,19 @@ def test_data_and_secrets_outlive_a_stop_and_a_reset_ends_them(tmp_path: Path) -
         stack.env()
 
 
+def test_a_start_that_was_interrupted_is_made_good_by_the_next(tmp_path: Path) -> None:
+    stack = make_stack(tmp_path / "interrupted")
+    try:
+        stack.up()
+        stack.instance.file("bootstrapped").unlink()
+
+        env = stack.up().env
+
+        assert read_notes(env) == []
+    finally:
+        stack.down(reset=True)
+
+
 def test_a_reset_spares_instances_below_its_directory(tmp_path: Path) -> None:
     below = tmp_path / "below"
     below.mkdir()
