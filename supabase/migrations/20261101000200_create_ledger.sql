@@ -108,13 +108,15 @@ security definer
 set search_path = ''
 as $$
 begin
+  -- The agency is the model's, always: two agencies in one statement must not make two rows of one day.
   -- One statement per direction; a row that changed counts as its old self leaving and its new self arriving.
   if tg_op = 'INSERT' then
     with delta as (
-      select n.agency_id, n.model_id, (n.fanvue_created_at at time zone 'UTC')::date as day,
+      select m.agency_id, n.model_id, (n.fanvue_created_at at time zone 'UTC')::date as day,
              coalesce(n.category, 'uncategorised') as category,
              sum(n.amount) as gross, sum(coalesce(n.net_amount, 0)) as net, count(*)::integer as transactions
       from new_rows n
+      join public.models m on m.id = n.model_id
       group by 1, 2, 3, 4
     )
     insert into public.earnings_daily as e (agency_id, model_id, day, category, gross, net, transactions)
@@ -149,16 +151,17 @@ begin
     where m.id = d.model_id and d.amount <> 0;
   else
     with moved as (
-      select n.agency_id, n.model_id, n.fanvue_created_at, n.category, n.amount, coalesce(n.net_amount, 0) as net, 1 as transactions
+      select n.model_id, n.fanvue_created_at, n.category, n.amount, coalesce(n.net_amount, 0) as net, 1 as transactions
       from new_rows n
       union all
-      select o.agency_id, o.model_id, o.fanvue_created_at, o.category, -o.amount, -coalesce(o.net_amount, 0), -1
+      select o.model_id, o.fanvue_created_at, o.category, -o.amount, -coalesce(o.net_amount, 0), -1
       from old_rows o
     ), delta as (
-      select v.agency_id, v.model_id, (v.fanvue_created_at at time zone 'UTC')::date as day,
+      select m.agency_id, v.model_id, (v.fanvue_created_at at time zone 'UTC')::date as day,
              coalesce(v.category, 'uncategorised') as category,
              sum(v.amount) as gross, sum(v.net) as net, sum(v.transactions)::integer as transactions
       from moved v
+      join public.models m on m.id = v.model_id
       group by 1, 2, 3, 4
       having sum(v.amount) <> 0 or sum(v.net) <> 0 or sum(v.transactions) <> 0
     )
@@ -203,6 +206,19 @@ $$;
 comment on function private.clear_earnings() is 'A truncated ledger has empty rollups.';
 revoke all on function private.clear_earnings() from public, anon, authenticated;
 
+-- A row belongs to the agency of its model: nobody else may see it.
+insert into private.adoption_findings (table_name, row_id, finding, before)
+select 'fanvue_transactions', t.id, 'the row named another agency than its model''s; it now names the model''s',
+       jsonb_build_object('agency_id', t.agency_id)
+from public.fanvue_transactions t
+join public.models m on m.id = t.model_id
+where t.agency_id <> m.agency_id;
+
+update public.fanvue_transactions t
+set agency_id = m.agency_id
+from public.models m
+where m.id = t.model_id and t.agency_id <> m.agency_id;
+
 -- The first rollup of adopted rows. The older application's running counter drifted; the rows are the truth.
 insert into private.adoption_findings (table_name, row_id, finding, before)
 select 'models', m.id, 'revenue_total was not the sum of the rows; it now is',
@@ -219,10 +235,10 @@ alter table public.models
   alter column revenue_total set not null;
 
 insert into public.earnings_daily (agency_id, model_id, day, category, gross, net, transactions)
-select max(t.agency_id::text)::uuid, t.model_id, (t.fanvue_created_at at time zone 'UTC')::date,
+select t.agency_id, t.model_id, (t.fanvue_created_at at time zone 'UTC')::date,
        coalesce(t.category, 'uncategorised'), sum(t.amount), sum(coalesce(t.net_amount, 0)), count(*)
 from public.fanvue_transactions t
-group by t.model_id, 3, 4
+group by t.agency_id, t.model_id, 3, 4
 on conflict do nothing;
 
 create trigger fanvue_transactions_roll_up_insert

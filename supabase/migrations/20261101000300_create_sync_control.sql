@@ -359,6 +359,38 @@ create trigger models_follow_status
   after insert or update of status, fanvue_refresh_token, fanvue_access_token on public.models
   for each row execute function private.follow_model_status();
 
+create or replace function private.follow_model_agency()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_table regclass;
+begin
+  -- By the catalog, so that no table is forgotten: the old agency must not keep a single row in sight.
+  for v_table in
+    select c.oid::regclass
+    from pg_catalog.pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+      and 2 = (select count(*) from pg_catalog.pg_attribute a
+               where a.attrelid = c.oid and a.attname in ('agency_id', 'model_id') and not a.attisdropped)
+    order by c.relname
+  loop
+    execute format('update %s t set agency_id = $1 where t.model_id = $2 and t.agency_id is distinct from $1', v_table)
+      using new.agency_id, new.id;
+  end loop;
+  return null;
+end
+$$;
+comment on function private.follow_model_agency() is
+  'A model that an operator gives to another agency takes all its rows along.';
+revoke all on function private.follow_model_agency() from public, anon, authenticated;
+create trigger models_follow_agency
+  after update of agency_id on public.models
+  for each row when (new.agency_id is distinct from old.agency_id)
+  execute function private.follow_model_agency();
+
 create or replace function private.stamp_model()
 returns trigger
 language plpgsql

@@ -1,0 +1,202 @@
+"""The rate budget: never exceeded in any window, shared exactly, and nearly all of it usable."""
+
+from __future__ import annotations
+
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg import Rollback
+
+
+if TYPE_CHECKING:
+    from tests.database.engine import Engine
+
+
+WAIT = 60
+WINDOW = 60.0
+VALID = 2.0
+# Between the grant and the test's look at the clock.
+CLOCK_READ = 0.1
+LANES = ("live", "normal", "backfill", "low")
+
+
+class Bucket:
+    """One bucket on an engine whose clock stands where the test puts it."""
+
+    def __init__(self, engine: Engine, name: str = "user:x") -> None:
+        self.engine = engine
+        self.name = name
+        self.grants: list[tuple[float, int]] = []
+
+    def now(self) -> float:
+        """Return the engine's time."""
+        return float(self.engine.value("select extract(epoch from private.engine_now())"))
+
+    def take(self, want: int, lane: str = "live", seen: dict[str, int] | None = None) -> Any:
+        """Take calls and remember when they were granted, at the latest."""
+        row = self.engine.rows(
+            "select public.take_calls(%s, %s, %s, %s::jsonb) as reply",
+            self.name,
+            want,
+            lane,
+            None if seen is None else str(seen).replace("'", '"'),
+        )[0]["reply"]
+        if row["granted"]:
+            self.grants.append((self.now(), row["granted"]))
+        return row
+
+    def worst_window(self) -> int:
+        """Return the most calls in any window, each used at once or as late as it is valid."""
+        worst = 0
+        for began, _ in self.grants:
+            # A permit counts if its earliest or latest use may fall into a window that a
+            # late use of an earlier permit opens.
+            opened = began + VALID
+            inside = [
+                calls for at, calls in self.grants if began <= at < opened + WINDOW - CLOCK_READ
+            ]
+            worst = max(worst, sum(inside))
+        return worst
+
+
+@pytest.fixture
+def bucket(engine: Engine) -> Bucket:
+    return Bucket(engine)
+
+
+@pytest.mark.property
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.floats(0, 40), st.integers(1, 80), st.sampled_from(LANES), st.integers(0, 100)
+        ),
+        min_size=1,
+        max_size=25,
+    )
+)
+def test_no_window_ever_holds_more_calls_than_the_limit(
+    engine: Engine, steps: list[tuple[float, int, str, int]]
+) -> None:
+    bucket = Bucket(engine)
+
+    with engine.owner.transaction():
+        for seconds, want, lane, left in steps:
+            engine.move_clock(seconds=seconds)
+            seen = {"limit": 100, "remaining": left} if left < 20 else None
+            bucket.take(want, lane, seen)
+        raise Rollback
+
+    assert bucket.worst_window() <= 100
+
+
+def test_eight_workers_on_a_moving_clock_never_exceed_the_limit(engine: Engine) -> None:
+    workers = [engine.another() for _ in range(8)]
+
+    def hammer(worker: Any, start: Barrier) -> int:
+        start.wait()
+        return sum(
+            worker.call("take_calls", "user:x", want, lane)["granted"]
+            for want in (3, 7, 1, 11)
+            for lane in LANES
+        )
+
+    granted: list[int] = []
+    for _ in range(8):
+        start = Barrier(8)
+        granted.append(
+            sum(future.result(WAIT) for future in [w.run(hammer, w, start) for w in workers])
+        )
+        engine.move_clock(seconds=16)
+
+    windows = [sum(granted[place : place + 4]) for place in range(5)]
+    assert max(windows) <= 100
+    assert granted[0] == 100
+
+
+def test_a_backfill_alone_uses_nine_tenths_of_the_limit(bucket: Bucket) -> None:
+    granted = 0
+    for _ in range(4 * 600):
+        granted += bucket.take(10, "backfill")["granted"]
+        bucket.engine.move_clock(seconds=0.25)
+
+    assert granted >= 0.9 * 100 * (600 / WINDOW)
+    assert bucket.worst_window() <= 100
+
+
+def test_each_lane_leaves_room_for_the_ones_above_it(bucket: Bucket) -> None:
+    taken = {lane: bucket.take(1000, lane)["granted"] for lane in reversed(LANES)}
+
+    assert taken == {"low": 80, "backfill": 16, "normal": 2, "live": 2}
+
+
+def test_an_empty_budget_says_when_to_come_back(bucket: Bucket) -> None:
+    bucket.take(100)
+    reply = bucket.take(1)
+    assert (reply["granted"], reply["limit"]) == (0, 100)
+    assert WINDOW < reply["wait_ms"] / 1000 <= WINDOW + VALID + 1
+
+    bucket.engine.move_clock(seconds=reply["wait_ms"] / 1000)
+
+    assert bucket.take(1)["granted"] == 1
+
+
+def test_what_fanvue_says_is_left_is_the_truth(bucket: Bucket) -> None:
+    bucket.take(10)
+
+    assert bucket.take(100, "live", {"limit": 100, "remaining": 5})["granted"] == 5
+    assert bucket.take(1)["granted"] == 0
+
+
+def test_a_remainder_that_lags_behind_our_own_calls_gives_nothing_back(bucket: Bucket) -> None:
+    bucket.take(90)
+
+    assert bucket.take(100, "live", {"limit": 100, "remaining": 95})["granted"] == 10
+
+
+def test_a_larger_limit_is_learnt_and_a_smaller_one_obeyed_at_once(bucket: Bucket) -> None:
+    assert bucket.take(150, "live", {"limit": 200, "remaining": 200})["granted"] == 150
+
+    reply = bucket.take(10, "live", {"limit": 100, "remaining": 40})
+
+    assert (reply["granted"], reply["limit"]) == (0, 100)
+
+
+def test_a_429_stops_every_lane_until_it_is_over(bucket: Bucket) -> None:
+    bucket.engine.call("block_bucket", bucket.name, 30)
+    reply = bucket.take(1)
+    assert reply["granted"] == 0
+    assert 29_000 < reply["wait_ms"] <= 30_000
+
+    bucket.engine.call("block_bucket", bucket.name, 5)
+    bucket.engine.move_clock(seconds=10)
+    assert bucket.take(1)["granted"] == 0
+
+    bucket.engine.move_clock(seconds=21)
+    assert bucket.take(1)["granted"] == 1
+
+
+def test_a_429_never_stops_a_bucket_for_more_than_an_hour(bucket: Bucket) -> None:
+    bucket.engine.call("block_bucket", bucket.name, 1_000_000)
+    bucket.engine.move_clock(hours=1)
+
+    assert bucket.take(1)["granted"] == 1
+
+
+def test_a_clock_that_steps_back_does_not_refill_the_budget(bucket: Bucket) -> None:
+    bucket.take(100)
+
+    bucket.engine.move_clock(seconds=-30)
+
+    assert bucket.take(1)["granted"] == 0
+
+
+@pytest.mark.parametrize(("name", "want"), [("", 1), ("user:x", 0), ("user:x", 1001)])
+def test_a_nonsensical_wish_is_refused(engine: Engine, name: str, want: int) -> None:
+    with pytest.raises(Exception, match="take_calls wants"):
+        engine.call("take_calls", name, want)
