@@ -28,10 +28,12 @@ bench: setup ## Run the benchmarks and print one table of ratios
 	@$(PY) -m benchmarks
 
 fmt: setup ## Format the code
-	@.venv/bin/ruff format . && node_modules/.bin/deno fmt --quiet supabase/functions
+	@.venv/bin/ruff format .
+	@node_modules/.bin/deno fmt --quiet --line-width 100 supabase/functions local/gateway
 
-lint: setup ## Lint Python and shell
+lint: setup ## Lint Python, JavaScript and shell
 	@.venv/bin/ruff check . && shellcheck scripts/*.sh .ci/run
+	@node_modules/.bin/deno lint --quiet supabase/functions local/gateway
 
 types: setup ## Check types
 	@.venv/bin/mypy

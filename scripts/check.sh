@@ -19,9 +19,15 @@ step() {
   summary+=("$(printf '%-22s %-7s %4d s' "$name" "$outcome" "$((SECONDS - began))")")
 }
 
+gateway() {
+  node_modules/.bin/deno fmt --check --quiet --line-width 100 local/gateway &&
+    node_modules/.bin/deno lint --quiet local/gateway
+}
+
 step "setup" scripts/setup.sh
 step "format" "$BIN/ruff" format --check --quiet .
 step "lint" "$BIN/ruff" check --quiet .
+step "gateway" gateway
 step "types" "$BIN/mypy"
 step "shell" shellcheck scripts/*.sh .ci/run
 step "SQL lint and advisors" "$BIN/python" -m local.sql_lint

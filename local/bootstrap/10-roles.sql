@@ -20,6 +20,8 @@ grant pg_monitor, pg_read_all_data, pg_signal_backend to migrator with admin opt
 
 alter role anon set statement_timeout = '3s';
 alter role authenticated set statement_timeout = '8s';
+alter role authenticator set statement_timeout = '8s';
+alter role authenticator set lock_timeout = '8s';
 
 -- On hosted Supabase `postgres` owns the database and so may create schemas and extensions.
 grant all on database postgres to migrator with grant option;

@@ -36,7 +36,12 @@ function runArguments(directory) {
   const config = join(directory, "deno.json");
   const lock = join(directory, "deno.lock");
   return [
-    "run", "--quiet", "--no-prompt", "--allow-all", "--node-modules-dir=none", `--preload=${SHIM}`,
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "--allow-all",
+    "--node-modules-dir=none",
+    `--preload=${SHIM}`,
     existsSync(config) ? `--config=${config}` : "--no-config",
     ...(existsSync(lock) ? [`--lock=${lock}`, "--frozen"] : ["--no-lock"]),
     join(directory, "index.ts"),
@@ -80,13 +85,21 @@ class EdgeFunction {
     await this.#gone;
     const { functionsDirectory, functionEnv, functionsEnvFile, logsDirectory, deno } = this.#config;
     const directory = join(functionsDirectory, this.#name);
-    const inherited = Object.fromEntries(Object.entries(process.env).filter(([key]) => INHERITED.test(key)));
+    const inherited = Object.fromEntries(
+      Object.entries(process.env).filter(([key]) => INHERITED.test(key)),
+    );
     const env = {
-      ...inherited, ...functionEnv, ...readEnvFile(functionsEnvFile),
-      DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", EDGE_FUNCTION_PORT: String(this.port),
+      ...inherited,
+      ...functionEnv,
+      ...readEnvFile(functionsEnvFile),
+      DENO_NO_UPDATE_CHECK: "1",
+      NO_COLOR: "1",
+      EDGE_FUNCTION_PORT: String(this.port),
     };
     const child = spawn(deno, runArguments(directory), { cwd: directory, env, stdio: "pipe" });
-    const log = createWriteStream(join(logsDirectory, `function-${this.#name}.log`), { flags: "a" });
+    const log = createWriteStream(join(logsDirectory, `function-${this.#name}.log`), {
+      flags: "a",
+    });
     this.#child = child;
     child.stdin.on("error", () => {});
     child.stderr.on("data", (chunk) => log.write(chunk));
@@ -121,7 +134,10 @@ export class Functions {
   async handle(incoming, outgoing, url) {
     const [name] = url.pathname.slice("/functions/v1/".length).split("/");
     if (!NAME.test(name) || !existsSync(join(this.#config.functionsDirectory, name, "index.ts"))) {
-      sendJson(incoming, outgoing, 404, { code: "NOT_FOUND", message: "Requested function was not found" });
+      sendJson(incoming, outgoing, 404, {
+        code: "NOT_FOUND",
+        message: "Requested function was not found",
+      });
       return;
     }
     if (!this.#isAllowed(incoming, outgoing, name)) return;
@@ -130,7 +146,8 @@ export class Functions {
       await edge.ready();
     } catch (error) {
       console.error(`function ${name}:`, error.message);
-      sendJson(incoming, outgoing, 503, { code: "BOOT_ERROR", message: `Function failed to start: ${error.message}; see its log` });
+      const message = `Function failed to start: ${error.message}; see its log`;
+      sendJson(incoming, outgoing, 503, { code: "BOOT_ERROR", message });
       return;
     }
     const path = url.pathname.slice("/functions/v1".length) + url.search;
@@ -173,7 +190,14 @@ export class Functions {
       "x-forwarded-proto": "http",
     };
     let callerLeft = false;
-    const options = { host: "127.0.0.1", port: edge.port, method: incoming.method, path, headers, timeout: IDLE_MS };
+    const options = {
+      host: "127.0.0.1",
+      port: edge.port,
+      method: incoming.method,
+      path,
+      headers,
+      timeout: IDLE_MS,
+    };
     const upstream = httpRequest(options, (answer) => {
       outgoing.writeHead(answer.statusCode, answer.rawHeaders);
       answer.pipe(outgoing);
@@ -183,8 +207,12 @@ export class Functions {
     upstream.on("error", (error) => {
       if (callerLeft) return;
       edge.stop();
-      if (outgoing.headersSent) outgoing.destroy();
-      else sendJson(incoming, outgoing, 502, { code: "WORKER_ERROR", message: `Function ended without an answer: ${error.message}` });
+      if (outgoing.headersSent) {
+        outgoing.destroy();
+        return;
+      }
+      const message = `Function ended without an answer: ${error.message}`;
+      sendJson(incoming, outgoing, 502, { code: "WORKER_ERROR", message });
     });
     outgoing.on("close", () => {
       callerLeft = !outgoing.writableFinished;
@@ -197,11 +225,18 @@ export class Functions {
   #watchFiles() {
     if (!existsSync(this.#config.functionsDirectory)) return;
     try {
-      this.#watcher = watch(this.#config.functionsDirectory, { recursive: true }, (_event, file) => {
-        if (!file || /node_modules/.test(file) || !/\.(ts|tsx|js|mjs|json)$/.test(file)) return;
-        for (const edge of this.#running.values()) edge.stop();
-      });
-      this.#watcher.on("error", (error) => console.error("functions are not watched:", error.message));
+      this.#watcher = watch(
+        this.#config.functionsDirectory,
+        { recursive: true },
+        (_event, file) => {
+          if (!file || /node_modules/.test(file) || !/\.(ts|tsx|js|mjs|json)$/.test(file)) return;
+          for (const edge of this.#running.values()) edge.stop();
+        },
+      );
+      this.#watcher.on(
+        "error",
+        (error) => console.error("functions are not watched:", error.message),
+      );
     } catch (error) {
       console.error("functions are not watched:", error.message);
     }

@@ -10,6 +10,9 @@ const SCALAR_KINDS = new Set(["b", "d", "e", "p"]);
 const UNUSUAL_PREFERENCES = /count=|tx=|params=|max-affected|timezone|missing/;
 const JSON_TYPE = /^application\/json\b/i;
 
+/** How long one statement may take: the limits of hosted projects. */
+export const timeoutOf = (role) => (role === "anon" ? "3s" : "8s");
+
 const quoteName = (name) => `"${name.replaceAll('"', '""')}"`;
 
 /** Who calls, or null when that needs a closer look. */
@@ -18,7 +21,9 @@ function identify(headers, config) {
   const role = { [config.secretKey]: "service_role", [config.publishableKey]: "anon" }[key];
   if (!role) return null;
   const token = bearerToken(headers.authorization);
-  if (headers.authorization === undefined || token === key) return { role, claims: { role }, user: "" };
+  if (headers.authorization === undefined || token === key) {
+    return { role, claims: { role }, user: "" };
+  }
   const claims = token === null ? null : verifyToken(token, config.jwtSecret);
   if (claims === null || !ROLES.has(claims.role) || claims.iat > Date.now() / 1000) return null;
   return { role: claims.role, claims, user: claims.sub ?? "" };
@@ -40,18 +45,28 @@ function planCall(schema, name, given) {
   const candidates = schema.functions.filter((f) => f.schema === "public" && f.name === name);
   if (candidates.length !== 1) return null;
   const [f] = candidates;
-  const plain = !f.return_is_setof && !f.has_variadic && !f.has_out_args && SCALAR_KINDS.has(f.return_typtype);
+  const plain = !f.return_is_setof && !f.has_variadic && !f.has_out_args &&
+    SCALAR_KINDS.has(f.return_typtype);
   if (!plain || (f.return_typtype === "p" && f.return_type !== "void")) return null;
   if (f.arg_names.length !== f.arg_types.length || !f.arg_names.every(Boolean)) return null;
   const required = f.arg_names.slice(0, f.arg_names.length - f.arg_defaults);
-  if (!given.every((arg) => f.arg_names.includes(arg)) || !required.every((arg) => given.includes(arg))) return null;
+  if (
+    !given.every((arg) => f.arg_names.includes(arg)) ||
+    !required.every((arg) => given.includes(arg))
+  ) return null;
 
   const columns = given.map((arg) => `${quoteName(arg)} ${f.arg_types[f.arg_names.indexOf(arg)]}`);
   const passed = given.map((arg) => `${quoteName(arg)} => a.${quoteName(arg)}`);
-  const source = given.length ? ` from json_to_record($1::text::json) as a(${columns.join(", ")})` : "";
+  const source = given.length
+    ? ` from json_to_record($1::text::json) as a(${columns.join(", ")})`
+    : "";
   const call = `public.${quoteName(name)}(${passed.join(", ")})`;
   const isVoid = f.return_type === "void";
-  return { isVoid, sql: `select ${isVoid ? call : `to_json(${call})`}::text as body${source}`, takesBody: given.length > 0 };
+  return {
+    isVoid,
+    sql: `select ${isVoid ? call : `to_json(${call})`}::text as body${source}`,
+    takesBody: given.length > 0,
+  };
 }
 
 export class Rpc {
@@ -85,7 +100,7 @@ export class Rpc {
     const given = Object.keys(parsed).sort();
     const schema = await this.#connection.introspect({ useCache: true });
     let plans = this.#plans.get(schema);
-    if (!plans) this.#plans.set(schema, (plans = new Map()));
+    if (!plans) this.#plans.set(schema, plans = new Map());
     const key = JSON.stringify([name, ...given]);
     if (!plans.has(key)) plans.set(key, planCall(schema, name, given));
     return plans.get(key);
@@ -96,6 +111,7 @@ export class Rpc {
       const [, rows, [response]] = await this.#connection.driver.begin((tx) =>
         Promise.all([
           tx`select set_config('role', ${caller.role}, true),
+            set_config('statement_timeout', ${timeoutOf(caller.role)}, true),
             set_config('request.jwt.claims', ${JSON.stringify(caller.claims)}, true),
             set_config('request.jwt.claim.sub', ${caller.user}, true),
             set_config('request.jwt.claim.role', ${caller.role}, true),
@@ -107,7 +123,7 @@ export class Rpc {
           tx.unsafe(plan.sql, plan.takesBody ? [text] : [], { prepare: true }),
           tx`select current_setting('response.status', true) as status,
             current_setting('response.headers', true) as headers`,
-        ]),
+        ])
       );
       return toResponse(plan, rows, response);
     } catch (error) {
@@ -122,7 +138,9 @@ export class Rpc {
 }
 
 function toResponse(plan, rows, response) {
-  const headers = new Headers(plan.isVoid ? {} : { "content-type": "application/json; charset=utf-8" });
+  const headers = new Headers(
+    plan.isVoid ? {} : { "content-type": "application/json; charset=utf-8" },
+  );
   for (const entry of JSON.parse(response.headers || "[]")) {
     for (const [name, value] of Object.entries(entry)) headers.append(name, value);
   }

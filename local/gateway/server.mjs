@@ -26,12 +26,21 @@ function createGateway(config, rest, functions, upstash) {
   async function health(incoming, outgoing) {
     const [database, redis] = await Promise.all([rest.isReady(), upstash.isReady()]);
     const status = database && redis ? "ok" : "degraded";
-    sendJson(incoming, outgoing, database ? 200 : 503, { status, database, redis, instance: config.instance });
+    sendJson(incoming, outgoing, database ? 200 : 503, {
+      status,
+      database,
+      redis,
+      instance: config.instance,
+    });
   }
 
   function index(incoming, outgoing) {
     const paths = ["/rest/v1", "/auth/v1", "/functions/v1", "/realtime/v1", "/health"];
-    sendJson(incoming, outgoing, 200, { name: "local Supabase-compatible stack", url: config.url, paths });
+    sendJson(incoming, outgoing, 200, {
+      name: "local Supabase-compatible stack",
+      url: config.url,
+      paths,
+    });
   }
 
   async function restOrAuth(incoming, outgoing, url) {
@@ -44,20 +53,24 @@ function createGateway(config, rest, functions, upstash) {
     await sendResponse(incoming, outgoing, response);
   }
 
-  async function route(incoming, outgoing) {
+  function route(incoming, outgoing) {
     const url = new URL(incoming.url, config.url);
     const path = url.pathname;
     if (path.startsWith("/functions/v1/")) return functions.handle(incoming, outgoing, url);
     if (incoming.method === "OPTIONS") return sendPreflight(incoming, outgoing);
     if (/^\/(rest|auth)\/v1(\/|$)/.test(path)) return restOrAuth(incoming, outgoing, url);
-    if (/^\/realtime\/v1(\/|$)/.test(path)) return sendJson(incoming, outgoing, 501, REALTIME_ANSWER);
+    if (/^\/realtime\/v1(\/|$)/.test(path)) {
+      return sendJson(incoming, outgoing, 501, REALTIME_ANSWER);
+    }
     if (path === "/health") return health(incoming, outgoing);
     if (path === "/") return index(incoming, outgoing);
     return sendJson(incoming, outgoing, 404, { error: `nothing is served at ${path}` });
   }
 
   const server = createServer((incoming, outgoing) => {
-    route(incoming, outgoing).catch((error) => fail(incoming, outgoing, error));
+    Promise.resolve()
+      .then(() => route(incoming, outgoing))
+      .catch((error) => fail(incoming, outgoing, error));
   });
   server.on("upgrade", (_incoming, socket) => {
     const body = JSON.stringify(REALTIME_ANSWER);
@@ -72,8 +85,12 @@ function createGateway(config, rest, functions, upstash) {
 
 function fail(incoming, outgoing, error) {
   console.error(`${incoming.method} ${incoming.url}:`, error);
-  if (outgoing.headersSent) outgoing.destroy();
-  else sendJson(incoming, outgoing, 500, { code: "GATEWAY", message: "internal error of the local gateway; see its log" });
+  if (outgoing.headersSent) {
+    outgoing.destroy();
+    return;
+  }
+  const message = "internal error of the local gateway; see its log";
+  sendJson(incoming, outgoing, 500, { code: "GATEWAY", message });
 }
 
 function main() {

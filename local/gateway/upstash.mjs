@@ -9,11 +9,11 @@ import { Redis, RedisDown, RedisError, Status } from "./resp.mjs";
 import { readBody, sendJson } from "./web.mjs";
 
 // Commands that hold a connection or change it for everybody; the hosted service has none either.
-const REFUSED = new Set([
-  "subscribe", "psubscribe", "ssubscribe", "monitor", "multi", "exec", "discard", "watch", "unwatch",
-  "blpop", "brpop", "blmove", "brpoplpush", "bzpopmin", "bzpopmax", "wait", "select", "quit", "hello",
-  "client", "reset", "shutdown", "config", "debug", "auth", "sync", "psync", "replicaof", "slaveof",
-]);
+const REFUSED = new Set(
+  `subscribe psubscribe ssubscribe monitor multi exec discard watch unwatch blpop
+  brpop blmove brpoplpush bzpopmin bzpopmax wait select quit hello client reset
+  shutdown config debug auth sync psync replicaof slaveof`.split(/\s+/),
+);
 
 class BadRequest extends Error {}
 
@@ -81,7 +81,9 @@ async function runTransaction(redis, commands, base64) {
 async function answer(redis, url, body, base64) {
   if (url.pathname === "/pipeline" || url.pathname === "/multi-exec") {
     const commands = parseJson(body);
-    if (!Array.isArray(commands)) throw new BadRequest("ERR failed to parse pipeline: expected an array");
+    if (!Array.isArray(commands)) {
+      throw new BadRequest("ERR failed to parse pipeline: expected an array");
+    }
     const checked = commands.map(checkCommand);
     if (url.pathname === "/multi-exec") return runTransaction(redis, checked, base64);
     const replies = await redis.send(checked);
@@ -108,12 +110,11 @@ export function createUpstash({ redisPort, token }) {
       const [status, value] = await answer(redis, url, body, base64);
       sendJson(incoming, outgoing, status, value);
     } catch (error) {
-      if (error instanceof BadRequest) sendJson(incoming, outgoing, 400, { error: error.message });
-      else if (error instanceof RedisDown) sendJson(incoming, outgoing, 503, { error: error.message });
-      else {
-        console.error("upstash:", error);
-        sendJson(incoming, outgoing, 500, { error: "internal error" });
-      }
+      const status = error instanceof BadRequest ? 400 : error instanceof RedisDown ? 503 : 500;
+      if (status === 500) console.error("upstash:", error);
+      sendJson(incoming, outgoing, status, {
+        error: status === 500 ? "internal error" : error.message,
+      });
     }
   });
   return {

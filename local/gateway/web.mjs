@@ -6,7 +6,13 @@ const CORS_HEADERS = {
   "access-control-expose-headers": "Content-Range, Content-Location, Link, X-Cache, X-Total-Count",
   "access-control-max-age": "3600",
 };
-const HOP_BY_HOP = new Set(["connection", "keep-alive", "transfer-encoding", "upgrade", "content-encoding"]);
+const HOP_BY_HOP = new Set([
+  "connection",
+  "keep-alive",
+  "transfer-encoding",
+  "upgrade",
+  "content-encoding",
+]);
 
 export async function readBody(incoming) {
   const chunks = [];
@@ -22,7 +28,11 @@ export function toRequest(incoming, url, body) {
     if (!HOP_BY_HOP.has(name) && name !== "host") headers.append(name, incoming.rawHeaders[i + 1]);
   }
   const bodyless = incoming.method === "GET" || incoming.method === "HEAD";
-  return new Request(url, { method: incoming.method, headers, body: bodyless || !body.length ? undefined : body });
+  return new Request(url, {
+    method: incoming.method,
+    headers,
+    body: bodyless || !body.length ? undefined : body,
+  });
 }
 
 /** Sends a fetch Response; its own CORS headers win over ours. */

@@ -67,6 +67,18 @@ def test_the_real_client_calls_functions_and_reads_errors(env: dict[str, str]) -
     assert refusal.value.hint == "what to do"
 
 
+@pytest.mark.parametrize(("who", "limit"), [("as_anon", "3s"), ("as_service", "8s")])
+def test_callers_have_the_time_limits_of_hosted_projects(
+    http: httpx.Client, request: pytest.FixtureRequest, who: str, limit: str
+) -> None:
+    headers = request.getfixturevalue(who)
+
+    short = http.post("/rest/v1/rpc/time_limit", json={}, headers=headers)
+    long = http.get("/rest/v1/rpc/time_limit", headers=headers)
+
+    assert short.json() == long.json() == limit
+
+
 def test_a_call_with_an_unknown_argument_is_not_found(
     http: httpx.Client, as_service: dict[str, str]
 ) -> None:

@@ -50,3 +50,7 @@ begin
     detail = '{"status": 418, "headers": {}}';
 end
 $$;
+
+create function public.time_limit() returns text
+language sql stable
+as $$ select current_setting('statement_timeout') $$;
