@@ -77,19 +77,27 @@ grant select on private.adoption_findings to service_role;
 
 -- Adoption: each change to a row of the older application is written down first.
 insert into private.adoption_findings (table_name, row_id, finding, before)
-select 'models', m.id, 'status was not one of active, paused, reauth_required: the model is paused until an operator looks',
+select 'models', m.id,
+       case when m.status is null then 'there was no status: the model counts as active'
+            else 'status was not one of active, paused, reauth_required: the model is paused until an operator looks' end,
        jsonb_build_object('status', m.status)
 from public.models m
-where m.status is not null and m.status not in ('active', 'paused', 'reauth_required');
+where m.status is null or m.status not in ('active', 'paused', 'reauth_required');
 
 update public.models m
 set status = case when m.status is null then 'active' else 'paused' end,
     status_reason = coalesce('adopted with status ' || m.status, m.status_reason)
 where m.status is null or m.status not in ('active', 'paused', 'reauth_required');
 
+insert into private.adoption_findings (table_name, row_id, finding, before)
+select 'models', m.id, 'the creator uuid was not in plain lower case, or empty; it now is, or null',
+       jsonb_build_object('fanvue_user_uuid', m.fanvue_user_uuid)
+from public.models m
+where m.fanvue_user_uuid is distinct from nullif(lower(btrim(m.fanvue_user_uuid)), '');
+
 update public.models m
-set fanvue_user_uuid = lower(btrim(m.fanvue_user_uuid))
-where m.fanvue_user_uuid <> lower(btrim(m.fanvue_user_uuid));
+set fanvue_user_uuid = nullif(lower(btrim(m.fanvue_user_uuid)), '')
+where m.fanvue_user_uuid is distinct from nullif(lower(btrim(m.fanvue_user_uuid)), '');
 
 with ranked as (
   select m.id, m.fanvue_user_uuid,

@@ -28,11 +28,6 @@ begin
                and (numeric_precision, numeric_scale) is distinct from (14, 2)) then
     alter table public.fanvue_transactions alter column amount type numeric(14, 2);
   end if;
-  if exists (select 1 from information_schema.columns
-             where table_schema = 'public' and table_name = 'models' and column_name = 'revenue_total'
-               and (numeric_precision, numeric_scale) is distinct from (14, 2)) then
-    alter table public.models alter column revenue_total type numeric(14, 2);
-  end if;
 end
 $$;
 
@@ -230,6 +225,16 @@ where coalesce(m.revenue_total, 0) <> coalesce(t.total, 0);
 update public.models m
 set revenue_total = coalesce((select sum(t.amount) from public.fanvue_transactions t where t.model_id = m.id), 0)
 where m.revenue_total is distinct from coalesce((select sum(t.amount) from public.fanvue_transactions t where t.model_id = m.id), 0);
+do $$
+begin
+  -- only now: the finding above holds the value as it was
+  if exists (select 1 from information_schema.columns
+             where table_schema = 'public' and table_name = 'models' and column_name = 'revenue_total'
+               and (numeric_precision, numeric_scale) is distinct from (14, 2)) then
+    alter table public.models alter column revenue_total type numeric(14, 2);
+  end if;
+end
+$$;
 alter table public.models
   alter column revenue_total set default 0,
   alter column revenue_total set not null;
