@@ -29,7 +29,8 @@ bench: setup ## Run the benchmarks and print one table of ratios
 
 fmt: setup ## Format the code
 	@.venv/bin/ruff format .
-	@node_modules/.bin/deno fmt --quiet --line-width 100 supabase/functions local/gateway
+	@node_modules/.bin/deno fmt --quiet supabase/functions
+	@node_modules/.bin/deno fmt --quiet --line-width 100 local/gateway
 
 lint: setup ## Lint Python, JavaScript and shell
 	@.venv/bin/ruff check . && shellcheck scripts/*.sh .ci/run

@@ -5,6 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 readonly BIN=.venv/bin
+readonly DENO=node_modules/.bin/deno
 summary=()
 failed=0
 
@@ -19,15 +20,11 @@ step() {
   summary+=("$(printf '%-22s %-7s %4d s' "$name" "$outcome" "$((SECONDS - began))")")
 }
 
-gateway() {
-  node_modules/.bin/deno fmt --check --quiet --line-width 100 local/gateway &&
-    node_modules/.bin/deno lint --quiet local/gateway
-}
-
 step "setup" scripts/setup.sh
 step "format" "$BIN/ruff" format --check --quiet .
 step "lint" "$BIN/ruff" check --quiet .
-step "gateway" gateway
+step "gateway format" "$DENO" fmt --check --quiet --line-width 100 local/gateway
+step "gateway lint" "$DENO" lint --quiet local/gateway
 step "types" "$BIN/mypy"
 step "shell" shellcheck scripts/*.sh .ci/run
 step "SQL lint and advisors" "$BIN/python" -m local.sql_lint

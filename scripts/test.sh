@@ -37,7 +37,7 @@ database_url() { sed -n 's/^SUPABASE_DB_URL=//p' "$FSE_TEST_STACK"; }
 
 functions() {
   local config
-  "$DENO" fmt --check --quiet --line-width 100 supabase/functions
+  "$DENO" fmt --check --quiet supabase/functions
   "$DENO" lint --quiet supabase/functions
   for config in supabase/functions/*/deno.json; do
     "$DENO" check --quiet --config "$config" "$(dirname "$config")"/*.ts

@@ -24,6 +24,18 @@ function encode(command) {
   return Buffer.concat(parts);
 }
 
+/** The bytes that Redis itself would send for a reply. */
+export function encodeReply(value) {
+  if (value instanceof Status) return Buffer.from(`+${value.text}\r\n`);
+  if (value instanceof RedisError) return Buffer.from(`-${value.message}\r\n`);
+  if (typeof value === "number") return Buffer.from(`:${value}\r\n`);
+  if (value === null) return Buffer.from("$-1\r\n");
+  if (Buffer.isBuffer(value)) {
+    return Buffer.concat([Buffer.from(`$${value.length}\r\n`), value, CRLF]);
+  }
+  return Buffer.concat([Buffer.from(`*${value.length}\r\n`), ...value.map(encodeReply)]);
+}
+
 /** Parses one reply at `start`; null while it is not complete. */
 function parse(buffer, start) {
   const end = buffer.indexOf(CRLF, start);

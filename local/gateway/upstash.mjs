@@ -5,7 +5,7 @@ import { timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 
 import { bearerToken } from "./jwt.mjs";
-import { Redis, RedisDown, RedisError, Status } from "./resp.mjs";
+import { encodeReply, Redis, RedisDown, RedisError, Status } from "./resp.mjs";
 import { readBody, sendJson } from "./web.mjs";
 
 // Commands that hold a connection or change it for everybody; the hosted service has none either.
@@ -71,27 +71,39 @@ function pathCommand(url, body) {
   return command;
 }
 
-async function runTransaction(redis, commands, base64) {
+async function runTransaction(redis, commands) {
   const replies = await redis.send([["MULTI"], ...commands, ["EXEC"]]);
   const outcome = replies.at(-1);
-  if (outcome instanceof RedisError) return [400, { error: outcome.message }];
-  return [200, outcome.map((reply) => toAnswer(reply, base64))];
+  if (outcome instanceof RedisError) throw new BadRequest(outcome.message);
+  return outcome;
 }
 
-async function answer(redis, url, body, base64) {
-  if (url.pathname === "/pipeline" || url.pathname === "/multi-exec") {
-    const commands = parseJson(body);
-    if (!Array.isArray(commands)) {
-      throw new BadRequest("ERR failed to parse pipeline: expected an array");
-    }
-    const checked = commands.map(checkCommand);
-    if (url.pathname === "/multi-exec") return runTransaction(redis, checked, base64);
-    const replies = await redis.send(checked);
-    return [200, replies.map((reply) => toAnswer(reply, base64))];
+/** One reply, or for a pipeline or transaction a list of them. */
+async function run(redis, url, body) {
+  if (url.pathname !== "/pipeline" && url.pathname !== "/multi-exec") {
+    const command = url.pathname === "/" ? parseJson(body) : pathCommand(url, body);
+    const [reply] = await redis.send([checkCommand(command)]);
+    return { reply };
   }
-  const command = url.pathname === "/" ? parseJson(body) : pathCommand(url, body);
-  const [reply] = await redis.send([checkCommand(command)]);
-  return [reply instanceof RedisError ? 400 : 200, toAnswer(reply, base64)];
+  const commands = parseJson(body);
+  if (!Array.isArray(commands)) {
+    throw new BadRequest("ERR failed to parse pipeline: expected an array");
+  }
+  const checked = commands.map(checkCommand);
+  if (url.pathname === "/pipeline") return { replies: await redis.send(checked) };
+  return { replies: await runTransaction(redis, checked) };
+}
+
+function sendReply(incoming, outgoing, { reply, replies }) {
+  const status = reply instanceof RedisError ? 400 : 200;
+  if (incoming.headers["upstash-response-format"] === "resp2") {
+    outgoing.writeHead(status, { "content-type": "application/octet-stream" });
+    outgoing.end(encodeReply(replies ?? reply));
+    return;
+  }
+  const base64 = incoming.headers["upstash-encoding"] === "base64";
+  const value = replies ? replies.map((one) => toAnswer(one, base64)) : toAnswer(reply, base64);
+  sendJson(incoming, outgoing, status, value);
 }
 
 /** An HTTP server in front of the Redis at `redisPort`. */
@@ -106,9 +118,7 @@ export function createUpstash({ redisPort, token }) {
         sendJson(incoming, outgoing, 401, { error: "Unauthorized" });
         return;
       }
-      const base64 = incoming.headers["upstash-encoding"] === "base64";
-      const [status, value] = await answer(redis, url, body, base64);
-      sendJson(incoming, outgoing, status, value);
+      sendReply(incoming, outgoing, await run(redis, url, body));
     } catch (error) {
       const status = error instanceof BadRequest ? 400 : error instanceof RedisDown ? 503 : 500;
       if (status === 500) console.error("upstash:", error);

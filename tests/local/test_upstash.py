@@ -92,6 +92,19 @@ def test_bytes_that_are_no_text_travel_as_base64(raw: httpx.Client) -> None:
     assert answer.json() == {"result": "/wD+"}
 
 
+def test_replies_come_in_the_form_of_redis_itself_on_request(raw: httpx.Client) -> None:
+    resp = {"upstash-response-format": "resp2"}
+    raw.post("/", json=["del", "list"])
+    raw.post("/", json=["rpush", "list", "a", "bc"])
+
+    assert raw.post("/", json=["set", "k", "v"], headers=resp).content == b"+OK\r\n"
+    assert raw.post("/", json=["get", "none"], headers=resp).content == b"$-1\r\n"
+    assert (
+        raw.post("/", json=["lrange", "list", "0", "-1"], headers=resp).content
+        == b"*2\r\n$1\r\na\r\n$2\r\nbc\r\n"
+    )
+
+
 def test_a_command_may_stand_in_the_path(raw: httpx.Client) -> None:
     assert raw.get("/set/path%20key/value", params={"EX": "50"}).json() == {"result": "OK"}
     assert raw.get("/get/path%20key").json() == {"result": "value"}
