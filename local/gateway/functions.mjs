@@ -18,7 +18,7 @@ const TERM_MS = 2_000;
 const IDLE_MS = 150_000;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 const INHERITED =
-  /^(PATH|HOME|TMPDIR|LANG|DENO_.*|npm_config_.*|NPM_CONFIG_.*|https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY|SSL_CERT_FILE|XDG_CACHE_HOME)$/;
+  /^(PATH|HOME|TMPDIR|LANG|DENO_.*|npm_config_.*|NPM_CONFIG_.*|https?_proxy|HTTPS?_PROXY|no_proxy|NO_PROXY|SSL_CERT_FILE|SSL_CERT_DIR|XDG_CACHE_HOME)$/;
 
 class BootError extends Error {}
 
@@ -89,6 +89,8 @@ class EdgeFunction {
       Object.entries(process.env).filter(([key]) => INHERITED.test(key)),
     );
     const env = {
+      // Packages come through whatever proxy the machine trusts.
+      DENO_TLS_CA_STORE: "mozilla,system",
       ...inherited,
       ...functionEnv,
       ...readEnvFile(functionsEnvFile),
