@@ -26,11 +26,13 @@ create or replace function private.engine_now()
 returns timestamptz
 language sql
 volatile
+security definer
 set search_path = ''
 as $$
   select clock_timestamp() + coalesce((select c.shift from private.engine_clock c), interval '0')
 $$;
 comment on function private.engine_now() is
-  'The engine''s idea of now: the wall clock plus private.engine_clock.shift. Every lease, window and schedule uses it.';
+  'The engine''s idea of now: the wall clock plus private.engine_clock.shift. Every lease, window and schedule uses it. '
+  'Definer, so that members who read sync_health need no right on the clock.';
 revoke all on function private.engine_now() from public, anon, authenticated;
 grant execute on function private.engine_now() to service_role, authenticated;

@@ -83,6 +83,19 @@ comment on column public.sync_state.walk_position is 'Oldest instant committed s
 comment on column public.sync_state.walk_newest is 'Newest row seen by the open walk: the pending high-water mark.';
 comment on column public.sync_state.walk_border is 'Ledger rows at walk_position, so that a second row under the same id at a page border is told from a repeat.';
 comment on column public.sync_state.last_page_reply is 'Answer to the last committed page, returned again when that commit is repeated.';
+comment on column public.sync_state.last_sync_at is 'When the last page was committed, whatever became of its walk.';
+comment on column public.sync_state.last_success_at is 'When the last walk finished: the freshness that health is about.';
+comment on column public.sync_state.consecutive_failures is 'Failed runs since the last success; each makes the next try later.';
+comment on column public.sync_state.last_error is 'Why the last run failed: kind, message, remedy, at. Null once a walk finished.';
+comment on column public.sync_state.requested_at is 'When a user last asked for a sync; once a minute is enough.';
+comment on column public.sync_state.last_full_at is 'When all history was last read to its end.';
+comment on column public.sync_state.last_deep_at is 'When the long look-back last finished; null makes the next walk a deep one.';
+comment on column public.sync_state.aside_checked_at is 'When reversals that Fanvue keeps apart were last read.';
+comment on column public.sync_state.walk_started_at is 'When the open walk began.';
+comment on column public.sync_state.walk_pages is 'Pages of the open (or, between walks, the last) walk.';
+comment on column public.sync_state.walk_rows is 'Rows that Fanvue listed in those pages, known ones included.';
+comment on column public.sync_state.walk_notes is 'What the worker must remember between pages of the open walk.';
+comment on column public.sync_state.last_page_key is 'Which page was committed last: the same page again gets last_page_reply.';
 create index sync_state_next_sync_at_idx on public.sync_state (next_sync_at);
 create index sync_state_agency_id_idx on public.sync_state (agency_id);
 
@@ -170,6 +183,13 @@ comment on column public.sync_jobs.bucket is 'The rate budget that the job draws
 comment on column public.sync_jobs.progress is 'How far the running walk is: pages, rows, position.';
 comment on column public.sync_jobs.last_error is 'Why the last attempt ended: kind, message, and what to do (remedy).';
 
+comment on column public.sync_jobs.run_at is 'Not claimed before this instant.';
+comment on column public.sync_jobs.claimed_at is 'When the current, or last, attempt began.';
+comment on column public.sync_jobs.max_attempts is 'A job whose attempts reach this is dead.';
+comment on column public.sync_jobs.cancel_requested is 'Its worker is to stop at the next page or heartbeat.';
+comment on column public.sync_jobs.requests is 'Calls to Fanvue so far, retries included.';
+comment on column public.sync_jobs.claimed_by is 'The worker that holds the lease.';
+
 -- At most one waiting job per model and stream: ticks are idempotent, and backlog is bounded by the number of targets.
 create unique index sync_jobs_one_queued_key on public.sync_jobs (model_id, sync_type) where state = 'queued';
 -- At most one running job per model and stream: two workers never walk the same stream.
@@ -204,6 +224,10 @@ create table public.sync_runs (
   constraint sync_runs_state_check check (state in ('succeeded', 'partial', 'failed', 'cancelled'))
 );
 comment on table public.sync_runs is 'History: one row per finished job. succeeded only when every page up to the declared end was read.';
+comment on column public.sync_runs.job_id is 'The job''s id while it was in sync_jobs.';
+comment on column public.sync_runs.lease_id is 'The lease under which it ended; null when nobody held it.';
+comment on column public.sync_runs.state is 'succeeded, partial (the walk goes on in another job), failed, or cancelled.';
+comment on column public.sync_runs.queued_at is 'When the job was put into the queue.';
 comment on column public.sync_runs.requests is 'Calls to Fanvue, retries included.';
 comment on column public.sync_runs.throttled is 'Answers 429 among them.';
 comment on column public.sync_runs.waited_ms is 'Milliseconds spent waiting for the rate budget.';
@@ -263,6 +287,8 @@ comment on table public.webhook_events is 'Every signed event Fanvue sent, kept 
 comment on column public.webhook_events.event_id is 'Fanvue''s event id, or a hash of the body where it sends none: the same event arrives once.';
 comment on column public.webhook_events.status is
   'applied, duplicate_of_api (the ledger had it), ignored (no meaning for us), parked (unknown creator; applied when she connects), failed (see error).';
+comment on column public.webhook_events.topic is 'Fanvue''s event type; legacy bodies without one get the type that their fields tell.';
+comment on column public.webhook_events.applied_at is 'When the ledger took it, at once or by a replay.';
 create index webhook_events_status_received_at_idx on public.webhook_events (status, received_at);
 create index webhook_events_model_id_received_at_idx on public.webhook_events (model_id, received_at desc);
 create index webhook_events_agency_id_idx on public.webhook_events (agency_id);
@@ -278,6 +304,9 @@ revoke all on public.sync_state, public.sync_jobs, public.sync_runs, public.webh
 grant select on public.sync_state, public.sync_jobs, public.sync_runs, public.webhook_events to authenticated;
 grant all on public.sync_state, public.sync_jobs, public.sync_runs, public.webhook_events to service_role;
 
+-- What a hosted project grants on new sequences is taken back too.
+revoke all on sequence public.sync_jobs_id_seq, public.sync_runs_id_seq from public, anon, authenticated;
+
 create policy "members see their agency's sync state" on public.sync_state
   for select to authenticated
   using (agency_id in (select private.member_agency_ids()));
@@ -290,132 +319,3 @@ create policy "members see their agency's runs" on public.sync_runs
 create policy "members see their agency's webhook events" on public.webhook_events
   for select to authenticated
   using (agency_id in (select private.member_agency_ids()));
-
--- Streams of a model -----------------------------------------------------------------------------------
-
-create or replace function private.next_slot(p_model_id uuid, p_sync_type text, p_every interval, p_now timestamptz)
-returns timestamptz
-language sql
-immutable
-set search_path = ''
-as $$
-  -- The model's own phase inside the interval: ten thousand models never fall due in the same second.
-  select to_timestamp(
-    (floor((extract(epoch from p_now) - s.phase) / s.period) + 1) * s.period + s.phase)
-  from (
-    select extract(epoch from p_every)::numeric as period,
-           mod(abs(hashtextextended(p_model_id::text || p_sync_type, 0)::numeric), extract(epoch from p_every)::numeric) as phase
-  ) s
-$$;
-comment on function private.next_slot(uuid, text, interval, timestamptz) is
-  'First instant after p_now at which this model''s stream is due, phased by a hash of the model id.';
-revoke all on function private.next_slot(uuid, text, interval, timestamptz) from public, anon, authenticated;
-grant execute on function private.next_slot(uuid, text, interval, timestamptz) to service_role;
-
-create or replace function private.follow_model_status()
-returns trigger
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  v_now timestamptz := private.engine_now();
-begin
-  if new.status = 'active' and coalesce(new.fanvue_refresh_token, new.fanvue_access_token) is not null then
-    -- A model that can sync has a state row per enabled stream; coming back to life makes them due.
-    insert into public.sync_state as s (agency_id, model_id, sync_type, next_sync_at)
-    select new.agency_id, new.id, t.sync_type, v_now
-    from private.sync_streams t
-    where t.enabled
-    on conflict (model_id, sync_type) do nothing;
-    if tg_op = 'UPDATE' and old.status <> 'active' then
-      update public.sync_state s
-      set next_sync_at = v_now, consecutive_failures = 0
-      from private.sync_streams t
-      where s.model_id = new.id and t.sync_type = s.sync_type and t.enabled;
-    end if;
-  elsif tg_op = 'UPDATE' and old.status = 'active' then
-    -- A stopped model costs nothing: what runs is told to stop, what waits is cancelled. In this order, so that a job
-    -- which its worker gives back meanwhile is found waiting.
-    update public.sync_jobs j set cancel_requested = true where j.model_id = new.id and j.state = 'running';
-    with gone as (
-      delete from public.sync_jobs j where j.model_id = new.id and j.state = 'queued' returning j.*
-    )
-    insert into public.sync_runs (job_id, agency_id, model_id, sync_type, state, attempt, pages, requests,
-                                  rows_inserted, rows_updated, rows_unchanged, queued_at, started_at, finished_at, error)
-    select g.id, g.agency_id, g.model_id, g.sync_type, 'cancelled', g.attempt, g.pages, g.requests,
-           g.rows_inserted, g.rows_updated, g.rows_unchanged, g.created_at, g.claimed_at, v_now,
-           jsonb_build_object('kind', 'model_' || new.status, 'message', coalesce(new.status_reason, 'the model is ' || new.status))
-    from gone g;
-  end if;
-  return null;
-end
-$$;
-comment on function private.follow_model_status() is
-  'Keeps streams and jobs in step with a model''s status: active gets state rows and becomes due, anything else is emptied from the queue.';
-revoke all on function private.follow_model_status() from public, anon, authenticated;
-
-create trigger models_follow_status
-  after insert or update of status, fanvue_refresh_token, fanvue_access_token on public.models
-  for each row execute function private.follow_model_status();
-
-create or replace function private.follow_model_agency()
-returns trigger
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  v_table regclass;
-begin
-  -- By the catalog, so that no table is forgotten: the old agency must not keep a single row in sight.
-  for v_table in
-    select c.oid::regclass
-    from pg_catalog.pg_class c
-    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
-      and 2 = (select count(*) from pg_catalog.pg_attribute a
-               where a.attrelid = c.oid and a.attname in ('agency_id', 'model_id') and not a.attisdropped)
-    order by c.relname
-  loop
-    execute format('update %s t set agency_id = $1 where t.model_id = $2 and t.agency_id is distinct from $1', v_table)
-      using new.agency_id, new.id;
-  end loop;
-  return null;
-end
-$$;
-comment on function private.follow_model_agency() is
-  'A model that an operator gives to another agency takes all its rows along.';
-revoke all on function private.follow_model_agency() from public, anon, authenticated;
-create trigger models_follow_agency
-  after update of agency_id on public.models
-  for each row when (new.agency_id is distinct from old.agency_id)
-  execute function private.follow_model_agency();
-
-create or replace function private.stamp_model()
-returns trigger
-language plpgsql
-set search_path = ''
-as $$
-begin
-  new.updated_at := private.engine_now();
-  if new.status is distinct from old.status then
-    new.status_changed_at := new.updated_at;
-  end if;
-  new.fanvue_user_uuid := lower(new.fanvue_user_uuid);
-  return new;
-end
-$$;
-comment on function private.stamp_model() is 'Dates a model''s changes and keeps its creator uuid in lower case.';
-revoke all on function private.stamp_model() from public, anon, authenticated;
-grant execute on function private.stamp_model() to service_role;
-create trigger models_stamp
-  before update on public.models
-  for each row execute function private.stamp_model();
-
--- Adopted models sync from their first tick.
-insert into public.sync_state (agency_id, model_id, sync_type, next_sync_at)
-select m.agency_id, m.id, t.sync_type, now()
-from public.models m
-cross join private.sync_streams t
-where m.status = 'active' and coalesce(m.fanvue_refresh_token, m.fanvue_access_token) is not null and t.enabled
-on conflict do nothing;

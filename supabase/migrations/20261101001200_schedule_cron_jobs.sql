@@ -56,9 +56,10 @@ begin
 end
 $$;
 
-create or replace function public.engine_doctor()
+create or replace function private.schedule_facts()
 returns jsonb
 language plpgsql
+security definer
 set search_path = ''
 as $$
 declare
@@ -66,26 +67,39 @@ declare
   v_migrations jsonb := null;
 begin
   if to_regclass('cron.job') is not null then
-    begin
-      execute 'select jsonb_object_agg(j.jobname, j.active) from cron.job j where j.jobname like ''fanvue-%''' into v_cron;
-    exception when insufficient_privilege then
-      -- hosted projects may not let the API look: the ticks below still tell whether pg_cron works
-      v_cron := '{"unknown": true}';
-    end;
+    execute 'select jsonb_object_agg(j.jobname, j.active) from cron.job j where j.jobname like ''fanvue-%''' into v_cron;
   end if;
   if to_regclass('supabase_migrations.schema_migrations') is not null then
-    begin
-      execute 'select jsonb_agg(m.version order by m.version) from supabase_migrations.schema_migrations m' into v_migrations;
-    exception when insufficient_privilege then
-      v_migrations := null;
-    end;
+    execute 'select jsonb_agg(m.version order by m.version) from supabase_migrations.schema_migrations m' into v_migrations;
   end if;
+  return jsonb_build_object('cron', v_cron, 'migrations', v_migrations);
+end
+$$;
+comment on function private.schedule_facts() is
+  'The engine''s pg_cron jobs (name to active) and the applied migrations; definer, because the API''s roles may not look there.';
+revoke all on function private.schedule_facts() from public, anon, authenticated;
+grant execute on function private.schedule_facts() to service_role;
+
+create or replace function public.engine_doctor()
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_facts jsonb;
+begin
+  begin
+    v_facts := private.schedule_facts();
+  exception when insufficient_privilege then
+    -- hosted projects may not let the owner look: the ticks below still tell whether pg_cron works
+    v_facts := '{"cron": {"unknown": true}}';
+  end;
   return jsonb_build_object(
     'now', private.engine_now(),
     'server_version', current_setting('server_version'),
     'clock_shift_seconds', coalesce((select extract(epoch from c.shift) from private.engine_clock c), 0),
-    'cron', v_cron,
-    'migrations', v_migrations,
+    'cron', v_facts -> 'cron',
+    'migrations', v_facts -> 'migrations',
     'schema_version', private.schema_version(),
     'scheduler', (select jsonb_object_agg(k.source, round(extract(epoch from private.engine_now() - k.last_tick_at)))
                   from private.scheduler_ticks k),

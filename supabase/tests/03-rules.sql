@@ -1,0 +1,83 @@
+-- Rules that every object keeps, checked over the catalog: row security, pinned names, rights, words for operators.
+begin;
+select no_plan();
+
+create temp table ours on commit drop as
+select n.oid, n.nspname::text as name from pg_namespace n where n.nspname in ('public', 'private', 'ops');
+
+create temp table functions on commit drop as
+select p.*, o.name as schema, p.oid::regprocedure::text as signature
+from pg_proc p join ours o on o.oid = p.pronamespace
+where not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e');
+
+-- Row security -----------------------------------------------------------------------------------------
+select ok(c.relrowsecurity, format('%s has row security', c.oid::regclass))
+from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p');
+
+select isnt_empty(format('select from pg_policy where polrelid = %s and polcmd = ''r''', c.oid),
+                  format('%s has a policy for reading', c.oid::regclass))
+from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p');
+
+select is(p.roles, array['authenticated']::name[], format('policy "%s" of %s is for authenticated alone', p.policyname, p.tablename))
+from pg_policies p where p.schemaname = 'public';
+
+select ok(coalesce('security_invoker=true' = any (c.reloptions), false), format('%s reads with its caller''s rights', c.oid::regclass))
+from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'v';
+
+-- Functions --------------------------------------------------------------------------------------------
+select ok('search_path=""' = any (f.proconfig), format('%s has its search_path pinned', f.signature)) from functions f;
+
+select isnt(obj_description(f.oid, 'pg_proc'), null, format('%s says what it is for', f.signature)) from functions f;
+
+select ok(not has_function_privilege('anon', f.oid, 'execute'), format('anon cannot call %s', f.signature)) from functions f;
+
+-- What a signed-in user may call: the dashboard's two functions, and what they and the policies stand on.
+create temp table for_members (schema text, name text) on commit drop;
+insert into for_members values
+  ('public', 'request_sync'), ('public', 'dashboard_stats'),
+  ('private', 'member_agency_ids'), ('private', 'engine_now'), ('private', 'request_sync_as_member');
+
+select is(has_function_privilege('authenticated', f.oid, 'execute'), m.name is not null,
+          format('authenticated %s call %s', case when m.name is null then 'cannot' else 'may' end, f.signature))
+from functions f left join for_members m on m.schema = f.schema and m.name = f.proname;
+
+select ok(has_function_privilege('service_role', f.oid, 'execute'), format('service_role may call %s', f.signature))
+from functions f
+where f.schema in ('public', 'ops') and f.prorettype <> 'trigger'::regtype and f.proname <> 'request_sync';
+
+select ok(not f.prosecdef or f.prorettype in ('trigger'::regtype, 'event_trigger'::regtype)
+            or f.proname in ('member_agency_ids', 'request_sync_as_member', 'engine_now', 'schedule_facts'),
+          format('%s runs with its caller''s rights, or is known to need its owner''s', f.signature))
+from functions f;
+
+select is_empty(
+  $$select p.proname from pg_proc p where p.pronamespace = 'public'::regnamespace and p.prosecdef
+    and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')$$,
+  'no function of the exposed schema runs with its owner''s rights');
+
+-- Words for operators: Studio shows them ----------------------------------------------------------------
+select isnt(obj_description(c.oid, 'pg_class'), null, format('%s says what it is for', c.oid::regclass))
+from pg_class c where c.relnamespace in (select oid from ours) and c.relkind in ('r', 'p', 'v', 'm');
+
+create temp table plain_words (name text primary key) on commit drop;
+insert into plain_words values
+  -- names that say all there is to say
+  ('id'), ('agency_id'), ('model_id'), ('name'), ('handle'), ('display_name'), ('day'), ('role'), ('created_at'), ('updated_at'),
+  ('started_at'), ('finished_at'), ('received_at'), ('found_at'), ('connected_at'), ('status_changed_at'), ('sync_type'),
+  ('enabled'), ('pages'), ('rows_inserted'), ('rows_updated'), ('rows_unchanged'), ('attempt'), ('worker'), ('error'), ('payload'),
+  ('fan_uuid'), ('fan_handle'), ('message_uuid'), ('post_uuid'), ('fanvue_token_expires_at');
+
+select isnt(col_description(c.oid, a.attnum), null, format('%s.%s says what it means', c.oid::regclass, a.attname))
+from pg_class c
+join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+  and not exists (select from plain_words w where w.name = a.attname);
+
+-- The schedule -----------------------------------------------------------------------------------------
+select case when to_regclass('cron.job') is null then pass('pg_cron is not here: the workers tick alone')
+       else results_eq('select jobname::text collate "default" from cron.job where jobname like ''fanvue-%'' order by 1',
+                       array['fanvue-enqueue-due', 'fanvue-prune', 'fanvue-reap', 'fanvue-reconcile-nightly']::text[],
+                       'the engine''s four schedules stand') end;
+
+select * from finish();
+rollback;
