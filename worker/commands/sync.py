@@ -21,6 +21,8 @@ from worker.errors import SyncError
 
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from worker.app import Engine
     from worker.settings import Settings
 
@@ -118,18 +120,23 @@ async def _advance(engine: Engine, watch: Watch) -> bool:
     return True
 
 
-async def _while_watching(engine: Engine, watch: Watch, work: Any) -> None:
+async def _while_watching(
+    engine: Engine, watch: Watch, work: Coroutine[object, object, None]
+) -> None:
     async def look_forever() -> None:
         while True:
             await engine.clock.sleep(LOOK_EVERY)
             await _look(engine, watch)
 
-    looking = asyncio.create_task(look_forever())
+    looking, working = asyncio.create_task(look_forever()), asyncio.create_task(work)
     try:
-        await work
+        # Not awaited itself: a cancelled job hands its lease back and would end the Ctrl-C there.
+        await asyncio.wait({working})
     finally:
         looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        working.cancel()
+        await asyncio.gather(looking, working, return_exceptions=True)
+    await working
     await _look(engine, watch)
 
 
