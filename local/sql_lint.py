@@ -45,29 +45,37 @@ def read_allowed(path: Path) -> dict[str, str]:
     return allowed
 
 
-def judge_advice(advice: list[dict[str, Any]], allowed: dict[str, str]) -> list[str]:
+def judge(findings: dict[str, str], allowed: dict[str, str]) -> list[str]:
     """Return the findings that nobody allowed, and the permissions that nothing needs."""
-    keys = {item["cacheKey"]: item for item in advice if item["level"] in {"WARN", "ERROR"}}
     refused = [
-        f"{item['level']} {key}: {item['detail']}"
-        for key, item in sorted(keys.items())
+        text
+        for key, text in sorted(findings.items())
         if not any(fnmatchcase(key, pattern) for pattern in allowed)
     ]
     unused = [
         f"{pattern} is allowed but does not occur: remove the line"
         for pattern in allowed
-        if not any(fnmatchcase(key, pattern) for key in keys)
+        if not any(fnmatchcase(key, pattern) for key in findings)
     ]
     return refused + unused
 
 
-def describe_lint(results: list[dict[str, Any]]) -> list[str]:
-    """Return one line per issue that the PL/pgSQL checker has with a function."""
-    return [
-        f"{issue['level']} {entry['function']}: {issue['message']}"
+def advice_findings(results: list[dict[str, Any]]) -> dict[str, str]:
+    """Return what the advisors warn of, by the key that allows it."""
+    return {
+        item["cacheKey"]: f"{item['level']} {item['cacheKey']}: {item['detail']}"
+        for item in results
+        if item["level"] in {"WARN", "ERROR"}
+    }
+
+
+def lint_findings(results: list[dict[str, Any]]) -> dict[str, str]:
+    """Return what the PL/pgSQL checker has against a function, by the key that allows it."""
+    return {
+        (key := f"lint {entry['function']}: {issue['message']}"): f"{issue['level']} {key}"
         for entry in results
         for issue in entry["issues"]
-    ]
+    }
 
 
 def check(
@@ -83,7 +91,8 @@ def check(
         schemas = stack.query(_OWN_SCHEMAS).strip()
         lint = _ask("db", "lint", remote, f"--schema={schemas}", "--level=warning")
         advice = _ask("db", "advisors", remote, "--level=warn")
-        findings = describe_lint(lint) + judge_advice(advice, read_allowed(ALLOWED_FILE))
+        found = lint_findings(lint) | advice_findings(advice)
+        findings = judge(found, read_allowed(ALLOWED_FILE))
     finally:
         stack.down(reset=True)
     for finding in findings:

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 readonly UV_VERSION=0.13.9
 readonly NODE_MAJOR=20
-readonly STAMP=.venv/.setup-stamp
+readonly PYTHON_STAMP=.venv/.setup-stamp
+readonly NODE_STAMP=node_modules/.setup-stamp
 # Debian keeps pg_prove and its kin where a plain user's path may not lead.
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -17,9 +18,9 @@ fail() {
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-fingerprint() {
-  cat requirements.lock package.json package-lock.json pyproject.toml scripts/setup.sh | cksum
-}
+python_fingerprint() { cat requirements.lock pyproject.toml scripts/setup.sh | cksum; }
+node_fingerprint() { cat package.json package-lock.json | cksum; }
+is_current() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
 
 # --- what is there -------------------------------------------------------------------------
 
@@ -173,6 +174,9 @@ explain() {
 # --- packages of the project -----------------------------------------------------------------
 
 install_python_packages() {
+  local wanted
+  wanted=$(python_fingerprint)
+  if is_current "$PYTHON_STAMP" "$wanted"; then return; fi
   if [ ! -x .venv/bin/python ]; then
     say "creating .venv with $(find_python)"
     "$(find_python)" -m venv .venv
@@ -180,23 +184,21 @@ install_python_packages() {
   if [ ! -x .venv/bin/uv ]; then
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
   fi
+  say "installing Python packages"
   .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
   .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
+  printf '%s\n' "$wanted" >"$PYTHON_STAMP"
 }
 
-main() {
+install_node_packages() {
   local wanted
-  wanted=$(fingerprint)
-  if [ -z "$(missing)" ] && [ -f node_modules/.package-lock.json ] &&
-    [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$wanted" ]; then
-    exit 0
-  fi
-  install_system_packages
-  install_python_packages
+  wanted=$(node_fingerprint)
+  if is_current "$NODE_STAMP" "$wanted"; then return; fi
   say "installing Node packages"
   npm ci --loglevel=error
-  printf '%s\n' "$wanted" >"$STAMP"
-  say "done"
+  printf '%s\n' "$wanted" >"$NODE_STAMP"
 }
 
-main
+install_system_packages
+install_python_packages
+install_node_packages
