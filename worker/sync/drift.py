@@ -7,7 +7,8 @@ leaves reversals out and may be ten minutes old, so today's figure is never conc
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
 
 from worker.sync.rows import dollars
 from worker.sync.window import Span
@@ -15,7 +16,10 @@ from worker.sync.window import Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from decimal import Decimal
+
+
+# No creator earns more in a day, and no longer number is worth computing with.
+LARGEST_DIGITS: Final = 15
 
 
 def summary_days(body: object) -> dict[str, Decimal]:
@@ -35,13 +39,27 @@ def summary_days(body: object) -> dict[str, Decimal]:
 def _entry(entry: Any) -> tuple[str, int]:
     if not isinstance(entry, dict):
         raise ValueError("an entry of overTime is not an object")  # noqa: TRY004 - one error kind
-    started, gross = entry.get("periodStart"), entry.get("gross")
-    if not isinstance(started, str) or isinstance(gross, bool):
-        raise ValueError("an entry of overTime is incomplete")  # noqa: TRY004 - one error kind
+    started = entry.get("periodStart")
+    if not isinstance(started, str):
+        raise ValueError("an entry of overTime has no start")  # noqa: TRY004 - one error kind
     moment = datetime.fromisoformat(started)
-    if moment.tzinfo is None or gross is None or gross != int(gross):
-        raise ValueError("an entry of overTime has no whole gross or no time zone")
-    return moment.astimezone(UTC).date().isoformat(), int(gross)
+    if moment.tzinfo is None:
+        raise ValueError("an entry of overTime has no time zone")
+    try:
+        day = moment.astimezone(UTC).date()
+    except OverflowError:
+        raise ValueError("an entry of overTime is outside the calendar") from None
+    return day.isoformat(), _cents(entry.get("gross"))
+
+
+def _cents(gross: object) -> int:
+    if isinstance(gross, bool) or not isinstance(gross, int | Decimal):
+        raise ValueError("an entry of overTime has no gross")  # noqa: TRY004 - one error kind
+    exact = Decimal(gross)
+    # Bounded before it is compared: 1E+999999 would otherwise be written out in full.
+    if not exact.is_finite() or exact.adjusted() >= LARGEST_DIGITS or exact % 1:
+        raise ValueError("the gross of an entry of overTime is not an amount in cents")
+    return int(exact)
 
 
 def days_short(ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal]) -> list[date]:
