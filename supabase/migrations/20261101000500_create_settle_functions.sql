@@ -169,7 +169,7 @@ begin
      or (i ->> 'id') is null or (i ->> 'lease_id') is null
   limit 1;
   if found then
-    raise sqlstate 'PT422' using message = format('settle_sync_jobs: unknown outcome %L, or an item without id and lease_id', v_bad);
+    raise sqlstate 'PT422' using message = format('worker %s settles with the unknown outcome %L, or an item has no id and lease_id', p_worker, v_bad);
   end if;
   for r in
     select i.item, j.id, j.lease_id
@@ -210,10 +210,10 @@ as $$
 declare
   v_now timestamptz := private.engine_now();
   v_count integer := 0;
-  r record;
+  v_job public.sync_jobs;
 begin
-  for r in
-    select j
+  for v_job in
+    select j.*
     from public.sync_jobs j
     where j.state = 'running' and j.lease_until < v_now
     order by j.model_id, j.sync_type
@@ -221,12 +221,12 @@ begin
     for update skip locked
   loop
     v_count := v_count + 1;
-    perform private.settle_job(r.j, jsonb_build_object(
+    perform private.settle_job(v_job, jsonb_build_object(
       'outcome', 'retry',
       -- the first loss of a worker costs no delay: a deploy or a crash says nothing about the job
-      'retry_in_s', case when (r.j).attempt <= 1 then 0 end,
+      'retry_in_s', case when v_job.attempt <= 1 then 0 end,
       'error', jsonb_build_object('kind', 'lease_expired', 'message',
-        format('worker %s stopped without a word; the job was taken back', (r.j).claimed_by))), v_now);
+        format('worker %s stopped without a word; the job was taken back', v_job.claimed_by))), v_now);
   end loop;
   return jsonb_build_object('reaped', v_count);
 end
