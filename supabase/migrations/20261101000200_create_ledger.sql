@@ -41,7 +41,9 @@ alter table public.fanvue_transactions
   add column if not exists message_uuid text,
   add column if not exists post_uuid text,
   add column if not exists reverses_fanvue_id text,
-  add column if not exists origin text not null default 'api';
+  add column if not exists origin text not null default 'api',
+  add column if not exists sent_minor_units bigint,
+  add column if not exists sent_currency text;
 do $$
 begin
   if not exists (select 1 from pg_catalog.pg_constraint
@@ -65,6 +67,9 @@ comment on column public.fanvue_transactions.source is 'Fanvue''s source, verbat
 comment on column public.fanvue_transactions.status is 'pending or available (for payout); anything else is Fanvue''s word, verbatim.';
 comment on column public.fanvue_transactions.reverses_fanvue_id is 'The fanvue_id of the sale that this row reverses, when Fanvue says so.';
 comment on column public.fanvue_transactions.origin is 'Which way the row first came: api, or webhook until the API confirmed it.';
+comment on column public.fanvue_transactions.sent_minor_units is
+  'What a webhook said in another currency than dollars, in that currency''s minor units. Such a row counts 0 dollars until the API brings them.';
+comment on column public.fanvue_transactions.sent_currency is 'The currency of sent_minor_units, ISO 4217.';
 comment on column public.fanvue_transactions.fanvue_created_at is 'When the fan paid, UTC, to the millisecond.';
 comment on column public.fanvue_transactions.synced_at is 'When this row was last written by a sync.';
 
@@ -72,7 +77,10 @@ create index if not exists fanvue_transactions_model_id_fanvue_created_at_idx
   on public.fanvue_transactions (model_id, fanvue_created_at desc);
 create index if not exists fanvue_transactions_agency_id_fanvue_created_at_idx
   on public.fanvue_transactions (agency_id, fanvue_created_at desc);
--- The older application's indexes are prefixes of the two above.
+-- Few at any time: what webhooks announced and the API has not confirmed yet.
+create index if not exists fanvue_transactions_provisional_idx
+  on public.fanvue_transactions (model_id, fanvue_created_at) where origin = 'webhook';
+-- The older application's indexes are prefixes of the first two above.
 drop index if exists public.idx_transactions_agency;
 drop index if exists public.idx_transactions_model_created;
 

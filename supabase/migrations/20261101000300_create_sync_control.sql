@@ -275,6 +275,9 @@ create table public.webhook_events (
   topic text not null,
   agency_id uuid references public.agencies (id) on delete cascade,
   model_id uuid references public.models (id) on delete set null,
+  creator_uuid text,
+  payment_id text,
+  transaction_id uuid references public.fanvue_transactions (id) on delete set null,
   payload jsonb not null,
   status text not null,
   error text,
@@ -289,6 +292,12 @@ comment on column public.webhook_events.status is
   'applied, duplicate_of_api (the ledger had it), ignored (no meaning for us), parked (unknown creator; applied when she connects), failed (see error).';
 comment on column public.webhook_events.topic is 'Fanvue''s event type; legacy bodies without one get the type that their fields tell.';
 comment on column public.webhook_events.applied_at is 'When the ledger took it, at once or by a replay.';
+comment on column public.webhook_events.creator_uuid is 'The creator the event is about; a parked event waits for her to connect.';
+comment on column public.webhook_events.payment_id is 'Fanvue''s number of the payment, refund or dispute: money announced twice under one number is one row.';
+comment on column public.webhook_events.transaction_id is 'The ledger row that this event made or was matched to; no second event may claim it.';
+create index webhook_events_transaction_id_idx on public.webhook_events (transaction_id) where transaction_id is not null;
+create index webhook_events_model_id_payment_id_idx on public.webhook_events (model_id, payment_id) where payment_id is not null;
+create index webhook_events_parked_idx on public.webhook_events (creator_uuid) where status = 'parked';
 create index webhook_events_status_received_at_idx on public.webhook_events (status, received_at);
 create index webhook_events_model_id_received_at_idx on public.webhook_events (model_id, received_at desc);
 create index webhook_events_agency_id_idx on public.webhook_events (agency_id);

@@ -19,6 +19,10 @@ create or replace function public.enqueue_due(p_by text default 'pg_cron', p_lim
 returns jsonb
 language plpgsql
 set search_path = ''
+set jit = off
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   v_now timestamptz := private.engine_now();
@@ -36,7 +40,9 @@ begin
     join private.sync_streams t on t.sync_type = d.sync_type
     where d.state = 'dead' and s.next_sync_at <= v_now and m.status = 'active' and t.enabled
       and not exists (select from public.sync_jobs j
-                      where j.model_id = d.model_id and j.sync_type = d.sync_type and j.state in ('queued', 'running'))
+                      where j.model_id = d.model_id and j.sync_type = d.sync_type and j.state = 'queued')
+      and not exists (select from public.sync_jobs j
+                      where j.model_id = d.model_id and j.sync_type = d.sync_type and j.state = 'running')
     order by d.model_id, d.sync_type
     for update of d skip locked
   )
@@ -58,8 +64,11 @@ begin
     join private.sync_streams t on t.sync_type = s.sync_type
     where s.next_sync_at <= v_now and m.status = 'active' and t.enabled
       and coalesce(m.fanvue_refresh_token, m.fanvue_access_token) is not null
+      -- state by state, so that each look is one probe of the partial index for that state
       and not exists (select from public.sync_jobs j
-                      where j.model_id = s.model_id and j.sync_type = s.sync_type and j.state in ('queued', 'running'))
+                      where j.model_id = s.model_id and j.sync_type = s.sync_type and j.state = 'queued')
+      and not exists (select from public.sync_jobs j
+                      where j.model_id = s.model_id and j.sync_type = s.sync_type and j.state = 'running')
     order by s.next_sync_at
     limit p_limit
   ) d

@@ -36,15 +36,126 @@ comment on function private.lock_model(uuid) is
 revoke all on function private.lock_model(uuid) from public, anon, authenticated;
 grant execute on function private.lock_model(uuid) to service_role;
 
+create or replace function private.transaction_hash(p_at timestamptz, p_facts text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- with the instant: equal rows at other instants must not be given the same name
+  select left(encode(sha256(convert_to(extract(epoch from p_at)::text || '|' || p_facts, 'UTF8')), 'hex'), 32)
+$$;
+comment on function private.transaction_hash(timestamptz, text) is 'Names a row that Fanvue gives no id, from its instant and its immutable fields.';
+revoke all on function private.transaction_hash(timestamptz, text) from public, anon, authenticated;
+grant execute on function private.transaction_hash(timestamptz, text) to service_role;
+
+-- Webhooks announce money before the API lists it. Such a provisional row becomes the API's row: same primary key, the
+-- API's id, instant and amounts. By id first; else same fan, same money (gross or net; in another currency the fan's
+-- currency), same content, within five minutes. A row that the ledger already has from the API is nobody's confirmation.
+create or replace function private.confirm_provisional(
+  p_model_id uuid, p_rows jsonb, p_now timestamptz, out confirmed integer, out amount numeric)
+language plpgsql
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  v_tolerance constant interval := interval '5 minutes';
+  v_taken bigint[] := '{}';
+  v_provisional public.fanvue_transactions;
+  v_row record;
+begin
+  confirmed := 0;
+  amount := 0;
+  for v_provisional in
+    select t.*
+    from public.fanvue_transactions t
+    where t.model_id = p_model_id and t.origin = 'webhook'
+    order by t.fanvue_created_at, t.id
+  loop
+    with listed as (
+      select r.ordinality as n, x.*,
+             private.transaction_values(x.source, x.amount, x.net, x.currency, x.fan_uuid, x.message_uuid, x.post_uuid) as facts
+      from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
+      cross join lateral jsonb_to_record(r.item) as x(
+        fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
+        fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz)
+    ), numbered as (
+      select l.*, row_number() over (partition by l.at, l.facts, l.fanvue_id is null order by l.n) as place
+      from listed l
+    )
+    select i.*, private.transaction_hash(i.at, i.facts) as hash into v_row
+    from numbered i
+    where i.n <> all (v_taken)
+      and (i.category in ('refund', 'chargeback')) = (v_provisional.category in ('refund', 'chargeback'))
+      and (i.fanvue_id = v_provisional.fanvue_id
+           or (i.at between v_provisional.fanvue_created_at - v_tolerance and v_provisional.fanvue_created_at + v_tolerance
+               and (i.fan_uuid = v_provisional.fan_uuid or i.fan_uuid is null or v_provisional.fan_uuid is null)
+               and (i.message_uuid = v_provisional.message_uuid or i.message_uuid is null or v_provisional.message_uuid is null)
+               and (i.post_uuid = v_provisional.post_uuid or i.post_uuid is null or v_provisional.post_uuid is null)
+               and case when v_provisional.sent_minor_units is null
+                        then i.amount = v_provisional.amount or i.net = v_provisional.net_amount
+                        else coalesce(i.currency = v_provisional.sent_currency, true) end))
+      -- what the API has told before confirms nothing new
+      and case when i.fanvue_id is not null
+               then not exists (select from public.fanvue_transactions t
+                                where t.model_id = p_model_id and t.origin = 'api' and t.fanvue_created_at = i.at
+                                  and (t.fanvue_id in (i.fanvue_id, i.fanvue_id || '#' || left(private.transaction_hash(i.at, i.facts), 8))
+                                       or (t.fanvue_id like 'h:%' and t.amount = i.amount)
+                                       or (t.source is null and t.net_amount is null and t.amount = i.amount)))
+               else i.place > (select count(*) from public.fanvue_transactions t
+                               where t.model_id = p_model_id and t.origin = 'api' and t.fanvue_created_at = i.at
+                                 and private.transaction_values(t.source, t.amount, t.net_amount, t.currency, t.fan_uuid,
+                                                                t.message_uuid, t.post_uuid) = i.facts) end
+    order by i.fanvue_id is not distinct from v_provisional.fanvue_id desc,
+             (i.message_uuid is distinct from v_provisional.message_uuid)::integer
+               + (i.post_uuid is distinct from v_provisional.post_uuid)::integer
+               + (i.category is distinct from v_provisional.category)::integer,
+             abs(extract(epoch from i.at - v_provisional.fanvue_created_at)), i.n
+    limit 1;
+    continue when not found;
+    v_taken := v_taken || v_row.n;
+    update public.fanvue_transactions t
+    set fanvue_id = case
+          when v_row.fanvue_id is null then 'h:' || v_row.hash || ':' || (
+            select coalesce(max(split_part(o.fanvue_id, ':', 3)::integer), 0) + 1
+            from public.fanvue_transactions o
+            where o.model_id = p_model_id and o.fanvue_created_at = v_row.at and o.fanvue_id like 'h:' || v_row.hash || ':%')
+          when exists (select from public.fanvue_transactions o
+                       where o.model_id = p_model_id and o.fanvue_id = v_row.fanvue_id and o.id <> t.id)
+            then v_row.fanvue_id || '#' || left(v_row.hash, 8)
+          else v_row.fanvue_id end,
+        fanvue_created_at = v_row.at, amount = v_row.amount, net_amount = v_row.net, currency = v_row.currency,
+        source = v_row.source, category = v_row.category, status = v_row.status, fan_uuid = v_row.fan_uuid,
+        fan_handle = coalesce(v_row.fan_handle, t.fan_handle), message_uuid = v_row.message_uuid, post_uuid = v_row.post_uuid,
+        reverses_fanvue_id = coalesce(v_row.reverses_fanvue_id, t.reverses_fanvue_id), origin = 'api', synced_at = p_now
+    where t.id = v_provisional.id;
+    confirmed := confirmed + 1;
+    amount := amount + v_row.amount - v_provisional.amount;
+  end loop;
+end
+$$;
+comment on function private.confirm_provisional(uuid, jsonb, timestamptz) is
+  'Lets rows that webhooks announced become the API''s rows of this page. Returns how many, and the change of the total in US dollars.';
+revoke all on function private.confirm_provisional(uuid, jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function private.confirm_provisional(uuid, jsonb, timestamptz) to service_role;
+
 create or replace function private.apply_transactions(
   p_agency_id uuid, p_model_id uuid, p_rows jsonb, p_border uuid[], p_now timestamptz,
   out inserted integer, out updated integer, out unchanged integer, out amount numeric)
 language plpgsql
 set search_path = ''
+-- plans must not depend on statistics that were taken while the ledger was small
+set jit = off
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 #variable_conflict use_column
+declare
+  v_confirmed record;
 begin
   perform private.lock_model(p_model_id);
+  select c.confirmed, c.amount into v_confirmed from private.confirm_provisional(p_model_id, p_rows, p_now) c;
   with listed as (
     select r.ordinality as n, x.fanvue_id, x.source, x.category, x.amount, x.net, x.currency, x.status,
            x.fan_uuid, x.fan_handle, x.message_uuid, x.post_uuid, x.reverses_fanvue_id, x.at,
@@ -56,19 +167,22 @@ begin
   ), incoming as (
     -- the same id with the same facts twice in one page is one row; rows without id are counted as they stand
     select distinct on (coalesce(l.fanvue_id, 'n' || l.n), l.at, l.facts) l.*,
-           -- with the instant: equal rows at other instants must not be given the same name
-           left(encode(sha256(convert_to(extract(epoch from l.at)::text || '|' || l.facts, 'UTF8')), 'hex'), 32) as hash
+           private.transaction_hash(l.at, l.facts) as hash
     from listed l
     order by coalesce(l.fanvue_id, 'n' || l.n), l.at, l.facts, l.n
   ), stored as (
     select t.*, private.transaction_values(t.source, t.amount, t.net_amount, t.currency, t.fan_uuid, t.message_uuid, t.post_uuid) as facts
-    from public.fanvue_transactions t
-    where t.model_id = p_model_id and t.fanvue_created_at in (select i.at from incoming i)
+    from (select distinct i.at from incoming i) a
+    -- fenced: one index probe per instant and per id, whatever the statistics say
+    cross join lateral (select x.* from public.fanvue_transactions x
+                        where x.model_id = p_model_id and x.fanvue_created_at = a.at offset 0) t
     union all
     select t.*, null
-    from public.fanvue_transactions t
-    where t.model_id = p_model_id and t.fanvue_id in (select i.fanvue_id from incoming i where i.fanvue_id is not null)
-      and t.fanvue_created_at not in (select i.at from incoming i)
+    from (select distinct i.fanvue_id from incoming i where i.fanvue_id is not null) d
+    cross join lateral (select x.* from public.fanvue_transactions x
+                        -- as text, so that only the index that leads with fanvue_id can answer
+                        where x.fanvue_id = d.fanvue_id and x.model_id::text = p_model_id::text offset 0) t
+    where t.fanvue_created_at not in (select i.at from incoming i)
   ), same as (
     select i.n, s.id
     from incoming i
@@ -187,6 +301,10 @@ begin
          (select count(*) from named) - (select count(*) from added) - (select count(*) from changed),
          coalesce((select sum(a.delta) from added a), 0) + coalesce((select sum(c.delta) from changed c), 0)
   into inserted, updated, unchanged, amount;
+  -- a confirmed row was written above and found unchanged here
+  updated := updated + v_confirmed.confirmed;
+  unchanged := unchanged - v_confirmed.confirmed;
+  amount := amount + v_confirmed.amount;
 end
 $$;
 comment on function private.apply_transactions(uuid, uuid, jsonb, uuid[], timestamptz) is

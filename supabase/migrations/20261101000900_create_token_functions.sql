@@ -32,7 +32,7 @@ as $$
   -- min(24 h, max(5 min, 10 % of the lifetime)), never more than half the lifetime, plus up to a tenth of itself by a
   -- hash of the model, so that creators who connected together do not refresh together.
   select least(interval '24 hours', greatest(interval '5 minutes', l.lifetime * 0.1), l.lifetime * 0.5)
-         * (1 + 0.1 * mod(abs(hashtext(p_model.id::text)), 100) / 100.0)
+         * (1 + 0.1 * mod(abs(hashtext(p_model.id::text)::bigint), 100) / 100.0)
   from (select coalesce(p_model.fanvue_token_expires_at - p_model.fanvue_token_issued_at, interval '1 hour') as lifetime) l
 $$;
 comment on function private.refresh_margin(public.models) is 'How long before its expiry a model''s access token is refreshed.';

@@ -33,10 +33,22 @@ select s.agency_id, s.model_id, m.handle, s.sync_type, m.status as model_status,
 from public.sync_state s
 join public.models m on m.id = s.model_id
 left join lateral (
-  select j.state, j.run_at, j.attempt, j.progress
-  from public.sync_jobs j
-  where j.model_id = s.model_id and j.sync_type = s.sync_type
-  order by case j.state when 'running' then 0 when 'queued' then 1 else 2 end
+  -- Three probes, one of each state's partial index: the table has no index over all states.
+  select x.state, x.run_at, x.attempt, x.progress
+  from (
+    select 0 as place, r.state, r.run_at, r.attempt, r.progress
+    from public.sync_jobs r
+    where r.model_id = s.model_id and r.sync_type = s.sync_type and r.state = 'running'
+    union all
+    select 1, q.state, q.run_at, q.attempt, q.progress
+    from public.sync_jobs q
+    where q.model_id = s.model_id and q.sync_type = s.sync_type and q.state = 'queued'
+    union all
+    select 2, d.state, d.run_at, d.attempt, d.progress
+    from public.sync_jobs d
+    where d.model_id = s.model_id and d.sync_type = s.sync_type and d.state = 'dead'
+  ) x
+  order by x.place
   limit 1
 ) j on true;
 comment on view public.sync_health is 'One line per model and stream: fresh, syncing, late, failing and why. health is meant to be read by people.';

@@ -1,0 +1,120 @@
+-- Purpose: the people behind the money: fans and their messages, one row per creator and fan, per creator and message.
+-- Who may call: members read their agency's rows; only service_role and the webhook functions write.
+-- Locks: none on existing tables but models, for the counter columns.
+
+alter table public.models
+  add column if not exists subscribers_count integer default 0,
+  add column if not exists followers_count integer default 0;
+comment on column public.models.subscribers_count is 'Active subscribers: moved by one whenever a fan row starts or ends being one; never written by hand.';
+comment on column public.models.followers_count is 'Followers: moved by one whenever a fan row starts or ends being one; never written by hand.';
+
+create table public.fanvue_fans (
+  id uuid primary key default gen_random_uuid(),
+  agency_id uuid not null references public.agencies (id) on delete cascade,
+  model_id uuid not null references public.models (id) on delete cascade,
+  fan_uuid text not null,
+  handle text,
+  display_name text,
+  is_subscriber boolean not null default false,
+  is_follower boolean not null default false,
+  subscription_id text,
+  subscribed_at timestamptz,
+  expires_at timestamptz,
+  ended_at timestamptz,
+  end_reason text,
+  followed_at timestamptz,
+  changed_at timestamptz,
+  first_seen_at timestamptz not null default now(),
+  last_seen_at timestamptz not null default now(),
+  constraint fanvue_fans_model_id_fan_uuid_key unique (model_id, fan_uuid)
+);
+comment on table public.fanvue_fans is 'Fans of a creator: who subscribes, who follows, since when.';
+comment on column public.fanvue_fans.fan_uuid is 'The fan''s uuid on Fanvue.';
+comment on column public.fanvue_fans.ended_at is 'When the last subscription ended; null while one runs.';
+comment on column public.fanvue_fans.changed_at is 'Fanvue''s time of the newest subscription event applied: an older one that arrives late changes nothing.';
+create index fanvue_fans_agency_id_idx on public.fanvue_fans (agency_id);
+
+create table public.fanvue_messages (
+  id uuid primary key default gen_random_uuid(),
+  agency_id uuid not null references public.agencies (id) on delete cascade,
+  model_id uuid not null references public.models (id) on delete cascade,
+  message_uuid text not null,
+  fan_uuid text not null,
+  sender text not null,
+  body text,
+  sent_at timestamptz not null,
+  read_at timestamptz,
+  deleted_at timestamptz,
+  created_at timestamptz not null default now(),
+  constraint fanvue_messages_model_id_message_uuid_key unique (model_id, message_uuid),
+  constraint fanvue_messages_sender_check check (sender in ('fan', 'creator'))
+);
+comment on table public.fanvue_messages is 'Messages between a creator and her fans.';
+comment on column public.fanvue_messages.body is 'The text, where Fanvue sent it. Null: metadata only, or deleted.';
+comment on column public.fanvue_messages.read_at is 'When the other side read it, as far as Fanvue told.';
+create index fanvue_messages_model_id_fan_uuid_sent_at_idx on public.fanvue_messages (model_id, fan_uuid, sent_at desc);
+create index fanvue_messages_agency_id_idx on public.fanvue_messages (agency_id);
+
+create or replace function private.count_audience()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update public.models m
+  set subscribers_count = greatest(0, coalesce(m.subscribers_count, 0) + d.subscribers),
+      followers_count = greatest(0, coalesce(m.followers_count, 0) + d.followers)
+  from (
+    select v.model_id, sum(v.subscriber)::integer as subscribers, sum(v.follower)::integer as followers
+    from (select n.model_id, n.is_subscriber::integer as subscriber, n.is_follower::integer as follower from new_rows n
+          union all
+          select o.model_id, -o.is_subscriber::integer, -o.is_follower::integer from old_rows o) v
+    group by v.model_id
+  ) d
+  where m.id = d.model_id and (d.subscribers <> 0 or d.followers <> 0);
+  return null;
+end
+$$;
+comment on function private.count_audience() is 'Moves a model''s subscriber and follower counters with the fan rows that changed.';
+revoke all on function private.count_audience() from public, anon, authenticated;
+
+create or replace function private.count_new_audience()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update public.models m
+  set subscribers_count = coalesce(m.subscribers_count, 0) + d.subscribers,
+      followers_count = coalesce(m.followers_count, 0) + d.followers
+  from (select n.model_id, count(*) filter (where n.is_subscriber) as subscribers, count(*) filter (where n.is_follower) as followers
+        from new_rows n group by n.model_id) d
+  where m.id = d.model_id and (d.subscribers <> 0 or d.followers <> 0);
+  return null;
+end
+$$;
+comment on function private.count_new_audience() is 'Adds new fan rows to a model''s counters.';
+revoke all on function private.count_new_audience() from public, anon, authenticated;
+
+create trigger fanvue_fans_count_insert
+  after insert on public.fanvue_fans
+  referencing new table as new_rows
+  for each statement execute function private.count_new_audience();
+create trigger fanvue_fans_count_update
+  after update on public.fanvue_fans
+  referencing old table as old_rows new table as new_rows
+  for each statement execute function private.count_audience();
+
+alter table public.fanvue_fans enable row level security;
+alter table public.fanvue_messages enable row level security;
+revoke all on public.fanvue_fans, public.fanvue_messages from public, anon, authenticated;
+grant select on public.fanvue_fans, public.fanvue_messages to authenticated;
+grant all on public.fanvue_fans, public.fanvue_messages to service_role;
+create policy "members see their agency's fans" on public.fanvue_fans
+  for select to authenticated
+  using (agency_id in (select private.member_agency_ids()));
+create policy "members see their agency's messages" on public.fanvue_messages
+  for select to authenticated
+  using (agency_id in (select private.member_agency_ids()));

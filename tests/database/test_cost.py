@@ -1,0 +1,152 @@
+"""Cost follows change: what a step reads does not grow with the tables.
+
+Counts the rows that the server touched, not seconds; statistics are as stale as they can be.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.database.books import Sale
+
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Iterator
+
+    from tests.database.engine import Engine
+
+
+STREAMS = 3000
+_TOUCHED = """
+  select coalesce(sum(seq_tup_read + idx_tup_fetch), 0)::bigint as rows
+  from pg_stat_xact_user_tables where relname = any (%s)
+"""
+
+
+class Meter:
+    """How many rows of some tables the current transaction has read."""
+
+    rows: int = -1
+
+
+@contextmanager
+def reading(engine: Engine, *tables: str) -> Iterator[Meter]:
+    """Measure the rows that the block reads."""
+    meter = Meter()
+    with engine.owner.transaction():
+        before = engine.value(_TOUCHED, list(tables))
+        yield meter
+        meter.rows = engine.value(_TOUCHED, list(tables)) - before
+
+
+@pytest.fixture
+def crowd(engine: Engine) -> Engine:
+    """Return an engine with many agencies, all of whose streams are queued."""
+    engine.rows(
+        "insert into public.agencies (name) select 'a' || n from generate_series(1, %s) n", STREAMS
+    )
+    engine.rows(
+        "insert into public.models (agency_id, fanvue_user_uuid, fanvue_refresh_token)"
+        " select id, gen_random_uuid()::text, 'refresh-0' from public.agencies"
+    )
+    engine.call("enqueue_due")
+    return engine
+
+
+def test_an_idle_tick_looks_at_each_due_stream_once(crowd: Engine) -> None:
+    with reading(crowd, "sync_jobs") as meter:
+        crowd.rows("select public.enqueue_due('test')")
+
+    assert meter.rows <= 2 * STREAMS
+
+
+def test_the_health_of_every_stream_reads_each_job_once(crowd: Engine) -> None:
+    with reading(crowd, "sync_jobs") as meter:
+        crowd.rows("select count(health), count(job_state) from public.sync_health")
+
+    assert meter.rows <= 2 * STREAMS
+
+
+def test_a_claim_looks_at_one_job_of_each_agency_and_takes_few(crowd: Engine) -> None:
+    with reading(crowd, "sync_jobs") as meter:
+        crowd.rows("select public.claim_sync_jobs('w0', 10)")
+
+    assert meter.rows <= 1.2 * STREAMS
+
+
+def test_a_page_reads_its_own_rows_of_a_large_ledger(engine: Engine) -> None:
+    agency_id = engine.agency()
+    model_id = engine.model(agency_id, due=False)
+    apply = "select * from private.apply_transactions(%s, %s, %s, '{}', private.engine_now())"
+    # A pooled connection made its plans while the ledger was empty, and keeps them.
+    for n in range(8):
+        early = Jsonb([Sale(n, 700, f"E{n}", "f2", "tip").listed()])
+        engine.rows(apply, agency_id, model_id, early)
+    fill(engine, agency_id, model_id, 20_000)
+    page = Jsonb([Sale(n, 500, f"N{n}", "f1", "tip").listed() for n in range(50)])
+
+    with reading(engine, "fanvue_transactions") as first:
+        engine.rows(apply, agency_id, model_id, page)
+    with reading(engine, "fanvue_transactions") as again:
+        engine.rows(apply, agency_id, model_id, page)
+
+    assert first.rows <= 100
+    assert again.rows <= 300
+
+
+def test_a_page_touches_one_row_a_day_of_the_rollup(engine: Engine) -> None:
+    agency_id = engine.agency()
+    model_id = engine.model(agency_id, due=False)
+    fill(engine, agency_id, model_id, 20_000)
+    page = Jsonb([Sale(n, 500, f"N{n}", "f1", "tip").listed() for n in range(50)])
+
+    with reading(engine, "earnings_daily", "models") as meter:
+        engine.rows(
+            "select * from private.apply_transactions(%s, %s, %s, '{}', private.engine_now())",
+            agency_id,
+            model_id,
+            page,
+        )
+
+    assert meter.rows <= 50 + 10
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update public.fanvue_transactions set status = 'available' where fanvue_id = any (%s)",
+        "update public.fanvue_transactions set amount = 6 where fanvue_id = any (%s)",
+        "delete from public.fanvue_transactions where fanvue_id = any (%s)",
+    ],
+)
+def test_a_changed_row_touches_its_own_day_of_the_rollup(engine: Engine, change: str) -> None:
+    agency_id = engine.agency()
+    model_id = engine.model(agency_id, due=False)
+    for _ in range(8):
+        fill(engine, agency_id, model_id, 1)
+        engine.rows(change, ["o1"])
+        engine.rows("delete from public.fanvue_transactions")
+    fill(engine, agency_id, model_id, 20_000)
+
+    with reading(engine, "earnings_daily", "models") as meter:
+        engine.rows(change, ["o77", "o5000"])
+
+    assert meter.rows <= 20
+
+
+def fill(engine: Engine, agency_id: uuid.UUID, model_id: uuid.UUID, count: int) -> None:
+    """Fill a model's ledger without the server's statistics noticing."""
+    engine.rows(
+        "insert into public.fanvue_transactions"
+        " (agency_id, model_id, fanvue_id, amount, net_amount, source, category, fanvue_created_at)"
+        " select %s, %s, 'o' || n, 5, 4, 'tip', 'tip', timestamptz '2020-01-01' + n * interval '1 h'"
+        " from generate_series(1, %s) n",
+        agency_id,
+        model_id,
+        count,
+    )
