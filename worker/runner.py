@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from worker.errors import DatabaseUnavailable, LeaseLost, Misconfigured, SyncError, Throttled
+from worker.errors import DatabaseUnavailable, LeaseLost, SyncError, Throttled
 from worker.fanvue.calls import RequestMeter
 from worker.jobs.outcomes import meter_stats, settle_error, settle_result
 from worker.store.jobs import Settlement
@@ -158,20 +158,20 @@ class Runner:
                 await self._settlements.join()
             try:
                 claim = await self._store.claim(free)
+                for job in claim.jobs:
+                    self._start(job)
+                if claim.jobs:
+                    continue
+                if (
+                    drain is not None
+                    and not self._running
+                    and await self._is_drained(claim.next_due, drain, horizon)
+                ):
+                    return
             except DatabaseUnavailable as error:
                 log.warning("database_unavailable", reason=error.message)
                 await self._idle(DATABASE_PAUSE)
                 continue
-            for job in claim.jobs:
-                self._start(job)
-            if claim.jobs:
-                continue
-            if (
-                drain is not None
-                and not self._running
-                and await self._is_drained(claim.next_due, drain, horizon)
-            ):
-                return
             await self._idle(min(IDLE_WAIT, claim.next_due or IDLE_WAIT))
 
     async def _is_drained(
@@ -201,13 +201,17 @@ class Runner:
     def _start(self, job: Job) -> _Running:
         self.tally.claimed += 1
         self.tally.pickup.append(job.waited)
+        for earlier in self._running.values():
+            if earlier.job.id == job.id:
+                # Given to us anew: our first lease on it ended while we could not extend it.
+                self._lose(earlier)
         task = asyncio.create_task(self._work(job), name=f"job-{job.id}")
-        running = self._running[job.id] = _Running(job, task)
+        running = self._running[job.lease_id] = _Running(job, task)
         return running
 
     async def _work(self, job: Job) -> None:
         meter = RequestMeter()
-        running = self._running[job.id]
+        running = self._running[job.lease_id]
         settlement: Settlement | None = None
         with structlog.contextvars.bound_contextvars(
             job_id=job.id, model_id=job.model_id, sync_type=job.sync_type
@@ -225,7 +229,7 @@ class Runner:
                 settlement = settle_error(job, error, meter, self._clock)
                 _log_error(error)
             finally:
-                self._running.pop(job.id, None)
+                self._running.pop(job.lease_id, None)
                 self.tally.requests += meter.requests
                 self.tally.throttled += meter.throttled
                 if settlement is None:
@@ -242,22 +246,26 @@ class Runner:
                 continue
             try:
                 held = await self._store.heartbeat(jobs)
-            except DatabaseUnavailable as error:
+            except SyncError as error:
                 log.warning("heartbeat_failed", reason=error.message)
                 continue
             for job in jobs:
                 self._heed(job, held)
 
     def _heed(self, job: Job, held: dict[int, bool]) -> None:
-        running = self._running.get(job.id)
-        if running is None or running.job.lease_id != job.lease_id:
+        running = self._running.get(job.lease_id)
+        if running is None:
             return
         if job.id not in held:
-            log.warning("lease_lost", job_id=job.id)
-            running.lease_lost = True
-            running.task.cancel()
+            self._lose(running)
         elif held[job.id]:
             running.told_to_stop = True
+
+    @staticmethod
+    def _lose(running: _Running) -> None:
+        log.warning("lease_lost", job_id=running.job.id)
+        running.lease_lost = True
+        running.task.cancel()
 
     async def _settle_forever(self) -> None:
         while True:
@@ -275,7 +283,7 @@ class Runner:
     async def _settle(self, batch: Sequence[Settlement]) -> None:
         try:
             accepted = await self._store.settle(batch)
-        except (DatabaseUnavailable, Misconfigured) as error:
+        except SyncError as error:
             # The leases end by themselves and the jobs run again: idempotent, only later.
             log.warning("settle_failed", reason=error.message, jobs=[one.job.id for one in batch])
             return

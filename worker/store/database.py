@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
-from postgrest import AsyncPostgrestClient
+from postgrest import APIError, AsyncPostgrestClient
 
 from worker.clock import full_jitter
 from worker.errors import DatabaseUnavailable, LeaseLost, Misconfigured, Rejected, SyncError
@@ -32,7 +32,8 @@ TIMEOUT: Final = httpx.Timeout(15.0, connect=5.0)
 
 # SQLSTATE classes and PostgREST codes after which the same call may succeed.
 _PASSING_CODES: Final = ("08", "53", "57P", "58", "PGRST00")
-_PASSING: Final = frozenset({"40001", "40P01", "55P03", "57014"})
+# 25006: a project whose disk is full reads only, until somebody gives it more.
+_PASSING: Final = frozenset({"25006", "40001", "40P01", "55P03", "57014"})
 _MISSING: Final = frozenset({"PGRST202", "PGRST205", "PGRST106", "42883", "42P01", "3F000"})
 _REFUSED_KEY: Final = frozenset({"PGRST301", "PGRST302", "PGRST303", "42501"})
 
@@ -58,7 +59,10 @@ class Failure:
         """Tell whether the same call may succeed later."""
         if self.code in _PASSING or self.code.startswith(_PASSING_CODES):
             return True
-        return self.status in {429, 502, 503, 504} and not self.code.startswith("PT")
+        if self.code:
+            # The database itself spoke; a gateway before it knows no such codes.
+            return self.status in {429, 502, 503, 504} and not self.code.startswith("PT")
+        return self.status == 429 or self.status >= 500  # noqa: PLR2004 - HTTP's own classes
 
 
 class _Refused(Exception):  # noqa: N818 - carries a failure through the client library
@@ -127,13 +131,19 @@ class Database:
         while True:
             try:
                 request = self._rest.rpc(name, dict(parameters or {}))
-                return (await request.execute()).data
+                data = (await request.execute()).data
+                if not (isinstance(data, str) and data):
+                    return data
+                # The client library hands over what it cannot parse; no RPC answers with a text.
+                reason = "its answer was cut short or is not JSON"
             except _Refused as refused:
                 if not refused.failure.passes:
                     raise _as_error(name, refused.failure) from None
                 reason = refused.failure.message
             except httpx.HTTPError as error:
                 reason = f"{type(error).__name__}: {error}".rstrip(": ")
+            except (APIError, ValueError):
+                reason = "its answer is not JSON"
             attempt += 1
             if attempt >= ATTEMPTS:
                 raise DatabaseUnavailable(f"the database did not answer {name}: {reason}")
@@ -152,7 +162,7 @@ class Database:
             if refused.failure.passes:
                 raise DatabaseUnavailable(refused.failure.message) from None
             raise _as_error(table, refused.failure) from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, APIError, ValueError) as error:
             raise DatabaseUnavailable(f"the database did not answer: {error}") from error
         return [row for row in data if isinstance(row, dict)]
 
