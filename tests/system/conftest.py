@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def silent_cron(stack: dict[str, str]) -> Iterator[None]:
     """Keep pg_cron's ticks out of the tests that count calls; one test wakes it again."""
-    with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
-        database.execute("select cron.alter_job(jobid, active := false) from cron.job")
-        yield
-        database.execute("select cron.alter_job(jobid, active := true) from cron.job")
+    _turn_cron(stack, active=False)
+    yield
+    _turn_cron(stack, active=True)
 
 
 @pytest.fixture
@@ -33,12 +32,8 @@ def engine(stack: dict[str, str], silent_cron: None) -> Iterator[Engine]:
     """Return an engine with empty books, beside a Fanvue without creators."""
     world = World(SimulatedClock())
     populate(world, agencies=1, models=0, transactions=0)
-    with (
-        psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database,
-        running(world) as fanvue,
-        SimulatorControl(fanvue.url) as control,
-    ):
-        database.execute(FORGET)
+    _forget(stack)
+    with running(world) as fanvue, SimulatorControl(fanvue.url) as control:
         environment = {
             **stack,
             "FANVUE_API_URL": fanvue.url,
@@ -46,5 +41,21 @@ def engine(stack: dict[str, str], silent_cron: None) -> Iterator[Engine]:
             "FANVUE_CLIENT_ID": "simulator-client",
             "FANVUE_CLIENT_SECRET": "simulator-secret",
         }
-        yield Engine(environment, control, database)
+        database = psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True)
+        engine = Engine(environment, control, database)
+        yield engine
+        # A test that restarted the database has another connection by now.
+        engine.database.close()
+        _forget(stack)
+
+
+def _turn_cron(stack: dict[str, str], *, active: bool) -> None:
+    with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
+        database.execute(
+            "select cron.alter_job(jobid, active := %(active)s) from cron.job", {"active": active}
+        )
+
+
+def _forget(stack: dict[str, str]) -> None:
+    with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
         database.execute(FORGET)

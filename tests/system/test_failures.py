@@ -1,0 +1,240 @@
+"""What our own side does wrong: the database restarts, REST refuses, answers are lost on the way.
+
+Whatever happens between the worker and the books, they stay exact and no job is lost.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from local.stack import Stack
+from tests.support.flaky_rest import FlakyRest, flaky
+from tests.support.postgres import PROJECT
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.engine import Engine
+
+
+pytestmark = pytest.mark.system
+
+SLICES = {"WORKER_SLICE_PAGES": "3"}
+
+
+@pytest.fixture
+def rest(engine: Engine) -> Iterator[FlakyRest]:
+    """Stand between the worker and the stack."""
+    engine.fanvue.turn(rate_limit=100_000)
+    with flaky(engine.environment["SUPABASE_URL"]) as proxy:
+        engine.environment["SUPABASE_URL"] = proxy.url
+        yield proxy
+
+
+@pytest.fixture
+def pieces(engine: Engine) -> Iterator[Stack]:
+    """Return the running stack, to stop parts of it; whatever was stopped runs again after."""
+    found = Stack((PROJECT / Path(os.environ["FSE_TEST_STACK"])).parent)
+    yield found
+    found.start_postgres()
+
+
+def test_database_restart_in_the_middle_of_a_backfill_costs_no_row(
+    engine: Engine, rest: FlakyRest, pieces: Stack
+) -> None:
+    creator = engine.creator(500)
+    rest.at("commit_sync_page", 4, pieces.stop_postgres)
+    back = rest.at("commit_sync_page", 5, pieces.start_postgres)
+
+    engine.drain()
+
+    _connect_again(engine)
+    assert back.hits == 1
+    engine.assert_exact(creator)
+    assert engine.run_states(creator) == ["succeeded"]
+
+
+def test_outage_longer_than_every_retry_only_delays_the_work(
+    engine: Engine, rest: FlakyRest, pieces: Stack
+) -> None:
+    creator = engine.creator(300)
+
+    def come_back() -> None:
+        pieces.start_postgres()
+        _connect_again(engine)
+        # The settlement was given up, so the lease has to end first.
+        engine.pass_time(61)
+
+    rest.at("commit_sync_page", 3, pieces.stop_postgres)
+    back = rest.at("claim_sync_jobs", 3, come_back)
+
+    engine.drain()
+
+    assert back.hits == 1
+    engine.assert_exact(creator)
+    assert "succeeded" in engine.run_states(creator)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("claim_sync_jobs", 500),
+        ("take_calls", 502),
+        ("begin_token_refresh", 503),
+        ("begin_sync_walk", 504),
+        ("commit_sync_page", 520),
+        ("sale_totals", 429),
+        ("settle_sync_jobs", 500),
+    ],
+)
+def test_refusal_by_what_stands_before_the_database_is_survived(
+    engine: Engine, rest: FlakyRest, name: str, status: int
+) -> None:
+    creator = engine.creator(200)
+    refusals = rest.refuse(name, status=status, body=b"<html>Bad gateway</html>", times=2)
+
+    engine.drain(**SLICES)
+
+    assert refusals.hits == 2
+    engine.assert_exact(creator)
+    assert engine.run_states(creator) == ["succeeded"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "claim_sync_jobs",
+        "take_calls",
+        "begin_token_refresh",
+        "begin_sync_walk",
+        "commit_sync_page",
+        "settle_sync_jobs",
+    ],
+)
+def test_every_call_may_lose_its_answer_after_the_commit(
+    engine: Engine, rest: FlakyRest, name: str
+) -> None:
+    creator = engine.creator(300)
+    losses = [rest.lose_answer(name, nth) for nth in (1, 3, 5)]
+
+    engine.drain(**SLICES)
+
+    assert losses[0].hits == 1
+    engine.assert_exact(creator)
+    assert engine.run_states(creator) == ["succeeded"]
+    assert _jobs(engine) == []
+
+
+def test_answer_that_was_cut_off_is_asked_for_again(engine: Engine, rest: FlakyRest) -> None:
+    creator = engine.creator(200)
+    cut = rest.spoil_answer("commit_sync_page", b'{"version": 1, "inser', nth=2)
+
+    engine.drain()
+
+    assert cut.hits == 1
+    engine.assert_exact(creator)
+    assert engine.run_states(creator) == ["succeeded"]
+
+
+@pytest.mark.parametrize("name", ["begin_token_refresh", "finish_token_refresh"])
+def test_answer_lost_around_a_refresh_kills_no_chain(
+    engine: Engine, rest: FlakyRest, name: str
+) -> None:
+    creator = engine.creator(60)
+    engine.drain()
+    engine.pass_time(3500)
+    loss = rest.lose_answer(name)
+
+    engine.sync(creator)
+
+    stats = engine.fanvue.stats()["creators"][creator]
+    assert loss.hits == 1
+    assert (stats["refreshes"], stats["grace_hits"], stats["chain_kills"]) == (1, 0, 0)
+    engine.assert_exact(creator)
+
+
+def test_answers_lost_while_connecting_and_queueing_change_nothing(
+    engine: Engine, rest: FlakyRest
+) -> None:
+    rules = [rest.lose_answer(name) for name in ("connect_model", "store_grant", "enqueue_sync")]
+    creator = engine.creator(30)
+    engine.drain()
+
+    engine.sync(creator)
+
+    assert [rule.hits for rule in rules] == [1, 1, 1]
+    assert engine.run_states(creator) == ["succeeded", "succeeded"]
+    engine.assert_exact(creator)
+
+
+def test_settlement_refused_for_good_does_not_stop_the_worker(
+    engine: Engine, rest: FlakyRest
+) -> None:
+    creator = engine.creator(30)
+    broken = b'{"code": "XX000", "message": "internal error"}'
+    rest.refuse("settle_sync_jobs", status=500, body=broken)
+    # The job looks as if it ran on until its lease ends.
+    rest.at("claim_sync_jobs", 3, lambda: engine.pass_time(61))
+
+    engine.drain()
+
+    engine.assert_exact(creator)
+    assert _jobs(engine) == []
+
+
+def test_worker_that_was_held_up_past_its_lease_writes_nothing(
+    engine: Engine, rest: FlakyRest
+) -> None:
+    creator = engine.creator(400)
+    direct = {"SUPABASE_URL": rest.target}
+    others: list[Any] = []
+
+    def let_another_take_over() -> None:
+        engine.pass_time(61)
+        engine.database.execute("select public.reap_expired_leases()")
+        others.append(engine.drain(**direct))
+
+    rest.at("commit_sync_page", 3, let_another_take_over)
+
+    late = engine.drain()
+
+    assert others[0].outcomes == {"succeeded": 1}
+    assert (late.outcomes, late.lost) == ({}, 1)
+    assert engine.run_states(creator) == ["succeeded"]
+    engine.assert_exact(creator)
+
+
+def test_two_workers_at_once_on_the_same_lease_end_with_one_walk(
+    engine: Engine, rest: FlakyRest
+) -> None:
+    creator = engine.creator(400)
+    direct = {"SUPABASE_URL": rest.target, "WORKER_SLICE_PAGES": "2"}
+
+    def let_another_begin() -> None:
+        engine.pass_time(61)
+        engine.database.execute("select public.reap_expired_leases()")
+        engine.drain(wait_seconds=0, **direct)
+
+    # The late one returns when the other one's slice ended and the job waits again.
+    rest.at("commit_sync_page", 2, let_another_begin)
+
+    engine.drain()
+
+    assert engine.run_states(creator) == ["succeeded"]
+    engine.assert_exact(creator)
+
+
+def _connect_again(engine: Engine) -> None:
+    engine.database.close()
+    url = engine.environment["SUPABASE_DB_URL"]
+    engine.database = psycopg.connect(url, autocommit=True)
+
+
+def _jobs(engine: Engine) -> list[tuple[Any, ...]]:
+    return engine.database.execute("select sync_type, state from public.sync_jobs").fetchall()
