@@ -1,0 +1,107 @@
+"""What our database says, read over psql in one query each: books, runs, ticks, tokens."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+
+
+_LEDGER: Final = """
+select coalesce(jsonb_agg(to_jsonb(x)), '[]') from (
+  select m.fanvue_user_uuid as creator, m.handle, m.status, m.token_version as version,
+         l.count, l.gross::text, l.net::text, m.revenue_total::text,
+         d.count as daily_count, d.gross::text as daily_gross, d.net::text as daily_net
+  from public.models m
+  cross join lateral (select count(*), coalesce(sum(t.amount), 0) as gross,
+                             coalesce(sum(t.net_amount), 0) as net
+                      from public.fanvue_transactions t where t.model_id = m.id) l
+  cross join lateral (select coalesce(sum(e.transactions), 0) as count,
+                             coalesce(sum(e.gross), 0) as gross, coalesce(sum(e.net), 0) as net
+                      from public.earnings_daily e where e.model_id = m.id) d) x
+"""
+_QUEUE: Final = """
+select jsonb_build_object(
+  'running', count(*) filter (where state = 'running'),
+  'due', count(*) filter (where state = 'queued' and run_at <= private.engine_now()),
+  'queued', count(*) filter (where state = 'queued'),
+  'dead', count(*) filter (where state = 'dead'))
+from public.sync_jobs where sync_type <> 'token_refresh'
+"""
+_RUNS: Final = """
+select jsonb_build_object(
+  'outcomes', (select coalesce(jsonb_object_agg(s.state, s.runs), '{{}}')
+               from (select r.state, count(*) as runs from public.sync_runs r group by 1) s),
+  'polls', (select count(*) from public.sync_runs r where r.queued_at >= '{since}'
+            and r.sync_type = 'earnings' and r.state = 'succeeded'),
+  -- A run of several slices is claimed several times; its first wait is not kept.
+  'pickup', (select jsonb_build_object(
+               'runs', count(*),
+               'p50', coalesce(percentile_cont(0.5) within group (order by w.seconds), 0),
+               'p95', coalesce(percentile_cont(0.95) within group (order by w.seconds), 0))
+             from (select extract(epoch from r.started_at - r.queued_at)::float8 as seconds
+                   from public.sync_runs r
+                   where r.queued_at >= '{since}' and r.pages < 20 and r.attempt = 1) w),
+  'ticks', (select coalesce(max(k.ticks), 0) from private.scheduler_ticks k
+            where k.source = 'pg_cron'))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelBooks:
+    """One creator's money with us: rows, daily sums, running total."""
+
+    creator: str
+    handle: str
+    status: str
+    token_version: int
+    count: int
+    gross: Decimal
+    net: Decimal
+    daily: tuple[int, Decimal, Decimal]
+    revenue_total: Decimal
+
+
+class OurBooks:
+    """Reads; never writes."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def now(self) -> str:
+        """Return the database's clock."""
+        return self._stack.query("select now()").strip()
+
+    def models(self) -> dict[str, ModelBooks]:
+        """Return every creator's books, by the creator's uuid."""
+        rows: list[dict[str, Any]] = json.loads(self._stack.query(_LEDGER))
+        return {row["creator"]: _model(row) for row in rows}
+
+    def queue(self) -> dict[str, int]:
+        """Return how many jobs wait, run and are dead."""
+        found: dict[str, int] = json.loads(self._stack.query(_QUEUE))
+        return found
+
+    def runs(self, since: str) -> dict[str, Any]:
+        """Return outcomes of all runs, waits of those queued since, and pg_cron's ticks."""
+        found: dict[str, Any] = json.loads(self._stack.query(_RUNS.format(since=since)))
+        return found
+
+
+def _model(row: dict[str, Any]) -> ModelBooks:
+    return ModelBooks(
+        creator=row["creator"],
+        handle=row["handle"],
+        status=row["status"],
+        token_version=int(row["version"]),
+        count=int(row["count"]),
+        gross=Decimal(row["gross"]),
+        net=Decimal(row["net"]),
+        daily=(int(row["daily_count"]), Decimal(row["daily_gross"]), Decimal(row["daily_net"])),
+        revenue_total=Decimal(row["revenue_total"]),
+    )

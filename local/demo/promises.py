@@ -1,0 +1,161 @@
+"""The promises that a demo run must keep, judged from what both sides recorded. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local.demo.books import ModelBooks
+
+
+PAGE_SIZE: Final = 50
+# A first walk looks once more for reversals and at Fanvue's summary.
+CALLS_BESIDE_A_HISTORY: Final = 2
+MOST_CALLS_OF_A_POLL: Final = 2
+LONGEST_PICKUP_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What both sides say at the end of a run."""
+
+    ours: Mapping[str, ModelBooks]
+    # Fanvue's books by creator: count, gross_cents, net_cents.
+    theirs: Mapping[str, Mapping[str, Any]]
+    histories: Mapping[str, int]
+    stats: Mapping[str, Any]
+    runs: Mapping[str, Any]
+    queue: Mapping[str, int]
+    sold: int
+    refunded: int
+    caught_up: bool = field(default=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One line of the verdict."""
+
+    text: str
+    figure: str
+    holds: bool
+
+
+def check_promises(records: Records) -> list[Promise]:
+    """Judge every promise."""
+    return [
+        *_books(records),
+        _rollups(records),
+        _calls(records),
+        _throttling(records),
+        *_tokens(records),
+        _outcomes(records),
+        _pickup(records),
+        _schedule(records),
+    ]
+
+
+def _books(records: Records) -> list[Promise]:
+    promises = []
+    for creator, theirs in sorted(records.theirs.items(), key=lambda item: -item[1]["count"]):
+        ours = records.ours.get(creator)
+        name = creator if ours is None else ours.handle
+        gross, net = _dollars(theirs["gross_cents"]), _dollars(theirs["net_cents"])
+        holds = ours is not None and (ours.count, ours.gross, ours.net) == (
+            theirs["count"],
+            gross,
+            net,
+        )
+        figure = f"{theirs['count']:,} rows, gross ${gross:,.2f}, net ${net:,.2f}"
+        if not holds and ours is not None:
+            figure = (
+                f"{ours.count:,} rows, ${ours.gross:,.2f}, ${ours.net:,.2f} instead of {figure}"
+            )
+        promises.append(Promise(f"books of {name} equal Fanvue's", figure, holds))
+    sold = f"{records.sold} sales and {records.refunded} refunds during the run"
+    promises.append(Promise("everything sold meanwhile arrived", sold, records.caught_up))
+    return promises
+
+
+def _rollups(records: Records) -> Promise:
+    wrong = [
+        model.handle
+        for model in records.ours.values()
+        if model.daily != (model.count, model.gross, model.net)
+        or model.revenue_total != model.gross
+    ]
+    figure = f"{len(records.ours) - len(wrong)} of {len(records.ours)} creators"
+    return Promise("daily sums and totals equal the rows", figure, not wrong)
+
+
+def _calls(records: Records) -> Promise:
+    """Bound what was called by what the data costs at least, plus what is known to be needed."""
+    creators = len(records.histories)
+    polls = max(0, int(records.runs["polls"]))
+    pages = sum(ceil(count / PAGE_SIZE) for count in records.histories.values())
+    least = pages + polls
+    most = pages + creators * CALLS_BESIDE_A_HISTORY + polls * MOST_CALLS_OF_A_POLL
+    used = int(records.stats["total"]["calls"])
+    figure = f"{used} calls, least possible {least} ({pages} pages, {polls} polls)"
+    return Promise("few calls beside the least possible", figure, least <= used <= most)
+
+
+def _throttling(records: Records) -> Promise:
+    total = records.stats["total"]
+    windows = [bucket["max_used"] for bucket in records.stats["buckets"].values()]
+    figure = f"{total['throttled']} answers 429, fullest window {max(windows, default=0)} calls"
+    return Promise("the rate limit is never broken", figure, total["throttled"] == 0)
+
+
+def _tokens(records: Records) -> list[Promise]:
+    total, creators = records.stats["total"], records.stats["creators"]
+    refreshes = sum(creators.get(uuid, {}).get("refreshes", 0) for uuid in records.ours)
+    # Connecting stores version 1; every refresh stores one more.
+    stored = sum(model.token_version - 1 for model in records.ours.values())
+    repeated, killed = total["grace_hits"], total["chain_kills"]
+    lost = [model.handle for model in records.ours.values() if model.status != "active"]
+    return [
+        Promise(
+            "tokens are refreshed while they are used",
+            f"{refreshes} refreshes over {len(records.ours)} creators",
+            all(creators.get(uuid, {}).get("refreshes", 0) > 0 for uuid in records.ours),
+        ),
+        Promise(
+            "each expiry costs one refresh, stored",
+            f"{stored} stored, {repeated} repeated",
+            stored == refreshes and repeated == 0,
+        ),
+        Promise(
+            "no grant is lost",
+            f"{killed} chains killed, {len(lost)} to reconnect",
+            not killed + len(lost),
+        ),
+    ]
+
+
+def _outcomes(records: Records) -> Promise:
+    outcomes = records.runs["outcomes"]
+    told = ", ".join(f"{count} {state}" for state, count in sorted(outcomes.items()))
+    bad = records.queue["dead"] + outcomes.get("failed", 0) + outcomes.get("partial", 0)
+    return Promise("every job succeeds", f"{told}, {records.queue['dead']} dead", bad == 0)
+
+
+def _pickup(records: Records) -> Promise:
+    pickup = records.runs["pickup"]
+    figure = f"p50 {pickup['p50']:.2f} s, p95 {pickup['p95']:.2f} s of {pickup['runs']} runs"
+    fast = pickup["p95"] <= LONGEST_PICKUP_SECONDS and pickup["runs"] > 0
+    return Promise("due work is picked up at once", figure, fast)
+
+
+def _schedule(records: Records) -> Promise:
+    ticks = int(records.runs["ticks"])
+    return Promise("pg_cron keeps the schedule", f"{ticks} ticks", ticks > 0)
+
+
+def _dollars(cents: int) -> Decimal:
+    return Decimal(cents) / 100
