@@ -42,6 +42,8 @@ PATIENCE: Final = timedelta(seconds=10)
 MODELS_KEPT: Final = 4096
 # Fanvue has rotated already; giving up on storing the pair would lose the creator's grant.
 STORE_ATTEMPTS: Final = 6
+# One of ours, and one more should another worker's come to nothing meanwhile.
+REFRESHES_PER_CALL: Final = 2
 
 log = structlog.get_logger(__name__)
 
@@ -118,14 +120,17 @@ class GrantKeeper:
     async def _obtain(self, model_id: str, rejected: int | None) -> tuple[Token, float]:
         give_up = self._clock.monotonic() + PATIENCE.total_seconds()
         holder = f"{self._holder}:{uuid4()}"
+        refreshes = 0
         while True:
             view = await self._store.begin(model_id, holder, rejected)
             match view.state:
                 case "ready":
                     return await self._open(model_id, view)
                 case "refresh":
+                    if refreshes == REFRESHES_PER_CALL:
+                        raise Transient("Fanvue's tokens end before they can be used")
+                    refreshes += 1
                     await self._do_refresh(model_id, view)
-                    rejected = None
                 case "wait":
                     if self._clock.monotonic() + view.retry_in.total_seconds() > give_up:
                         raise GrantMoved(

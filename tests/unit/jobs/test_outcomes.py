@@ -97,9 +97,13 @@ def every_error() -> list[type[SyncError]]:
         found.append(kind)
         waiting += kind.__subclasses__()
     return sorted(
-        (kind for kind in found if kind.__module__.startswith("worker.")),
+        (kind for kind in found if _may_reach_a_job(kind.__module__)),
         key=lambda kind: kind.__name__,
     )
+
+
+def _may_reach_a_job(module: str) -> bool:
+    return module.startswith("worker.") and not module.startswith("worker.commands")
 
 
 def build(kind: type[SyncError], message: str) -> SyncError:
