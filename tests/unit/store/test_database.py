@@ -1,0 +1,206 @@
+"""RPCs are repeated when that helps, and each refusal has the error that says how to recover."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.clock import ManualClock
+from tests.unit.store.rpc_stub import KEY, Refusal, RpcStub
+from worker.errors import DatabaseUnavailable, LeaseLost, Misconfigured, Rejected, SyncError
+from worker.store.database import ATTEMPTS, LONGEST_BACKOFF, DatabaseBroken
+
+
+LEGACY_KEY = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.c2lnbmF0dXJl"
+
+
+def stub(*instead: httpx.Response | Exception, reply: Any = None) -> RpcStub:
+    made = RpcStub(ManualClock(skips=True), ping=lambda _: {"pong": 1} if reply is None else reply)
+    made.instead = list(instead)
+    return made
+
+
+def refused(status: int, code: str, message: str = "said so") -> httpx.Response:
+    return httpx.Response(status, json={"code": code, "message": message, "hint": "do this"})
+
+
+PASSING = [
+    httpx.ConnectError("refused"),
+    httpx.ReadTimeout("slow"),
+    httpx.ConnectTimeout("slow"),
+    httpx.PoolTimeout("busy"),
+    httpx.ReadError("connection reset"),
+    httpx.RemoteProtocolError("server disconnected"),
+    httpx.Response(502, html="<html>bad gateway</html>"),
+    httpx.Response(503, text="upstream down"),
+    httpx.Response(504),
+    httpx.Response(429, json={"message": "slow down"}),
+    httpx.Response(500, html="<html>oops</html>"),
+    httpx.Response(522, html="<html>connection timed out</html>"),
+    httpx.Response(200, html="<html>welcome</html>"),
+    httpx.Response(200, content=b'{"pong": '),
+    refused(503, "PGRST000"),
+    refused(503, "PGRST001"),
+    refused(504, "PGRST003"),
+    refused(500, "08006"),
+    refused(500, "53300"),
+    refused(503, "57P01"),
+    refused(503, "57P03"),
+    refused(500, "58030"),
+    refused(500, "40001"),
+    refused(500, "40P01"),
+    refused(500, "55P03"),
+    refused(500, "57014"),
+]
+
+
+def name_of(value: object) -> str:
+    if isinstance(value, httpx.Response):
+        return f"{value.status_code} {value.text[:28]}"
+    return type(value).__name__
+
+
+@pytest.mark.parametrize("failure", PASSING, ids=name_of)
+async def test_what_may_pass_is_tried_again(failure: httpx.Response | Exception) -> None:
+    database = stub(failure)
+
+    assert await database.database.call("ping") == {"pong": 1}
+    assert len(database.requests) == 2
+    assert len(database.clock.slept) == 1
+
+
+@pytest.mark.parametrize("failure", PASSING[:8], ids=name_of)
+async def test_a_database_that_stays_away_is_unavailable_after_bounded_waits(
+    failure: httpx.Response | Exception,
+) -> None:
+    database = stub(*[failure] * ATTEMPTS)
+
+    with pytest.raises(DatabaseUnavailable, match="did not answer ping"):
+        await database.database.call("ping")
+
+    assert len(database.requests) == ATTEMPTS
+    assert len(database.clock.slept) == ATTEMPTS - 1
+    assert all(timedelta(0) <= wait <= LONGEST_BACKOFF for wait in database.clock.slept)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (refused(410, "PT410"), LeaseLost),
+        (refused(404, "PT404"), Rejected),
+        (refused(409, "PT409"), Rejected),
+        (refused(422, "PT422"), Rejected),
+        (refused(429, "PT429"), Rejected),
+        (refused(403, "42501"), Misconfigured),
+        (refused(401, "PGRST301"), Misconfigured),
+        (refused(401, "PGRST302"), Misconfigured),
+        (refused(401, "PGRST303"), Misconfigured),
+        (httpx.Response(401, json={"message": "Invalid API key"}), Misconfigured),
+        (httpx.Response(403, html="<html>forbidden</html>"), Misconfigured),
+        (refused(404, "PGRST202"), Misconfigured),
+        (refused(404, "PGRST205"), Misconfigured),
+        (refused(406, "PGRST106"), Misconfigured),
+        (refused(404, "42883"), Misconfigured),
+        (httpx.Response(404, html="<html>not here</html>"), Misconfigured),
+        (refused(500, "XX000"), DatabaseBroken),
+        (refused(400, "22P02"), DatabaseBroken),
+        (refused(409, "23505"), DatabaseBroken),
+        (httpx.Response(302, headers={"location": "https://elsewhere.test"}), DatabaseBroken),
+        (httpx.Response(413, text="too large"), DatabaseBroken),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else name_of(value),
+)
+async def test_each_refusal_has_its_error_and_is_not_repeated(
+    answer: httpx.Response, expected: type[SyncError]
+) -> None:
+    database = stub(answer)
+
+    with pytest.raises(SyncError) as caught:
+        await database.database.call("ping")
+
+    assert type(caught.value) is expected
+    assert len(database.requests) == 1
+    assert database.clock.slept == []
+
+
+async def test_the_hint_of_a_rejection_is_the_remedy() -> None:
+    def refuse(_: object) -> None:
+        raise Refusal(409, "PT409", "connected already", "connect with --replace")
+
+    database = RpcStub(ManualClock(), connect_model=refuse)
+
+    with pytest.raises(Rejected) as caught:
+        await database.database.call("connect_model")
+
+    assert caught.value.operator_message == "connected already; connect with --replace"
+
+
+async def test_a_missing_function_points_at_the_migrations() -> None:
+    with pytest.raises(Misconfigured) as caught:
+        await stub().database.call("not_yet_there")
+
+    assert "not_yet_there" in caught.value.message
+    assert "migrations" in caught.value.remedy
+
+
+async def test_a_new_key_travels_in_one_header() -> None:
+    database = stub()
+
+    await database.database.call("ping")
+
+    headers = database.requests[0].headers
+    assert headers["apikey"] == KEY
+    assert KEY not in headers.get("authorization", "")
+
+
+async def test_a_key_of_the_old_form_travels_in_both_headers() -> None:
+    database = stub()
+
+    await database.connect(LEGACY_KEY).call("ping")
+
+    headers = database.requests[0].headers
+    assert headers["apikey"] == LEGACY_KEY
+    assert headers["authorization"] == f"Bearer {LEGACY_KEY}"
+
+
+async def test_no_error_repeats_the_key() -> None:
+    database = stub(refused(401, "PGRST301", f"bad key {KEY} in Bearer {LEGACY_KEY}"))
+
+    with pytest.raises(Misconfigured) as caught:
+        await database.database.call("ping")
+
+    assert KEY not in str(caught.value)
+    assert LEGACY_KEY not in str(caught.value)
+
+
+async def test_a_call_posts_its_parameters_by_name() -> None:
+    database = stub()
+
+    await database.database.call("ping", {"p_rows": [{"amount": "0.10"}], "p_none": None})
+
+    request = database.requests[0]
+    assert (request.method, request.url.path) == ("POST", "/rest/v1/rpc/ping")
+    assert json.loads(request.content) == {"p_rows": [{"amount": "0.10"}], "p_none": None}
+
+
+@pytest.mark.parametrize("reply", [True, False, 0, [], [1], {"a": {"b": None}}], ids=repr)
+async def test_every_kind_of_json_comes_back_as_it_is(reply: Any) -> None:
+    assert await stub(reply=reply).database.call("ping") == reply
+
+
+async def test_reading_rows_maps_refusals_alike() -> None:
+    down = stub(httpx.ConnectError("refused"))
+    away = stub(httpx.Response(503))
+    denied = stub(refused(403, "42501"))
+
+    for database, expected in (
+        (down, DatabaseUnavailable),
+        (away, DatabaseUnavailable),
+        (denied, Misconfigured),
+    ):
+        with pytest.raises(expected):
+            await database.database.select("sync_jobs", "id", model_id="m")
