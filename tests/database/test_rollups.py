@@ -49,7 +49,7 @@ _DELETE = """
   delete from public.fanvue_transactions t using public.models m
   where m.id = t.model_id and m.handle = any (%(models)s) and t.amount <= %(amount)s
 """
-_TRUNCATE = "truncate public.fanvue_transactions"
+_TRUNCATE = "truncate public.fanvue_transactions cascade"
 
 statements = st.tuples(
     st.sampled_from([_INSERT, _INSERT, _UPSERT, _CHANGE, _MOVE, _DELETE, _TRUNCATE]),
