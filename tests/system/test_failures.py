@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 
-SLICES = {"WORKER_SLICE_PAGES": "3"}
-
 
 @pytest.fixture
 def rest(engine: Engine) -> Iterator[FlakyRest]:
@@ -99,7 +97,7 @@ def test_refusal_by_what_stands_before_the_database_is_survived(
     creator = engine.creator(200)
     refusals = rest.refuse(name, status=status, body=b"<html>Bad gateway</html>", times=2)
 
-    engine.drain(**SLICES)
+    engine.drain(WORKER_SLICE_PAGES="3")
 
     assert refusals.hits == 2
     engine.assert_exact(creator)
@@ -123,7 +121,7 @@ def test_every_call_may_lose_its_answer_after_the_commit(
     creator = engine.creator(300)
     losses = [rest.lose_answer(name, nth) for nth in (1, 3, 5)]
 
-    engine.drain(**SLICES)
+    engine.drain(WORKER_SLICE_PAGES="3")
 
     assert losses[0].hits == 1
     engine.assert_exact(creator)
@@ -192,13 +190,12 @@ def test_worker_that_was_held_up_past_its_lease_writes_nothing(
     engine: Engine, rest: FlakyRest
 ) -> None:
     creator = engine.creator(400)
-    direct = {"SUPABASE_URL": rest.target}
     others: list[Any] = []
 
     def let_another_take_over() -> None:
         engine.pass_time(61)
         engine.database.execute("select public.reap_expired_leases()")
-        others.append(engine.drain(**direct))
+        others.append(engine.drain(SUPABASE_URL=rest.target))
 
     rest.at("commit_sync_page", 3, let_another_take_over)
 
@@ -214,12 +211,11 @@ def test_two_workers_at_once_on_the_same_lease_end_with_one_walk(
     engine: Engine, rest: FlakyRest
 ) -> None:
     creator = engine.creator(400)
-    direct = {"SUPABASE_URL": rest.target, "WORKER_SLICE_PAGES": "2"}
 
     def let_another_begin() -> None:
         engine.pass_time(61)
         engine.database.execute("select public.reap_expired_leases()")
-        engine.drain(wait_seconds=0, **direct)
+        engine.drain(wait_seconds=0, SUPABASE_URL=rest.target, WORKER_SLICE_PAGES="2")
 
     # The late one returns when the other one's slice ended and the job waits again.
     rest.at("commit_sync_page", 2, let_another_begin)

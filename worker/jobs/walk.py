@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from worker.errors import CursorExpired, ProviderContract, ScopeMissing, Unavailable
+from worker.errors import (
+    CursorExpired,
+    DatabaseUnavailable,
+    Misconfigured,
+    ProviderContract,
+    ScopeMissing,
+    Throttled,
+    Transient,
+    Unavailable,
+)
 from worker.fanvue.calls import Family
 from worker.jobs.outcomes import Cancelled, Done, Result, Yielded
 from worker.jobs.pages import EarningsList, PageReader
@@ -25,6 +34,7 @@ from worker.sync.window import HISTORY_BEGINS, Place, Span, first_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from decimal import Decimal
 
     from worker.clock import Clock
     from worker.jobs.pages import ReadPage
@@ -38,6 +48,8 @@ SUMMARY: Final = "/insights/earnings/summary"
 # By cursor, by instants, by days: a list that none of them turns is not one we understand.
 PLACES_TRIED: Final = 4
 REVERSAL_SOURCES: Final = "refund,chargeback"
+# So often a job tries the summary before it ends its walk without.
+SUMMARY_ATTEMPTS: Final = 3
 # A reversal may be dated back: what is kept apart is read with this much overlap.
 ASIDE_LOOKBACK: Final = timedelta(days=35)
 
@@ -158,20 +170,11 @@ class EarningsWalk:
     async def _verify(self, state: WalkState) -> PageCommit:
         """Compare day sums with Fanvue's summary; days short of it are read once more."""
         spans: list[Span] = []
-        notes = dict(state.notes)
-        try:
-            reply = await self._reader.get(
-                SUMMARY,
-                {"startDate": HISTORY_BEGINS, "endDate": state.ceiling, "granularity": "day"},
-            )
-            theirs = summary_days(reply.body)
-            short = days_short(await self._store.sale_totals(self._job.model_id), theirs)
-            spans = spans_of(short)
-            notes["verified"] = not short
-        except (ScopeMissing, Unavailable, ProviderContract, ValueError) as error:
-            # The summary is a second opinion: without it the enumeration itself still stands.
-            log.warning("summary_unavailable", model_id=self._job.model_id, reason=str(error))
-            notes["verified"] = None
+        notes = {**state.notes, "verified": None}
+        theirs = await self._summary(state)
+        if theirs is not None:
+            spans = spans_of(days_short(await self._store.sale_totals(self._job.model_id), theirs))
+            notes["verified"] = not spans
         notes["mend"] = [[span.start.isoformat(), _end(span)] for span in spans]
         following = Next("mend" if spans else "verify", Place("window"), complete=not spans)
         return PageCommit(
@@ -186,6 +189,29 @@ class EarningsWalk:
             partial=_partial(notes) if following.complete else None,
             notes=notes,
         )
+
+    async def _summary(self, state: WalkState) -> dict[str, Decimal] | None:
+        """Return Fanvue's day sums, or None: the summary is a second opinion, no more.
+
+        Without it the enumeration itself still stands, so a summary that stays broken must not
+        keep the walk from ending.
+        """
+        try:
+            reply = await self._reader.get(
+                SUMMARY,
+                {"startDate": HISTORY_BEGINS, "endDate": state.ceiling, "granularity": "day"},
+            )
+            return summary_days(reply.body)
+        except (Throttled, DatabaseUnavailable):
+            raise
+        except Transient as error:
+            if self._job.attempt < SUMMARY_ATTEMPTS:
+                raise
+            reason = error.message
+        except (ScopeMissing, Unavailable, ProviderContract, Misconfigured, ValueError) as error:
+            reason = str(error)
+        log.warning("summary_unavailable", model_id=self._job.model_id, reason=reason)
+        return None
 
 
 def _list_of(state: WalkState) -> EarningsList:

@@ -1,0 +1,241 @@
+"""What Fanvue does wrong for longer than a moment: refusals, retired paths, lost answers, skew.
+
+A refusal is told to an operator with what to do; the books are exact as soon as Fanvue is well.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.flaky_rest import flaky
+
+
+if TYPE_CHECKING:
+    from tests.support.engine import Engine
+
+
+pytestmark = pytest.mark.system
+
+EARNINGS = "/insights/earnings$"
+SUMMARY = "/insights/earnings/summary$"
+
+
+def test_missing_scope_is_told_with_its_remedy_and_touches_nobody_else(engine: Engine) -> None:
+    other = engine.creator(40)
+    creator = engine.fanvue.add_creators(transactions=40)[0]["uuid"]
+    engine.connect(creator, scopes=["read:self", "offline_access"])
+
+    engine.drain()
+
+    state, error = _job(engine, creator)
+    assert state == "dead"
+    assert error["kind"] == "scope_missing"
+    assert "connect the creator again" in error["remedy"]
+    assert _model(engine, creator) == ("active", None)
+    engine.assert_exact(other)
+    assert engine.run_states(other) == ["succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(403, "scope_missing"), (404, "not_found"), (410, "misconfigured")]
+)
+def test_refusal_of_everything_ends_when_fanvue_gives_in(
+    engine: Engine, status: int, kind: str
+) -> None:
+    creator = engine.creator(120)
+    engine.fanvue.add_fault("status", status=status)
+
+    engine.drain()
+
+    _, error = _job(engine, creator)
+    assert error["kind"] == kind
+    assert error["remedy"]
+    assert _model(engine, creator) == ("active", None)
+
+    engine.fanvue.clear_faults()
+    _next_poll(engine)
+    engine.assert_exact(creator)
+    assert _jobs(engine) == []
+
+
+def test_retired_version_is_nobody_s_fault_and_costs_no_attempt(engine: Engine) -> None:
+    engine.fanvue.turn(v1="sunset", unversioned="sunset")
+    creator = engine.creator(60)
+
+    for _ in range(3):
+        engine.drain()
+        engine.pass_time(301)
+
+    attempt = engine.database.execute("select state, attempt from public.sync_jobs").fetchone()
+    assert attempt == ("queued", 0)
+    assert "2025-06-26" in str(_job(engine, creator)[1]["remedy"])
+
+    engine.fanvue.turn(v1="served")
+    engine.drain()
+    engine.assert_exact(creator)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "cursor_expired"},
+        {"kind": "timeout", "moment": "after"},
+        {"kind": "reset", "moment": "after"},
+        {"kind": "invalid_page_order"},
+    ],
+    ids=str,
+)
+def test_one_fault_at_any_call_of_a_walk_costs_no_row(
+    engine: Engine, fault: dict[str, Any]
+) -> None:
+    engine.fanvue.turn(rate_limit=100_000, v1="missing", ids="absent")
+    creators = []
+    for nth in range(1, 6):
+        uuid = engine.fanvue.add_creators(transactions=110)[0]["uuid"]
+        engine.fanvue.add_reversals(uuid, 60)
+        engine.fanvue.add_fault(path="^/(v1/)?insights/", creator=uuid, nth=nth, **fault)
+        engine.connect(uuid)
+        creators.append(uuid)
+
+    engine.drain(FANVUE_TIMEOUT_SECONDS="0.4")
+    engine.pass_time(120)
+    engine.drain(FANVUE_TIMEOUT_SECONDS="0.4")
+
+    assert [rule["hits"] for rule in engine.fanvue.faults()] == [1] * 5
+    engine.fanvue.clear_faults()
+    for creator in creators:
+        engine.assert_exact(creator)
+        assert engine.run_states(creator)[-1] == "succeeded"
+
+
+@pytest.mark.parametrize("knobs", [{}, {"dates_truncated_to_day": True, "ids": "absent"}], ids=str)
+def test_cursor_that_expired_while_the_walk_rested_is_done_without(
+    engine: Engine, knobs: dict[str, Any]
+) -> None:
+    engine.fanvue.turn(rate_limit=100_000, **knobs)
+    creator = engine.creator(400, days=3)
+    with flaky(engine.environment["FANVUE_API_URL"]) as fanvue:
+        refused = b'{"errors": ["cursor is invalid or has expired"]}'
+        rules = [fanvue.refuse("earnings", nth, status=400, body=refused) for nth in (3, 6)]
+        engine.drain(FANVUE_API_URL=fanvue.url, WORKER_SLICE_PAGES="2")
+
+    assert [rule.hits for rule in rules] == [1, 1]
+    engine.assert_exact(creator)
+    assert engine.run_states(creator) == ["succeeded"]
+
+
+@pytest.mark.parametrize("status", [403, 404, 410, 400])
+def test_summary_that_is_refused_does_not_keep_a_walk_from_succeeding(
+    engine: Engine, status: int
+) -> None:
+    creator = engine.creator(120)
+    engine.fanvue.add_fault("status", path=SUMMARY, status=status)
+
+    engine.drain()
+
+    engine.assert_exact(creator)
+    assert engine.run_states(creator) == ["succeeded"]
+
+
+@pytest.mark.parametrize("kind", ["status", "html", "truncated_json"])
+def test_summary_that_stays_broken_does_not_hold_the_walk_for_ever(
+    engine: Engine, kind: str
+) -> None:
+    creator = engine.creator(120)
+    engine.fanvue.add_fault(kind, path=SUMMARY)
+
+    for _ in range(3):
+        engine.drain(wait_seconds=0)
+        engine.pass_time(60)
+
+    engine.assert_exact(creator)
+    assert engine.run_states(creator) == ["succeeded"]
+    assert _jobs(engine) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b'{"overTime": {}}',
+        b'{"overTime": [[]]}',
+        b'{"overTime": [{"periodStart": "2026-11-01", "gross": 5}]}',
+        b'{"overTime": [{"periodStart": "2026-11-01T00:00:00.000Z", "gross": []}]}',
+        b'{"overTime": [{"periodStart": "2026-11-01T00:00:00.000Z", "gross": 1e400}]}',
+        b'{"overTime": [{"periodStart": "2026-11-01T00:00:00.000Z", "gross": null}]}',
+        b'{"overTime": [{"periodStart": "0001-01-01T00:00:00+14:00", "gross": 1}]}',
+    ],
+)
+def test_summary_of_another_shape_is_taken_for_none(engine: Engine, body: bytes) -> None:
+    creator = engine.creator(60)
+    with flaky(engine.environment["FANVUE_API_URL"]) as fanvue:
+        spoilt = fanvue.spoil_answer("summary", body)
+        engine.drain(FANVUE_API_URL=fanvue.url)
+
+    assert spoilt.hits == 1
+    assert engine.run_states(creator) == ["succeeded"]
+    engine.assert_exact(creator)
+
+
+@pytest.mark.parametrize("skew", [-60, 60])
+def test_minute_between_fanvue_s_clock_and_ours_costs_no_row(engine: Engine, skew: int) -> None:
+    engine.fanvue.advance(skew)
+    creator = engine.creator(120)
+    engine.drain()
+
+    for _ in range(3):
+        engine.pass_time(900)
+        now = datetime.fromisoformat(engine.fanvue.clock()["now"]).astimezone(UTC)
+        engine.fanvue.add_sales(
+            creator, 3, since=(now - timedelta(seconds=2)).isoformat(), until=now.isoformat()
+        )
+        engine.sync(creator)
+        engine.assert_exact(creator)
+
+    assert set(engine.run_states(creator)) == {"succeeded"}
+
+
+@pytest.mark.parametrize("skew", [-60, 60])
+def test_rate_limit_is_waited_out_by_fanvue_s_clock(engine: Engine, skew: int) -> None:
+    engine.fanvue.advance(skew)
+    engine.fanvue.turn(rate_limit=2)
+    creator = engine.creator(120)
+
+    for _ in range(3):
+        engine.drain(wait_seconds=0)
+        engine.pass_time(63)
+
+    assert engine.fanvue.stats()["creators"][creator].get("throttled", 0) <= 1
+    engine.assert_exact(creator)
+    assert engine.run_states(creator) == ["succeeded"]
+
+
+def _next_poll(engine: Engine) -> None:
+    engine.pass_time(3600)
+    engine.database.execute("select public.enqueue_due('test')")
+    engine.drain()
+
+
+def _job(engine: Engine, creator: str) -> tuple[str, dict[str, str]]:
+    row = engine.database.execute(
+        "select state, last_error from public.sync_jobs"
+        " where model_id = %s and sync_type = 'earnings'",
+        (engine.models[creator],),
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def _jobs(engine: Engine) -> list[tuple[Any, ...]]:
+    return engine.database.execute("select sync_type, state from public.sync_jobs").fetchall()
+
+
+def _model(engine: Engine, creator: str) -> tuple[str, str | None]:
+    row = engine.database.execute(
+        "select status, status_reason from public.models where id = %s", (engine.models[creator],)
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1]
