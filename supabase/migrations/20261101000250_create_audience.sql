@@ -8,6 +8,8 @@ alter table public.models
 comment on column public.models.subscribers_count is 'Active subscribers: moved by one whenever a fan row starts or ends being one; never written by hand.';
 comment on column public.models.followers_count is 'Followers: moved by one whenever a fan row starts or ends being one; never written by hand.';
 
+grant select (subscribers_count, followers_count) on public.models to authenticated;
+
 create table public.fanvue_fans (
   id uuid primary key default gen_random_uuid(),
   agency_id uuid not null references public.agencies (id) on delete cascade,
@@ -30,6 +32,15 @@ create table public.fanvue_fans (
 );
 comment on table public.fanvue_fans is 'Fans of a creator: who subscribes, who follows, since when.';
 comment on column public.fanvue_fans.fan_uuid is 'The fan''s uuid on Fanvue.';
+comment on column public.fanvue_fans.is_subscriber is 'Whether a subscription runs now.';
+comment on column public.fanvue_fans.is_follower is 'Whether the fan follows. Fanvue tells of follows only, never of their end.';
+comment on column public.fanvue_fans.subscription_id is 'Fanvue''s id of the newest subscription.';
+comment on column public.fanvue_fans.subscribed_at is 'When the fan first subscribed, as far as known.';
+comment on column public.fanvue_fans.expires_at is 'When the running subscription ends unless it renews.';
+comment on column public.fanvue_fans.end_reason is 'Why the last subscription ended, in Fanvue''s words.';
+comment on column public.fanvue_fans.followed_at is 'When the fan followed.';
+comment on column public.fanvue_fans.first_seen_at is 'When we first heard of the fan.';
+comment on column public.fanvue_fans.last_seen_at is 'When we last heard of the fan.';
 comment on column public.fanvue_fans.ended_at is 'When the last subscription ended; null while one runs.';
 comment on column public.fanvue_fans.changed_at is 'Fanvue''s time of the newest subscription event applied: an older one that arrives late changes nothing.';
 create index fanvue_fans_agency_id_idx on public.fanvue_fans (agency_id);
@@ -50,6 +61,10 @@ create table public.fanvue_messages (
   constraint fanvue_messages_sender_check check (sender in ('fan', 'creator'))
 );
 comment on table public.fanvue_messages is 'Messages between a creator and her fans.';
+comment on column public.fanvue_messages.message_uuid is 'The message''s uuid on Fanvue.';
+comment on column public.fanvue_messages.sender is 'fan or creator.';
+comment on column public.fanvue_messages.sent_at is 'When it was sent, UTC.';
+comment on column public.fanvue_messages.deleted_at is 'When it was deleted on Fanvue; the text is gone from then on.';
 comment on column public.fanvue_messages.body is 'The text, where Fanvue sent it. Null: metadata only, or deleted.';
 comment on column public.fanvue_messages.read_at is 'When the other side read it, as far as Fanvue told.';
 create index fanvue_messages_model_id_fan_uuid_sent_at_idx on public.fanvue_messages (model_id, fan_uuid, sent_at desc);

@@ -106,13 +106,16 @@ create table private.queue_lanes (
   weight integer not null default 1 check (weight > 0),
   max_running integer not null default 100 check (max_running >= 0),
   paused boolean not null default false,
-  served_at timestamptz not null default '-infinity'
+  served_at timestamptz not null default '-infinity',
+  oldest_lease bigint not null default 0
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 0);
 comment on table private.queue_lanes is
   'One row per agency: its share of the workers. A claim locks these rows first, so caps and fairness are exact without counters.';
 comment on column private.queue_lanes.weight is 'Share relative to other agencies when all have due work.';
 comment on column private.queue_lanes.max_running is 'Most jobs of this agency that run at once. 0 stops it.';
 comment on column private.queue_lanes.served_at is 'When a claim last took a job of this agency; the least recently served goes first.';
+comment on column private.queue_lanes.oldest_lease is
+  'No running job of this agency has a smaller lease_id: where counting the running ones begins, past the entries of finished jobs.';
 revoke all on private.queue_lanes from public, anon, authenticated;
 grant select, insert, update on private.queue_lanes to service_role;
 
@@ -197,7 +200,28 @@ create unique index sync_jobs_one_running_key on public.sync_jobs (model_id, syn
 -- One dead job per model and stream: trouble is seen once, not once per tick.
 create unique index sync_jobs_one_dead_key on public.sync_jobs (model_id, sync_type) where state = 'dead';
 create index sync_jobs_pick_idx on public.sync_jobs (agency_id, priority, run_at, id) where state = 'queued';
-create index sync_jobs_running_idx on public.sync_jobs (agency_id, claim_id) where state = 'running';
+-- By lease_id, which only running jobs have: state = 'running' would let the planner count by any index that looked empty.
+create index sync_jobs_running_idx on public.sync_jobs (agency_id, lease_id) where lease_id is not null;
+create index sync_jobs_claim_id_idx on public.sync_jobs (claim_id) where claim_id is not null;
+
+create or replace function private.recount_lane()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update private.queue_lanes l set oldest_lease = 0 where l.agency_id = new.agency_id;
+  return null;
+end
+$$;
+comment on function private.recount_lane() is
+  'A running job that moves to another agency counts against that one''s cap, however old its lease.';
+revoke all on function private.recount_lane() from public, anon, authenticated;
+create trigger sync_jobs_recount_lane
+  after update of agency_id on public.sync_jobs
+  for each row when (new.lease_id is not null and new.agency_id <> old.agency_id)
+  execute function private.recount_lane();
 
 create table public.sync_runs (
   id bigint generated always as identity primary key,

@@ -1,6 +1,6 @@
 -- Purpose: taking work from the queue: claim, targeted claim, heartbeat.
 -- Who may call: service_role (the worker). Every function is idempotent: its reply may be lost.
--- Locks: row locks with SKIP LOCKED; never waits for another claimer.
+-- Locks: lanes, then jobs, with SKIP LOCKED; only the claim of one model waits, for a claim on its agency's lane.
 
 create or replace function private.job_reply(p_job public.sync_jobs)
 returns jsonb
@@ -21,9 +21,12 @@ comment on function private.job_reply(public.sync_jobs) is 'A claimed job as the
 revoke all on function private.job_reply(public.sync_jobs) from public, anon, authenticated;
 grant execute on function private.job_reply(public.sync_jobs) to service_role;
 
--- Why two statements: the first takes agencies (SKIP LOCKED: another claimer's agencies are passed over, not waited
+-- Two statements: the first takes lanes that have work (SKIP LOCKED: another claimer's lanes are passed over, not waited
 -- for); the second, with a fresh snapshot, sees every earlier claim on them, so caps are exact without counters.
--- Why the planner settings: plans must not depend on statistics taken while the queue was empty.
+-- Lanes stream in the order of service and the probes stop at the last lane needed. A lane qualifies by a job that can
+-- really be taken: lanes whose work is capped or whose budgets are empty never keep the others waiting.
+-- Plans must not depend on statistics taken while the queue was empty, nor on an index that looked empty: running jobs
+-- are found by lease_id, never by state = 'running' alone, and the twin check is fenced.
 create or replace function public.claim_sync_jobs(
   p_worker text, p_limit integer, p_lease_seconds integer default 60, p_claim_id uuid default null)
 returns jsonb
@@ -37,7 +40,7 @@ set enable_mergejoin = off
 as $$
 declare
   v_now timestamptz := private.engine_now();
-  v_lanes uuid[];
+  v_heads public.sync_jobs[];
   v_jobs jsonb := '[]'::jsonb;
   v_next timestamptz;
 begin
@@ -47,34 +50,44 @@ begin
   if p_claim_id is not null then
     select coalesce(jsonb_agg(private.job_reply(j) order by j.id), '[]') into v_jobs
     from public.sync_jobs j
-    where j.state = 'running' and j.claim_id = p_claim_id and j.claimed_by = p_worker;
+    where j.claim_id = p_claim_id and j.claimed_by = p_worker;
     if v_jobs <> '[]' then
       return jsonb_build_object('jobs', v_jobs, 'next_due_in', 0);
     end if;
   end if;
 
-  select array_agg(x.agency_id) into v_lanes
+  select array_agg(x.head) into v_heads
   from (
-    select l.agency_id
-    from private.queue_lanes l
+    select first.head
+    from (select l.agency_id, l.max_running, l.oldest_lease
+          from private.queue_lanes l where not l.paused order by l.served_at offset 0) o
+    cross join lateral (select count(*) as running from public.sync_jobs r
+                        where r.agency_id = o.agency_id and r.lease_id >= o.oldest_lease) c
     -- LIMIT 1 inside LATERAL keeps this one probe per lane; flattened, it scans the whole backlog.
-    cross join lateral (select 1 from public.sync_jobs j
-                        where j.agency_id = l.agency_id and j.state = 'queued' and j.run_at <= v_now limit 1) due
-    where not l.paused
-    order by l.served_at
-    limit 32
-    for no key update of l skip locked
+    cross join lateral (select j as head
+                        from public.sync_jobs j
+                        where c.running < o.max_running and j.agency_id = o.agency_id and j.state = 'queued' and j.run_at <= v_now
+                          and not exists (select from public.sync_jobs r
+                                          where r.state = 'running' and r.model_id = j.model_id and r.sync_type = j.sync_type offset 0)
+                          and not exists (select from private.api_budgets b where b.bucket = j.bucket and b.blocked_until > v_now offset 0)
+                        order by j.priority, j.run_at, j.id
+                        limit 1) first
+    cross join lateral (select from private.queue_lanes l
+                        where l.agency_id = o.agency_id and not l.paused offset 0 for no key update skip locked) mine
+    -- few lanes and more jobs of each: the walk over dead index entries is paid once per lane
+    limit least(32, greatest(4, ceil(p_limit / 8.0)::integer))
   ) x;
 
-  if v_lanes is not null then
+  if v_heads is not null then
     with room as (
-      select l.agency_id, l.weight, c.running,
+      select l.agency_id, l.weight, c.running, c.oldest_lease, h.priority, h.run_at, h.id,
              -- at most twice its even share of the batch, so a claim's cost does not grow with agencies x limit
-             least(l.max_running - c.running, p_limit, ceil(2.0 * p_limit / cardinality(v_lanes))::integer) as free
-      from private.queue_lanes l
-      cross join lateral (select count(*) as running from public.sync_jobs r
-                          where r.agency_id = l.agency_id and r.state = 'running') c
-      where l.agency_id = any (v_lanes)
+             least(l.max_running - c.running, p_limit, ceil(2.0 * p_limit / cardinality(v_heads))::integer) as free
+      from unnest(v_heads) h
+      join private.queue_lanes l on l.agency_id = h.agency_id
+      cross join lateral (select count(*) as running, min(r.lease_id) as oldest_lease
+                          from public.sync_jobs r
+                          where r.agency_id = l.agency_id and r.lease_id >= l.oldest_lease) c
     ), candidates as (
       select p.id,
              (room.running + row_number() over (partition by room.agency_id order by p.priority, p.run_at, p.id))::numeric
@@ -83,10 +96,12 @@ begin
       cross join lateral (
         select j.id, j.priority, j.run_at
         from public.sync_jobs j
+        -- from the lane's first job on: what the probe walked past is not walked again
         where room.free > 0 and j.agency_id = room.agency_id and j.state = 'queued' and j.run_at <= v_now
+          and (j.priority, j.run_at, j.id) >= (room.priority, room.run_at, room.id)
           and not exists (select from public.sync_jobs r
-                          where r.state = 'running' and r.model_id = j.model_id and r.sync_type = j.sync_type)
-          and not exists (select from private.api_budgets b where b.bucket = j.bucket and b.blocked_until > v_now)
+                          where r.state = 'running' and r.model_id = j.model_id and r.sync_type = j.sync_type offset 0)
+          and not exists (select from private.api_budgets b where b.bucket = j.bucket and b.blocked_until > v_now offset 0)
         order by j.priority, j.run_at, j.id
         limit greatest(room.free, 0)) p
     ), chosen as (
@@ -106,8 +121,11 @@ begin
       where j.id = locked.id
       returning j.*
     ), served as (
-      update private.queue_lanes l set served_at = clock_timestamp()
-      where l.agency_id in (select t.agency_id from taken t)
+      update private.queue_lanes l
+      set served_at = clock_timestamp(), oldest_lease = coalesce(room.oldest_lease, t.first_lease)
+      from (select t.agency_id, min(t.lease_id) as first_lease from taken t group by t.agency_id) t
+      join room on room.agency_id = t.agency_id
+      where l.agency_id = t.agency_id
     )
     select coalesce(jsonb_agg(private.job_reply(t::public.sync_jobs) order by t.priority, t.run_at, t.id), '[]') into v_jobs
     from taken t;
@@ -156,6 +174,10 @@ begin
     end if;
     return jsonb_build_object('jobs', '[]'::jsonb, 'running_by', v_running.claimed_by, 'due_in', 0);
   end if;
+  -- Leases of an agency are given out under its lane's lock only, so that oldest_lease holds.
+  perform from private.queue_lanes l
+  where l.agency_id = (select m.agency_id from public.models m where m.id = p_model_id)
+  for no key update;
   select j.* into v_queued
   from public.sync_jobs j
   where j.model_id = p_model_id and j.sync_type = p_sync_type and j.state = 'queued'

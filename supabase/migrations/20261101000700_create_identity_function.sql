@@ -60,12 +60,12 @@ as $$
 #variable_conflict use_column
 declare
   v_tolerance constant interval := interval '5 minutes';
-  v_taken bigint[] := '{}';
+  v_taken bigint[] := '{}'::bigint[];
   v_provisional public.fanvue_transactions;
   v_row record;
 begin
   confirmed := 0;
-  amount := 0;
+  amount := 0.00;
   for v_provisional in
     select t.*
     from public.fanvue_transactions t
@@ -113,7 +113,7 @@ begin
              abs(extract(epoch from i.at - v_provisional.fanvue_created_at)), i.n
     limit 1;
     continue when not found;
-    v_taken := v_taken || v_row.n;
+    v_taken := array_append(v_taken, v_row.n::bigint);
     update public.fanvue_transactions t
     set fanvue_id = case
           when v_row.fanvue_id is null then 'h:' || v_row.hash || ':' || (

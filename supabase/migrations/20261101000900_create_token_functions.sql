@@ -359,6 +359,8 @@ begin
     raise sqlstate 'PT409' using message = format('the grant of model %s changed meanwhile', p_model_id),
       hint = 'connect again';
   end if;
+  -- what Fanvue announced before she connected
+  perform private.apply_parked(v_model.fanvue_user_uuid, v_now);
   select j.* into v_job from private.put_job(v_model, 'earnings', 100::smallint, v_now, v_now) j;
   return jsonb_build_object('version', v_model.token_version, 'job_id', v_job.id);
 end

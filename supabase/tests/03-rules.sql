@@ -34,7 +34,8 @@ select ok(not has_function_privilege('anon', f.oid, 'execute'), format('anon can
 -- What a signed-in user may call: the dashboard's two functions, and what they and the policies stand on.
 create temp table for_members (schema text, name text) on commit drop;
 insert into for_members values
-  ('public', 'request_sync'), ('public', 'dashboard_stats'),
+  ('public', 'request_sync'), ('public', 'dashboard_stats'), ('public', 'begin_connection'),
+  ('private', 'begin_connection_as_member'),
   ('private', 'member_agency_ids'), ('private', 'engine_now'), ('private', 'request_sync_as_member');
 
 select is(has_function_privilege('authenticated', f.oid, 'execute'), m.name is not null,
@@ -43,10 +44,10 @@ from functions f left join for_members m on m.schema = f.schema and m.name = f.p
 
 select ok(has_function_privilege('service_role', f.oid, 'execute'), format('service_role may call %s', f.signature))
 from functions f
-where f.schema in ('public', 'ops') and f.prorettype <> 'trigger'::regtype and f.proname <> 'request_sync';
+where f.schema in ('public', 'ops') and f.prorettype <> 'trigger'::regtype and f.proname not in ('request_sync', 'begin_connection');
 
 select ok(not f.prosecdef or f.prorettype in ('trigger'::regtype, 'event_trigger'::regtype)
-            or f.proname in ('member_agency_ids', 'request_sync_as_member', 'engine_now', 'schedule_facts'),
+            or f.proname in ('member_agency_ids', 'request_sync_as_member', 'begin_connection_as_member', 'engine_now', 'schedule_facts'),
           format('%s runs with its caller''s rights, or is known to need its owner''s', f.signature))
 from functions f;
 

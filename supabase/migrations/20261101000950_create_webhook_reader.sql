@@ -1,0 +1,129 @@
+-- Purpose: reading what Fanvue sends: envelopes (creator.*, checkout_link.*, app.*) and the flat bodies of old.
+-- Who may call: the webhook functions. Nothing is written here.
+-- Locks: none.
+
+create or replace function private.as_moment(p_text text)
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return p_text::timestamptz;
+exception when others then
+  return null;
+end
+$$;
+comment on function private.as_moment(text) is 'A time stamp as sent, or null when it is none.';
+revoke all on function private.as_moment(text) from public, anon, authenticated;
+grant execute on function private.as_moment(text) to service_role;
+
+create or replace function private.legacy_topic(p jsonb)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- Flat bodies carry no type: their fields tell. The order matters, a tip has a messageUuid too.
+  select case
+    when jsonb_typeof(p -> 'recipientUuid') is distinct from 'string' then null
+    when jsonb_typeof(p -> 'message') = 'object' then 'legacy.message.received'
+    when p ? 'context' then 'legacy.tip.new'
+    when p ? 'price' and (p ? 'postUuid' or p ? 'routeUuid' or p ? 'purchaseType') then 'legacy.purchase.new'
+    when p ? 'price' then 'legacy.subscriber.new'
+    when p ? 'messageUuid' then 'legacy.message.read'
+    else 'legacy.follow.new'
+  end
+$$;
+comment on function private.legacy_topic(jsonb) is 'The topic of a flat body of the old webhooks, by its shape; null when it is none.';
+revoke all on function private.legacy_topic(jsonb) from public, anon, authenticated;
+grant execute on function private.legacy_topic(jsonb) to service_role;
+
+create or replace function private.read_event(p jsonb, p_hint_id text, p_hint_topic text)
+returns table (
+  event_id text, topic text, kind text, creator_uuid text, fan jsonb, payment_id text, reverses_payment_id text,
+  minor_units bigint, net_minor_units bigint, currency text, source text, message_uuid text, post_uuid text,
+  happened_at timestamptz, data jsonb)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  d jsonb := case when jsonb_typeof(p -> 'data') = 'object' then p -> 'data' else '{}'::jsonb end;
+  v_flat boolean := not (jsonb_typeof(p -> 'type') = 'string' and jsonb_typeof(p -> 'data') = 'object');
+begin
+  data := d;
+  if v_flat then
+    topic := coalesce(private.legacy_topic(p), nullif(p_hint_topic, ''), nullif(p ->> 'type', ''), 'unknown');
+    creator_uuid := lower(p ->> 'recipientUuid');
+    fan := case when jsonb_typeof(p -> 'sender') = 'object' then p -> 'sender' else jsonb_build_object('uuid', p ->> 'senderUuid') end;
+    payment_id := nullif(p ->> 'transactionOrderId', '');
+    happened_at := private.as_moment(p ->> 'timestamp');
+    message_uuid := coalesce(p ->> 'routeUuid', p ->> 'messageUuid', p #>> '{message,uuid}');
+    post_uuid := p ->> 'postUuid';
+    kind := case topic
+      when 'legacy.tip.new' then 'payment'
+      when 'legacy.purchase.new' then 'payment'
+      when 'legacy.subscriber.new' then 'payment'
+      when 'legacy.message.received' then 'message'
+      when 'legacy.message.read' then 'read'
+      when 'legacy.follow.new' then 'follow'
+    end;
+    source := case topic
+      when 'legacy.tip.new' then 'tip'
+      when 'legacy.subscriber.new' then 'subscription'
+      when 'legacy.purchase.new' then case when p ? 'postUuid' then 'post' else 'message' end
+    end;
+    if jsonb_typeof(p -> 'price') = 'number' then
+      minor_units := trunc((p ->> 'price')::numeric);
+    end if;
+    event_id := coalesce(nullif(p ->> 'eventId', ''), nullif(p_hint_id, ''),
+      'sha256:' || encode(sha256(convert_to(jsonb_build_array(
+        topic, p ->> 'recipientUuid', coalesce(p #>> '{sender,uuid}', p ->> 'senderUuid'), p ->> 'price',
+        message_uuid, post_uuid, p ->> 'timestamp', case when kind is null then p end)::text, 'UTF8')), 'hex'));
+    return next;
+    return;
+  end if;
+
+  topic := p ->> 'type';
+  creator_uuid := lower(coalesce(d #>> '{creator,uuid}', d ->> 'creator_uuid'));
+  fan := coalesce(d -> 'purchaser', d #> '{payment,purchaser}', d -> 'fan', d -> 'follower', '{}'::jsonb);
+  happened_at := coalesce(private.as_moment(d ->> 'paid_at'), private.as_moment(d ->> 'created_at'), private.as_moment(p ->> 'timestamp'));
+  currency := upper(nullif(d ->> 'currency', ''));
+  source := coalesce(nullif(d ->> 'source', ''),
+    case when topic like 'checkout\_link.%' then 'checkoutLink' when topic like 'app.%' then 'appStore' end);
+  message_uuid := d ->> 'message_uuid';
+  post_uuid := d ->> 'post_uuid';
+  kind := case
+    when topic in ('creator.payment.succeeded', 'checkout_link.payment.succeeded', 'app.payment.succeeded') then 'payment'
+    when topic in ('creator.refund.created', 'checkout_link.refund.created', 'app.payment.refunded') then 'refund'
+    when topic in ('creator.dispute.created', 'checkout_link.dispute.created') then 'dispute'
+    when topic in ('creator.subscription.activated', 'creator.subscription.renewed', 'checkout_link.subscription.activated') then 'subscribed'
+    when topic in ('creator.subscription.deactivated', 'checkout_link.subscription.deactivated') then 'unsubscribed'
+    when topic = 'creator.follow.created' then 'follow'
+    when topic in ('creator.message.received', 'creator.message.sent') then 'message'
+    when topic = 'creator.message.read' then 'read'
+    when topic = 'creator.message.deleted' then 'deleted'
+  end;
+  if kind = 'message' or kind = 'deleted' then
+    message_uuid := d ->> 'uuid';
+  end if;
+  if kind in ('payment', 'refund', 'dispute') then
+    payment_id := nullif(d ->> 'id', '');
+    reverses_payment_id := coalesce(d ->> 'payment_id', d #>> '{payment,id}');
+    if jsonb_typeof(coalesce(d -> 'gross', d -> 'amount')) = 'number' then
+      minor_units := trunc(coalesce(d ->> 'gross', d ->> 'amount')::numeric);
+    end if;
+    if jsonb_typeof(d -> 'net') = 'number' then
+      net_minor_units := trunc((d ->> 'net')::numeric);
+    end if;
+  end if;
+  event_id := coalesce(nullif(p ->> 'id', ''), nullif(p_hint_id, ''),
+                       'sha256:' || encode(sha256(convert_to(p::text, 'UTF8')), 'hex'));
+  return next;
+end
+$$;
+comment on function private.read_event(jsonb, text, text) is
+  'Says what a webhook is about, whatever family it comes from. kind null: no meaning for us. Amounts in minor units of currency (null: US dollars).';
+revoke all on function private.read_event(jsonb, text, text) from public, anon, authenticated;
+grant execute on function private.read_event(jsonb, text, text) to service_role;

@@ -1,0 +1,348 @@
+-- Purpose: a signed event is stored and applied in one transaction, before it is acknowledged.
+-- Who may call: receive_webhook_event service_role (the Edge Function); ops.replay_webhook operators.
+-- A poison event is kept as failed and never blocks another. Lock order: the creator's advisory lock, then the model.
+
+create or replace function private.pull_forward(p_model_id uuid, p_sync_type text, p_now timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_model public.models;
+  v_state public.sync_state;
+  v_priority smallint;
+begin
+  select s.* into v_state from public.sync_state s where s.model_id = p_model_id and s.sync_type = p_sync_type;
+  select t.priority into v_priority from private.sync_streams t where t.sync_type = p_sync_type and t.enabled;
+  select m.* into v_model from public.models m where m.id = p_model_id and m.status = 'active';
+  if v_state.id is null or v_priority is null or v_model.id is null then
+    return;
+  end if;
+  -- At most once a minute: a burst of events is confirmed by one poll.
+  perform private.put_job(v_model, p_sync_type, v_priority,
+                          greatest(p_now, coalesce(v_state.last_sync_at, '-infinity') + interval '1 minute'), p_now);
+end
+$$;
+comment on function private.pull_forward(uuid, text, timestamptz) is
+  'Brings a stream''s next poll forward, to a minute after its last one at the earliest. Repeated, it writes nothing.';
+revoke all on function private.pull_forward(uuid, text, timestamptz) from public, anon, authenticated;
+grant execute on function private.pull_forward(uuid, text, timestamptz) to service_role;
+
+create or replace function private.apply_money(p_event public.webhook_events, p_model public.models, p_now timestamptz)
+returns text
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_tolerance constant interval := interval '5 minutes';
+  e record;
+  v_reversal boolean;
+  v_category text;
+  v_amount numeric(14, 2);
+  v_net numeric(14, 2);
+  v_foreign boolean;
+  v_row public.fanvue_transactions;
+  v_sale public.fanvue_transactions;
+  v_name text;
+begin
+  select r.* into e from private.read_event(p_event.payload, null, p_event.topic) r;
+  v_reversal := e.kind in ('refund', 'dispute');
+  v_foreign := coalesce(e.currency, 'USD') <> 'USD';
+  v_category := case e.kind
+    when 'refund' then 'refund' when 'dispute' then 'chargeback'
+    else coalesce(lower(regexp_replace(e.source, '(?<=[a-z0-9])(?=[A-Z])', '_', 'g')), 'unknown') end;
+  if e.happened_at is null then
+    raise exception 'the event has no time';
+  end if;
+  perform private.lock_model(p_model.id);
+
+  if v_reversal and e.reverses_payment_id is not null then
+    -- the sale it reverses: by its id, or by the event that announced it
+    select t.* into v_sale
+    from public.fanvue_transactions t
+    where t.model_id = p_model.id
+      and (t.fanvue_id = e.reverses_payment_id
+           or t.id in (select w.transaction_id from public.webhook_events w
+                       where w.model_id = p_model.id and w.payment_id = e.reverses_payment_id and w.transaction_id is not null))
+    order by t.fanvue_id = e.reverses_payment_id desc
+    limit 1;
+  end if;
+  v_amount := case
+    when v_foreign then 0
+    when e.minor_units is not null then (e.minor_units / 100.0) * case when v_reversal then -1 else 1 end
+    when v_sale.id is not null then -v_sale.amount end;
+  v_net := case when v_foreign then 0 when e.net_minor_units is not null then e.net_minor_units / 100.0
+                when v_reversal and v_sale.amount = -v_amount then -v_sale.net_amount end;
+  if v_amount is null then
+    -- Nothing that could be booked; the API row will bring it.
+    return 'applied';
+  end if;
+
+  -- 1. the same payment under the same number, from another event or from the API
+  select t.* into v_row
+  from public.fanvue_transactions t
+  where t.model_id = p_model.id and e.payment_id is not null
+    and (t.fanvue_id = e.payment_id
+         or t.id in (select w.transaction_id from public.webhook_events w
+                     where w.model_id = p_model.id and w.payment_id = e.payment_id and w.transaction_id is not null
+                       and w.id <> p_event.id))
+    and (t.category in ('refund', 'chargeback')) = v_reversal
+  limit 1;
+  -- 2. a row of the API that no other event has claimed: same fan, same money, same content, about the same time
+  if v_row.id is null then
+    select t.* into v_row
+    from public.fanvue_transactions t
+    where t.model_id = p_model.id and t.origin = 'api'
+      and t.fanvue_created_at between e.happened_at - v_tolerance and e.happened_at + v_tolerance
+      and (coalesce(t.category, '') in ('refund', 'chargeback')) = v_reversal
+      and (t.fan_uuid = e.fan ->> 'uuid' or t.fan_uuid is null or e.fan ->> 'uuid' is null)
+      and (t.message_uuid = e.message_uuid or t.message_uuid is null or e.message_uuid is null)
+      and (t.post_uuid = e.post_uuid or t.post_uuid is null or e.post_uuid is null)
+      and case when v_foreign then coalesce(t.currency = e.currency, true)
+               else t.amount = v_amount or t.net_amount = v_net end
+      and not exists (select from public.webhook_events w where w.transaction_id = t.id and w.id <> p_event.id)
+    order by (t.message_uuid is distinct from e.message_uuid)::integer + (t.post_uuid is distinct from e.post_uuid)::integer
+               + (t.category is distinct from v_category)::integer,
+             abs(extract(epoch from t.fanvue_created_at - e.happened_at))
+    limit 1;
+  end if;
+  if v_row.id is not null then
+    update public.webhook_events w set transaction_id = v_row.id where w.id = p_event.id;
+    return 'duplicate_of_api';
+  end if;
+
+  -- 3. news: a provisional row, which becomes the API's row when that arrives
+  v_name := coalesce(e.payment_id, 'w:' || p_event.event_id);
+  if exists (select from public.fanvue_transactions t where t.model_id = p_model.id and t.fanvue_id = v_name) then
+    v_name := v_name || ':' || v_category;
+  end if;
+  insert into public.fanvue_transactions (
+    agency_id, model_id, fanvue_id, amount, net_amount, currency, sent_minor_units, sent_currency, source, category, status,
+    fan_uuid, fan_handle, message_uuid, post_uuid, reverses_fanvue_id, origin, fanvue_created_at, synced_at, created_at)
+  values (
+    p_model.agency_id, p_model.id, v_name, v_amount, v_net, e.currency,
+    case when v_foreign then e.minor_units end, case when v_foreign then e.currency end,
+    coalesce(e.source, v_category), v_category, 'pending', e.fan ->> 'uuid', e.fan ->> 'handle', e.message_uuid, e.post_uuid,
+    case when v_reversal then coalesce(v_sale.fanvue_id, e.reverses_payment_id) end,
+    'webhook', e.happened_at, p_now, p_now)
+  returning * into v_row;
+  update public.webhook_events w set transaction_id = v_row.id where w.id = p_event.id;
+  return 'applied';
+end
+$$;
+comment on function private.apply_money(public.webhook_events, public.models, timestamptz) is
+  'Books a payment, refund or dispute once: matched to a row that is there, or as a provisional row. applied or duplicate_of_api.';
+revoke all on function private.apply_money(public.webhook_events, public.models, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_money(public.webhook_events, public.models, timestamptz) to service_role;
+
+create or replace function private.apply_audience(p_event public.webhook_events, p_model public.models, p_now timestamptz)
+returns text
+language plpgsql
+set search_path = ''
+as $$
+declare
+  e record;
+  v_fan text;
+  v_at timestamptz;
+begin
+  select r.* into e from private.read_event(p_event.payload, null, p_event.topic) r;
+  v_fan := e.fan ->> 'uuid';
+  if v_fan is null then
+    raise exception 'the event names no fan';
+  end if;
+  perform private.lock_model(p_model.id);
+  v_at := coalesce(private.as_moment(p_event.payload ->> 'timestamp'), e.happened_at, p_event.received_at);
+  if e.kind in ('subscribed', 'unsubscribed', 'follow', 'payment') then
+    insert into public.fanvue_fans as f (
+      agency_id, model_id, fan_uuid, handle, display_name, is_subscriber, is_follower, subscription_id, subscribed_at,
+      expires_at, ended_at, end_reason, followed_at, changed_at, first_seen_at, last_seen_at)
+    values (
+      p_model.agency_id, p_model.id, v_fan, e.fan ->> 'handle', coalesce(e.fan ->> 'display_name', e.fan ->> 'displayName'),
+      e.kind in ('subscribed', 'payment'), e.kind = 'follow', e.data ->> 'id',
+      case when e.kind in ('subscribed', 'payment') then e.happened_at end,
+      private.as_moment(e.data ->> 'expires_at'),
+      case when e.kind = 'unsubscribed' then v_at end, e.data ->> 'deactivation_reason',
+      case when e.kind = 'follow' then e.happened_at end,
+      case when e.kind <> 'follow' then v_at end, p_now, p_now)
+    on conflict (model_id, fan_uuid) do update
+      set handle = coalesce(excluded.handle, f.handle),
+          display_name = coalesce(excluded.display_name, f.display_name),
+          is_follower = f.is_follower or excluded.is_follower,
+          followed_at = coalesce(f.followed_at, excluded.followed_at),
+          -- events come in any order: only a newer one changes the subscription
+          is_subscriber = case when e.kind <> 'follow' and v_at >= coalesce(f.changed_at, '-infinity') then excluded.is_subscriber else f.is_subscriber end,
+          subscription_id = case when e.kind <> 'follow' and v_at >= coalesce(f.changed_at, '-infinity') then coalesce(excluded.subscription_id, f.subscription_id) else f.subscription_id end,
+          subscribed_at = coalesce(f.subscribed_at, excluded.subscribed_at),
+          expires_at = case when e.kind <> 'follow' and v_at >= coalesce(f.changed_at, '-infinity') then coalesce(excluded.expires_at, f.expires_at) else f.expires_at end,
+          ended_at = case when e.kind <> 'follow' and v_at >= coalesce(f.changed_at, '-infinity') then excluded.ended_at else f.ended_at end,
+          end_reason = case when e.kind <> 'follow' and v_at >= coalesce(f.changed_at, '-infinity') then excluded.end_reason else f.end_reason end,
+          changed_at = case when e.kind <> 'follow' then greatest(f.changed_at, v_at) else f.changed_at end,
+          last_seen_at = greatest(f.last_seen_at, p_now);
+    return 'applied';
+  end if;
+  if e.kind = 'read' then
+    update public.fanvue_messages m
+    set read_at = v_at
+    where m.model_id = p_model.id and m.fan_uuid = v_fan and m.sender = 'creator' and m.read_at is null and m.sent_at <= v_at;
+    return 'applied';
+  end if;
+  if e.message_uuid is null then
+    raise exception 'the event names no message';
+  end if;
+  insert into public.fanvue_messages as m (agency_id, model_id, message_uuid, fan_uuid, sender, body, sent_at, deleted_at, created_at)
+  values (
+    p_model.agency_id, p_model.id, e.message_uuid, v_fan,
+    case when e.topic = 'creator.message.sent' or e.data ->> 'sender' = 'creator' then 'creator' else 'fan' end,
+    case when e.kind = 'message' then coalesce(e.data ->> 'text', p_event.payload #>> '{message,text}') end,
+    coalesce(e.happened_at, v_at),
+    case when e.kind = 'deleted' then coalesce(private.as_moment(e.data ->> 'deleted_at'), v_at) end, p_now)
+  on conflict (model_id, message_uuid) do update
+    -- a deletion that was faster than its message stays a deletion, and what is deleted keeps no text
+    set deleted_at = coalesce(m.deleted_at, excluded.deleted_at),
+        body = case when coalesce(m.deleted_at, excluded.deleted_at) is null then coalesce(excluded.body, m.body) end;
+  return 'applied';
+end
+$$;
+comment on function private.apply_audience(public.webhook_events, public.models, timestamptz) is
+  'Applies follows, subscriptions, messages, reads and deletions, in whatever order they come.';
+revoke all on function private.apply_audience(public.webhook_events, public.models, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_audience(public.webhook_events, public.models, timestamptz) to service_role;
+
+create or replace function private.apply_event(p_event_id uuid, p_now timestamptz)
+returns text
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_event public.webhook_events;
+  v_model public.models;
+  v_kind text;
+  v_status text;
+  v_error text;
+  v_stream text;
+begin
+  select w.* into v_event from public.webhook_events w where w.id = p_event_id for update;
+  select r.kind into v_kind from private.read_event(v_event.payload, v_event.event_id, v_event.topic) r;
+  select m.* into v_model from public.models m where m.fanvue_user_uuid = v_event.creator_uuid;
+  if v_kind is null or v_event.creator_uuid is null then
+    v_status := 'ignored';
+  elsif v_model.id is null then
+    v_status := 'parked';
+  else
+    update public.webhook_events w set model_id = v_model.id, agency_id = v_model.agency_id where w.id = p_event_id
+    returning w.* into v_event;
+    begin
+      if v_kind in ('payment', 'refund', 'dispute') then
+        v_status := private.apply_money(v_event, v_model, p_now);
+        if v_event.topic = 'legacy.subscriber.new' then
+          perform private.apply_audience(v_event, v_model, p_now);
+        end if;
+      else
+        v_status := private.apply_audience(v_event, v_model, p_now);
+      end if;
+      v_stream := case
+        when v_kind in ('payment', 'refund', 'dispute') then 'earnings'
+        when v_kind in ('subscribed', 'unsubscribed') then 'subscribers'
+        when v_kind = 'follow' then 'followers'
+        else 'messages' end;
+      if v_status = 'applied' then
+        perform private.pull_forward(v_model.id, v_stream, p_now);
+      end if;
+    exception when others then
+      -- A poison event: kept with its reason, replayable, in nobody's way.
+      v_status := 'failed';
+      v_error := sqlerrm;
+    end;
+  end if;
+  update public.webhook_events w
+  set status = v_status, error = v_error,
+      applied_at = case when v_status in ('applied', 'duplicate_of_api') then p_now end
+  where w.id = p_event_id;
+  return v_status;
+end
+$$;
+comment on function private.apply_event(uuid, timestamptz) is 'Applies one stored event and notes what became of it.';
+revoke all on function private.apply_event(uuid, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_event(uuid, timestamptz) to service_role;
+
+create or replace function public.receive_webhook_event(p_payload jsonb, p_hint_id text default null, p_hint_topic text default null)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  e record;
+  v_id uuid;
+  v_status text;
+begin
+  if jsonb_typeof(p_payload) is distinct from 'object' then
+    raise sqlstate 'PT422' using message = 'an event is a JSON object';
+  end if;
+  select r.* into e from private.read_event(p_payload, p_hint_id, p_hint_topic) r;
+  if e.creator_uuid is not null then
+    -- An event is parked before its creator connects, or sees her model: never neither.
+    perform pg_advisory_xact_lock_shared(hashtextextended('fanvue-creator:' || e.creator_uuid, 0));
+  end if;
+  insert into public.webhook_events (event_id, topic, creator_uuid, payment_id, payload, status, received_at)
+  values (e.event_id, e.topic, e.creator_uuid, e.payment_id, p_payload, 'parked', v_now)
+  on conflict (event_id) do nothing
+  returning id into v_id;
+  if v_id is null then
+    return jsonb_build_object('status', 'duplicate');
+  end if;
+  v_status := private.apply_event(v_id, v_now);
+  return jsonb_build_object('status', case v_status
+    when 'duplicate_of_api' then 'duplicate' when 'failed' then 'parked' else v_status end);
+end
+$$;
+comment on function public.receive_webhook_event(jsonb, text, text) is
+  'Stores a verified event and applies it in the same transaction: applied, duplicate, ignored or parked. The same event again changes nothing.';
+revoke all on function public.receive_webhook_event(jsonb, text, text) from public, anon, authenticated;
+grant execute on function public.receive_webhook_event(jsonb, text, text) to service_role;
+
+create or replace function private.apply_parked(p_creator_uuid text, p_now timestamptz)
+returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_id uuid;
+  v_count integer := 0;
+begin
+  for v_id in
+    select w.id from public.webhook_events w
+    where w.creator_uuid = p_creator_uuid and w.status = 'parked'
+    order by w.received_at, w.id
+  loop
+    perform private.apply_event(v_id, p_now);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end
+$$;
+comment on function private.apply_parked(text, timestamptz) is 'Applies what was parked for a creator, in the order it came.';
+revoke all on function private.apply_parked(text, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_parked(text, timestamptz) to service_role;
+
+create or replace function ops.replay_webhook(p_id uuid)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_status text;
+begin
+  select w.status into v_status from public.webhook_events w where w.id = p_id for update;
+  if not found then
+    raise sqlstate 'PT404' using message = format('no webhook event %s', p_id);
+  end if;
+  if v_status not in ('applied', 'duplicate_of_api') then
+    v_status := private.apply_event(p_id, private.engine_now());
+  end if;
+  return jsonb_build_object('id', p_id, 'status', v_status);
+end
+$$;
+comment on function ops.replay_webhook(uuid) is 'Applies a parked, failed or ignored event again. On an applied one it does nothing.';
+revoke all on function ops.replay_webhook(uuid) from public, anon, authenticated;
+grant execute on function ops.replay_webhook(uuid) to service_role;
