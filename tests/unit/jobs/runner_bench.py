@@ -1,4 +1,4 @@
-"""A runner with a queue in memory, work that ends when a test says so, and a clock that it moves."""
+"""A runner with a queue in memory, work that ends when a test says so, and a clock it moves."""
 
 from __future__ import annotations
 
