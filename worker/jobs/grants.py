@@ -146,15 +146,21 @@ class GrantKeeper:
     async def _open(self, model_id: str, view: GrantView) -> tuple[Token, float]:
         assert view.access_token is not None and view.version is not None  # noqa: S101, PT018 - the database's promise for 'ready'
         opened = self._keyring.open(view.access_token, model_id, ACCESS_COLUMN)
-        if self._keyring.needs_sealing(view.access_token):
-            await self._seal(model_id, view)
+        stored = (view.access_token, view.refresh_token)
+        if any(token and self._keyring.needs_sealing(token) for token in stored):
+            await self._seal(model_id, stored)
         good_until = self._clock.monotonic() + view.use_for.total_seconds()
         return Token(opened.value, view.version), good_until
 
-    async def _seal(self, model_id: str, view: GrantView) -> None:
+    async def _seal(self, model_id: str, before: tuple[str | None, str | None]) -> None:
         """Seal what an older application left in the clear, or an older key sealed."""
-        before = (view.access_token, view.refresh_token)
-        if await self._store.reseal(model_id, before, self.sealed(model_id, before)):
+        try:
+            after = self.sealed(model_id, before)
+        except Misconfigured as error:
+            # The access token in hand works; the refresh will say what is missing.
+            log.warning("tokens_not_sealed", model_id=model_id, reason=error.message)
+            return
+        if await self._store.reseal(model_id, before, after):
             log.info("tokens_sealed", model_id=model_id, key_id=self._keyring.sealing_id)
 
     def sealed(
