@@ -190,6 +190,30 @@ def test_jobs_of_an_exhausted_rate_budget_are_passed_over(engine: Engine) -> Non
     assert [job["model_id"] for job in engine.claim()] == [str(blocked)]
 
 
+@pytest.mark.parametrize("obstacle", ["a full cap", "an exhausted budget"])
+def test_forty_agencies_that_cannot_run_do_not_keep_another_waiting(
+    engine: Engine, obstacle: str
+) -> None:
+    for _ in range(40):
+        engine.models(engine.agency(), 2)
+    engine.call("enqueue_due")
+    if obstacle == "a full cap":
+        engine.rows("update private.queue_lanes set max_running = 0")
+    else:
+        engine.rows(
+            "insert into private.api_budgets (bucket, blocked_until)"
+            " select bucket, now() + interval '1 hour' from public.sync_jobs"
+        )
+    served_last = engine.agency()
+    model_id = engine.model(served_last)
+    engine.rows(
+        "update private.queue_lanes set served_at = now() where agency_id = %s", served_last
+    )
+    engine.call("enqueue_due")
+
+    assert [job["model_id"] for job in engine.claim()] == [str(model_id)]
+
+
 def test_an_idle_worker_is_told_how_long_it_may_sleep(engine: Engine) -> None:
     model_id = engine.model(engine.agency(), due=False)
     assert engine.call("claim_sync_jobs", "w0", 1) == {"jobs": [], "next_due_in": None}

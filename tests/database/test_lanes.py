@@ -1,0 +1,118 @@
+"""Lanes under stress: what cannot be served never keeps the rest waiting, nor do finished jobs.
+
+A snapshot held elsewhere keeps every finished job's index entries; claims must not walk them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+
+if TYPE_CHECKING:
+    from tests.database.engine import Engine
+
+
+def enqueue_all(engine: Engine) -> None:
+    engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
+    engine.call("enqueue_due")
+
+
+def drain(engine: Engine) -> int:
+    """Finish everything that is queued; return how many jobs there were."""
+    done = 0
+    while jobs := engine.claim(50, p_claim_id=uuid.uuid4()):
+        items = [{"id": job["id"], "lease_id": job["lease_id"], "outcome": "done"} for job in jobs]
+        done += len(engine.call("settle_sync_jobs", "w0", items))
+    return done
+
+
+def pages_touched_by_a_claim(engine: Engine, limit: int) -> int:
+    """Claim once and count the database pages it looked at."""
+    row = engine.connection.execute(
+        sql.SQL(
+            "explain (analyze, buffers, costs off, timing off, format json)"
+            " select public.claim_sync_jobs('w0', {}, 60, gen_random_uuid())"
+        ).format(limit)
+    ).fetchone()
+    assert row is not None
+    plan: dict[str, Any] = row["QUERY PLAN"][0]["Plan"]
+    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+
+
+def test_lanes_without_room_or_budget_do_not_keep_the_others_waiting(engine: Engine) -> None:
+    stuck = [engine.agency() for _ in range(12)]
+    for agency_id in stuck:
+        engine.models(agency_id, 3)
+    engine.call("enqueue_due")
+    engine.rows(
+        "update private.queue_lanes set max_running = 0 where agency_id = any(%s)", stuck[:6]
+    )
+    for row in engine.rows(
+        "select bucket from public.sync_jobs where agency_id = any(%s)", stuck[6:]
+    ):
+        engine.call("block_bucket", row["bucket"], 60)
+    last = engine.model(engine.agency())
+    engine.call("enqueue_due")
+
+    assert [job["model_id"] for job in engine.claim(1)] == [str(last)]
+
+
+def test_every_agency_is_served_in_turn_however_small_the_claims(engine: Engine) -> None:
+    agencies = [engine.agency() for _ in range(12)]
+    for agency_id in agencies:
+        engine.models(agency_id, 12)
+    engine.call("enqueue_due")
+
+    served = [engine.claim(1)[0]["agency_id"] for _ in range(24)]
+
+    assert set(served[:12]) == set(served[12:]) == {str(agency_id) for agency_id in agencies}
+
+
+def test_a_running_job_given_to_another_agency_counts_against_its_cap(engine: Engine) -> None:
+    old, new = engine.agency(), engine.agency()
+    model_id = engine.model(old, due=False)
+    engine.running_job(model_id)
+    engine.models(new, 9)
+    engine.rows("update private.queue_lanes set max_running = 3 where agency_id = %s", new)
+    engine.call("enqueue_due")
+    first = engine.claim(1)
+
+    engine.rows("update public.models set agency_id = %s where id = %s", new, model_id)
+
+    assert len(first) == 1
+    assert len(engine.claim(9)) == 1
+
+
+def test_a_long_runner_is_counted_while_younger_jobs_come_and_go(engine: Engine) -> None:
+    agency_id = engine.agency()
+    engine.models(agency_id, 8)
+    engine.rows("update private.queue_lanes set max_running = 2")
+    engine.call("enqueue_due")
+    engine.claim(1)
+
+    for _ in range(4):
+        (job,) = engine.claim(5)
+        engine.settle(job, "done")
+
+    assert len(engine.claim(5)) == 1
+
+
+def test_a_claim_under_a_held_snapshot_does_not_walk_the_finished_jobs(engine: Engine) -> None:
+    for _ in range(8):
+        engine.models(engine.agency(), 500)
+    enqueue_all(engine)
+    clean = pages_touched_by_a_claim(engine, 50)
+
+    holder = engine.another()
+    with holder.connection.transaction():
+        holder.connection.execute("set transaction isolation level repeatable read")
+        holder.connection.execute("select count(*) from public.sync_jobs")
+        assert drain(engine) == 3950
+        enqueue_all(engine)
+        held = pages_touched_by_a_claim(engine, 50)
+
+    # one walk over the heads of a few lanes, not several over all that was ever queued
+    assert held < 2 * clean
