@@ -1,0 +1,205 @@
+"""Who starts the work: the worker's own tick, pg_cron, both at once; and how a worker ends.
+
+The functions that pg_cron calls are run here as its jobs spell them, so no test waits a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from tests.support.flaky_rest import flaky
+from worker.app import open_engine
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.engine import Engine
+
+
+pytestmark = pytest.mark.system
+
+PATIENCE_SECONDS = 20
+
+
+@pytest.fixture
+def cron(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
+    """Wake pg_cron's jobs, and be pg_cron beside it."""
+    with psycopg.connect(engine.environment["SUPABASE_DB_URL"], autocommit=True) as database:
+        database.execute("select cron.alter_job(jobid, active := true) from cron.job")
+        yield database
+        database.execute("select cron.alter_job(jobid, active := false) from cron.job")
+
+
+def test_running_worker_picks_up_a_due_stream_without_any_other_trigger(engine: Engine) -> None:
+    creator = engine.creator(20)
+    engine.drain()
+    engine.pass_time(1800)
+    engine.fanvue.add_sales(creator, 3)
+
+    _work_until(engine, creator, runs=2)
+
+    engine.assert_exact(creator)
+    assert _ticks(engine, "worker") >= 1
+    assert _ticks(engine, "pg_cron") == 0
+
+
+def test_pg_cron_and_many_workers_enqueue_nothing_twice(
+    engine: Engine, cron: psycopg.Connection[Any]
+) -> None:
+    creators = [engine.creator(5) for _ in range(4)]
+    engine.drain()
+    engine.pass_time(1800)
+    command = cron.execute(
+        "select command from cron.job where jobname = 'fanvue-enqueue-due'"
+    ).fetchone()
+    assert command is not None
+    barrier = threading.Barrier(4)
+
+    def tick() -> None:
+        with psycopg.connect(engine.environment["SUPABASE_DB_URL"], autocommit=True) as database:
+            barrier.wait()
+            for _ in range(10):
+                database.execute(command[0])
+
+    threads = [threading.Thread(target=tick) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    queued = engine.database.execute(
+        "select count(*), count(distinct model_id) from public.sync_jobs"
+    ).fetchone()
+    assert queued == (4, 4)
+    engine.drain()
+    assert all(engine.run_states(creator) == ["succeeded"] * 2 for creator in creators)
+    for creator in creators:
+        engine.assert_exact(creator)
+
+
+def test_schedule_survives_the_death_of_every_worker(engine: Engine) -> None:
+    creator = engine.creator(20)
+    engine.drain()
+    engine.pass_time(1800)
+    _work_until(engine, creator, runs=2)
+
+    engine.pass_time(1800)
+    engine.fanvue.add_sales(creator, 2)
+    _work_until(engine, creator, runs=3)
+
+    engine.assert_exact(creator)
+    assert engine.run_states(creator) == ["succeeded"] * 3
+
+
+def test_terminated_worker_hands_its_leases_back_at_once_and_succeeds(engine: Engine) -> None:
+    engine.fanvue.turn(rate_limit=100_000)
+    creator = engine.creator(400)
+    reached, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        reached.set()
+        release.wait(PATIENCE_SECONDS)
+
+    with flaky(engine.environment["SUPABASE_URL"]) as rest:
+        rest.at("commit_sync_page", 3, hold)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker", "run"],
+            env={**engine.environment, "SUPABASE_URL": rest.url, "PATH": "/usr/bin:/bin"},
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            assert reached.wait(PATIENCE_SECONDS)
+            process.send_signal(signal.SIGTERM)
+            release.set()
+            code = process.wait(PATIENCE_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+
+    assert code == 0
+    job = engine.database.execute(
+        "select state, attempt, lease_id, claimed_by from public.sync_jobs"
+    ).fetchone()
+    assert job == ("queued", 0, None, None)
+    assert 100 <= engine.ledger(creator).count < 400
+    engine.drain()
+    engine.assert_exact(creator)
+    assert engine.run_states(creator) == ["succeeded"]
+
+
+def test_worker_that_hangs_in_a_call_is_gone_when_its_grace_ends(engine: Engine) -> None:
+    engine.fanvue.turn(rate_limit=100_000)
+    creator = engine.creator(200)
+    reached, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        reached.set()
+        release.wait(PATIENCE_SECONDS)
+
+    with flaky(engine.environment["FANVUE_API_URL"]) as fanvue:
+        fanvue.at("earnings", 3, hang)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker", "run"],
+            env={
+                **engine.environment,
+                "FANVUE_API_URL": fanvue.url,
+                "WORKER_SHUTDOWN_SECONDS": "0.5",
+                "PATH": "/usr/bin:/bin",
+            },
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            assert reached.wait(PATIENCE_SECONDS)
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(5)
+        finally:
+            release.set()
+            process.kill()
+            process.wait()
+
+    assert code == 0
+    job = engine.database.execute("select state, attempt from public.sync_jobs").fetchone()
+    assert job == ("queued", 0)
+    engine.drain()
+    engine.assert_exact(creator)
+
+
+def _work_until(engine: Engine, creator: str, *, runs: int) -> None:
+    """Run a whole worker, its own schedule included, until so many runs of a creator ended."""
+    asyncio.run(_work(engine, creator, runs))
+
+
+async def _work(engine: Engine, creator: str, runs: int) -> None:
+    settings = engine.settings(WORKER_TICK_SECONDS="1")
+    async with open_engine(settings) as opened:
+
+        async def watch() -> None:
+            while len(await asyncio.to_thread(engine.run_states, creator)) < runs:
+                # Every look is a question to the database; the worker's loop goes on meanwhile.
+                await asyncio.sleep(0)
+            opened.runner.stop()
+
+        opened.schedule.start()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await asyncio.gather(opened.runner.run(), watch())
+        finally:
+            opened.schedule.stop()
+
+
+def _ticks(engine: Engine, source: str) -> int:
+    row = engine.database.execute(
+        "select ticks from private.scheduler_ticks where source = %s", (source,)
+    ).fetchone()
+    return 0 if row is None else int(row[0])
