@@ -163,7 +163,7 @@ class EarningsWalk:
             ceiling=page.date,
             complete=following.complete,
             partial=_partial(notes) if following.complete else None,
-            aside_checked=state.phase == "aside" and following.phase != "aside",
+            aside_checked=state.phase == "aside" and going is None,
             notes=notes,
         )
 
