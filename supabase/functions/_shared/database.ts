@@ -1,0 +1,137 @@
+// Calls database functions over the project's REST API. Plain fetch: the client library takes
+// 35 ms longer to start (36 ms instead of 1 ms) and 20 MB more memory for what is one POST here.
+
+import type { Database } from "./database_types.ts";
+import { readAtMost } from "./bytes.ts";
+import type { Project } from "./environment.ts";
+import { DatabaseAway, DatabaseRefused } from "./errors.ts";
+
+export type Fetch = (request: Request) => Promise<Response>;
+
+type Functions = Database["public"]["Functions"];
+export type FunctionName = keyof Functions & string;
+
+/** Arguments as a checked object, or as JSON text that must keep every digit. */
+export type Arguments<Name extends FunctionName> =
+  | OrNull<Functions[Name]["Args"]>
+  | JsonText;
+
+// The generated types do not know that any argument in SQL may be null.
+type OrNull<Args> = { [Key in keyof Args]: Args[Key] | null };
+
+export class JsonText {
+  constructor(readonly text: string) {}
+}
+
+/** Who calls: the service, or a user by his own token, for whom row security then decides. */
+export interface Caller {
+  readonly key: string;
+  readonly token: string | null;
+}
+
+const LARGEST_ANSWER_BYTES = 1024 * 1024;
+const SINGLE_KEY = /^sb_/;
+const SQL_STATE = /^[A-Z0-9]{5,8}$/;
+
+export class DatabaseFunctions {
+  readonly #project: Project;
+  readonly #fetch: Fetch;
+  readonly #timeoutMs: number;
+
+  constructor(project: Project, fetch: Fetch, timeoutMs: number) {
+    this.#project = project;
+    this.#fetch = fetch;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Calls as the service. */
+  callAsService<Name extends FunctionName>(
+    name: Name,
+    args: Arguments<Name>,
+  ): Promise<unknown> {
+    return this.#call(
+      { key: this.#project.secretKey, token: null },
+      name,
+      args,
+    );
+  }
+
+  /** Calls as the user whose token this is. */
+  callAsUser<Name extends FunctionName>(
+    token: string,
+    name: Name,
+    args: Arguments<Name>,
+  ): Promise<unknown> {
+    return this.#call({ key: this.#project.publishableKey, token }, name, args);
+  }
+
+  async #call<Name extends FunctionName>(
+    caller: Caller,
+    name: Name,
+    args: Arguments<Name>,
+  ): Promise<unknown> {
+    const request = new Request(`${this.#project.url}/rest/v1/rpc/${name}`, {
+      method: "POST",
+      headers: headersOf(caller),
+      body: args instanceof JsonText ? args.text : JSON.stringify(args),
+      redirect: "error",
+      signal: AbortSignal.timeout(this.#timeoutMs),
+    });
+    const [status, answer] = await this.#send(request);
+    if (status >= 200 && status < 300) return answer;
+    const code = codeOf(answer);
+    // An unknown function is a deployment under way, and an answer without a code comes from
+    // something in between: neither says anything about the request.
+    if (
+      status >= 500 || status === 408 || status === 429 || code === null ||
+      code === "PGRST202"
+    ) {
+      throw new DatabaseAway(
+        `${name}: the database answered ${status} ${code ?? ""}`.trim(),
+      );
+    }
+    throw new DatabaseRefused(status, code);
+  }
+
+  async #send(
+    request: Request,
+  ): Promise<[status: number, answer: unknown]> {
+    try {
+      const response = await this.#fetch(request);
+      const body = await readAtMost(response.body, LARGEST_ANSWER_BYTES);
+      const text = new TextDecoder().decode(body ?? undefined);
+      return [response.status, parse(text)];
+    } catch (error) {
+      const why = error instanceof Error ? error.name : "unknown";
+      throw new DatabaseAway(`no answer of the database (${why})`);
+    }
+  }
+}
+
+function headersOf(caller: Caller): HeadersInit {
+  // Keys of the new kind go into `apikey` alone; the old kind is a token at the same time.
+  const token = caller.token ??
+    (SINGLE_KEY.test(caller.key) ? null : caller.key);
+  return {
+    apikey: caller.key,
+    accept: "application/json",
+    "content-type": "application/json",
+    ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return text === "" ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function codeOf(answer: unknown): string | null {
+  if (typeof answer !== "object" || answer === null || !("code" in answer)) {
+    return null;
+  }
+  const code = String(answer.code);
+  return SQL_STATE.test(code) ? code : null;
+}

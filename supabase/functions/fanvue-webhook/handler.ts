@@ -1,0 +1,177 @@
+// Takes Fanvue's deliveries: checks size, signature and age, and answers 200 only after the
+// database committed. Holds no state and interprets no event; that is the database function's work.
+
+import { type Bytes, decodeUtf8, readAtMost } from "../_shared/bytes.ts";
+import { DatabaseRefused, Misconfigured } from "../_shared/errors.ts";
+import { describe, type Log } from "../_shared/logs.ts";
+import { isSigned } from "./signature.ts";
+import { toStorable } from "./storable_json.ts";
+
+export const LARGEST_BODY_BYTES = 1024 * 1024;
+const RETRY_AFTER_SECONDS = 10;
+const LONGEST_HINT = 200;
+const STATUSES = ["applied", "duplicate", "ignored", "parked"] as const;
+
+export type Status = typeof STATUSES[number];
+
+/** A signed delivery: the payload as storable JSON text, and what unsigned headers say of it. */
+export interface Delivery {
+  readonly payload: string;
+  readonly hintId: string | null;
+  readonly hintTopic: string | null;
+}
+
+export interface Effects {
+  /** The signing secrets, the current one first; throws `Misconfigured` when there are none. */
+  readonly secrets: () => readonly string[];
+  /** Commits a delivery and returns what the database said of it. */
+  readonly receive: (delivery: Delivery) => Promise<unknown>;
+  readonly nowMs: () => number;
+  readonly log: Log;
+}
+
+/** Answers one delivery. */
+export async function handleDelivery(
+  request: Request,
+  effects: Effects,
+): Promise<Response> {
+  const startedMs = effects.nowMs();
+  if (request.method !== "POST") {
+    return refuse(405, "method not allowed", { allow: "POST" });
+  }
+  let secrets: readonly string[];
+  try {
+    secrets = effects.secrets();
+  } catch (error) {
+    return unavailable("webhook_misconfigured", error, effects);
+  }
+
+  const body = await readBody(request);
+  if (body === "too large") return refuse(413, "larger than 1 MiB");
+  if (body === "broken off") return refuse(400, "the body ended too early");
+  const header = request.headers.get("x-fanvue-signature");
+  if (!await isSigned(header, body, secrets, Math.floor(startedMs / 1000))) {
+    effects.log("webhook_unsigned", { has_header: header !== null });
+    return refuse(401, "signature missing, wrong or too old");
+  }
+  const event = readEvent(body);
+  if (event === null) {
+    effects.log("webhook_no_event", { bytes: body.length });
+    return refuse(400, "not a JSON object");
+  }
+
+  const delivery: Delivery = {
+    payload: event.payload,
+    hintId: hint(request, "x-fanvue-event-id"),
+    hintTopic: hint(request, "x-fanvue-topic"),
+  };
+  const fields = {
+    event_id: event.id ?? delivery.hintId,
+    topic: event.topic ?? delivery.hintTopic,
+  };
+  try {
+    const status = statusOf(await effects.receive(delivery));
+    const ms = effects.nowMs() - startedMs;
+    effects.log("webhook_received", { ...fields, status, ms });
+    return json(200, { status });
+  } catch (error) {
+    if (error instanceof DatabaseRefused && isAboutTheEvent(error)) {
+      effects.log("webhook_refused", { ...fields, code: error.code });
+      return refuse(400, "not an event");
+    }
+    return unavailable("webhook_not_stored", error, effects, fields);
+  }
+}
+
+async function readBody(
+  request: Request,
+): Promise<Bytes | "too large" | "broken off"> {
+  const announced = Number(request.headers.get("content-length") ?? 0);
+  if (announced > LARGEST_BODY_BYTES) return "too large";
+  try {
+    return await readAtMost(request.body, LARGEST_BODY_BYTES) ?? "too large";
+  } catch {
+    return "broken off";
+  }
+}
+
+interface Event {
+  readonly payload: string;
+  readonly id: string | null;
+  readonly topic: string | null;
+}
+
+function readEvent(body: Bytes): Event | null {
+  const text = decodeUtf8(body)?.replace(/^\ufeff/, "");
+  if (text === undefined) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return null;
+  }
+  const payload = toStorable(text);
+  if (payload === null) return null;
+  const { id, type } = value as { id?: unknown; type?: unknown };
+  return {
+    payload,
+    id: typeof id === "string" ? id : null,
+    topic: typeof type === "string" ? type : null,
+  };
+}
+
+function hint(request: Request, name: string): string | null {
+  const text = request.headers.get(name)?.trim();
+  return text ? text.slice(0, LONGEST_HINT) : null;
+}
+
+function statusOf(answer: unknown): Status {
+  const status = (answer as { status?: unknown } | null)?.status;
+  const known = STATUSES.find((name) => name === status);
+  // Without a known status nobody knows whether it was stored; sent again, nothing is counted twice.
+  if (known === undefined) {
+    throw new TypeError("receive_webhook_event answered without a status");
+  }
+  return known;
+}
+
+/** Refusals of the data itself will be the same at every retry; all others may pass. */
+function isAboutTheEvent(refusal: DatabaseRefused): boolean {
+  return refusal.code === "PT400" || refusal.code === "PT422" ||
+    refusal.code.startsWith("22");
+}
+
+function unavailable(
+  event: string,
+  error: unknown,
+  effects: Effects,
+  fields: Record<string, string | null> = {},
+): Response {
+  effects.log(event, { ...fields, error: describe(error) });
+  const why = error instanceof Misconfigured
+    ? "not configured yet"
+    : "not stored yet";
+  return refuse(503, why, { "retry-after": String(RETRY_AFTER_SECONDS) });
+}
+
+function refuse(
+  status: number,
+  error: string,
+  headers: Record<string, string> = {},
+): Response {
+  return json(status, { error }, headers);
+}
+
+function json(
+  status: number,
+  body: Record<string, string>,
+  headers: Record<string, string> = {},
+): Response {
+  return Response.json(body, {
+    status,
+    headers: { "cache-control": "no-store", ...headers },
+  });
+}
