@@ -18,10 +18,12 @@ from simulator.oauth.consents import Client
 from simulator.population import populate
 from simulator.server import LOOPBACK, bind, make_server
 from simulator.simulation import DEFAULT_CLIENT
+from simulator.webhooks.targets import Target, is_loopback
 from simulator.world import World
 from simulator.world_file import load_world
 
 
+DEFAULT_WEBHOOK_SECRET = "simulator-webhook-secret"  # noqa: S105 - made up, told to everybody
 EXAMPLES = """
 Examples:
 
@@ -30,6 +32,8 @@ Examples:
   python -m simulator --port 54400 --seed 7 --agencies 3 --models 12 --transactions 200
 
   python -m simulator --world world.json --rate-limit 200 --json
+
+  python -m simulator --webhook-url http://127.0.0.1:54321/functions/v1/fanvue-webhook
 """
 
 cli = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -55,6 +59,8 @@ def serve(  # noqa: PLR0913 - one parameter per option
         list[str] | None,
         typer.Option(help="Registered redirect; repeatable; none: any loopback address."),
     ] = None,
+    webhook_url: Annotated[str, typer.Option(help="Loopback address that gets all events.")] = "",
+    webhook_secret: Annotated[str, typer.Option(help="Signs them.")] = DEFAULT_WEBHOOK_SECRET,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
 ) -> None:
     """Serve a simulated Fanvue (API, OAuth and /_sim control) on a loopback address."""
@@ -72,13 +78,20 @@ def serve(  # noqa: PLR0913 - one parameter per option
             typer.echo(f"{world}: {error}", err=True)
             raise typer.Exit(2) from error
     client = Client(client_id, client_secret, tuple(redirect_uri or ()))
+    app = create_app(place, clock, knobs, client)
+    newsroom = app.state.simulation.newsroom
+    if webhook_url:
+        if not is_loopback(webhook_url):
+            typer.echo("--webhook-url must be a loopback address", err=True)
+            raise typer.Exit(2)
+        newsroom.targets.configured = Target(webhook_url, webhook_secret)
     try:
         listener = bind(port)
     except OSError as error:
         typer.echo(f"port {port} on {LOOPBACK} is not free: choose another --port", err=True)
         raise typer.Exit(2) from error
     _announce(place, client, f"http://{LOOPBACK}:{listener.getsockname()[1]}", as_json=as_json)
-    server = make_server(create_app(place, clock, knobs, client))
+    server = make_server(app, newsroom.courier)
 
     with listener:
         server.run(sockets=[listener])

@@ -20,6 +20,7 @@ from simulator.replies import Invalid, InvalidUuid, NotFound
 if TYPE_CHECKING:
     from simulator.knobs import Knobs
     from simulator.people import Agency, Creator, Fan, User
+    from simulator.webhooks.newsroom import Newsroom
     from simulator.world import World
 
 
@@ -46,6 +47,9 @@ class Call:
     user: User
     agency: Agency | None
     owner: Creator | None
+    client_id: str
+    scopes: frozenset[str]
+    newsroom: Newsroom
     query: dict[str, str]
     path: dict[str, str]
     body: Any = None

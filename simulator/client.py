@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+TIMEOUT_SECONDS = 30.0
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """A ready pair of tokens."""
@@ -50,7 +53,7 @@ class SimulatorControl:
 
     def __init__(self, url: str, http: httpx.Client | None = None) -> None:
         self.url = url.rstrip("/")
-        self._http = http or httpx.Client(timeout=30)
+        self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -122,6 +125,52 @@ class SimulatorControl:
     def cancel_subscriptions(self, creator: str, count: int = 1) -> dict[str, Any]:
         """End subscriptions now."""
         return self._call("POST", "cancellations", {"creator": creator, "count": count})
+
+    def change_subscriptions(self, creator: str, change: str, count: int = 1) -> dict[str, Any]:
+        """Renew or end subscriptions, or stop their renewal; see `memberships.Change`."""
+        body = {"creator": creator, "count": count, "change": change}
+        return self._call("POST", "subscriptions", body)
+
+    def read_messages(self, creator: str, fan_uuid: str) -> int:
+        """Let a creator read a chat; return how many messages were unread."""
+        body = {"creator": creator, "fan_uuid": fan_uuid}
+        return int(self._call("POST", "messages/read", body)["read"])
+
+    def delete_messages(self, creator: str, fan_uuid: str, *message_uuids: str) -> list[str]:
+        """Delete messages of a chat, or its newest; return which."""
+        body = {"creator": creator, "fan_uuid": fan_uuid, "message_uuids": message_uuids}
+        return list(self._call("POST", "messages/delete", body)["deleted"])
+
+    def set_webhook_target(
+        self, url: str, secret: str, previous_secret: str | None = None
+    ) -> dict[str, Any]:
+        """Send all events to a loopback address from now on."""
+        body = {"url": url, "secret": secret, "previous_secret": previous_secret}
+        return self._call("POST", "webhooks/target", body)
+
+    def drop_webhook_target(self) -> None:
+        """Send events to registered subscriptions only."""
+        self._call("DELETE", "webhooks/target")
+
+    def send_webhook(
+        self, creator: str, kind: str = "test", body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Send an event made by hand; see `control.press.Sample`."""
+        order = {"creator": creator, "kind": kind, "body": body or {}}
+        return self._call("POST", "webhooks/send", order)
+
+    def webhooks(self, creator: str | None = None, **query: Any) -> dict[str, Any]:
+        """Return counters and the log of deliveries; see `control.press.Press.read`."""
+        return self._call("GET", "webhooks", query={"creator": creator, **query})
+
+    def flush_webhooks(self, timeout_seconds: float = 30) -> dict[str, Any]:
+        """Wait until no delivery is pending; return the counters and whether it is `done`."""
+        body = {"timeout_seconds": timeout_seconds}
+        return self._call("POST", "webhooks/flush", body, timeout=timeout_seconds + 10)
+
+    def clear_webhooks(self) -> None:
+        """Forget all deliveries, also those on their way."""
+        self._call("DELETE", "webhooks")
 
     def knobs(self, creator: str | None = None) -> dict[str, Any]:
         """Return the knobs in force."""
@@ -214,10 +263,17 @@ class SimulatorControl:
         self._call("DELETE", "stats")
 
     def _call(
-        self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: dict[str, Any] | None = None,
+        timeout: float = TIMEOUT_SECONDS,
     ) -> dict[str, Any]:
         params = {name: value for name, value in (query or {}).items() if value is not None}
-        response = self._http.request(method, f"{self.url}/_sim/{path}", json=body, params=params)
+        response = self._http.request(
+            method, f"{self.url}/_sim/{path}", json=body, params=params, timeout=timeout
+        )
         if response.is_error:
             raise RuntimeError(f"{method} /_sim/{path}: {response.status_code} {response.text}")
         answer: dict[str, Any] = response.json()

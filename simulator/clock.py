@@ -35,6 +35,11 @@ class SimulatedClock:
         """Tell whether time stands still."""
         return self._frozen_ms is not None
 
+    @staticmethod
+    def machine_seconds() -> float:
+        """Return the machine's own time, for parties who do not share this clock."""
+        return time.time()
+
     def now_ms(self) -> int:
         """Return milliseconds since 1970."""
         if self._frozen_ms is not None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from simulator.webhook_knobs import WebhookKnobs
 
 
 class Ties(StrEnum):
@@ -65,16 +67,16 @@ class Consent(StrEnum):
     DENY = "deny"
 
 
-class Knobs(BaseModel):
-    """One complete set of behaviours."""
+class Knobs(WebhookKnobs):
+    """One complete set of behaviours; those of webhooks are inherited."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False)
 
     # Path families and versions
     unversioned: FamilyState = FamilyState.SERVED
     v1: FamilyState = FamilyState.SERVED
-    versions: list[str] = ["2025-06-26"]
-    sunset_versions: dict[str, str] = {"2024-01-01": "2024-12-31T00:00:00.000Z"}
+    versions: list[str] = Field(default=["2025-06-26"])
+    sunset_versions: dict[str, str] = Field(default={"2024-01-01": "2024-12-31T00:00:00.000Z"})
 
     # Earnings rows
     ties: Ties = Ties.EXACT

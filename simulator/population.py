@@ -61,8 +61,8 @@ def add_model(  # noqa: PLR0913 - each figure of a new model is the caller's cho
     fans: int = 25,
     days: int = 60,
 ) -> Creator:
-    """Add one creator with fans, chats, posts and exactly so many transactions."""
-    with world.lock:
+    """Add one creator with fans, chats, posts and exactly so many transactions: all history."""
+    with world.silence():
         position = len(world.creators) if number is None else number
         if agency is None:
             home = world.agencies[position % len(world.agencies)]
@@ -75,7 +75,7 @@ def add_model(  # noqa: PLR0913 - each figure of a new model is the caller's cho
             home, handle or f"{name}-{position + 1}", creator_uuid=creator_uuid
         )
         for _ in range(fans):
-            creator.add_fan(_new_fan(world, days))
+            creator.add_fan(new_fan(world, days))
         for fan in creator.fans[: fans // 3]:
             fan.subscription = _new_subscription(world, fan)
         _fill_posts(world, creator, days)
@@ -85,61 +85,6 @@ def add_model(  # noqa: PLR0913 - each figure of a new model is the caller's cho
             add_sales(world, creator, transactions, since=now - days * DAY_MS, until=now)
         _mark_top_spenders(creator)
         return creator
-
-
-def add_fans(
-    world: World, creator: Creator, *, followers: int = 0, subscribers: int = 0
-) -> list[Fan]:
-    """Add fans who follow, or subscribe, from now on."""
-    with world.lock:
-        now = world.clock.now_ms()
-        fans = [_new_fan(world, 1) for _ in range(followers + subscribers)]
-        for fan in fans:
-            fan.followed_at = now
-            creator.add_fan(fan)
-        for fan in fans[:subscribers]:
-            fan.subscription = Subscription(
-                price=world.random.choice(SUBSCRIPTION_PRICES),
-                first_at=now,
-                period_start=now,
-                period_end=now + MONTH_MS,
-                auto_renews=True,
-            )
-        return fans
-
-
-def cancel_subscriptions(world: World, creator: Creator, count: int) -> list[Fan]:
-    """End the access of so many subscribers now, the longest standing first."""
-    with world.lock:
-        now = world.clock.now_ms()
-        fans = creator.subscribers(now)[:count]
-        for fan in fans:
-            if fan.subscription is not None:
-                fan.subscription.auto_renews = False
-                fan.subscription.period_end = now
-                fan.subscription.cancelled_at = now
-        return fans
-
-
-def add_messages(  # noqa: PLR0913 - who, how many and what
-    world: World,
-    creator: Creator,
-    count: int = 1,
-    *,
-    fan_uuid: str | None = None,
-    text: str | None = "hi there",
-    sent: bool = False,
-) -> list[tuple[Fan, Message]]:
-    """Add unread messages dated now, with one fan or with random ones."""
-    with world.lock:
-        now = world.clock.now_ms()
-        pairs = []
-        for _ in range(count):
-            fan = world.random.choice(creator.fans) if fan_uuid is None else creator.fan(fan_uuid)
-            message = Message(world.new_uuid(), now, text, sent=sent, is_read=False)
-            creator.chats.setdefault(fan.uuid, Chat(fan, now)).add(message)
-            pairs.append((fan, message))
-        return pairs
 
 
 def add_posts(
@@ -156,7 +101,8 @@ def add_posts(
         return posts
 
 
-def _new_fan(world: World, days: int) -> Fan:
+def new_fan(world: World, days: int) -> Fan:
+    """Return somebody who followed within so many days."""
     rng = world.random
     now = world.clock.now_ms()
     name = rng.choice(FAN_NAMES)

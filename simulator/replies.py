@@ -14,6 +14,9 @@ from typing import Any
 from starlette.responses import Response
 
 
+NO_CONTENT = 204
+
+
 @dataclass(slots=True)
 class Reply:
     """A status, a JSON body and extra headers."""
@@ -112,6 +115,8 @@ def encode(body: Any) -> bytes:
 
 def to_response(reply: Reply) -> Response:
     """Turn an answer into an HTTP response."""
+    if reply.status == NO_CONTENT:
+        return Response(status_code=reply.status, headers=reply.headers)
     return Response(
         encode(reply.body),
         status_code=reply.status,

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from simulator.clock import to_millis
 from simulator.content import Chat, Message, Tip
+from simulator.happenings import Kind
 from simulator.transactions import REWARD_SOURCES, SALES, Transaction
 
 
@@ -81,6 +82,7 @@ def add_sale(world: World, creator: Creator, sale: Sale) -> list[Transaction]:
             if sale.message_uuid is None and sale.post_uuid is None:
                 _attach_content(world, creator, row)
             creator.ledger.add(row, world.clock.now_ms())
+            world.announce(Kind.PAID, creator, fan, row=row)
             rows.append(row)
         return rows
 
@@ -187,6 +189,7 @@ def _add_varied(
         row.visible_at = at if visible_at is None else max(at, visible_at)
         _attach_content(world, creator, row)
         creator.ledger.add(row, now)
+        world.announce(Kind.PAID, creator, fan, row=row)
         rows.append(row)
     return rows
 
@@ -222,6 +225,7 @@ def _reverse(
     row.message_uuid, row.post_uuid = original.message_uuid, original.post_uuid
     row.reverses, original.reversed_by = original, row
     creator.ledger.add(row, world.clock.now_ms())
+    world.announce(Kind.REVERSED, creator, row.fan, row=row)
     return row
 
 

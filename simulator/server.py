@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from simulator.knobs import Knobs
     from simulator.oauth.consents import Client
     from simulator.simulation import Simulation
+    from simulator.webhooks.courier import Courier
 
 
 LOOPBACK = "127.0.0.1"
@@ -59,14 +60,23 @@ class TransportProtocol(H11Protocol):
 class SignallingServer(uvicorn.Server):
     """A server that says when it listens."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, courier: Courier | None = None) -> None:
         super().__init__(config)
         self.listening = threading.Event()
+        self._courier = courier
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start up, then signal."""
+        """Start up with the courier, then signal."""
         await super().startup(sockets)
+        if self._courier is not None:
+            self._courier.start()
         self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop the courier and shut down."""
+        if self._courier is not None:
+            await self._courier.stop()
+        await super().shutdown(sockets)
 
     def stop(self) -> None:
         """Stop soon, without waiting for answers that a fault holds back."""
@@ -107,8 +117,8 @@ def bind(port: int = 0) -> socket.socket:
     return listener
 
 
-def make_server(app: Starlette) -> SignallingServer:
-    """Return a quiet server for an application."""
+def make_server(app: Starlette, courier: Courier | None = None) -> SignallingServer:
+    """Return a quiet server for an application, with a courier in its loop if given."""
     return SignallingServer(
         uvicorn.Config(
             app,
@@ -121,7 +131,8 @@ def make_server(app: Starlette) -> SignallingServer:
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=1,
-        )
+        ),
+        courier,
     )
 
 
@@ -140,7 +151,8 @@ def running(
         populate(world, agencies=1, models=2, transactions=30, fans=9)
     app = create_app(world, clock or world.clock, knobs, client)
     listener = bind(port)
-    server = make_server(app)
+    simulation = cast("Simulation", app.state.simulation)
+    server = make_server(app, simulation.newsroom.courier)
     thread = threading.Thread(
         target=server.run, kwargs={"sockets": [listener]}, name="simulator", daemon=True
     )
@@ -149,7 +161,6 @@ def running(
         if not server.listening.wait(START_SECONDS):
             raise RuntimeError("the simulator did not start")
         number = listener.getsockname()[1]
-        simulation = cast("Simulation", app.state.simulation)
         yield Running(f"http://{LOOPBACK}:{number}", simulation)
     finally:
         server.stop()

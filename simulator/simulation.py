@@ -14,6 +14,7 @@ from simulator.journal import Journal
 from simulator.oauth.consents import Client, Consents
 from simulator.oauth.tokens import Tokens
 from simulator.stats import Stats
+from simulator.webhooks.newsroom import Newsroom
 
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class AnswerCache(dict[Any, Any]):
 
 @dataclass(slots=True)
 class Simulation:
-    """World, clock, knobs, tokens, limits, faults and records."""
+    """World, clock, knobs, tokens, limits, faults, webhooks and records."""
 
     world: World
     clock: SimulatedClock
@@ -47,6 +48,7 @@ class Simulation:
     tokens: Tokens
     consents: Consents
     stats: Stats
+    newsroom: Newsroom
     buckets: Buckets = field(default_factory=Buckets)
     faults: FaultBook = field(default_factory=FaultBook)
     journal: Journal = field(default_factory=Journal)
@@ -61,4 +63,6 @@ def assemble(
     tokens = Tokens(world, knobs, stats)
     consents = Consents(world, knobs, tokens)
     consents.register(client)
-    return Simulation(world, clock, knobs, tokens, consents, stats)
+    newsroom = Newsroom(clock, knobs, world.seed)
+    world.listeners.append(newsroom.hear)
+    return Simulation(world, clock, knobs, tokens, consents, stats, newsroom)

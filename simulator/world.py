@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import random
 import uuid
+from contextlib import contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from simulator.happenings import Happening, Kind, Listener
 from simulator.people import Agency, Creator, User
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from simulator.clock import SimulatedClock
+    from simulator.content import Message
+    from simulator.people import Fan
+    from simulator.transactions import Transaction
 
 
 class World:
@@ -29,7 +36,35 @@ class World:
         self.agencies: list[Agency] = []
         self.creators: dict[str, Creator] = {}
         self.users: dict[str, User] = {}
+        self.listeners: list[Listener] = []
+        self._silences = 0
         self._order_number = 90_000
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """Let what is made while the block runs pass as history, which nobody hears of."""
+        with self.lock:
+            self._silences += 1
+            try:
+                yield
+            finally:
+                self._silences -= 1
+
+    def announce(
+        self,
+        kind: Kind,
+        creator: Creator,
+        fan: Fan | None,
+        *,
+        row: Transaction | None = None,
+        message: Message | None = None,
+    ) -> None:
+        """Tell the listeners what a fan and a creator had to do with each other just now."""
+        if self._silences or fan is None or not self.listeners:
+            return
+        happening = Happening(kind, creator, fan, self.clock.now_ms(), row, message)
+        for listener in self.listeners:
+            listener(happening)
 
     def new_uuid(self) -> str:
         """Return a random version 4 UUID drawn from the seed."""

@@ -8,13 +8,9 @@ from pydantic import Field
 
 from simulator.clock import stamp
 from simulator.control.orders import NewCreators, Order
-from simulator.population import (
-    add_fans,
-    add_messages,
-    add_model,
-    add_posts,
-    cancel_subscriptions,
-)
+from simulator.conversations import add_messages, delete_messages, read_messages
+from simulator.memberships import Change, add_fans, change_subscriptions
+from simulator.population import add_model, add_posts
 
 
 if TYPE_CHECKING:
@@ -52,6 +48,29 @@ class Cancellations(Order):
 
     creator: str
     count: int = Field(default=1, ge=1)
+
+
+class SubscriptionChanges(Order):
+    """Subscriptions that renew, stop renewing or end now."""
+
+    creator: str
+    count: int = Field(default=1, ge=1)
+    change: Change
+
+
+class ReadMessages(Order):
+    """A chat whose messages the creator reads."""
+
+    creator: str
+    fan_uuid: str
+
+
+class DeletedMessages(Order):
+    """Messages of a chat that are deleted; none named means the newest."""
+
+    creator: str
+    fan_uuid: str
+    message_uuids: list[str] = Field(default_factory=list)
 
 
 class Life:
@@ -116,5 +135,26 @@ class Life:
     def cancel_subscriptions(self, _query: dict[str, str], body: Any) -> Any:
         """End subscriptions."""
         order = Cancellations.model_validate(body)
-        fans = cancel_subscriptions(self._world, self._world.creator(order.creator), order.count)
+        return self._change(order.creator, order.count, Change.END)
+
+    def change_subscriptions(self, _query: dict[str, str], body: Any) -> Any:
+        """Renew or end subscriptions, or stop their renewal."""
+        order = SubscriptionChanges.model_validate(body)
+        return self._change(order.creator, order.count, order.change)
+
+    def read_messages(self, _query: dict[str, str], body: Any) -> Any:
+        """Let the creator read a chat."""
+        order = ReadMessages.model_validate(body)
+        creator = self._world.creator(order.creator)
+        return {"read": read_messages(self._world, creator, order.fan_uuid)}
+
+    def delete_messages(self, _query: dict[str, str], body: Any) -> Any:
+        """Delete messages."""
+        order = DeletedMessages.model_validate(body)
+        creator = self._world.creator(order.creator)
+        gone = delete_messages(self._world, creator, order.fan_uuid, order.message_uuids)
+        return {"deleted": [message.uuid for message in gone]}
+
+    def _change(self, name: str, count: int, change: Change) -> Any:
+        fans = change_subscriptions(self._world, self._world.creator(name), count, change)
         return {"fans": [{"uuid": fan.uuid, "handle": fan.handle} for fan in fans]}

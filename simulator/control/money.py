@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from simulator.books import books
@@ -45,6 +46,11 @@ class Money:
         order = orders.NewSales.model_validate(body)
         world = self._sim.world
         creator = world.creator(order.creator)
+        with nullcontext() if order.announce else world.silence():
+            return _echo(creator, self._make_sales(creator, order))
+
+    def _make_sales(self, creator: Creator, order: orders.NewSales) -> list[Transaction]:
+        world = self._sim.world
         rows: list[Transaction] = []
         if order.ties is not None:
             rows += add_sales_with_ties(
@@ -67,20 +73,22 @@ class Money:
             )
         for sale in order.rows:
             rows += add_sale(world, creator, sale)
-        return _echo(creator, rows)
+        return rows
 
     def add_reversals(self, _query: dict[str, str], body: Any) -> Any:
         """Add refunds or chargebacks."""
         order = orders.NewReversals.model_validate(body)
-        creator = self._sim.world.creator(order.creator)
-        rows = add_reversals(
-            self._sim.world,
-            creator,
-            count=order.count,
-            order_ids=order.order_ids,
-            kind=order.kind,
-            at=None if order.at is None else to_millis(order.at),
-        )
+        world = self._sim.world
+        creator = world.creator(order.creator)
+        with nullcontext() if order.announce else world.silence():
+            rows = add_reversals(
+                world,
+                creator,
+                count=order.count,
+                order_ids=order.order_ids,
+                kind=order.kind,
+                at=None if order.at is None else to_millis(order.at),
+            )
         return _echo(creator, rows)
 
     def flip_statuses(self, _query: dict[str, str], body: Any) -> Any:

@@ -35,7 +35,7 @@ class Ties(Order):
 
 
 class NewSales(Order):
-    """More sales: so many varied ones, or the rows described."""
+    """More sales: so many varied ones, or the rows described; unannounced ones are history."""
 
     creator: str
     count: int = Field(default=0, ge=0)
@@ -44,6 +44,7 @@ class NewSales(Order):
     visible_at: AwareDatetime | None = None
     ties: Ties | None = None
     rows: list[Sale] = []
+    announce: bool = True
 
 
 class NewReversals(Order):
@@ -54,6 +55,7 @@ class NewReversals(Order):
     order_ids: list[str] = []
     kind: str = Field(default="refund", pattern="^(refund|chargeback)$")
     at: AwareDatetime | None = None
+    announce: bool = True
 
 
 class StatusFlips(Order):

@@ -6,6 +6,7 @@ Loopback only and without any login; it must never look like part of Fanvue.
 from __future__ import annotations
 
 import json
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from starlette.routing import Route
 
 from simulator.control.life import Life
 from simulator.control.money import Money
+from simulator.control.press import Press
 from simulator.control.records import Records
 from simulator.control.steering import Steering
 from simulator.replies import Reply, to_response
@@ -31,6 +33,7 @@ def control_routes(simulation: Simulation) -> list[Route]:
     """Return all routes of the control API."""
     money, life = Money(simulation), Life(simulation)
     steering, records = Steering(simulation), Records(simulation)
+    press = Press(simulation)
     table: list[tuple[str, str, Callable[[dict[str, str], Any], Any]]] = [
         ("GET", "books", money.books),
         ("POST", "creators", life.add_creators),
@@ -39,6 +42,9 @@ def control_routes(simulation: Simulation) -> list[Route]:
         ("POST", "messages", life.add_messages),
         ("POST", "posts", life.add_posts),
         ("POST", "cancellations", life.cancel_subscriptions),
+        ("POST", "subscriptions", life.change_subscriptions),
+        ("POST", "messages/read", life.read_messages),
+        ("POST", "messages/delete", life.delete_messages),
         ("POST", "reversals", money.add_reversals),
         ("POST", "status-flips", money.flip_statuses),
         ("GET", "knobs", steering.read_knobs),
@@ -58,6 +64,12 @@ def control_routes(simulation: Simulation) -> list[Route]:
         ("GET", "stats", records.read_stats),
         ("DELETE", "stats", records.clear_stats),
         ("GET", "world", records.read_world),
+        ("POST", "webhooks/target", press.set_target),
+        ("DELETE", "webhooks/target", press.drop_target),
+        ("POST", "webhooks/send", press.send),
+        ("POST", "webhooks/flush", press.flush),
+        ("GET", "webhooks", press.read),
+        ("DELETE", "webhooks", press.clear),
     ]
     return [
         Route(f"/_sim/{path}", _endpoint(simulation, act), methods=[method])
@@ -74,6 +86,8 @@ def _endpoint(
             body = json.loads(raw) if raw else {}
             with simulation.world.lock:
                 answer = act(dict(request.query_params), body)
+            if isawaitable(answer):
+                answer = await answer
         except KeyError as error:
             return to_response(Reply({"error": str(error.args[0])}, 404))
         except ValidationError as error:

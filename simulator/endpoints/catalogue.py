@@ -11,6 +11,7 @@ from simulator.endpoints import (
     growth,
     messages,
     posts,
+    registrations,
     spenders,
     summary,
 )
@@ -27,4 +28,5 @@ ENDPOINTS = [
     *posts.ENDPOINTS,
     *account.ENDPOINTS,
     *agency.ENDPOINTS,
+    *registrations.ENDPOINTS,
 ]

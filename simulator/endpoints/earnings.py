@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.call import BAD_CURSOR, Call, cursor_instant, write_cursor
 from simulator.endpoint import Endpoint
-from simulator.knobs import GrossMeaning, OrderIds, ReversalIds, Ties
+from simulator.knobs import GrossMeaning, OrderIds, Ties
+from simulator.order_ids import order_id
 from simulator.paging import CURSOR_SIZE
 from simulator.replies import Invalid, NotFound, Reply
 from simulator.transactions import (
@@ -62,7 +63,7 @@ def unversioned_row(call: Call, row: Transaction) -> dict[str, Any]:
     }
     _add_content(call, row, shown)
     if call.knobs.ids is not OrderIds.ABSENT:
-        shown["transactionOrderId"] = _order_id(call, row)
+        shown["transactionOrderId"] = order_id(call.knobs, row)
         shown["transactionOrderStatus"] = row.status(call.now)
     shown["user"] = _fan(row.fan)
     return shown
@@ -80,11 +81,11 @@ def v1_row(call: Call, row: Transaction) -> dict[str, Any]:
         "source": row.source,
     }
     _add_content(call, row, shown)
-    order_id = _order_id(call, row)
-    if order_id is not None:
-        shown["transactionOrderId"] = order_id
+    shown_id = order_id(call.knobs, row)
+    if shown_id is not None:
+        shown["transactionOrderId"] = shown_id
     if row.reverses is not None and call.knobs.ids is not OrderIds.ABSENT:
-        shown["reversedTransactionOrderId"] = _order_id(call, row.reverses)
+        shown["reversedTransactionOrderId"] = order_id(call.knobs, row.reverses)
     shown["transactionOrderStatus"] = row.status(call.now)
     shown["user"] = _fan(row.fan)
     return shown
@@ -178,18 +179,6 @@ def _indexes(call: Call, allowed: frozenset[str], everything: str) -> list[str]:
     if not words or "all" in words:
         return [everything]
     return list(dict.fromkeys(words))
-
-
-def _order_id(call: Call, row: Transaction) -> str | None:
-    knobs = call.knobs
-    if knobs.ids is OrderIds.ABSENT:
-        return None
-    if row.reverses is not None and knobs.reversal_ids is not ReversalIds.OWN:
-        shared = knobs.reversal_ids is ReversalIds.SHARED
-        return _order_id(call, row.reverses) if shared else None
-    if knobs.ids is OrderIds.DUPLICATE and row.reverses is None:
-        return f"FV-ORDER-{row.paired_number}"
-    return row.order_id
 
 
 def _add_content(call: Call, row: Transaction, shown: dict[str, Any]) -> None:

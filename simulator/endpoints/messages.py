@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator.clock import stamp
-from simulator.content import Chat, Message
+from simulator.content import Message
+from simulator.conversations import read_messages, say
 from simulator.endpoint import Endpoint
 from simulator.paging import CURSOR_SIZE, numbered
 from simulator.replies import Invalid, NotFound, Reply
@@ -17,6 +18,7 @@ from simulator.replies import Invalid, NotFound, Reply
 
 if TYPE_CHECKING:
     from simulator.call import Call
+    from simulator.content import Chat
 
 
 MIN_PRICE_CENTS = 300
@@ -28,8 +30,7 @@ def messages(call: Call) -> Reply:
     chat = _chat(call)
     found = [m for m in reversed(chat.messages) if m.at <= call.now]
     if call.query.get("markAsRead") == "true":
-        for message in found:
-            message.is_read = message.is_read or not message.sent
+        read_messages(call.world, call.creator, chat.fan.uuid)
     if not call.v1:
         return numbered(call, found, lambda m: _message(call, chat, m))
     return _by_dates(call, chat, found)
@@ -54,7 +55,7 @@ def send(call: Call) -> Reply:
         media_uuids=list(media),
         is_read=False,
     )
-    call.creator.chats.setdefault(fan.uuid, Chat(fan, call.now)).add(message)
+    say(call.world, call.creator, fan, message)
     return Reply({"messageUuid": message.uuid}, CREATED)
 
 

@@ -1,0 +1,81 @@
+"""How fans come, stay and go while the world runs: follows, subscriptions, renewals, ends.
+
+Only access and its periods; the money of a subscription is a sale of its own, see `sales`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from simulator.happenings import Kind
+from simulator.people import Subscription
+from simulator.population import MONTH_MS, SUBSCRIPTION_PRICES, new_fan
+
+
+if TYPE_CHECKING:
+    from simulator.people import Creator, Fan
+    from simulator.world import World
+
+
+class Change(StrEnum):
+    """What becomes of a subscription."""
+
+    RENEW = "renew"
+    STOP_RENEWAL = "stop_renewal"
+    END = "end"
+
+
+def add_fans(
+    world: World, creator: Creator, *, followers: int = 0, subscribers: int = 0
+) -> list[Fan]:
+    """Add fans who follow, or subscribe, from now on."""
+    with world.lock:
+        now = world.clock.now_ms()
+        fans = [new_fan(world, 1) for _ in range(followers + subscribers)]
+        for fan in fans:
+            fan.followed_at = now
+            creator.add_fan(fan)
+        for fan in fans[:subscribers]:
+            fan.subscription = Subscription(
+                price=world.random.choice(SUBSCRIPTION_PRICES),
+                first_at=now,
+                period_start=now,
+                period_end=now + MONTH_MS,
+                auto_renews=True,
+            )
+            world.announce(Kind.SUBSCRIBED, creator, fan)
+        for fan in fans[subscribers:]:
+            world.announce(Kind.FOLLOWED, creator, fan)
+        return fans
+
+
+def change_subscriptions(world: World, creator: Creator, count: int, change: Change) -> list[Fan]:
+    """Renew or end so many subscriptions now, or stop their renewal, the oldest first."""
+    with world.lock:
+        now = world.clock.now_ms()
+        fans = creator.subscribers(now)
+        if change is Change.STOP_RENEWAL:
+            fans = [fan for fan in fans if fan.subscription and fan.subscription.auto_renews]
+        for fan in fans[:count]:
+            if fan.subscription is not None:
+                world.announce(_change(fan.subscription, change, now), creator, fan)
+        return fans[:count]
+
+
+def _change(subscription: Subscription, change: Change, now: int) -> Kind:
+    match change:
+        case Change.RENEW:
+            subscription.period_start, subscription.period_end = now, now + MONTH_MS
+            return Kind.RENEWED
+        case Change.STOP_RENEWAL:
+            period = subscription.period(now)
+            subscription.period_start, subscription.period_end = period
+            subscription.auto_renews = False
+            subscription.cancelled_at = now
+            return Kind.RENEWAL_CHANGED
+        case Change.END:
+            subscription.auto_renews = False
+            subscription.period_end = now
+            subscription.cancelled_at = now
+            return Kind.UNSUBSCRIBED

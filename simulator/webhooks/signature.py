@@ -1,0 +1,24 @@
+"""The signature header: `t=<unix seconds>,v0=<hex>` over the raw body."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+HEADER = "X-Fanvue-Signature"
+
+
+def sign(secret: str, seconds: int, raw: bytes) -> str:
+    """Return the hex HMAC-SHA256 of `t.body`; the secret is plain text."""
+    return hmac.new(secret.encode(), b"%d." % seconds + raw, hashlib.sha256).hexdigest()
+
+
+def signature(secrets: Sequence[str], seconds: int, raw: bytes) -> str:
+    """Return the header's value, with one v0 per secret."""
+    return ",".join([f"t={seconds}", *(f"v0={sign(secret, seconds, raw)}" for secret in secrets)])
