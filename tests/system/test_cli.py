@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pytest
 
-from local.stack import Stack
-from tests.support.postgres import PROJECT
+from tests.support.program import Program
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.engine import Engine
@@ -31,56 +25,9 @@ UNKNOWN = "3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10"
 NEW_KEY = "k2:" + base64.b64encode(bytes(range(32))).decode()
 
 
-class Program:
-    """`fanvue-sync` with one engine's settings, away from any .env."""
-
-    def __init__(self, engine: Engine, directory: Path) -> None:
-        self.engine = engine
-        self.directory = directory
-
-    def start(self, *words: str, **changes: str) -> subprocess.Popen[str]:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        return subprocess.Popen(
-            [sys.executable, "-m", "worker", *words],
-            env={**kept, "PYTHONPATH": str(PROJECT), **self.engine.environment, **changes},
-            cwd=self.directory,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(
-        self, *words: str, stdin: str = "", **changes: str
-    ) -> subprocess.CompletedProcess[str]:
-        process = self.start(*words, **changes)
-        out, err = process.communicate(stdin, timeout=120)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
-
-    def json(self, *words: str, **changes: str) -> Any:
-        done = self(*words, "--json", **changes)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def connect(self, creator: str, *words: str, **kind: str) -> subprocess.CompletedProcess[str]:
-        return self("connect", "--agency", "Nova", "--creator-uuid", creator, *words, **kind)
-
-    def findings(self, **changes: str) -> tuple[int, dict[str, tuple[str, str]]]:
-        done = self("doctor", "--json", **changes)
-        found = json.loads(done.stdout)
-        return done.returncode, {one["check"]: (one["verdict"], one["text"]) for one in found}
-
-
 @pytest.fixture
 def program(engine: Engine, tmp_path: Path) -> Program:
     return Program(engine, tmp_path)
-
-
-@pytest.fixture
-def active_cron(engine: Engine) -> Iterator[None]:
-    engine.database.execute("select cron.alter_job(jobid, active := true) from cron.job")
-    yield
-    engine.database.execute("select cron.alter_job(jobid, active := false) from cron.job")
 
 
 def counts(engine: Engine) -> tuple[Any, ...]:
@@ -154,6 +101,7 @@ def test_a_stored_grant_is_sealed_and_no_output_shows_it(program: Program, tmp_p
             *("connect", "--agency", "Nova", "--creator-uuid", UNKNOWN, "--refresh-token", "t"),
             *("--access-token", "a", "--expires-in", "-5"),
         ],
+        ["connect", "--agency", UNKNOWN, "--creator-uuid", UNKNOWN, "--refresh-token", "t"],
         ["sync", UNKNOWN],
         ["sync", "nope"],
         ["jobs", "retry", "987654321"],
@@ -281,6 +229,36 @@ def test_a_rotation_without_the_old_key_changes_nothing_and_says_which_is_missin
     assert after == before
 
 
+def test_a_refresh_that_fanvue_refuses_is_told_and_loses_no_grant(program: Program) -> None:
+    engine = program.engine
+    good, bad = engine.creator(1), engine.creator(1)
+    engine.fanvue.kill_chain(bad)
+
+    done = program("tokens", "refresh", "--all")
+
+    assert done.returncode == 1
+    assert f"{engine.models[good]}: refreshed, version 2" in done.stdout
+    assert f"{engine.models[bad]}: Fanvue refused the refresh token" in done.stdout
+    row = engine.database.execute(
+        "select count(*) from public.models where fanvue_refresh_token is not null"
+    ).fetchone()
+    assert row == (2,)
+
+
+def test_sync_follows_the_run_of_another_worker(program: Program) -> None:
+    engine = program.engine
+    creator = engine.creator(120)
+    engine.fanvue.add_fault("slow", "/insights/.*", ms=700, times=100)
+
+    with engine.worker():
+        while engine.fanvue.requests(creator=creator) == []:
+            pass
+        result = program.json("sync", engine.models[creator])
+
+    assert result["state"] == "succeeded"
+    engine.assert_exact(creator)
+
+
 def test_ctrl_c_stops_a_sync_and_gives_its_lease_back(program: Program) -> None:
     engine = program.engine
     creator = engine.creator(200)
@@ -297,79 +275,3 @@ def test_ctrl_c_stops_a_sync_and_gives_its_lease_back(program: Program) -> None:
     assert "Traceback" not in err
     states = engine.database.execute("select state from public.sync_jobs").fetchall()
     assert states == [("queued",)]
-
-
-def test_the_doctor_finds_nothing_wrong_with_a_sound_installation(
-    program: Program, active_cron: None
-) -> None:
-    program.engine.creator()
-    program("enqueue")
-
-    code, found = program.findings()
-
-    assert {check for check, (verdict, _) in found.items() if verdict == "fail"} - {
-        "ticks"
-    } == set()
-    assert found["migrations"][0] == "ok"
-    assert found["schedules"][0] == "ok"
-    assert found["Fanvue client"][0] == "ok"
-    assert code in {0, 1 if found["ticks"][0] == "fail" else 0}
-
-
-@pytest.mark.parametrize(
-    ("changes", "check", "remedy"),
-    [
-        ({"SUPABASE_SECRET_KEY": "sb_secret_wrong"}, "database", "SUPABASE_SECRET_KEY"),
-        ({"TOKEN_ENCRYPTION_KEYS": NEW_KEY}, "sealing keys", "TOKEN_ENCRYPTION_KEYS"),
-        ({"FANVUE_CLIENT_SECRET": "wrong"}, "Fanvue client", "FANVUE_CLIENT_SECRET"),
-        ({"FANVUE_API_URL": "http://127.0.0.1:9"}, "Fanvue API", "FANVUE_API_URL"),
-        ({"UPSTASH_REDIS_REST_TOKEN": "wrong"}, "Redis", "UPSTASH_REDIS_REST_TOKEN"),
-        ({"WORKER_CONCURRENCY": "none"}, "settings", "WORKER_CONCURRENCY"),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
-)
-def test_the_doctor_names_the_setting_that_is_wrong(
-    program: Program, changes: dict[str, str], check: str, remedy: str
-) -> None:
-    program.engine.creator()
-
-    code, found = program.findings(**changes)
-
-    assert code == 1
-    assert found[check][0] == "fail"
-    assert remedy in found[check][1]
-
-
-def test_the_doctor_says_how_to_apply_a_missing_migration(program: Program) -> None:
-    database = program.engine.database
-    hidden = f"engine_doctor_{uuid4().hex[:8]}"
-    database.execute(f"alter function public.engine_doctor() rename to {hidden}")
-    database.execute("notify pgrst, 'reload schema'")
-    try:
-        code, found = program.findings()
-    finally:
-        database.execute(f"alter function public.{hidden}() rename to engine_doctor")
-        database.execute("notify pgrst, 'reload schema'")
-
-    assert code == 1
-    assert found["migrations"][0] == "fail"
-    assert found["migrations"][1].endswith("apply the migrations: supabase db push")
-
-
-def test_a_stopped_database_is_one_line_from_the_doctor_within_ten_seconds(
-    program: Program,
-) -> None:
-    stack = Stack((PROJECT / os.environ["FSE_TEST_STACK"]).parent)
-    stack.stop_postgres()
-    began = time.monotonic()
-    try:
-        done = program("doctor", "--json")
-        seconds = time.monotonic() - began
-    finally:
-        stack.start_postgres()
-
-    failed = [one for one in json.loads(done.stdout) if one["verdict"] == "fail"]
-    assert done.returncode == 1
-    assert [one["check"] for one in failed] == ["database"]
-    assert "check SUPABASE_URL" in failed[0]["text"]
-    assert seconds < 10

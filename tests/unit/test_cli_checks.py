@@ -78,6 +78,7 @@ def test_migrations_are_compared_with_those_the_worker_was_built_for(
         (ALL_ACTIVE, {"pg_cron": 181, "worker": 5}, [Verdict.OK, Verdict.WARN]),
         (ALL_ACTIVE, {"pg_cron": 181, "worker": 500}, [Verdict.OK, Verdict.FAIL]),
         (ALL_ACTIVE, None, [Verdict.OK, Verdict.WARN]),
+        (ALL_ACTIVE, {"operator": 1}, [Verdict.OK, Verdict.WARN]),
         (ALL_ACTIVE | {"fanvue-reap": False}, {"pg_cron": 1}, [Verdict.FAIL, Verdict.OK]),
         ({"fanvue-reap": True}, {"worker": 1}, [Verdict.FAIL, Verdict.WARN]),
         (None, {"worker": 1}, [Verdict.WARN, Verdict.WARN]),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path  # noqa: TC003 - typer reads the annotation at run time
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from uuid import UUID  # noqa: TC003 - typer reads the annotation at run time
+from uuid import UUID
 
 import typer
 
@@ -23,6 +23,7 @@ from worker.sealing import Keyring
 
 
 if TYPE_CHECKING:
+    from worker.app import Books
     from worker.settings import Settings
 
 
@@ -176,9 +177,22 @@ def _token_problems(option: str, value: str) -> list[str]:
     return []
 
 
+async def _check_agency(books: Books, agency: str) -> None:
+    """Refuse an id of no agency: it would become the name of a new one."""
+    try:
+        agency_id = str(UUID(agency))
+    except ValueError:
+        return
+    if not await books.database.select("agencies", "id", id=agency_id):
+        raise UsageError(
+            f"no agency has the id {agency_id}", remedy="give an agency's id, or a name"
+        )
+
+
 async def _connect(settings: Settings, order: Order) -> dict[str, Any]:
     keyring = Keyring(settings.sealing.keys)
     async with open_books(settings) as books:
+        await _check_agency(books, order.agency)
         place = await books.grants.connect(
             order.agency, order.creator_uuid, order.handle, replace=order.replace
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from worker.errors import DatabaseUnavailable, SyncError, Transient
+from worker.errors import DatabaseUnavailable, SyncError
 from worker.redaction import redact_text
 
 
@@ -93,7 +93,7 @@ def _lines_of(error: SyncError) -> list[dict[str, str]]:
         return [_described(error.code, line, "") for line in lines]
     if "; " in error.message and error.code == "misconfigured" and _names_setting(error.message):
         return [_described(error.code, error.message, "")]
-    return [_described(error.code, error.message, _remedy_of(error))]
+    return [_described(error.code, error.message, remedy_of(error))]
 
 
 def _names_setting(message: str) -> bool:
@@ -102,13 +102,11 @@ def _names_setting(message: str) -> bool:
     return bool(colon) and name.isupper() and " " not in name
 
 
-def _remedy_of(error: SyncError) -> str:
+def remedy_of(error: SyncError) -> str:
+    """Return what a person is to do; "nothing" is true for a worker, but a command has ended."""
     if isinstance(error, DatabaseUnavailable):
         return "check SUPABASE_URL and that the project is up, then try again"
-    if isinstance(error, Transient) and error.remedy.startswith("nothing"):
-        # True for a worker, which goes on; a command has ended.
-        return "try again in a moment"
-    return error.remedy
+    return "try again in a moment" if error.remedy.startswith("nothing") else error.remedy
 
 
 def _usage_of(error: typer.TyperException) -> dict[str, str]:

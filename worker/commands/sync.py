@@ -35,6 +35,7 @@ Examples:
   fanvue-sync sync 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10 --type earnings --json
 """
 LOOK_EVERY: Final = timedelta(milliseconds=400)
+LOOK_ELSEWHERE_EVERY: Final = timedelta(seconds=1)
 # A rate limit is waited for; after a failure, longer pauses are the queue's own affair.
 LONGEST_RETRY: Final = timedelta(seconds=20)
 
@@ -112,7 +113,7 @@ async def _advance(engine: Engine, watch: Watch) -> bool:
         watch.view.elsewhere(claim.running_by)
         # The worker that has it may be gone; then its lease ends and the job comes back.
         await engine.books.jobs.reap()
-        await engine.clock.sleep(LOOK_EVERY)
+        await engine.clock.sleep(LOOK_ELSEWHERE_EVERY)
         return True
     wait = claim.next_due or LOOK_EVERY
     await _explain_wait(engine, watch, wait)
@@ -157,11 +158,15 @@ async def _explain_wait(engine: Engine, watch: Watch, wait: timedelta) -> None:
     if not throttled and wait > LONGEST_RETRY:
         raise SyncFailedError(
             f"the sync has not succeeded: {error_text(error)}",
-            remedy=f"it is tried again by itself at {_clock_time(waiting)}; "
-            + (error.get("remedy") or "see fanvue-sync jobs list"),
+            remedy=_and_meanwhile(f"it is tried again by itself at {_clock_time(waiting)}", error),
             model_id=watch.model_id,
         )
     watch.view.waiting(wait, "for the rate limit" if throttled else f"after {error_text(error)}")
+
+
+def _and_meanwhile(text: str, error: dict[str, Any]) -> str:
+    remedy = str(error.get("remedy") or "nothing")
+    return text if remedy.startswith("nothing") else f"{text}; {remedy}"
 
 
 def _clock_time(job: dict[str, Any] | None) -> str:

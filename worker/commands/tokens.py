@@ -14,6 +14,7 @@ import typer
 
 from worker.app import open_books, open_engine
 from worker.clock import SystemClock
+from worker.commands.refusals import remedy_of
 from worker.commands.session import begin, wait_for
 from worker.commands.terminal import AsJson, ago, print_json, print_table
 from worker.errors import SyncError, UsageError
@@ -106,7 +107,7 @@ def refresh(
             if result.error is None:
                 typer.echo(f"{name}: refreshed, version {result.version}")
             else:
-                typer.echo(f"{name}: {result.error.operator_message}")
+                typer.echo(f"{name}: {result.error.message}; {remedy_of(result.error)}")
     if any(result.error is not None for result in results):
         raise typer.Exit(1)
 
