@@ -297,7 +297,7 @@ begin
   select m.* into v_model from public.models m where m.fanvue_user_uuid = p_creator_uuid::text for no key update;
   if found then
     if v_model.agency_id is distinct from v_agency_id then
-      raise sqlstate 'PT409' using message = format('creator %s is connected by another agency (model %s)', p_creator_uuid, v_model.id),
+      raise sqlstate 'PT409' using message = format('creator %s is connected by another agency', p_creator_uuid),
         hint = 'a creator belongs to one agency; remove the other model first';
     end if;
     if v_model.fanvue_refresh_token is not null and v_model.status <> 'reauth_required' and not p_replace then

@@ -69,6 +69,8 @@ class FlakyRest:
     target: str
     url: str = ""
     calls: list[str] = field(default_factory=list)
+    # Everything that was said either way, headers included, for tests that look for secrets.
+    overheard: list[str] = field(default_factory=list)
     _rules: list[Rule] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _http: httpx.Client = field(default_factory=_open_http)
@@ -119,6 +121,10 @@ class FlakyRest:
             await _answer(send, refusal.status or 503, [], refusal.body)
             return
         response = await asyncio.to_thread(self._hand_on, scope, body)
+        spoken = [value for _, value in scope["headers"]]
+        self.overheard += [
+            part.decode("utf-8", "replace") for part in (*spoken, body, response.content)
+        ]
         spoiler = next((rule for rule in rules if rule.loses_answer), None)
         if spoiler is None:
             await _answer(send, response.status_code, response.headers.raw, response.content)

@@ -185,9 +185,9 @@ async def _work(engine: Engine, creator: str, runs: int) -> None:
     async with open_engine(settings) as opened:
 
         async def watch() -> None:
+            # Every look is a question to the database; the worker's loop goes on meanwhile.
             while len(await asyncio.to_thread(engine.run_states, creator)) < runs:
-                # Every look is a question to the database; the worker's loop goes on meanwhile.
-                await asyncio.sleep(0)
+                pass
             opened.runner.stop()
 
         opened.schedule.start()
