@@ -200,8 +200,8 @@ create unique index sync_jobs_one_running_key on public.sync_jobs (model_id, syn
 -- One dead job per model and stream: trouble is seen once, not once per tick.
 create unique index sync_jobs_one_dead_key on public.sync_jobs (model_id, sync_type) where state = 'dead';
 create index sync_jobs_pick_idx on public.sync_jobs (agency_id, priority, run_at, id) where state = 'queued';
--- By lease_id, which only running jobs have: state = 'running' would let the planner count by any index that looked empty.
-create index sync_jobs_running_idx on public.sync_jobs (agency_id, lease_id) where lease_id is not null;
+-- Whole, not partial: an index that looks empty is chosen for look-ups that it does not serve, and then walked from end to end.
+create index sync_jobs_agency_id_lease_id_idx on public.sync_jobs (agency_id, lease_id);
 create index sync_jobs_claim_id_idx on public.sync_jobs (claim_id) where claim_id is not null;
 
 create or replace function private.recount_lane()

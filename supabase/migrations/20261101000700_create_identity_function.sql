@@ -88,7 +88,10 @@ begin
     where i.n <> all (v_taken)
       and (i.category in ('refund', 'chargeback')) = (v_provisional.category in ('refund', 'chargeback'))
       and (i.fanvue_id = v_provisional.fanvue_id
-           or (i.at between v_provisional.fanvue_created_at - v_tolerance and v_provisional.fanvue_created_at + v_tolerance
+           -- a row that another announcement names is that one's
+           or (not exists (select from public.fanvue_transactions t
+                           where t.model_id = p_model_id and t.fanvue_id = i.fanvue_id and t.origin = 'webhook')
+               and i.at between v_provisional.fanvue_created_at - v_tolerance and v_provisional.fanvue_created_at + v_tolerance
                and (i.fan_uuid = v_provisional.fan_uuid or i.fan_uuid is null or v_provisional.fan_uuid is null)
                and (i.message_uuid = v_provisional.message_uuid or i.message_uuid is null or v_provisional.message_uuid is null)
                and (i.post_uuid = v_provisional.post_uuid or i.post_uuid is null or v_provisional.post_uuid is null)

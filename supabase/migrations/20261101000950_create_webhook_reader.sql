@@ -9,7 +9,8 @@ stable
 set search_path = ''
 as $$
 begin
-  return p_text::timestamptz;
+  -- a date and a time; words such as "now" or "infinity" are none
+  return case when p_text ~ '^\d{4}-\d\d-\d\d[T ]\d\d:' then p_text::timestamptz end;
 exception when others then
   return null;
 end
@@ -17,6 +18,31 @@ $$;
 comment on function private.as_moment(text) is 'A time stamp as sent, or null when it is none.';
 revoke all on function private.as_moment(text) from public, anon, authenticated;
 grant execute on function private.as_moment(text) to service_role;
+
+create or replace function private.as_key(p_text text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- keys are indexed; what is too long for one is known by its hash
+  select case when length(p_text) <= 200 then nullif(p_text, '') else 'sha256:' || encode(sha256(convert_to(p_text, 'UTF8')), 'hex') end
+$$;
+comment on function private.as_key(text) is 'A sender''s text as something that can be indexed; null when empty.';
+revoke all on function private.as_key(text) from public, anon, authenticated;
+grant execute on function private.as_key(text) to service_role;
+
+create or replace function private.as_uuid(p_text text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case when lower(p_text) ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then lower(p_text) end
+$$;
+comment on function private.as_uuid(text) is 'A uuid in lower case, or null when the text is none.';
+revoke all on function private.as_uuid(text) from public, anon, authenticated;
+grant execute on function private.as_uuid(text) to service_role;
 
 create or replace function private.legacy_topic(p jsonb)
 returns text
@@ -42,7 +68,7 @@ grant execute on function private.legacy_topic(jsonb) to service_role;
 create or replace function private.read_event(p jsonb, p_hint_id text, p_hint_topic text)
 returns table (
   event_id text, topic text, kind text, creator_uuid text, fan jsonb, payment_id text, reverses_payment_id text,
-  minor_units bigint, net_minor_units bigint, currency text, source text, message_uuid text, post_uuid text,
+  minor_units numeric, net_minor_units numeric, currency text, source text, message_uuid text, post_uuid text,
   happened_at timestamptz, data jsonb)
 language plpgsql
 stable
@@ -50,14 +76,14 @@ set search_path = ''
 as $$
 declare
   d jsonb := case when jsonb_typeof(p -> 'data') = 'object' then p -> 'data' else '{}'::jsonb end;
-  v_flat boolean := not (jsonb_typeof(p -> 'type') = 'string' and jsonb_typeof(p -> 'data') = 'object');
+  v_flat boolean := jsonb_typeof(p -> 'type') is distinct from 'string' or jsonb_typeof(p -> 'data') is distinct from 'object';
 begin
   data := d;
   if v_flat then
     topic := coalesce(private.legacy_topic(p), nullif(p_hint_topic, ''), nullif(p ->> 'type', ''), 'unknown');
-    creator_uuid := lower(p ->> 'recipientUuid');
+    creator_uuid := private.as_uuid(p ->> 'recipientUuid');
     fan := case when jsonb_typeof(p -> 'sender') = 'object' then p -> 'sender' else jsonb_build_object('uuid', p ->> 'senderUuid') end;
-    payment_id := nullif(p ->> 'transactionOrderId', '');
+    payment_id := private.as_key(p ->> 'transactionOrderId');
     happened_at := private.as_moment(p ->> 'timestamp');
     message_uuid := coalesce(p ->> 'routeUuid', p ->> 'messageUuid', p #>> '{message,uuid}');
     post_uuid := p ->> 'postUuid';
@@ -77,7 +103,7 @@ begin
     if jsonb_typeof(p -> 'price') = 'number' then
       minor_units := trunc((p ->> 'price')::numeric);
     end if;
-    event_id := coalesce(nullif(p ->> 'eventId', ''), nullif(p_hint_id, ''),
+    event_id := coalesce(private.as_key(p ->> 'eventId'), private.as_key(p_hint_id),
       'sha256:' || encode(sha256(convert_to(jsonb_build_array(
         topic, p ->> 'recipientUuid', coalesce(p #>> '{sender,uuid}', p ->> 'senderUuid'), p ->> 'price',
         message_uuid, post_uuid, p ->> 'timestamp', case when kind is null then p end)::text, 'UTF8')), 'hex'));
@@ -86,7 +112,7 @@ begin
   end if;
 
   topic := p ->> 'type';
-  creator_uuid := lower(coalesce(d #>> '{creator,uuid}', d ->> 'creator_uuid'));
+  creator_uuid := private.as_uuid(coalesce(d #>> '{creator,uuid}', d ->> 'creator_uuid'));
   fan := coalesce(d -> 'purchaser', d #> '{payment,purchaser}', d -> 'fan', d -> 'follower', '{}'::jsonb);
   happened_at := coalesce(private.as_moment(d ->> 'paid_at'), private.as_moment(d ->> 'created_at'), private.as_moment(p ->> 'timestamp'));
   currency := upper(nullif(d ->> 'currency', ''));
@@ -109,8 +135,8 @@ begin
     message_uuid := d ->> 'uuid';
   end if;
   if kind in ('payment', 'refund', 'dispute') then
-    payment_id := nullif(d ->> 'id', '');
-    reverses_payment_id := coalesce(d ->> 'payment_id', d #>> '{payment,id}');
+    payment_id := private.as_key(d ->> 'id');
+    reverses_payment_id := private.as_key(coalesce(d ->> 'payment_id', d #>> '{payment,id}'));
     if jsonb_typeof(coalesce(d -> 'gross', d -> 'amount')) = 'number' then
       minor_units := trunc(coalesce(d ->> 'gross', d ->> 'amount')::numeric);
     end if;
@@ -118,7 +144,7 @@ begin
       net_minor_units := trunc((d ->> 'net')::numeric);
     end if;
   end if;
-  event_id := coalesce(nullif(p ->> 'id', ''), nullif(p_hint_id, ''),
+  event_id := coalesce(private.as_key(p ->> 'id'), private.as_key(p_hint_id),
                        'sha256:' || encode(sha256(convert_to(p::text, 'UTF8')), 'hex'));
   return next;
 end

@@ -249,6 +249,10 @@ begin
         perform private.pull_forward(v_model.id, v_stream, p_now);
       end if;
     exception when others then
+      if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
+        -- Not the event's fault: nothing is stored, and the sender tries again.
+        raise;
+      end if;
       -- A poison event: kept with its reason, replayable, in nobody's way.
       v_status := 'failed';
       v_error := sqlerrm;

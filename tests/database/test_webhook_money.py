@@ -58,7 +58,7 @@ class Sale:
             "reverses_fanvue_id": None,
         }
 
-    def event(self, mode: str, skew: int) -> dict[str, Any]:
+    def event(self, mode: str, skew: int, creator: str = CREATOR) -> dict[str, Any]:
         """Return what the webhook tells, a little later or earlier than the API's instant."""
         paid = NOON + timedelta(milliseconds=self.offset + skew)
         data: dict[str, Any] = {
@@ -69,13 +69,13 @@ class Sale:
             "currency": "USD",
             "paid_at": paid.isoformat(),
             "message_uuid": self.message,
-            "creator": {"uuid": CREATOR},
+            "creator": {"uuid": creator},
             "purchaser": {"uuid": self.fan, "handle": self.fan},
         }
         if mode != "none":
             data["id"] = f"FV-{self.number}" if mode == "matching" else f"INV-{self.number}"
         return {
-            "id": f"event-{self.number}",
+            "id": f"event-{creator}-{self.number}",
             "type": "creator.payment.succeeded",
             "timestamp": (paid + timedelta(seconds=1)).isoformat(),
             "data": data,
@@ -110,12 +110,12 @@ def stories(draw: st.DrawFn) -> tuple[list[Sale], list[tuple[str, Any]], list[in
 class Books:
     """One creator, told on two connections at once."""
 
-    def __init__(self, engine: Engine, other: Worker) -> None:
+    def __init__(self, engine: Engine, other: Worker, creator: str = CREATOR) -> None:
         self.engine = engine
         self.other = other
-        engine.rows("truncate public.agencies, public.webhook_events cascade")
+        self.creator = creator
         self.agency_id = engine.agency()
-        self.model_id = engine.model(self.agency_id, due=False, fanvue_user_uuid=CREATOR)
+        self.model_id = engine.model(self.agency_id, due=False, fanvue_user_uuid=creator)
 
     def tell(self, worker: Worker, event: dict[str, Any]) -> Future[Any]:
         return worker.start("receive_webhook_event", event)
@@ -126,16 +126,19 @@ class Books:
         )
 
     def assert_each_once(self, sales: list[Sale]) -> None:
-        (held,) = self.engine.rows(
+        (held,) = self.engine.owner.execute(
             """
             select count(*) as rows, coalesce(sum(t.amount), 0) as gross,
                    count(*) filter (where t.origin = 'webhook') as provisional,
-                   (select sum(e.transactions) from public.earnings_daily e) as rolled_up,
-                   (select sum(e.gross) from public.earnings_daily e) as rolled_gross,
-                   (select m.revenue_total from public.models m) as total
-            from public.fanvue_transactions t
-            """
-        )
+                   (select sum(e.transactions) from public.earnings_daily e
+                    where e.model_id = %(model)s) as rolled_up,
+                   (select sum(e.gross) from public.earnings_daily e
+                    where e.model_id = %(model)s) as rolled_gross,
+                   (select m.revenue_total from public.models m where m.id = %(model)s) as total
+            from public.fanvue_transactions t where t.model_id = %(model)s
+            """,
+            {"model": self.model_id},
+        ).fetchall()
         gross = Decimal(sum(sale.cents for sale in sales)) / 100
         assert held == {
             "rows": len(sales),
@@ -162,13 +165,13 @@ def test_any_order_of_webhooks_and_pages_books_each_sale_once(engine: Engine, mo
     @given(story=stories())
     def play(story: tuple[list[Sale], list[tuple[str, Any]], list[int]]) -> None:
         sales, told, skews = story
-        books = Books(engine, other)
+        books = Books(engine, other, str(uuid.uuid4()))
         listed: set[int] = set()
         for step in range(0, len(told), 2):
             underway = []
             for worker, (what, which) in zip((engine, other), told[step : step + 2], strict=False):
                 if what == "event":
-                    event = sales[which].event(mode, skews[which])
+                    event = sales[which].event(mode, skews[which], books.creator)
                     underway.append(books.tell(worker, event))
                 else:
                     listed |= set(which)
