@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import httpx
@@ -13,18 +12,16 @@ from simulator.clock import SimulatedClock
 from simulator.population import populate
 from simulator.world import World
 from tests.simulator.caller import Caller
+from tests.simulator.press import NOON, Press, Printer, printing
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from starlette.applications import Starlette
 
     from simulator.people import Creator
     from simulator.simulation import Simulation
-
-
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -71,3 +68,15 @@ def anyone(http: httpx.AsyncClient, simulation: Simulation) -> Caller:
 @pytest.fixture
 def me(anyone: Caller, creator: Creator) -> Caller:
     return anyone.sign_in(creator)
+
+
+@pytest.fixture(scope="session")
+def printer() -> Iterator[Printer]:
+    with printing() as printer:
+        yield printer
+
+
+@pytest.fixture
+def press(printer: Printer) -> Iterator[Press]:
+    with printer.press() as press:
+        yield press

@@ -9,7 +9,7 @@ import pytest
 
 from simulator.client import SimulatorControl
 from simulator.server import running
-from tests.simulator.conftest import NOON
+from tests.simulator.press import NOON
 
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from simulator.sales import (
     add_sales,
     add_sales_with_ties,
 )
-from tests.simulator.conftest import NOON
+from tests.simulator.press import NOON
 
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from simulator.clock import to_millis
 from simulator.content import Chat, Message
 from simulator.sales import Sale, add_sale, add_sales
-from tests.simulator.conftest import NOON
+from tests.simulator.press import NOON
 
 
 if TYPE_CHECKING:

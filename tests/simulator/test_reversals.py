@@ -14,7 +14,7 @@ from simulator.sales import (
     add_sale,
     flip_statuses,
 )
-from tests.simulator.conftest import NOON
+from tests.simulator.press import NOON
 
 
 if TYPE_CHECKING:

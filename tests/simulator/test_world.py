@@ -22,7 +22,7 @@ from simulator.simulation import CACHE_SIZE, AnswerCache
 from simulator.transactions import SALE_SOURCES
 from simulator.world import World
 from simulator.world_file import load_world
-from tests.simulator.conftest import NOON
+from tests.simulator.press import NOON
 
 
 if TYPE_CHECKING:
