@@ -29,6 +29,7 @@ class QueuedJob:
     id: int
     run_at: datetime
     attempt: int = 1
+    sync_type: str = "earnings"
     lease_id: int | None = None
     cancel: bool = False
 
@@ -54,6 +55,7 @@ class QueueBook:
             heartbeat_sync_jobs=self.heartbeat,
             settle_sync_jobs=self.settle,
             reap_expired_leases=self.reap,
+            engine_status=self.status,
             enqueue_due=self.tick,
         )
         self.store = JobStore(self.stub.database, "worker one", LEASE)
@@ -72,8 +74,7 @@ class QueueBook:
 
     async def count_running(self) -> int:
         """Count leases everywhere, as a drain asks for it."""
-        self._fail("engine_status")
-        return self.running_elsewhere + sum(job.lease_id is not None for job in self.jobs.values())
+        return int(self.status({})["jobs"]["running"])
 
     def outcome_of(self, job_id: int) -> str:
         """Return how a job was settled, the one time that it was."""
@@ -117,6 +118,11 @@ class QueueBook:
                 del self.jobs[item["id"]]
         return [item["id"] for item in accepted]
 
+    def status(self, _: dict[str, Any]) -> dict[str, Any]:
+        self._fail("engine_status")
+        here = sum(job.lease_id is not None for job in self.jobs.values())
+        return {"jobs": {"running": self.running_elsewhere + here}}
+
     def reap(self, _: dict[str, Any]) -> dict[str, Any]:
         self._fail("reap_expired_leases")
         self.reaped += 1
@@ -143,7 +149,7 @@ def _shown(job: QueuedJob) -> dict[str, Any]:
         "lease_id": job.lease_id,
         "agency_id": "agency",
         "model_id": f"model {job.id}",
-        "sync_type": "earnings",
+        "sync_type": job.sync_type,
         "attempt": job.attempt,
         "max_attempts": 3,
         "priority": 20,

@@ -61,9 +61,14 @@ class RpcStub:
         self.database = self.connect()
 
     def connect(self, key: str = KEY) -> Database:
+        rng = Random(1)  # noqa: S311 - jitter is no secret
+        return Database(self.http(), settings(key), self.clock, rng)
+
+    def http(self) -> httpx.AsyncClient:
+        """Return the client that the worker opens, its transport replaced."""
         http = open_database_http(connections=4)
         http._transport = httpx.MockTransport(self._answer)
-        return Database(http, settings(key), self.clock, Random(1))  # noqa: S311 - jitter is no secret
+        return http
 
     def named(self, name: str) -> list[dict[str, Any]]:
         """Return the parameters of every call of one function."""

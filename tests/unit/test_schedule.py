@@ -1,0 +1,137 @@
+"""The worker's own clockwork makes the same calls as the database's, and survives their failure."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+from tests.support.clock import ManualClock
+from tests.unit.jobs.queue_book import QueueBook
+from worker.schedule import REAP_EVERY, Schedule
+
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+MINUTE = timedelta(minutes=1)
+
+
+class Bench:
+    """A schedule whose ticks a test makes itself."""
+
+    def __init__(self, tick: timedelta = MINUTE) -> None:
+        self.queue = QueueBook(ManualClock())
+        self.woken = 0
+        self.schedule = Schedule(self.queue.store, self._wake, tick=tick)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    @property
+    def ticks(self) -> list[Any]:
+        return sorted(
+            self.schedule._scheduler.get_jobs(), key=lambda job: job.trigger.interval, reverse=True
+        )
+
+    async def tick(self, name: str) -> None:
+        calls: dict[str, Callable[[], Awaitable[None]]] = {
+            job.func.__name__: job.func for job in self.ticks
+        }
+        await calls[name]()
+
+
+def test_it_enqueues_every_tick_and_reaps_more_often() -> None:
+    enqueue, reap = Bench().ticks
+
+    assert (enqueue.trigger.interval, reap.trigger.interval) == (MINUTE, REAP_EVERY)
+    assert all(job.trigger.jitter >= 1 for job in (enqueue, reap))
+
+
+def test_reaping_is_never_rarer_than_the_tick() -> None:
+    assert [job.trigger.interval for job in Bench(timedelta(seconds=5)).ticks] == [
+        timedelta(seconds=5)
+    ] * 2
+
+
+@pytest.mark.parametrize("tick", [timedelta(0), timedelta(milliseconds=10)])
+def test_a_tiny_tick_is_a_second(tick: timedelta) -> None:
+    assert {job.trigger.interval for job in Bench(tick).ticks} == {timedelta(seconds=1)}
+
+
+async def test_a_tick_that_is_late_runs_once_and_never_twice_at_a_time() -> None:
+    b = Bench()
+    b.schedule.start()
+
+    for job in b.ticks:
+        assert job.coalesce
+        assert job.max_instances == 1
+
+    b.schedule.stop()
+
+
+async def test_a_tick_is_the_databases_own_scheduling_call_and_wakes_the_loop() -> None:
+    b = Bench()
+
+    await b.tick("_enqueue")
+
+    assert b.queue.stub.calls == [("enqueue_due", {"p_by": "worker"})]
+    assert b.woken == 1
+
+
+async def test_a_tick_that_finds_nothing_wakes_nobody() -> None:
+    b = Bench()
+    b.queue.stub.functions["enqueue_due"] = lambda _: {"enqueued": 0, "revived": 0}
+
+    await b.tick("_enqueue")
+    await b.tick("_reap")
+
+    assert b.woken == 0
+
+
+@pytest.mark.parametrize("reply", [{"enqueued": 0, "revived": 1}, {"enqueued": 3, "revived": 0}])
+async def test_new_or_revived_work_wakes_the_loop(reply: dict[str, int]) -> None:
+    b = Bench()
+    b.queue.stub.functions["enqueue_due"] = lambda _: reply
+
+    await b.tick("_enqueue")
+
+    assert b.woken == 1
+
+
+async def test_jobs_taken_back_from_vanished_workers_wake_the_loop() -> None:
+    b = Bench()
+    b.queue.running_elsewhere = 2
+
+    await b.tick("_reap")
+
+    assert b.woken == 1
+
+
+async def test_a_database_that_is_away_costs_a_tick_and_no_more() -> None:
+    b = Bench()
+    b.queue.down = {"enqueue_due", "reap_expired_leases"}
+
+    with structlog.testing.capture_logs() as logged:
+        await b.tick("_enqueue")
+        await b.tick("_reap")
+    b.queue.down.clear()
+    await b.tick("_enqueue")
+
+    assert [event["event"] for event in logged] == ["tick_failed", "reap_failed"]
+    assert b.woken == 1
+
+
+async def test_a_stopped_schedule_does_not_tick() -> None:
+    b = Bench()
+    b.schedule.start()
+
+    b.schedule.stop()
+    await asyncio.sleep(0)
+
+    assert not b.schedule._scheduler.running
+    assert b.queue.stub.calls == []
