@@ -5,6 +5,7 @@ It only speaks HTTP to /_sim; it knows nothing of the simulator's insides.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -153,10 +154,16 @@ class SimulatorControl:
         self._call("DELETE", "webhooks/target")
 
     def send_webhook(
-        self, creator: str, kind: str = "test", body: dict[str, Any] | None = None
+        self,
+        creator: str,
+        kind: str = "test",
+        body: dict[str, Any] | None = None,
+        raw: bytes | None = None,
     ) -> dict[str, Any]:
         """Send an event made by hand; see `control.press.Sample`."""
-        order = {"creator": creator, "kind": kind, "body": body or {}}
+        order: dict[str, Any] = {"creator": creator, "kind": kind, "body": body or {}}
+        if raw is not None:
+            order["raw"] = b64encode(raw).decode()
         return self._call("POST", "webhooks/send", order)
 
     def webhooks(self, creator: str | None = None, **query: Any) -> dict[str, Any]:

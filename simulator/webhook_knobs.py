@@ -87,6 +87,7 @@ class WebhookKnobs(BaseModel):
     webhook_currency: PaymentCurrency = PaymentCurrency.USD
     webhook_optionals: Optionals = Optionals.OMITTED
     webhook_message_text: bool = True
+    webhook_tracking: bool = False
     webhook_legacy_purchase: LegacyPurchase = LegacyPurchase.DOCUMENTED
     webhook_paid_skew_ms: int = 0
     webhook_hint_headers: bool = False

@@ -6,7 +6,7 @@ import asyncio
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, field_validator
+from pydantic import Base64Bytes, Field, field_validator
 
 from simulator.clock import stamp
 from simulator.control.orders import Order
@@ -59,11 +59,12 @@ class Sample(StrEnum):
 
 
 class NewEvent(Order):
-    """An event made by hand; a raw one has the body given, whatever it is."""
+    """An event made by hand; a raw one is the body given, or the bytes, whatever they are."""
 
     creator: str
     kind: Sample = Sample.TEST
     body: dict[str, Any] = Field(default_factory=dict)
+    raw: Base64Bytes | None = None
 
 
 class Press:
@@ -123,7 +124,10 @@ class Press:
         """Send an event made by hand."""
         order = NewEvent.model_validate(body)
         event = self._event(order)
-        return {"event_id": event.id, "type": event.type, "targets": self._newsroom.publish(event)}
+        # Measured first: what cannot be bytes is refused before anything is queued.
+        size = len(event.raw)
+        targets = self._newsroom.publish(event)
+        return {"event_id": event.id, "type": event.type, "bytes": size, "targets": targets}
 
     async def _flush(self, timeout_seconds: float) -> Any:
         done = await self._newsroom.courier.flush(timeout_seconds)
@@ -140,7 +144,7 @@ class Press:
             case Sample.RAW:
                 event_id = str(order.body.get("id", new_id()))
                 kind = str(order.body.get("type", "raw"))
-                return Event(event_id, kind, creator_uuid, order.body)
+                return Event(event_id, kind, creator_uuid, order.body, verbatim=order.raw)
             case Sample.UNKNOWN_TOPIC:
                 kind, data = "creator.horoscope.updated", {"object": "horoscope"}
             case Sample.PRESENCE:

@@ -199,7 +199,7 @@ class Courier:
                 status = await self._post(delivery.target.url, raw, headers)
         except TimeoutError:
             error = "timeout"
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as failure:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as failure:
             error = type(failure).__name__
         return Attempt(t, status, error, round((loop.time() - started) * 1000, 1))
 

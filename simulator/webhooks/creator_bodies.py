@@ -69,17 +69,17 @@ def _person(fan: Fan) -> dict[str, Any]:
 
 def _payment(happening: Happening, row: Transaction, knobs: Knobs) -> dict[str, Any]:
     creator, fan = happening.creator, happening.fan
-    shown = amounts(knobs, row)
+    money = amounts(knobs, row)
     paid_at = row.at + knobs.webhook_paid_skew_ms
     recurring = row.source in SUBSCRIPTION_SOURCES
-    return {
+    shown: dict[str, Any] = {
         "object": "payment",
         "id": payment_id(knobs, row),
         "status": "succeeded",
         "source": row.source,
-        "gross": shown.gross,
-        "net": shown.net,
-        "currency": shown.currency,
+        "gross": money.gross,
+        "net": money.net,
+        "currency": money.currency,
         "created_at": stamp(paid_at - CHECKOUT_MS),
         "paid_at": stamp(paid_at),
         "post_uuid": row.post_uuid,
@@ -88,6 +88,12 @@ def _payment(happening: Happening, row: Transaction, knobs: Knobs) -> dict[str, 
         "creator": {"uuid": creator.uuid},
         "purchaser": _person(fan),
     }
+    if knobs.webhook_tracking:
+        shown["tracking"] = {
+            "link_url": f"https://www.example.test/{creator.handle}/fv-1",
+            "metadata": {"source": "tiktok", "campaign": "nov"},
+        }
+    return shown
 
 
 def _refund(happening: Happening, row: Transaction, knobs: Knobs) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from simulator.clock import stamp
@@ -85,9 +86,13 @@ class Delivery:
 
 
 class DeliveryLog:
-    """The newest deliveries, numbered from 1, and counters over all since the last clearing."""
+    """The newest deliveries, numbered from 1, and counters over all since the last clearing.
+
+    Builders write in their threads while the courier writes in its loop, hence the lock.
+    """
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._deliveries: deque[Delivery] = deque(maxlen=CAPACITY)
         self._counts: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
@@ -96,30 +101,34 @@ class DeliveryLog:
 
     def open(self, delivery: Delivery) -> None:
         """Write down a new delivery."""
-        self._number += 1
-        delivery.n = self._number
-        self._deliveries.append(delivery)
-        self._counts["deliveries"] += 1
-        self._counts["duplicates"] += delivery.duplicate is not None
-        self._counts[delivery.state] += 1
+        with self._lock:
+            self._number += 1
+            delivery.n = self._number
+            self._deliveries.append(delivery)
+            self._counts["deliveries"] += 1
+            self._counts["duplicates"] += delivery.duplicate is not None
+            self._counts[delivery.state] += 1
 
     def count_event(self, event: Event) -> None:
         """Count a new event."""
-        self._counts["events"] += 1
-        self._types[event.type] += 1
+        with self._lock:
+            self._counts["events"] += 1
+            self._types[event.type] += 1
 
     def attempted(self, delivery: Delivery, attempt: Attempt) -> None:
         """Write down an attempt."""
-        self._counts["attempts"] += 1
-        self._counts["retries"] += bool(delivery.attempts)
-        self._counts["refused"] += not attempt.accepted
-        delivery.attempts.append(attempt)
+        with self._lock:
+            self._counts["attempts"] += 1
+            self._counts["retries"] += bool(delivery.attempts)
+            self._counts["refused"] += not attempt.accepted
+            delivery.attempts.append(attempt)
 
     def move(self, delivery: Delivery, state: State) -> None:
         """Change the state of a delivery."""
-        self._counts[delivery.state] -= 1
-        self._counts[state] += 1
-        delivery.state = state
+        with self._lock:
+            self._counts[delivery.state] -= 1
+            self._counts[state] += 1
+            delivery.state = state
 
     @property
     def pending(self) -> int:
@@ -154,7 +163,8 @@ class DeliveryLog:
 
     def clear(self) -> None:
         """Forget everything, also what is still on its way; numbering goes on."""
-        self._deliveries.clear()
-        self._counts.clear()
-        self._types.clear()
-        self.epoch += 1
+        with self._lock:
+            self._deliveries.clear()
+            self._counts.clear()
+            self._types.clear()
+            self.epoch += 1

@@ -26,7 +26,10 @@ LEGACY_FAMILIES = frozenset({WebhookFamily.LEGACY, WebhookFamily.BOTH})
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event; `id` is in the body only where its family has one."""
+    """One event; `id` is in the body only where its family has one.
+
+    Verbatim bytes, if there are any, are sent instead of the content, JSON or not.
+    """
 
     id: str
     type: str
@@ -34,11 +37,12 @@ class Event:
     content: dict[str, Any]
     order_id: str | None = None
     visible_at: int | None = None
+    verbatim: bytes | None = None
 
     @property
     def raw(self) -> bytes:
         """Return the body's bytes, the same on every attempt."""
-        return encode(self.content)
+        return encode(self.content) if self.verbatim is None else self.verbatim
 
     @property
     def has_envelope(self) -> bool:

@@ -81,7 +81,10 @@ class Printer:
         self._made += 1
         (made,) = self._control.add_creators(handle=f"press-{self._made}", fans=12)
         self._control.set_webhook_target(self._receiver.url, SECRET, PREVIOUS)
-        self._control.reset_knobs(webhook_retry_seconds=QUICK_RETRIES, rate_limit=10_000)
+        # One at a time, so that events arrive in the order in which they were made.
+        self._control.reset_knobs(
+            webhook_retry_seconds=QUICK_RETRIES, webhook_concurrency=1, rate_limit=10_000
+        )
         self._control.set_clock(NOON)
         creator = self._world.creator(made["uuid"])
         yield Press(self._control, self._receiver, self._world, creator)

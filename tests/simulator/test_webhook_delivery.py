@@ -145,7 +145,6 @@ def test_so_many_deliveries_run_at_once(press: Press, limit: int) -> None:
 
 
 def test_one_at_a_time_keeps_the_order_unless_it_is_shuffled(press: Press) -> None:
-    press.control.turn(webhook_concurrency=1)
     for cents in range(300, 330):
         press.sell(cents=cents)
     assert [body["data"]["gross"] for body in press.bodies()] == list(range(300, 330))
