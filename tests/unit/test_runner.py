@@ -96,7 +96,10 @@ async def test_a_lost_lease_stops_the_job_and_writes_nothing() -> None:
         assert list(b.work.running) == [2]
         b.work.end()
 
-    assert list(b.queue.settled) == [2]
+    settled = [
+        item["id"] for call in b.queue.stub.named("settle_sync_jobs") for item in call["p_items"]
+    ]
+    assert settled == [2]
     assert b.runner.tally.lost == 1
 
 

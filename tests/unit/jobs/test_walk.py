@@ -91,6 +91,17 @@ async def test_the_ceiling_is_fanvues_own_time_at_the_first_page() -> None:
     assert w.book.high_water == w.rows[-1].at
 
 
+async def test_the_summary_is_asked_for_up_to_the_ceiling() -> None:
+    w = walking(120, kind="full")
+    w.api.takes = timedelta(minutes=1)
+
+    await w.run()
+
+    path, params = w.api.calls[-1]
+    assert path == SUMMARY
+    assert datetime.fromisoformat(params["endDate"]) == NOON + timedelta(minutes=1)
+
+
 async def test_history_without_ids_is_read_by_instants_from_the_start() -> None:
     w = walking(120, kind="full", ids=False)
 
