@@ -1,4 +1,4 @@
-"""The shared signature vectors say what Fanvue's scheme says, computed here with the standard library."""
+"""The shared signature vectors agree with Fanvue's scheme as the standard library computes it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,165 @@
+// The pages people see at the end of a connection: what happened, and what to do next. They hold
+// no script, no style, no secret and nothing taken from the request.
+
+const CONTENT_SECURITY = [
+  "default-src 'none'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+/** Headers of every answer to a browser: an address with a code in it stays in nobody's memory. */
+export const PRIVATE_HEADERS: Readonly<Record<string, string>> = {
+  "cache-control": "no-store",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+};
+
+interface Page {
+  readonly status: number;
+  readonly title: string;
+  readonly what: string;
+  readonly next: string;
+}
+
+const PAGES = {
+  connected: {
+    status: 200,
+    title: "Connected",
+    what: "The Fanvue account is connected and its first sync has begun.",
+    next: "You can close this page.",
+  },
+  incomplete: {
+    status: 400,
+    title: "This address is incomplete",
+    what:
+      "Fanvue did not send everything that is needed, or the address was cut off.",
+    next: "Go back to the dashboard and connect the account again.",
+  },
+  used: {
+    status: 400,
+    title: "This connection is no longer open",
+    what:
+      "Each attempt to connect an account works once, and this one was finished already or was never started here.",
+    next:
+      "Look in the dashboard whether the account is connected. If it is not, connect it again from there.",
+  },
+  refused: {
+    status: 400,
+    title: "Fanvue did not accept the confirmation",
+    what:
+      "The confirmation was too old or had been used. Nothing was connected.",
+    next: "Go back to the dashboard and connect the account again.",
+  },
+  denied: {
+    status: 403,
+    title: "Access was not granted",
+    what:
+      "Access to the Fanvue account was declined, so nothing was connected.",
+    next:
+      "To connect the account after all, start again in the dashboard and allow the access at Fanvue.",
+  },
+  missingScope: {
+    status: 403,
+    title: "A permission is missing",
+    what:
+      "Syncing needs lasting access to the profile and the earnings, and Fanvue did not grant all of it. Nothing was connected.",
+    next:
+      "Connect the account again from the dashboard and leave every permission ticked. If none was unticked, ask whoever runs this service to enable the permissions of the Fanvue app.",
+  },
+  wrongAccount: {
+    status: 409,
+    title: "This is another Fanvue account",
+    what:
+      "The account that was signed in at Fanvue is not the one that was to be connected. Nothing was changed.",
+    next:
+      "Start again in the dashboard and sign in at Fanvue with the account that you want to connect.",
+  },
+  elsewhere: {
+    status: 409,
+    title: "Connected by another agency",
+    what:
+      "This Fanvue account is connected by another agency already, and an account belongs to one agency only.",
+    next:
+      "Ask the owner of the account to have it removed there first, then connect it again from the dashboard.",
+  },
+  changed: {
+    status: 409,
+    title: "Connected somewhere else at the same time",
+    what:
+      "The account was connected from another window while this one was open.",
+    next:
+      "Look in the dashboard whether the account is active. If it is not, connect it again from there.",
+  },
+  expired: {
+    status: 410,
+    title: "This took too long",
+    what: "The time to connect the account has passed. Nothing was connected.",
+    next:
+      "Go back to the dashboard, connect the account again and finish within ten minutes.",
+  },
+  fanvueAway: {
+    status: 502,
+    title: "Fanvue could not be reached",
+    what: "Fanvue gave no usable answer, so nothing was connected.",
+    next: "Wait a minute, then connect the account again from the dashboard.",
+  },
+  misconfigured: {
+    status: 503,
+    title: "This service is not set up completely",
+    what: "Accounts cannot be connected at the moment. Nothing was connected.",
+    next:
+      "Ask whoever runs this service to look into the log of the function fanvue-connect.",
+  },
+  databaseAway: {
+    status: 503,
+    title: "The connection could not be saved",
+    what: "The database gave no answer in time.",
+    next:
+      "Wait a minute and look in the dashboard whether the account is connected. If it is not, connect it again from there.",
+  },
+} as const satisfies Record<string, Page>;
+
+export type PageName = keyof typeof PAGES;
+
+/** Returns a page as an answer; with the dashboard's address it links there. */
+export function showPage(
+  name: PageName,
+  dashboardUrl: string | null,
+): Response {
+  const { status, title, what, next } = PAGES[name];
+  const link = dashboardUrl === null
+    ? ""
+    : `\n<p><a href="${escapeHtml(dashboardUrl)}">Go to the dashboard</a></p>`;
+  const html = `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escapeHtml(title)}</title>
+</head>
+<body>
+<main>
+<h1>${escapeHtml(title)}</h1>
+<p>${escapeHtml(what)}</p>
+<p>${escapeHtml(next)}</p>${link}
+</main>
+</body>
+</html>
+`;
+  return new Response(html, {
+    status,
+    headers: {
+      ...PRIVATE_HEADERS,
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": CONTENT_SECURITY,
+      ...(status === 503 ? { "retry-after": "60" } : {}),
+    },
+  });
+}
+
+export function escapeHtml(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;").replaceAll('"', "&quot;")
+    .replaceAll("'", "&#39;");
+}
