@@ -35,18 +35,24 @@ from public.sync_jobs where sync_type <> 'token_refresh'
 """
 _RUNS: Final = """
 select jsonb_build_object(
+  -- A run whose successor was queued meanwhile hands its work to it: no end of its own.
   'outcomes', (select coalesce(jsonb_object_agg(s.state, s.runs), '{{}}')
-               from (select r.state, count(*) as runs from public.sync_runs r group by 1) s),
-  'polls', (select count(*) from public.sync_runs r where r.queued_at >= '{since}'
-            and r.sync_type = 'earnings' and r.state = 'succeeded'),
-  -- A run of several slices is claimed several times; its first wait is not kept.
-  'pickup', (select jsonb_build_object(
-               'runs', count(*),
-               'p50', coalesce(percentile_cont(0.5) within group (order by w.seconds), 0),
-               'p95', coalesce(percentile_cont(0.95) within group (order by w.seconds), 0))
-             from (select extract(epoch from r.started_at - r.queued_at)::float8 as seconds
-                   from public.sync_runs r
-                   where r.queued_at >= '{since}' and r.pages < 20 and r.attempt = 1) w),
+               from (select case when r.error ->> 'kind' = 'folded' then 'folded'
+                                 else r.state end as state, count(*) as runs
+                     from public.sync_runs r group by 1) s),
+  'syncs', (select count(*) from public.sync_runs r
+            where r.sync_type = 'earnings' and r.state = 'succeeded'),
+  'webhooks', (select coalesce(jsonb_object_agg(e.status, e.events), '{{}}')
+               from (select w.status, count(*) as events
+                     from public.webhook_events w group by 1) e),
+  -- From the moment of the sale to the moment its row stood in our ledger, whichever way it came.
+  'arrival', (select jsonb_build_object(
+                'rows', count(*),
+                'p50', coalesce(percentile_cont(0.5) within group (order by a.seconds), 0),
+                'p95', coalesce(percentile_cont(0.95) within group (order by a.seconds), 0))
+              from (select extract(epoch from t.created_at - t.fanvue_created_at)::float8 as seconds
+                    from public.fanvue_transactions t
+                    where t.fanvue_created_at >= '{since}') a),
   'ticks', (select coalesce(max(k.ticks), 0) from private.scheduler_ticks k
             where k.source = 'pg_cron'))
 """
@@ -88,7 +94,7 @@ class OurBooks:
         return found
 
     def runs(self, since: str) -> dict[str, Any]:
-        """Return outcomes of all runs, waits of those queued since, and pg_cron's ticks."""
+        """Return outcomes of all runs, webhooks, arrivals since, and pg_cron's ticks."""
         found: dict[str, Any] = json.loads(self._stack.query(_RUNS.format(since=since)))
         return found
 

@@ -29,7 +29,16 @@ REPORT_EVERY_SECONDS: Final = 10.0
 LOOK_EVERY_SECONDS: Final = 0.5
 PICK_UP_SECONDS: Final = 20.0
 CATCH_UP_SECONDS: Final = 80.0
+DELIVERY_SECONDS: Final = 20.0
 CRON_SECONDS: Final = 65.0
+
+
+# Polls that a webhook asked for wait a little for more of them; nothing more comes.
+NOW_RUNNING: Final = (
+    "update public.sync_jobs set run_at = private.engine_now() "
+    "where state = 'queued' and sync_type = 'earnings' and last_error is null"
+)
+NOW_DUE: Final = "update public.sync_state set next_sync_at = private.engine_now()"
 
 
 class InterruptedDemoError(Exception):
@@ -64,10 +73,10 @@ class Performance:
             step()
             self._heed()
         books = OurBooks(stage.stack)
+        stage.start_workers()
         self._histories = stage.connect_creators()
         self._heed()
         login = stage.sign_up()
-        stage.start_workers()
         if not self._until(lambda: _has_begun(books), PICK_UP_SECONDS):
             stage.check_workers()
             raise StackError("the workers took no job; see .local/demo/logs")
@@ -114,9 +123,12 @@ class Performance:
         self._console.print("no more sales; the engine catches up")
         stage, books = self._stage, OurBooks(self._stage.stack)
         deadline = time.monotonic() + CATCH_UP_SECONDS
+        deliveries = stage.fanvue.flush_webhooks(DELIVERY_SECONDS)
+        self._heed()
         # Twice: what was read before the last sale must be asked for once more.
+        stage.stack.query(NOW_RUNNING)
         caught_up = self._until(lambda: _is_idle(books), CATCH_UP_SECONDS)
-        stage.stack.query("update public.sync_state set next_sync_at = private.engine_now()")
+        stage.stack.query(NOW_DUE)
         stage.program.json("enqueue")
         left = max(1.0, deadline - time.monotonic())
         caught_up = self._until(lambda: _is_idle(books), left) and caught_up
@@ -129,7 +141,9 @@ class Performance:
             theirs=stage.fanvue.all_books()["creators"],
             histories=self._histories,
             stats=stage.fanvue.stats(),
+            deliveries=deliveries,
             runs=books.runs(self._since),
+            workers=stage.worker_summaries(),
             queue=books.queue(),
             sold=self._sales.sold,
             refunded=self._sales.refunded,

@@ -7,6 +7,7 @@ when this one was killed. Closing twice is harmless.
 from __future__ import annotations
 
 import fcntl
+import json
 import secrets
 import socket
 import sys
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 DIRECTORY: Final = PROJECT / ".local" / "demo"
 PORT: Final = 56321
 FANVUE: Final = "fanvue"
+RECEIVER: Final = "fanvue-webhook"
 WORKERS: Final = ("worker-1", "worker-2")
 START_SECONDS: Final = 20.0
 CONNECTING_AT_ONCE: Final = 4
@@ -109,6 +111,8 @@ class Stage:
             log = self._processes.log(FANVUE)
             raise StackError(f"the simulated Fanvue did not start; {log_excerpt(log)}")
         control.add_client(settings["FANVUE_CLIENT_ID"], settings["FANVUE_CLIENT_SECRET"])
+        secret = settings["FANVUE_WEBHOOK_SECRETS"].partition(",")[0]
+        control.set_webhook_target(f"{settings['SUPABASE_URL']}/functions/v1/{RECEIVER}", secret)
         self._fanvue = control
 
     def connect_creators(self) -> dict[str, int]:
@@ -152,7 +156,7 @@ class Stage:
         """Start the workers."""
         for name in WORKERS:
             self._processes.start(
-                name, [*COMMAND, "run"], env=self.program.environment, cwd=DIRECTORY
+                name, [*COMMAND, "run", "--json"], env=self.program.environment, cwd=DIRECTORY
             )
 
     def check_workers(self) -> None:
@@ -160,6 +164,19 @@ class Stage:
         for name in WORKERS:
             if self._processes.find(name) is None:
                 raise StackError(f"{name} stopped; {log_excerpt(self._processes.log(name))}")
+
+    def worker_summaries(self) -> list[dict[str, Any]]:
+        """Return what the stopped workers said of their runs, the last line of each log."""
+        summaries = []
+        for name in WORKERS:
+            lines = self._processes.log(name).read_text(encoding="utf-8").splitlines()
+            summary = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+            if "pickup_ms" not in summary:
+                raise StackError(
+                    f"{name} did not end well; {log_excerpt(self._processes.log(name))}"
+                )
+            summaries.append(summary)
+        return summaries
 
     def stop_workers(self) -> None:
         """Stop the workers; they hand back what they hold."""

@@ -35,10 +35,13 @@ SOUND = Records(
     },
     runs={
         "outcomes": {"succeeded": 3},
-        "polls": 2,
-        "pickup": {"runs": 2, "p50": 0.2, "p95": 0.4},
+        "syncs": 3,
         "ticks": 1,
+        "webhooks": {"applied": 1, "duplicate_of_api": 1},
+        "arrival": {"rows": 2, "p50": 0.1, "p95": 0.2},
     },
+    workers=[{"claimed": 3, "pickup_ms": {"p50": 200, "p95": 400}}],
+    deliveries={"deliveries": 2, "delivered": 2},
     queue={"running": 0, "due": 0, "queued": 0, "dead": 0},
     sold=2,
     refunded=0,
@@ -86,10 +89,19 @@ def test_a_sound_run_keeps_every_promise() -> None:
         (with_runs(outcomes={"succeeded": 2, "failed": 1}), "every job succeeds"),
         (replace(SOUND, queue={**SOUND.queue, "dead": 1}), "every job succeeds"),
         (
-            with_runs(pickup={"runs": 2, "p50": 1.0, "p95": 9.0}),
+            replace(SOUND, workers=[{"claimed": 3, "pickup_ms": {"p50": 200, "p95": 9000}}]),
             "due work is picked up at once",
         ),
         (with_runs(ticks=0), "pg_cron keeps the schedule"),
+        (with_runs(webhooks={"parked": 2}), "every webhook is taken and applied"),
+        (
+            replace(SOUND, deliveries={"deliveries": 2, "delivered": 1}),
+            "every webhook is taken and applied",
+        ),
+        (
+            with_runs(arrival={"rows": 2, "p50": 31.0, "p95": 59.0}),
+            "a sale is in the books within seconds",
+        ),
     ],
 )
 def test_damage_breaks_the_promise_it_concerns(records: Records, promise: str) -> None:

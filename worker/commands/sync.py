@@ -108,7 +108,7 @@ async def _advance(engine: Engine, watch: Watch) -> bool:
         return True
     if claim.running_by is None and claim.next_due is None:
         return False
-    await _look(engine, watch)
+    jobs = await _look(engine, watch)
     if claim.running_by is not None:
         watch.view.elsewhere(claim.running_by)
         # The worker that has it may be gone; then its lease ends and the job comes back.
@@ -116,7 +116,7 @@ async def _advance(engine: Engine, watch: Watch) -> bool:
         await engine.clock.sleep(LOOK_ELSEWHERE_EVERY)
         return True
     wait = claim.next_due or LOOK_EVERY
-    await _explain_wait(engine, watch, wait)
+    _explain_wait(watch, jobs, wait)
     await engine.clock.sleep(min(wait, LOOK_EVERY))
     return True
 
@@ -150,8 +150,7 @@ async def _look(engine: Engine, watch: Watch) -> list[dict[str, Any]]:
     return jobs
 
 
-async def _explain_wait(engine: Engine, watch: Watch, wait: timedelta) -> None:
-    jobs = await engine.books.overview.stream_jobs(watch.model_id, watch.sync_type)
+def _explain_wait(watch: Watch, jobs: list[dict[str, Any]], wait: timedelta) -> None:
     waiting = next((job for job in jobs if job["state"] == "queued"), None)
     error = (waiting or {}).get("last_error") or {}
     throttled = error.get("kind") in {None, "throttled"}
