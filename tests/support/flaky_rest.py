@@ -19,7 +19,7 @@ from simulator.server import LOOPBACK, START_SECONDS, bind, make_server
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     Act = Callable[[], object]
     Scope = dict[str, Any]
@@ -92,6 +92,11 @@ class FlakyRest:
     def at(self, name: str, nth: int, act: Act) -> Rule:
         """Run a function before the nth call of a name is handed on."""
         return self._add(Rule(name, nth, 1, before=act))
+
+    def forget(self, names: Container[str]) -> None:
+        """Drop the rules of some names."""
+        with self._lock:
+            self._rules[:] = [rule for rule in self._rules if rule.name not in names]
 
     def close(self) -> None:
         """Close the connections to the other side."""

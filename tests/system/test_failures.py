@@ -5,7 +5,10 @@ Whatever happens between the worker and the books, they stay exact and no job is
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,8 @@ import pytest
 from local.stack import Stack
 from tests.support.flaky_rest import FlakyRest, flaky
 from tests.support.postgres import PROJECT
+from worker.app import open_engine
+from worker.clock import SystemClock
 
 
 if TYPE_CHECKING:
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 
 
 pytestmark = pytest.mark.system
+
+PATIENCE_SECONDS = 10
 
 
 @pytest.fixture
@@ -224,6 +231,68 @@ def test_two_workers_at_once_on_the_same_lease_end_with_one_walk(
 
     assert engine.run_states(creator) == ["succeeded"]
     engine.assert_exact(creator)
+
+
+def test_job_that_comes_back_to_the_same_worker_runs_there_once(
+    engine: Engine, rest: FlakyRest
+) -> None:
+    creator = engine.creator(400)
+    taken_again = threading.Event()
+    rest.at("begin_sync_walk", 2, taken_again.set)
+
+    def lose_the_lease() -> None:
+        engine.pass_time(61)
+        engine.database.execute("select public.reap_expired_leases()")
+        assert taken_again.wait(PATIENCE_SECONDS)
+
+    with flaky(engine.environment["FANVUE_API_URL"]) as fanvue:
+        fanvue.at("earnings", 3, lose_the_lease)
+        tally = engine.drain(FANVUE_API_URL=fanvue.url)
+
+    assert (tally.claimed, tally.lost, tally.outcomes) == (2, 1, {"succeeded": 1})
+    assert engine.run_states(creator) == ["succeeded"]
+    engine.assert_exact(creator)
+
+
+def test_new_pair_outlives_an_outage_longer_than_fanvue_s_grace(
+    engine: Engine, rest: FlakyRest
+) -> None:
+    creator = engine.creator(30)
+    engine.drain()
+    engine.pass_time(3500)
+    engine.database.execute("select public.enqueue_due('test')")
+    names = ("heartbeat_sync_jobs", "claim_sync_jobs", "settle_sync_jobs", "engine_status")
+    outage = rest.refuse("finish_token_refresh", times=40)
+
+    def darken() -> None:
+        for name in names:
+            rest.refuse(name, times=1_000)
+
+    def brighten() -> None:
+        engine.pass_time(45)
+        rest.forget(names)
+
+    rest.at("finish_token_refresh", 1, darken)
+    rest.at("finish_token_refresh", 41, brighten)
+
+    asyncio.run(_drain_hastily(engine))
+
+    stats = engine.fanvue.stats()["creators"][creator]
+    assert outage.hits == 40
+    assert (stats["refreshes"], stats["chain_kills"]) == (1, 0)
+    engine.assert_exact(creator)
+
+
+class HastyClock(SystemClock):
+    """A clock whose waits last a hundredth."""
+
+    async def sleep(self, delay: timedelta) -> None:
+        await super().sleep(delay / 100)
+
+
+async def _drain_hastily(engine: Engine) -> None:
+    async with open_engine(engine.settings(), HastyClock()) as opened:
+        await opened.runner.run(drain=opened.books.overview.running, horizon=timedelta(0))
 
 
 def _connect_again(engine: Engine) -> None:

@@ -15,7 +15,14 @@ from uuid import uuid4
 
 import structlog
 
-from worker.errors import DatabaseUnavailable, GrantInvalid, GrantMoved, Misconfigured, Transient
+from worker.errors import (
+    GrantInvalid,
+    GrantMoved,
+    Misconfigured,
+    Rejected,
+    SyncError,
+    Transient,
+)
 
 
 if TYPE_CHECKING:
@@ -40,8 +47,10 @@ ACCESS_COLUMN: Final = "fanvue_access_token"
 REFRESH_COLUMN: Final = "fanvue_refresh_token"
 PATIENCE: Final = timedelta(seconds=10)
 MODELS_KEPT: Final = 4096
-# Fanvue has rotated already; giving up on storing the pair would lose the creator's grant.
-STORE_ATTEMPTS: Final = 6
+# Fanvue has rotated already, and after its grace the old token kills the chain: whoever holds the
+# new pair goes on trying to store it through any outage of ours that a process outlives.
+STORE_PATIENCE: Final = timedelta(minutes=30)
+STORE_PAUSE: Final = timedelta(seconds=1)
 # One of ours, and one more should another worker's come to nothing meanwhile.
 REFRESHES_PER_CALL: Final = 2
 
@@ -199,20 +208,25 @@ class GrantKeeper:
             return
         access = self._keyring.seal(answer.access_token, model_id, ACCESS_COLUMN)
         refresh = self._keyring.seal(answer.refresh_token or old, model_id, REFRESH_COLUMN)
-        lifetime = answer.expires_at - self._clock.now()
-        state = await self._store_pair(model_id, view, access, refresh, lifetime)
+        state = await self._store_pair(model_id, view, access, refresh, answer.expires_at)
         log.info("token_refreshed", model_id=model_id, state=state, version=view.version)
 
     async def _store_pair(
-        self, model_id: str, view: GrantView, access: str, refresh: str, lifetime: timedelta
+        self, model_id: str, view: GrantView, access: str, refresh: str, expires_at: datetime
     ) -> str:
-        for attempt in range(STORE_ATTEMPTS):
+        give_up = self._clock.monotonic() + STORE_PATIENCE.total_seconds()
+        while True:
+            lifetime = max(expires_at - self._clock.now(), timedelta(0))
             try:
                 return await self._store.finish(model_id, view, access, refresh, lifetime)
-            except DatabaseUnavailable:
-                if attempt + 1 == STORE_ATTEMPTS:
+            except Rejected:
+                # There is no such model any more.
+                raise
+            except SyncError as error:
+                if self._clock.monotonic() >= give_up:
                     raise
-        raise AssertionError("unreachable")
+                log.warning("pair_not_stored_yet", model_id=model_id, reason=error.message)
+            await self._clock.sleep(STORE_PAUSE)
 
     async def _refused(self, model_id: str, view: GrantView, refused: RefusedRefresh) -> None:
         state, wait = await self._store.fail(model_id, view, refused.kind, refused.message)
