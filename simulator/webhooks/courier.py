@@ -208,7 +208,7 @@ class Courier:
             raise httpx.UnsupportedProtocol("the simulator sends to loopback addresses only")
         if self._http is None:
             # Loopback only: no certificate to check, no proxy to ask, no time-out but ours.
-            self._http = httpx.AsyncClient(verify=False, trust_env=False, timeout=None)  # noqa: S501, S113
+            self._http = httpx.AsyncClient(verify=False, trust_env=False, timeout=None)  # noqa: S501, S113 - said above
         response = await self._http.post(url, content=raw, headers=headers)
         return response.status_code
 
