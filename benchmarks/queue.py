@@ -1,0 +1,105 @@
+"""The queue in SQL alone: draining it with and without a held snapshot, and one claim's cost."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import nullcontext
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from benchmarks.table import Row, compare
+
+
+if TYPE_CHECKING:
+    from benchmarks.stage import Size, Stage
+
+
+WORKER = "bench"
+BATCHES = (50, 500)
+CLAIMS = 10
+CLAIM_LIMIT = 8
+
+_FILL = """
+  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, bucket)
+  select m.agency_id, m.id, 'earnings', 10, now(), 'user:' || m.fanvue_user_uuid
+  from public.models m
+  order by m.id
+  limit %(jobs)s
+"""
+
+
+def drain(stage: Stage, size: Size) -> list[Row]:
+    """Claim and settle a backlog while a snapshot is held elsewhere, against nobody holding one."""
+    stage.populate(agencies=size.agencies, models=size.backlog)
+    rows = []
+    for batch in BATCHES:
+        clean, held = [], []
+        for _ in range(size.rounds):
+            clean.append(_drain_once(stage, size.backlog, batch, hold=False))
+            held.append(_drain_once(stage, size.backlog, batch, hold=True))
+        rows.append(
+            compare(
+                "drain",
+                f"{size.backlog:,} jobs by {batch}, a snapshot held",
+                "no snapshot held",
+                path="SQL",
+                unit="jobs/s",
+                figures=held,
+                baselines=clean,
+            )
+        )
+    return rows
+
+
+def claim(stage: Stage, size: Size) -> list[Row]:
+    """Claim a few jobs from a long queue, against a short one."""
+    stage.populate(agencies=size.agencies, models=size.backlog)
+    long, short = [], []
+    for _ in range(size.rounds):
+        short += _claims(stage, size.short_backlog)
+        long += _claims(stage, size.backlog)
+    return [
+        compare(
+            "claim",
+            f"{CLAIM_LIMIT} jobs of {size.backlog:,} queued",
+            f"{CLAIM_LIMIT} of {size.short_backlog} queued",
+            path="SQL",
+            unit="ms",
+            figures=long,
+            baselines=short,
+        )
+    ]
+
+
+def _fill(stage: Stage, jobs: int) -> None:
+    stage.run("truncate public.sync_jobs, public.sync_runs")
+    stage.run(_FILL, {"jobs": jobs})
+    stage.settle("public.sync_jobs", "private.queue_lanes", "public.sync_state")
+
+
+def _drain_once(stage: Stage, jobs: int, batch: int, *, hold: bool) -> float:
+    _fill(stage, jobs)
+    done = 0
+    with stage.held_snapshot() if hold else nullcontext():
+        began = perf_counter()
+        while taken := stage.call(
+            "claim_sync_jobs", p_worker=WORKER, p_limit=batch, p_claim_id=uuid.uuid4()
+        )["jobs"]:
+            items = [
+                {"id": job["id"], "lease_id": job["lease_id"], "outcome": "done"} for job in taken
+            ]
+            done += len(stage.call("settle_sync_jobs", p_worker=WORKER, p_items=items))
+        seconds = perf_counter() - began
+    if done != jobs:
+        raise RuntimeError(f"the drain finished {done} of {jobs} jobs")
+    return done / seconds
+
+
+def _claims(stage: Stage, jobs: int) -> list[float]:
+    _fill(stage, jobs)
+    return [
+        stage.timed_call(
+            "claim_sync_jobs", p_worker=WORKER, p_limit=CLAIM_LIMIT, p_claim_id=uuid.uuid4()
+        )[0]
+        for _ in range(min(CLAIMS, jobs // CLAIM_LIMIT))
+    ]
