@@ -1,5 +1,6 @@
 // The pages people see at the end of a connection: what happened, and what to do next. They hold
-// no script, no style, no secret and nothing taken from the request.
+// no script, no style, no secret and nothing taken from the request. Little markup on purpose:
+// hosted projects without a domain of their own serve HTML as plain text.
 
 const CONTENT_SECURITY = [
   "default-src 'none'",
