@@ -180,7 +180,7 @@ comment on column public.sync_jobs.state is 'queued: waits for run_at. running: 
 comment on column public.sync_jobs.lease_id is 'Fencing token of the current lease: every write of the job carries it, a stale one is refused.';
 comment on column public.sync_jobs.lease_until is 'When the lease ends unless the worker extends it. Never indexed: heartbeats must stay heap-only.';
 comment on column public.sync_jobs.claim_id is 'The claim that took the job; the same claim sent again gets the same jobs.';
-comment on column public.sync_jobs.attempt is 'Attempts that count: a rate limit, a finished slice or a worker''s shutdown gives its attempt back.';
+comment on column public.sync_jobs.attempt is 'Attempts in a row that failed: a rate limit or a worker''s shutdown gives its attempt back, a finished slice all of them.';
 comment on column public.sync_jobs.priority is 'Smaller goes first: up to 20 live, up to 60 normal, up to 120 backfill, above that low.';
 comment on column public.sync_jobs.bucket is 'The rate budget that the job draws on; jobs of an exhausted bucket are passed over.';
 comment on column public.sync_jobs.progress is 'How far the running walk is: pages, rows, position.';

@@ -55,7 +55,7 @@ comment on function private.move_stream_on(public.sync_jobs, timestamptz) is
 revoke all on function private.move_stream_on(public.sync_jobs, timestamptz) from public, anon, authenticated;
 grant execute on function private.move_stream_on(public.sync_jobs, timestamptz) to service_role;
 
-create or replace function private.requeue_job(p_job public.sync_jobs, p_run_at timestamptz, p_refund boolean,
+create or replace function private.requeue_job(p_job public.sync_jobs, p_run_at timestamptz, p_attempt integer,
                                                p_priority smallint, p_error jsonb, p_stats jsonb)
 returns boolean
 language plpgsql
@@ -63,7 +63,7 @@ set search_path = ''
 as $$
 begin
   update public.sync_jobs j
-  set state = 'queued', run_at = p_run_at, attempt = j.attempt - p_refund::integer::smallint,
+  set state = 'queued', run_at = p_run_at, attempt = p_attempt,
       priority = coalesce(p_priority, j.priority), lease_id = null, lease_until = null, claimed_by = null, claim_id = null,
       requests = j.requests + coalesce((p_stats ->> 'requests')::integer, 0),
       last_error = coalesce(p_error, j.last_error)
@@ -74,10 +74,10 @@ exception when unique_violation then
   return false;
 end
 $$;
-comment on function private.requeue_job(public.sync_jobs, timestamptz, boolean, smallint, jsonb, jsonb) is
+comment on function private.requeue_job(public.sync_jobs, timestamptz, integer, smallint, jsonb, jsonb) is
   'Puts a running job back; false when a successor is queued already and the job must fold into it.';
-revoke all on function private.requeue_job(public.sync_jobs, timestamptz, boolean, smallint, jsonb, jsonb) from public, anon, authenticated;
-grant execute on function private.requeue_job(public.sync_jobs, timestamptz, boolean, smallint, jsonb, jsonb) to service_role;
+revoke all on function private.requeue_job(public.sync_jobs, timestamptz, integer, smallint, jsonb, jsonb) from public, anon, authenticated;
+grant execute on function private.requeue_job(public.sync_jobs, timestamptz, integer, smallint, jsonb, jsonb) to service_role;
 
 create or replace function private.settle_job(p_job public.sync_jobs, p_item jsonb, p_now timestamptz)
 returns void
@@ -106,7 +106,8 @@ begin
       p_now + make_interval(secs => coalesce(v_wait, case v_outcome
         when 'retry' then least(3600, 5 * 2 ^ p_job.attempt) * (0.8 + 0.4 * random())
         when 'snooze' then 1 else 0 end)),
-      v_outcome <> 'retry',
+      -- attempts count what fails in a row: a long walk that gets on survives any number of mishaps
+      case v_outcome when 'yield' then 0 when 'snooze' then p_job.attempt - 1 else p_job.attempt end,
       -- a slice of a long walk goes behind everything live
       case when v_outcome = 'yield' then greatest(p_job.priority, 100::smallint) end,
       v_error, v_stats);
@@ -198,7 +199,7 @@ end
 $$;
 comment on function public.settle_sync_jobs(text, jsonb) is
   'Ends or returns leased jobs: [{id, lease_id, outcome, state?, retry_in_s?, error?, stats?}]. Returns the ids accepted; a stale lease is not. '
-  'retry counts an attempt and becomes dead after max_attempts; snooze and yield do not count.';
+  'retry counts an attempt and becomes dead after max_attempts; snooze does not count, yield counts anew.';
 revoke all on function public.settle_sync_jobs(text, jsonb) from public, anon, authenticated;
 grant execute on function public.settle_sync_jobs(text, jsonb) to service_role;
 

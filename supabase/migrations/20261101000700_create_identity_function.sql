@@ -36,6 +36,22 @@ comment on function private.lock_model(uuid) is
 revoke all on function private.lock_model(uuid) from public, anon, authenticated;
 grant execute on function private.lock_model(uuid) to service_role;
 
+create or replace function private.same_money(
+  p_api numeric, p_api_net numeric, p_told numeric, p_told_net numeric, p_reversal boolean)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  -- A reversal may be told at what the fan's card got back, tax and fees included, and is rare enough to be known by that.
+  select coalesce(p_api = p_told or p_api_net = p_told_net
+                  or (p_reversal and p_told between p_api * 1.5 and p_api), false)
+$$;
+comment on function private.same_money(numeric, numeric, numeric, numeric, boolean) is
+  'Whether a webhook''s amounts and an API row''s can be the same money, both in US dollars.';
+revoke all on function private.same_money(numeric, numeric, numeric, numeric, boolean) from public, anon, authenticated;
+grant execute on function private.same_money(numeric, numeric, numeric, numeric, boolean) to service_role;
+
 create or replace function private.transaction_hash(p_at timestamptz, p_facts text)
 returns text
 language sql
@@ -96,7 +112,8 @@ begin
                and (i.message_uuid = v_provisional.message_uuid or i.message_uuid is null or v_provisional.message_uuid is null)
                and (i.post_uuid = v_provisional.post_uuid or i.post_uuid is null or v_provisional.post_uuid is null)
                and case when v_provisional.sent_minor_units is null
-                        then i.amount = v_provisional.amount or i.net = v_provisional.net_amount
+                        then private.same_money(i.amount, i.net, v_provisional.amount, v_provisional.net_amount,
+                                                v_provisional.category in ('refund', 'chargeback'))
                         else coalesce(i.currency = v_provisional.sent_currency, true) end))
       -- what the API has told before confirms nothing new
       and case when i.fanvue_id is not null
@@ -112,7 +129,7 @@ begin
     order by i.fanvue_id is not distinct from v_provisional.fanvue_id desc,
              (i.message_uuid is distinct from v_provisional.message_uuid)::integer
                + (i.post_uuid is distinct from v_provisional.post_uuid)::integer
-               + (i.category is distinct from v_provisional.category)::integer,
+               + (i.category is distinct from v_provisional.category)::integer + (i.amount <> v_provisional.amount)::integer,
              abs(extract(epoch from i.at - v_provisional.fanvue_created_at)), i.n
     limit 1;
     continue when not found;

@@ -88,21 +88,26 @@ begin
                        and w.id <> p_event.id))
     and (t.category in ('refund', 'chargeback')) = v_reversal
   limit 1;
-  -- 2. a row of the API that no other event has claimed: same fan, same money, same content, about the same time
+  -- 2. same fan, same money, same content, about the same time: a row of the API, or what an event of another family
+  --    announced; one row is claimed by one event of a family
   if v_row.id is null then
     select t.* into v_row
     from public.fanvue_transactions t
-    where t.model_id = p_model.id and t.origin = 'api'
+    where t.model_id = p_model.id
+      and (t.origin = 'api' or t.category = v_category)
       and t.fanvue_created_at between e.happened_at - v_tolerance and e.happened_at + v_tolerance
       and (coalesce(t.category, '') in ('refund', 'chargeback')) = v_reversal
       and (t.fan_uuid = e.fan ->> 'uuid' or t.fan_uuid is null or e.fan ->> 'uuid' is null)
       and (t.message_uuid = e.message_uuid or t.message_uuid is null or e.message_uuid is null)
       and (t.post_uuid = e.post_uuid or t.post_uuid is null or e.post_uuid is null)
       and case when v_foreign then coalesce(t.currency = e.currency, true)
-               else t.amount = v_amount or t.net_amount = v_net end
-      and not exists (select from public.webhook_events w where w.transaction_id = t.id and w.id <> p_event.id)
+                                   and coalesce(t.sent_minor_units = e.minor_units, true)
+               else private.same_money(t.amount, t.net_amount, v_amount, v_net, v_reversal) end
+      and not exists (select from public.webhook_events w
+                      where w.transaction_id = t.id and w.id <> p_event.id
+                        and split_part(w.topic, '.', 1) = split_part(p_event.topic, '.', 1))
     order by (t.message_uuid is distinct from e.message_uuid)::integer + (t.post_uuid is distinct from e.post_uuid)::integer
-               + (t.category is distinct from v_category)::integer,
+               + (t.category is distinct from v_category)::integer + (t.amount <> v_amount)::integer,
              abs(extract(epoch from t.fanvue_created_at - e.happened_at))
     limit 1;
   end if;

@@ -14,6 +14,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from worker.app import open_books, open_engine, run_worker
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.logs import configure_logging
@@ -24,8 +26,6 @@ from worker.settings import Settings, load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.process import BaseProcess as SpawnProcess
-
-    import psycopg
 
     from simulator.client import SimulatorControl
     from worker.runner import Tally
@@ -124,6 +124,12 @@ class Engine:
         finally:
             process.kill()
             process.join()
+
+    def reconnect(self) -> None:
+        """Open the database connection again, after the database was restarted."""
+        self.database.close()
+        url = self.environment["SUPABASE_DB_URL"]
+        self.database = psycopg.connect(url, autocommit=True)
 
     def end_leases(self) -> None:
         """Let the leases of vanished workers run out."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
+from local.stack import Stack
 from simulator.client import SimulatorControl
 from simulator.clock import SimulatedClock
 from simulator.population import populate
 from simulator.server import running
 from simulator.world import World
 from tests.support.engine import FORGET, Engine
+from tests.support.postgres import PROJECT
 
 
 if TYPE_CHECKING:
@@ -47,6 +51,14 @@ def engine(stack: dict[str, str], silent_cron: None) -> Iterator[Engine]:
         # A test that restarted the database has another connection by now.
         engine.database.close()
         _forget(stack)
+
+
+@pytest.fixture
+def pieces(engine: Engine) -> Iterator[Stack]:
+    """Return the running stack, to stop parts of it; whatever was stopped runs again after."""
+    found = Stack((PROJECT / Path(os.environ["FSE_TEST_STACK"])).parent)
+    yield found
+    found.start_postgres()
 
 
 def _turn_cron(stack: dict[str, str], *, active: bool) -> None:
