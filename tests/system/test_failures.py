@@ -254,6 +254,25 @@ def test_job_that_comes_back_to_the_same_worker_runs_there_once(
     engine.assert_exact(creator)
 
 
+def test_long_backfill_survives_more_losses_than_a_job_has_attempts(
+    engine: Engine, rest: FlakyRest
+) -> None:
+    creator = engine.creator(600)
+
+    def lose_the_lease() -> None:
+        engine.pass_time(61)
+        engine.database.execute("select public.reap_expired_leases()")
+        engine.database.execute("update public.sync_jobs set run_at = private.engine_now()")
+
+    losses = [rest.at("begin_sync_walk", nth, lose_the_lease) for nth in range(2, 22, 2)]
+
+    engine.drain(WORKER_SLICE_PAGES="1")
+
+    assert sum(loss.hits for loss in losses) == 10
+    assert engine.run_states(creator) == ["succeeded"]
+    engine.assert_exact(creator)
+
+
 def test_new_pair_outlives_an_outage_longer_than_fanvue_s_grace(
     engine: Engine, rest: FlakyRest
 ) -> None:
