@@ -117,6 +117,9 @@ def _read_token(given: str | None, file: Path | None) -> str:
                 "--refresh-token-file cannot be read as text", remedy="name a readable text file"
             ) from None
     if given == FROM_STDIN:
+        if sys.stdin.isatty():
+            # Not echoed: a terminal's history outlives the command.
+            return str(typer.prompt("refresh token", hide_input=True, err=True)).strip()
         return sys.stdin.read().strip()
     return (given or "").strip()
 
