@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from benchmarks.stage import Stage
 
 
-NO_LIMIT = 1_000_000
+NO_LIMIT = 100_000
 CLIENT = {"FANVUE_CLIENT_ID": "bench-client", "FANVUE_CLIENT_SECRET": "bench-secret"}
 PATIENCE = timedelta(seconds=5)
 

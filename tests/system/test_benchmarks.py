@@ -1,0 +1,48 @@
+"""The benchmarks run: each prints its rows at a size at which the figures mean nothing."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from benchmarks.stage import TINY
+from benchmarks.suite import BENCHMARKS, run_benchmarks
+from benchmarks.table import as_table
+
+
+if TYPE_CHECKING:
+    from tests.support.engine import Engine
+
+
+pytestmark = pytest.mark.system
+
+ROWS = {"calls": 3, "commit": 4, "drain": 2, "claim": 1, "tick": 1, "throughput": 1}
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_benchmark_prints_its_ratios(engine: Engine, stack: dict[str, str], name: str) -> None:
+    (rows,) = run_benchmarks(stack, TINY, [name])
+    paper = StringIO()
+
+    Console(file=paper, width=200).print(as_table(rows))
+
+    assert [row.benchmark for row in rows] == [name] * ROWS[name]
+    assert all(row.figure > 0 and row.baseline > 0 for row in rows)
+    printed = paper.getvalue()
+    for row in rows:
+        assert row.measured in printed
+        assert f"{row.ratio:.2f}" in printed
+
+
+def test_polls_cost_one_call_however_long_the_history(
+    engine: Engine, stack: dict[str, str]
+) -> None:
+    (rows,) = run_benchmarks(stack, TINY, ["calls"])
+
+    calls = {row.measured: (row.figure, row.baseline) for row in rows}
+
+    assert calls["poll without news"] == (1, 3)
+    assert calls["poll after 7 sales"][0] <= 2
