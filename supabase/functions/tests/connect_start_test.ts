@@ -34,6 +34,8 @@ Deno.test("a member is sent to Fanvue with all that it asks for", async () => {
   const response = await world.start();
 
   assertEquals(response.status, 302);
+  assertEquals(response.headers.get("cache-control"), "no-store");
+  assertEquals(response.headers.get("referrer-policy"), "no-referrer");
   const url = new URL(response.headers.get("location") ?? "");
   const { state, code_challenge, ...rest } = Object.fromEntries(
     url.searchParams,
@@ -80,6 +82,14 @@ Deno.test("the database is asked as the caller and keeps no usable secret", asyn
     url.searchParams.get("code_challenge"),
   );
   assert(!call?.body.includes(state) && !call?.body.includes(verifier));
+});
+
+Deno.test("a way back to another place is not even stored", async () => {
+  const world = new World();
+
+  await world.start("&return_to=//evil.example");
+
+  assertEquals(world.body("begin_connection").p_return_to, "/");
 });
 
 Deno.test("no two connections share a state or a verifier", async () => {

@@ -16,9 +16,24 @@ export const CODE = "made-up-code";
 export const ACCESS = "made-up-access-token";
 export const REFRESH = "made-up-refresh-token";
 export const DASHBOARD = "https://dashboard.example.test";
-export const SCOPES =
-  "openid offline_access offline read:self read:insights read:fan";
 export const KEYS = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/** What is asked on the way back when all goes well, in order. */
+export const WHOLE_WAY = [
+  "take_connection",
+  "token",
+  "v1/users/me",
+  "connect_model",
+  "store_grant",
+];
+export const GRANT = {
+  access_token: ACCESS,
+  refresh_token: REFRESH,
+  expires_in: 3599,
+  scope: "openid offline_access offline read:self read:insights read:fan",
+};
+/** What a call throws when its answer never comes. */
+export const LOST = new TypeError("connection reset");
 
 export type Answer = (body: string, request: Request) => unknown;
 
@@ -170,13 +185,7 @@ export class World {
     if (challenge !== this.challenge || form.get("code") !== CODE) {
       return Response.json({ error: "invalid_grant" }, { status: 400 });
     }
-    return {
-      access_token: ACCESS,
-      refresh_token: REFRESH,
-      expires_in: 3599,
-      scope: SCOPES,
-      token_type: "bearer",
-    };
+    return { ...GRANT, token_type: "bearer" };
   }
 }
 
