@@ -140,7 +140,7 @@ def test_summary_that_is_refused_does_not_keep_a_walk_from_succeeding(
     assert engine.run_states(creator) == ["succeeded"]
 
 
-@pytest.mark.parametrize("kind", ["status", "html", "truncated_json"])
+@pytest.mark.parametrize("kind", ["status", "html"])
 def test_summary_that_stays_broken_does_not_hold_the_walk_for_ever(
     engine: Engine, kind: str
 ) -> None:

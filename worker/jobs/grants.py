@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 ACCESS_COLUMN: Final = "fanvue_access_token"
 REFRESH_COLUMN: Final = "fanvue_refresh_token"
 PATIENCE: Final = timedelta(seconds=10)
+# A longer wait is spent in the queue, not in a worker's slot.
+LONGEST_NAP: Final = timedelta(seconds=2)
 MODELS_KEPT: Final = 4096
 # Fanvue has rotated already, and after its grace the old token kills the chain: whoever holds the
 # new pair goes on trying to store it through any outage of ours that a process outlives.
@@ -141,7 +143,8 @@ class GrantKeeper:
                     refreshes += 1
                     await self._do_refresh(model_id, view)
                 case "wait":
-                    if self._clock.monotonic() + view.retry_in.total_seconds() > give_up:
+                    resumes = self._clock.monotonic() + view.retry_in.total_seconds()
+                    if view.retry_in > LONGEST_NAP or resumes > give_up:
                         raise GrantMoved(
                             view.reason or "another worker refreshes this grant",
                             retry_after=max(view.retry_in, timedelta(seconds=1)),
