@@ -25,8 +25,15 @@ grant execute on function private.job_reply(public.sync_jobs) to service_role;
 -- for); the second, with a fresh snapshot, sees every earlier claim on them, so caps are exact without counters.
 -- Lanes stream in the order of service and the probes stop at the last lane needed. A lane qualifies by a job that can
 -- really be taken: lanes whose work is capped or whose budgets are empty never keep the others waiting.
--- Plans must not depend on statistics taken while the queue was empty, nor on an index that looked empty: running jobs
--- are found by lease_id, never by state = 'running' alone, and the twin check is fenced.
+-- Plans must depend neither on statistics taken while the queue was empty nor on an index that looked empty.
+-- Measured: mean milliseconds per claim of 50 while 20,000 jobs of 20 agencies are drained under a snapshot held elsewhere,
+-- which keeps the index entries of finished jobs (2.7 without such a snapshot):
+--    3.7  as it stands
+--    4.1  the window begins at the lane's head instead of its first claimable job: the dead entries are walked twice
+--    4.8  without oldest_lease: the running are counted past all that ever ran
+--    5.5  with up to 32 lanes in a claim of 50 instead of 7: the walk is paid for each of them
+--    7.5  with the look for a running twin unfenced: it becomes a scan of all running entries, once per claim
+--   26.5  with the running found by state = 'running': whichever partial index looked empty is walked, once per lane
 create or replace function public.claim_sync_jobs(
   p_worker text, p_limit integer, p_lease_seconds integer default 60, p_claim_id uuid default null)
 returns jsonb
@@ -74,7 +81,7 @@ begin
                         limit 1) first
     cross join lateral (select from private.queue_lanes l
                         where l.agency_id = o.agency_id and not l.paused offset 0 for no key update skip locked) mine
-    -- few lanes and more jobs of each: the walk over dead index entries is paid once per lane
+    -- few lanes and more jobs of each: walking dead index entries is paid once per lane
     limit least(32, greatest(4, ceil(p_limit / 8.0)::integer))
   ) x;
 
