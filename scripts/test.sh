@@ -32,6 +32,7 @@ unit() { "$PYTHON" -m pytest -q -m "not database and not system"; }
 
 database() {
   "$PYTHON" -m pytest -q -m database
+  supabase/functions/tests/check-types.sh "$(database_url)"
   pg_prove --quiet --ext .sql --recurse -d "$(database_url)" supabase/tests
 }
 

@@ -58,6 +58,7 @@ class Tally:
     throttled: int = 0
     lost: int = 0
     pickup: list[timedelta] = field(default_factory=list)
+    interrupted: bool = False
 
     @property
     def dead(self) -> int:
@@ -109,6 +110,7 @@ class Runner:
 
     def stop(self) -> None:
         """Stop claiming; running jobs finish their page and go back to the queue."""
+        self.tally.interrupted = True
         self._stop.set()
         self._wake.set()
 

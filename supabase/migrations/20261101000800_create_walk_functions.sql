@@ -204,6 +204,8 @@ begin
                                     'rows', v_state.walk_rows + jsonb_array_length(v_rows),
                                     'position', coalesce(v_position, v_state.walk_position),
                                     'floor', v_state.walk_floor, 'ceiling', v_ceiling)
+                   || case when p_page -> 'notes' ? 'verified'
+                           then jsonb_build_object('verified', p_page -> 'notes' -> 'verified') else '{}'::jsonb end
   where j.id = v_job.id;
   return v_reply;
 end

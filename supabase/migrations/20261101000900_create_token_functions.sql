@@ -270,7 +270,7 @@ grant execute on function public.seal_tokens(uuid, text, text, text, text) to se
 -- Connecting -----------------------------------------------------------------------------------------
 
 create or replace function public.connect_model(
-  p_agency text, p_creator_uuid uuid, p_handle text default null, p_replace boolean default false)
+  p_agency text, p_creator_uuid uuid, p_handle text default null, p_replace boolean default false, p_model_id uuid default null)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -304,6 +304,12 @@ begin
       raise sqlstate 'PT409' using message = format('creator %s is connected already (model %s, %s)', p_creator_uuid, v_model.id, v_model.status),
         hint = 'to replace its grant, connect with --replace';
     end if;
+  elsif p_model_id is not null then
+    -- A model of an older application that never knew its creator's uuid learns it now.
+    update public.models m
+    set fanvue_user_uuid = p_creator_uuid::text
+    where m.id = p_model_id and m.agency_id = v_agency_id and m.fanvue_user_uuid is null
+    returning m.* into v_model;
   else
     if v_agency_id is null then
       insert into public.agencies (name) values (btrim(p_agency)) returning id into v_agency_id;
@@ -313,6 +319,10 @@ begin
     returning * into v_model;
     v_created := true;
   end if;
+  if p_model_id is not null and v_model.id is distinct from p_model_id then
+    raise sqlstate 'PT409' using message = format('model %s is another creator''s', p_model_id),
+      hint = 'connect as the creator of this model';
+  end if;
   if p_handle is not null and v_model.handle is distinct from p_handle then
     update public.models m set handle = p_handle where m.id = v_model.id;
   end if;
@@ -320,10 +330,10 @@ begin
                             'created', v_created);
 end
 $$;
-comment on function public.connect_model(text, uuid, text, boolean) is
-  'Finds or makes the agency (by name or id) and the model of a creator, ready for store_grant. Errors: 409 connected already or ambiguous agency, 422 no name.';
-revoke all on function public.connect_model(text, uuid, text, boolean) from public, anon, authenticated;
-grant execute on function public.connect_model(text, uuid, text, boolean) to service_role;
+comment on function public.connect_model(text, uuid, text, boolean, uuid) is
+  'Finds or makes the agency (by name or id) and the model of a creator, ready for store_grant. p_model_id: the model it must be. Errors: 409 connected already or ambiguous agency, 422 no name.';
+revoke all on function public.connect_model(text, uuid, text, boolean, uuid) from public, anon, authenticated;
+grant execute on function public.connect_model(text, uuid, text, boolean, uuid) to service_role;
 
 create or replace function public.store_grant(
   p_model_id uuid, p_version bigint, p_access_token text, p_refresh_token text, p_expires_in_s numeric default null)

@@ -65,7 +65,7 @@ comment on function private.legacy_topic(jsonb) is 'The topic of a flat body of 
 revoke all on function private.legacy_topic(jsonb) from public, anon, authenticated;
 grant execute on function private.legacy_topic(jsonb) to service_role;
 
-create or replace function private.read_event(p jsonb, p_hint_id text, p_hint_topic text)
+create or replace function private.read_event(p jsonb, p_hint_topic text)
 returns table (
   event_id text, topic text, kind text, creator_uuid text, fan jsonb, payment_id text, reverses_payment_id text,
   minor_units numeric, net_minor_units numeric, currency text, source text, message_uuid text, post_uuid text,
@@ -103,7 +103,8 @@ begin
     if jsonb_typeof(p -> 'price') = 'number' then
       minor_units := trunc((p ->> 'price')::numeric);
     end if;
-    event_id := coalesce(private.as_key(p ->> 'eventId'), private.as_key(p_hint_id),
+    -- not the header's id: it is not signed, and a repetition under another one would be money twice
+    event_id := coalesce(private.as_key(p ->> 'eventId'),
       'sha256:' || encode(sha256(convert_to(jsonb_build_array(
         topic, p ->> 'recipientUuid', coalesce(p #>> '{sender,uuid}', p ->> 'senderUuid'), p ->> 'price',
         message_uuid, post_uuid, p ->> 'timestamp', case when kind is null then p end)::text, 'UTF8')), 'hex'));
@@ -144,12 +145,12 @@ begin
       net_minor_units := trunc((d ->> 'net')::numeric);
     end if;
   end if;
-  event_id := coalesce(private.as_key(p ->> 'id'), private.as_key(p_hint_id),
+  event_id := coalesce(private.as_key(p ->> 'id'),
                        'sha256:' || encode(sha256(convert_to(p::text, 'UTF8')), 'hex'));
   return next;
 end
 $$;
-comment on function private.read_event(jsonb, text, text) is
+comment on function private.read_event(jsonb, text) is
   'Says what a webhook is about, whatever family it comes from. kind null: no meaning for us. Amounts in minor units of currency (null: US dollars).';
-revoke all on function private.read_event(jsonb, text, text) from public, anon, authenticated;
-grant execute on function private.read_event(jsonb, text, text) to service_role;
+revoke all on function private.read_event(jsonb, text) from public, anon, authenticated;
+grant execute on function private.read_event(jsonb, text) to service_role;

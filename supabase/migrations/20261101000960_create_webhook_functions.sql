@@ -45,7 +45,7 @@ declare
   v_sale public.fanvue_transactions;
   v_name text;
 begin
-  select r.* into e from private.read_event(p_event.payload, null, p_event.topic) r;
+  select r.* into e from private.read_event(p_event.payload, p_event.topic) r;
   v_reversal := e.kind in ('refund', 'dispute');
   v_foreign := coalesce(e.currency, 'USD') <> 'USD';
   v_category := case e.kind
@@ -150,7 +150,7 @@ declare
   v_fan text;
   v_at timestamptz;
 begin
-  select r.* into e from private.read_event(p_event.payload, null, p_event.topic) r;
+  select r.* into e from private.read_event(p_event.payload, p_event.topic) r;
   v_fan := e.fan ->> 'uuid';
   if v_fan is null then
     raise exception 'the event names no fan';
@@ -227,7 +227,7 @@ declare
   v_stream text;
 begin
   select w.* into v_event from public.webhook_events w where w.id = p_event_id for update;
-  select r.kind into v_kind from private.read_event(v_event.payload, v_event.event_id, v_event.topic) r;
+  select r.kind into v_kind from private.read_event(v_event.payload, v_event.topic) r;
   select m.* into v_model from public.models m where m.fanvue_user_uuid = v_event.creator_uuid;
   if v_kind is null or v_event.creator_uuid is null then
     v_status := 'ignored';
@@ -274,7 +274,7 @@ comment on function private.apply_event(uuid, timestamptz) is 'Applies one store
 revoke all on function private.apply_event(uuid, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_event(uuid, timestamptz) to service_role;
 
-create or replace function public.receive_webhook_event(p_payload jsonb, p_hint_id text default null, p_hint_topic text default null)
+create or replace function public.receive_webhook_event(p_payload jsonb, p_hint_topic text default null)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -288,7 +288,7 @@ begin
   if jsonb_typeof(p_payload) is distinct from 'object' then
     raise sqlstate 'PT422' using message = 'an event is a JSON object';
   end if;
-  select r.* into e from private.read_event(p_payload, p_hint_id, p_hint_topic) r;
+  select r.* into e from private.read_event(p_payload, p_hint_topic) r;
   if e.creator_uuid is not null then
     -- An event is parked before its creator connects, or sees her model: never neither.
     perform pg_advisory_xact_lock_shared(hashtextextended('fanvue-creator:' || e.creator_uuid, 0));
@@ -305,10 +305,10 @@ begin
     when 'duplicate_of_api' then 'duplicate' when 'failed' then 'parked' else v_status end);
 end
 $$;
-comment on function public.receive_webhook_event(jsonb, text, text) is
+comment on function public.receive_webhook_event(jsonb, text) is
   'Stores a verified event and applies it in the same transaction: applied, duplicate, ignored or parked. The same event again changes nothing.';
-revoke all on function public.receive_webhook_event(jsonb, text, text) from public, anon, authenticated;
-grant execute on function public.receive_webhook_event(jsonb, text, text) to service_role;
+revoke all on function public.receive_webhook_event(jsonb, text) from public, anon, authenticated;
+grant execute on function public.receive_webhook_event(jsonb, text) to service_role;
 
 create or replace function private.apply_parked(p_creator_uuid text, p_now timestamptz)
 returns integer

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from worker.app import open_books, run_worker
 from worker.clock import SystemClock
+from worker.commands.refusals import INTERRUPTED
 from worker.commands.session import wait_for
 from worker.commands.terminal import AsJson, open_console, print_json
 from worker.errors import SyncError
@@ -47,7 +48,7 @@ def run(
 ) -> None:
     """Work: claim due jobs, sync, settle; SIGTERM or Ctrl-C hands the leases back.
 
-    With --drain the exit code is 1 if a job of this run ended dead.
+    With --drain the exit code is 1 if a job of this run ended dead, 130 if it was interrupted.
     """
     settings = load_settings()
     tally = wait_for(_run(settings, drain=drain))
@@ -57,6 +58,8 @@ def run(
         typer.echo(_sentence(tally))
     if drain and tally.dead:
         raise typer.Exit(1)
+    if drain and tally.interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
 async def _run(settings: Settings, *, drain: bool) -> Tally:

@@ -256,7 +256,7 @@ def _notes_after(state: WalkState, page: ReadPage) -> dict[str, Any]:
     if state.phase == "rows":
         notes["family"] = page.family.value
     after = page.turn.after
-    if state.phase == "rows" and after is not None and after.mode == "cursor":
+    if state.phase == "rows" and after is not None and after.mode in {"cursor", "days"}:
         notes["by_cursor"] = True
     if page.unreadable:
         notes["unreadable"] = int(notes.get("unreadable", 0)) + len(page.unreadable)

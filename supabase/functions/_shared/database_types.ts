@@ -974,6 +974,7 @@ export type Database = {
           "p_agency": string;
           "p_creator_uuid": string;
           "p_handle"?: string;
+          "p_model_id"?: string;
           "p_replace"?: boolean;
         };
         Returns: Json;
@@ -1041,11 +1042,7 @@ export type Database = {
       };
       "reap_expired_leases": { Args: { "p_limit"?: number }; Returns: Json };
       "receive_webhook_event": {
-        Args: {
-          "p_hint_id"?: string;
-          "p_hint_topic"?: string;
-          "p_payload": Json;
-        };
+        Args: { "p_hint_topic"?: string; "p_payload": Json };
         Returns: Json;
       };
       "request_sync": {

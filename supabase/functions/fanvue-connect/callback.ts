@@ -173,6 +173,7 @@ async function store(
         p_creator_uuid: creator.uuid,
         p_handle: creator.handle,
         p_replace: true,
+        p_model_id: attempt.modelId,
       }),
     DatabaseAway,
     effects,

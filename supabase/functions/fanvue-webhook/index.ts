@@ -23,7 +23,6 @@ function receive(delivery: Delivery): Promise<unknown> {
     // The payload travels as text: as values, long numbers would lose digits.
     new JsonText(
       `{"p_payload":${delivery.payload},` +
-        `"p_hint_id":${JSON.stringify(delivery.hintId)},` +
         `"p_hint_topic":${JSON.stringify(delivery.hintTopic)}}`,
     ),
   );

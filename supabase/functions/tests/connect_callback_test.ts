@@ -34,6 +34,7 @@ Deno.test("a consent becomes a sealed grant, and the browser goes home", async (
     p_creator_uuid: CREATOR,
     p_handle: "nova-demo",
     p_replace: true,
+    p_model_id: null,
   });
   const { p_access_token, p_refresh_token, ...rest } = world.body(
     "store_grant",
