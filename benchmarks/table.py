@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 CAPTION = (
-    "ratio: the figure as a multiple of what it is compared with; both are medians of several "
-    "measurements in turn, and belong to this machine alone.\n"
+    "ratio: the figure as a multiple of what it is compared with; both are medians of "
+    "several measurements, and belong to this machine alone.\n"
     "path SQL: the engine's functions, called straight in a database without fsync. "
     "REST: a whole worker over HTTP, beside a simulated Fanvue without a rate limit."
 )
