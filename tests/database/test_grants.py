@@ -314,3 +314,28 @@ def test_sealing_replaces_exactly_the_tokens_it_read(grant: Grant) -> None:
     assert seal("access-0") is False
     model = grant.model()
     assert (model["fanvue_refresh_token"], model["token_version"]) == ("sealed-r", 0)
+
+
+def test_a_silent_holder_gets_ten_seconds_to_store_once_the_grace_is_over(engine: Engine) -> None:
+    model = engine.model(engine.agency(), fanvue_access_token=None)
+    held = engine.call("begin_token_refresh", model, "first")
+    engine.move_clock(seconds=90)
+
+    assert engine.call("begin_token_refresh", model, "second")["state"] == "wait"
+    stored = engine.call(
+        "finish_token_refresh", model, held["fence"], held["version"], "access-1", "refresh-1", 3600
+    )
+
+    assert stored["state"] == "stored"
+    assert engine.call("begin_token_refresh", model, "second")["access_token"] == "access-1"
+
+
+def test_a_silent_holder_is_replaced_after_its_ten_seconds(engine: Engine) -> None:
+    model = engine.model(engine.agency(), fanvue_access_token=None)
+    engine.call("begin_token_refresh", model, "first")
+    engine.move_clock(seconds=90)
+    assert engine.call("begin_token_refresh", model, "second")["state"] == "wait"
+
+    engine.move_clock(seconds=11)
+
+    assert engine.call("begin_token_refresh", model, "second")["state"] == "refresh"

@@ -100,10 +100,12 @@ class Engine:
         async with open_engine(settings) as engine:
             return await engine.runner.run(drain=engine.books.overview.running, horizon=horizon)
 
-    def sync(self, creator: str, *, full: bool = False, **changes: str) -> Tally:
+    def sync(
+        self, creator: str, *, full: bool = False, wait_seconds: float = 5, **changes: str
+    ) -> Tally:
         """Queue one creator's earnings now and drain."""
         asyncio.run(self._enqueue(self.models[creator], full=full))
-        return self.drain(**changes)
+        return self.drain(wait_seconds=wait_seconds, **changes)
 
     async def _enqueue(self, model_id: str, *, full: bool) -> None:
         async with open_books(self.settings()) as books:
