@@ -1,0 +1,115 @@
+"""A creator's way through a connection, as a browser walks it: start, consent, callback.
+
+Every answer is kept, so that a test can look for what must not be in it. Judges nothing itself.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import jwt
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.support.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A signed-in user of one agency."""
+
+    agency_id: str
+    user_id: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the dashboard sends along."""
+        return {"authorization": f"Bearer {self.token}"}
+
+
+def mint(environment: Mapping[str, str], user_id: str, **claims: Any) -> str:
+    """Make a user's access token."""
+    usual = {"sub": user_id, "role": "authenticated", "exp": int(time.time()) + 3600}
+    return jwt.encode({**usual, **claims}, environment["SUPABASE_JWT_SECRET"])
+
+
+def new_member(engine: Engine, agency: str = "Atlas") -> Member:
+    """Return a member of an agency, which is made if there is none of that name."""
+    user_id = str(uuid.uuid4())
+    row = engine.database.execute(
+        "select id from public.agencies where name = %s", (agency,)
+    ).fetchone()
+    row = (
+        row
+        or engine.database.execute(
+            "insert into public.agencies (name) values (%s) returning id", (agency,)
+        ).fetchone()
+    )
+    assert row is not None
+    engine.database.execute(
+        "insert into public.agency_members (agency_id, user_id) values (%s, %s)", (row[0], user_id)
+    )
+    return Member(str(row[0]), user_id, mint(engine.environment, user_id))
+
+
+def query_of(url: str) -> dict[str, str]:
+    """Return the parameters of an address."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
+@dataclass(slots=True)
+class Browser:
+    """Walks through connections, one address at a time."""
+
+    http: httpx.Client
+    functions: str
+    answers: list[httpx.Response] = field(default_factory=list)
+
+    def start(self, member: Member, **query: str) -> httpx.Response:
+        """Begin, as the dashboard does."""
+        return self.get("/start", {"agency_id": member.agency_id, **query}, member.headers)
+
+    def get(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Ask the function."""
+        url = f"{self.functions}/fanvue-connect{path}"
+        return self._keep(self.http.get(url, params=dict(query), headers=dict(headers or {})))
+
+    def consent(self, asked: httpx.Response, creator: str, **changes: str) -> str:
+        """Agree at Fanvue as this creator; return the address Fanvue sends the browser to."""
+        assert asked.status_code == 302, asked.text
+        parts = urlsplit(asked.headers["location"])
+        query = {**query_of(asked.headers["location"]), "login_hint": creator, **changes}
+        answer = self.http.get(f"{parts.scheme}://{parts.netloc}{parts.path}", params=query)
+        assert answer.status_code == 302, answer.text
+        return answer.headers["location"]
+
+    def follow(self, url: str) -> httpx.Response:
+        """Go to the callback's address."""
+        return self._keep(self.http.get(url))
+
+    def connect(
+        self, member: Member, creator: str, changes: Mapping[str, str] | None = None, **query: str
+    ) -> httpx.Response:
+        """Walk the whole way; return where it ends."""
+        asked = self.start(member, **query)
+        return self.follow(self.consent(asked, creator, **dict(changes or {})))
+
+    def _keep(self, answer: httpx.Response) -> httpx.Response:
+        self.answers.append(answer)
+        return answer
+
+
+def open_browser(functions: str) -> Iterator[Browser]:
+    """Open a browser that follows no redirect by itself."""
+    with httpx.Client(timeout=30, follow_redirects=False) as http:
+        yield Browser(http, functions)
