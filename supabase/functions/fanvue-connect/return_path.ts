@@ -11,8 +11,10 @@ export function safePath(path: string | null | undefined): string {
   // deno-lint-ignore no-control-regex -- control characters are the point
   if (/^\/[/\\]|[\\\u0000-\u0020\u007f-\uffff]/.test(path)) return HOME;
   const probe = new URL("http://dashboard.invalid");
-  return URL.canParse(path, probe) &&
-      new URL(path, probe).origin === probe.origin
+  if (!URL.canParse(path, probe)) return HOME;
+  const url = new URL(path, probe);
+  // Dots resolve: "/..//host" is the path "//host", another place to whoever reads it as an address.
+  return url.origin === probe.origin && !url.pathname.startsWith("//")
     ? path
     : HOME;
 }

@@ -92,6 +92,8 @@ const OUTSIDE: (string | null)[] = [
   "javascript:alert(1)",
   "@evil.example",
   ".evil.example",
+  "/..//evil.example",
+  "/./%2e%2e//evil.example",
   `/${"x".repeat(500)}`,
 ];
 for (const path of OUTSIDE) {
