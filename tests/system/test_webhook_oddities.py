@@ -1,0 +1,307 @@
+"""Everything Fanvue may send, through the real function: odd bodies, every topic, in any order."""
+
+from __future__ import annotations
+
+import json
+import random
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.support.deliveries import Postman, kept_back
+from tests.support.edge_functions import function_settings
+from tests.support.postgres import PROJECT
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.support.engine import Engine
+
+
+pytestmark = pytest.mark.system
+
+VECTORS = PROJECT / "tests" / "contract" / "vectors" / "webhook_oddities.json"
+ODDITIES = json.loads(VECTORS.read_text(encoding="utf-8"))["bodies"]
+ODD_CREATOR = "7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a01"
+# They name a creator and a topic we know, so they wait for her; nothing else means anything to us.
+WAITING = {
+    "an amount beyond bigint",
+    "a number beyond any column",
+    "an amount that is text",
+    "a time that is none",
+    "a flat body with a price beyond bigint",
+}
+FAMILIES = {
+    "creator": {},
+    "nulls": {"webhook_optionals": "null"},
+    "minimal": {"webhook_optionals": "minimal"},
+    "metadata": {"webhook_message_text": False},
+    "legacy": {"webhook_family": "legacy"},
+    "late legacy": {"webhook_family": "legacy", "webhook_legacy_purchase": "july_2026"},
+    "both": {"webhook_family": "both"},
+    "checkout": {"webhook_family": "checkout"},
+}
+SOLD = [
+    {"source": source, "gross_cents": cents}
+    for cents, source in enumerate(
+        ("tip", "message", "post", "subscription", "renewal", "checkoutLink"), start=1000
+    )
+]
+# Without what the arrival decides, and without details of a subscription that not every event has.
+ROWS = {
+    "fans": """
+      select jsonb_object_agg(f.fan_uuid, to_jsonb(f)
+               - '{id,agency_id,model_id,first_seen_at,last_seen_at}'::text[]
+               - '{subscription_id,subscribed_at,expires_at}'::text[])
+      from public.fanvue_fans f
+    """,
+    "messages": """
+      select jsonb_object_agg(m.message_uuid, to_jsonb(m)
+               - '{id,agency_id,model_id,created_at,read_at}'::text[])
+      from public.fanvue_messages m
+    """,
+    "sales": """
+      select jsonb_object_agg(t.amount || t.category, t.fan_uuid) from public.fanvue_transactions t
+    """,
+    "counters": "select jsonb_build_array(subscribers_count, followers_count) from public.models",
+}
+
+
+@pytest.fixture
+def postman(engine: Engine) -> Iterator[Postman]:
+    environment = engine.environment
+    secret = environment["FANVUE_WEBHOOK_SECRETS"].split(",")[0]
+    with httpx.Client(timeout=30) as http:
+        url = f"{environment['SUPABASE_URL']}/functions/v1/fanvue-webhook"
+        yield Postman(http, url, [secret])
+
+
+# Odd bodies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("oddity", ODDITIES, ids=lambda oddity: oddity["name"])
+def test_an_odd_body_is_stored_once_and_answered(
+    engine: Engine, postman: Postman, oddity: dict[str, str]
+) -> None:
+    expected = "parked" if oddity["name"] in WAITING else "ignored"
+
+    assert postman.statuses([oddity["body"].encode()] * 2) == [expected, "duplicate"]
+
+    assert _statuses(engine) == [expected]
+
+
+def test_odd_bodies_that_waited_hold_up_neither_the_connection_nor_the_good_ones(
+    engine: Engine, postman: Postman
+) -> None:
+    engine.fanvue.add_creators(creator_uuid=ODD_CREATOR)
+    waiting = [o for o in ODDITIES if o["name"] in WAITING]
+    with kept_back(engine.fanvue) as good:
+        engine.fanvue.add_sales(ODD_CREATOR, rows=[{"source": "tip"}])
+    postman.statuses([*(o["body"].encode() for o in waiting), *good])
+
+    engine.connect(ODD_CREATOR)
+
+    assert _statuses(engine) == [*["failed"] * len(waiting), "applied"]
+    engine.assert_exact(ODD_CREATOR)
+
+
+def test_odd_bodies_for_a_connected_creator_are_kept_as_failed_with_the_reason(
+    engine: Engine, postman: Postman
+) -> None:
+    engine.fanvue.add_creators(creator_uuid=ODD_CREATOR)
+    engine.connect(ODD_CREATOR)
+
+    answered = postman.statuses([o["body"].encode() for o in ODDITIES if o["name"] in WAITING])
+
+    assert answered == ["parked"] * len(WAITING)
+    kept = engine.database.execute(
+        "select count(*) from public.webhook_events where status = 'failed' and error <> ''"
+    ).fetchone()
+    assert kept == (len(WAITING),)
+    assert engine.ledger(ODD_CREATOR).count == 0
+
+
+@pytest.mark.parametrize("kind", ["unknown_topic", "presence"])
+def test_a_topic_without_meaning_is_ignored(engine: Engine, postman: Postman, kind: str) -> None:
+    creator = engine.creator()
+    with kept_back(engine.fanvue) as bodies:
+        engine.fanvue.send_webhook(creator, kind)
+
+    assert postman.statuses(bodies) == ["ignored"]
+
+
+# Every topic --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("knobs", FAMILIES.values(), ids=FAMILIES)
+def test_any_order_and_any_repetition_leaves_the_same_rows(
+    engine: Engine, postman: Postman, knobs: dict[str, Any]
+) -> None:
+    creator = engine.creator(fans=0)
+    with kept_back(engine.fanvue, **knobs) as story:
+        _live(engine, creator)
+    assert len(story) >= 10
+
+    postman.statuses(story)
+    told = _rows(engine)
+
+    for seed in range(3):
+        _forget(engine, creator)
+        shuffled = story * 2
+        random.Random(seed).shuffle(shuffled)  # noqa: S311 - the same orders every time
+        answered = postman.statuses(shuffled)
+        assert answered.count("duplicate") >= len(story)
+        assert _rows(engine) == told
+    engine.sync(creator, full=True)
+    engine.assert_exact(creator)
+
+
+def test_fans_and_counters_follow_who_came_and_went(engine: Engine, postman: Postman) -> None:
+    creator = engine.creator(fans=0)
+    with kept_back(engine.fanvue) as story:
+        _live(engine, creator)
+
+    assert set(postman.statuses(story)) == {"applied", "ignored"}
+
+    counted = engine.database.execute(
+        "select m.subscribers_count, m.followers_count,"
+        " (select count(*) from public.fanvue_fans f where f.is_subscriber),"
+        " (select count(*) from public.fanvue_fans f where f.is_follower),"
+        " (select count(*) from public.fanvue_fans f where f.end_reason = 'not_renewed')"
+        " from public.models m"
+    ).fetchone()
+    assert counted == (2, 3, 2, 3, 2)
+    messages = engine.database.execute(
+        "select sender, count(*), count(deleted_at), count(body) from public.fanvue_messages"
+        " group by sender order by sender"
+    ).fetchall()
+    assert messages == [("creator", 2, 0, 2), ("fan", 3, 1, 2)]
+
+
+def test_money_of_every_topic_is_booked_and_counted_once(engine: Engine, postman: Postman) -> None:
+    """The same sale under its creator's, its checkout link's and the app store's topic."""
+    creator = engine.creator()
+    with kept_back(engine.fanvue) as bodies:
+        engine.fanvue.add_sales(creator, rows=[{"source": "checkoutLink", "gross_cents": 2500}])
+        engine.fanvue.add_reversals(creator)
+    sale, refund = (json.loads(body) for body in bodies)
+    renamed = [
+        {**event, "id": f"{topic}-1", "type": topic}
+        for event, topics in (
+            (sale, ("checkout_link.payment.succeeded", "app.payment.succeeded")),
+            (refund, ("checkout_link.refund.created", "app.payment.refunded")),
+        )
+        for topic in topics
+    ]
+
+    answered = postman.statuses([*bodies, *(json.dumps(event).encode() for event in renamed)])
+
+    assert answered == ["applied", "applied", *["duplicate"] * 4]
+    engine.assert_exact(creator)
+
+
+def test_what_came_before_its_creator_is_applied_when_she_connects(
+    engine: Engine, postman: Postman
+) -> None:
+    creator = engine.fanvue.add_creators(fans=0)[0]["uuid"]
+    with kept_back(engine.fanvue) as story:
+        _live(engine, creator)
+    assert set(postman.statuses(story)) == {"parked", "ignored"}
+
+    engine.connect(creator)
+
+    assert set(_statuses(engine)) == {"applied", "ignored"}
+    waited = _rows(engine)
+    _forget(engine, creator)
+    postman.statuses(story)
+    assert _rows(engine) == waited
+    engine.sync(creator)
+    engine.assert_exact(creator)
+
+
+# Secrets ------------------------------------------------------------------------------------------
+
+
+def test_while_secrets_are_exchanged_both_are_accepted_and_afterwards_one(
+    engine: Engine, postman: Postman
+) -> None:
+    creator = engine.creator()
+    with kept_back(engine.fanvue) as bodies:
+        engine.fanvue.add_sales(creator, rows=[{"source": "tip"}] * 4)
+    one, two, three, four = bodies
+
+    def answers(*deliveries: tuple[bytes, list[str]]) -> list[int]:
+        return [postman.deliver(b, secrets=s).status_code for b, s in deliveries]
+
+    with function_settings(FANVUE_WEBHOOK_SECRETS="whsec_new, whsec_old"):
+        assert answers(
+            (one, ["whsec_new"]),
+            (two, ["whsec_old"]),
+            (three, ["whsec_old", "whsec_new"]),
+            (four, ["whsec_other"]),
+        ) == [200, 200, 200, 401]
+    with function_settings(FANVUE_WEBHOOK_SECRETS="whsec_new"):
+        assert answers(
+            (four, ["whsec_old"]), (four, ["whsec_old", "whsec_other"]), (four, ["whsec_new"])
+        ) == [401, 401, 200]
+    engine.assert_exact(creator)
+
+
+# Helpers ------------------------------------------------------------------------------------------
+
+
+def _live(engine: Engine, creator: str) -> None:
+    """Let everything happen that Fanvue announces, one thing a minute."""
+    fanvue = engine.fanvue
+    steps: list[Callable[[], Any]] = [
+        lambda: fanvue.add_fans(creator, followers=3),
+        lambda: fanvue.add_fans(creator, subscribers=4),
+        lambda: fanvue.change_subscriptions(creator, "renew"),
+        lambda: fanvue.change_subscriptions(creator, "stop_renewal"),
+        lambda: fanvue.change_subscriptions(creator, "end", count=2),
+        *(partial(fanvue.add_sales, creator, rows=[row]) for row in SOLD),
+        lambda: fanvue.add_reversals(creator, 1),
+        lambda: fanvue.add_reversals(creator, 1, kind="chargeback"),
+    ]
+    for step in steps:
+        engine.pass_time(60)
+        step()
+    _talk(engine, creator)
+
+
+def _talk(engine: Engine, creator: str) -> None:
+    fanvue = engine.fanvue
+    first = fanvue.add_messages(creator, 1)["messages"][0]
+    fan = first["fan_uuid"]
+    for sent in (False, True, False, True):
+        engine.pass_time(60)
+        fanvue.add_messages(creator, 1, fan_uuid=fan, sent=sent)
+    engine.pass_time(60)
+    fanvue.read_messages(creator, fan)
+    fanvue.delete_messages(creator, fan, first["uuid"])
+
+
+def _rows(engine: Engine) -> dict[str, Any]:
+    """Return fans, messages, sales and counters as the tables hold them."""
+    found = {}
+    for name, statement in ROWS.items():
+        row = engine.database.execute(statement).fetchone()
+        assert row is not None
+        found[name] = row[0]
+    return found
+
+
+def _forget(engine: Engine, creator: str) -> None:
+    """Forget all that was announced, and connect the creator anew."""
+    engine.database.execute("truncate public.agencies, public.webhook_events cascade")
+    engine.connect(creator)
+
+
+def _statuses(engine: Engine) -> list[str]:
+    rows = engine.database.execute(
+        "select status from public.webhook_events order by received_at, id"
+    ).fetchall()
+    return [row[0] for row in rows]
