@@ -51,6 +51,7 @@ class Size:
     ticks: int
     creators: int
     creator_pages: int
+    deliveries: int
 
 
 FULL = Size(
@@ -68,6 +69,7 @@ FULL = Size(
     ticks=20,
     creators=8,
     creator_pages=25,
+    deliveries=500,
 )
 TINY = Size(
     rounds=1,
@@ -84,6 +86,7 @@ TINY = Size(
     ticks=2,
     creators=2,
     creator_pages=2,
+    deliveries=20,
 )
 
 

@@ -10,6 +10,7 @@ from benchmarks.queue import claim, drain
 from benchmarks.stage import open_stage
 from benchmarks.throughput import throughput
 from benchmarks.ticks import tick
+from benchmarks.webhooks import webhook
 
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Stage, Size], list[Row]]] = {
     "claim": claim,
     "tick": tick,
     "throughput": throughput,
+    "webhook": webhook,
 }
 
 

@@ -20,7 +20,8 @@ CAPTION = (
     "ratio: the figure as a multiple of what it is compared with; both are medians of "
     "several measurements, and belong to this machine alone.\n"
     "path SQL: the engine's functions, called straight in a database without fsync. "
-    "REST: a whole worker over HTTP, beside a simulated Fanvue without a rate limit."
+    "REST: a whole worker over HTTP, beside a simulated Fanvue without a rate limit. "
+    "HTTP: signed webhooks to the Edge Function in Deno."
 )
 
 
