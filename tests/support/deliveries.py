@@ -16,7 +16,7 @@ from simulator.webhooks.signature import HEADER, signature
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import httpx
 
@@ -36,12 +36,12 @@ class Postman:
     secrets: Sequence[str]
 
     def deliver(
-        self, body: bytes, *, secrets: Sequence[str] = (), **headers: str
+        self, body: bytes, *, secrets: Sequence[str] = (), hints: Mapping[str, str] | None = None
     ) -> httpx.Response:
         """Deliver one body, signed now."""
         signed = signature(secrets or self.secrets, int(time.time()), body)
         usual = {HEADER: signed, "content-type": "application/json"}
-        return self.http.post(self.url, content=body, headers={**usual, **headers})
+        return self.http.post(self.url, content=body, headers={**usual, **(hints or {})})
 
     def statuses(self, bodies: Sequence[bytes]) -> list[str]:
         """Deliver bodies one after the other; return what each was answered, all of them 200."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -200,6 +201,45 @@ def test_money_of_every_topic_is_booked_and_counted_once(engine: Engine, postman
     answered = postman.statuses([*bodies, *(json.dumps(event).encode() for event in renamed)])
 
     assert answered == ["applied", "applied", *["duplicate"] * 4]
+    engine.assert_exact(creator)
+
+
+def test_a_checkout_links_subscriptions_and_disputes_are_those_of_the_creator(
+    engine: Engine, postman: Postman
+) -> None:
+    creator = engine.creator(fans=0)
+    with kept_back(engine.fanvue) as story:
+        _live(engine, creator)
+    postman.statuses(story)
+    told = _rows(engine)
+    renamed = story
+    for topic in (b"subscription.activated", b"subscription.deactivated", b"dispute.created"):
+        assert any(b"creator." + topic in body for body in renamed)
+        renamed = [b.replace(b"creator." + topic, b"checkout_link." + topic) for b in renamed]
+
+    _forget(engine, creator)
+    postman.statuses(renamed)
+
+    assert _rows(engine) == told
+
+
+def test_flat_money_sent_again_under_another_header_id_is_counted_once(
+    engine: Engine, postman: Postman
+) -> None:
+    creator = engine.creator()
+    with kept_back(engine.fanvue, webhook_family="legacy") as bodies:
+        engine.fanvue.add_sales(creator, rows=[{"source": "tip", "gross_cents": 700}])
+
+    answers = [
+        postman.deliver(*bodies, hints={"x-fanvue-event-id": name, "x-fanvue-topic": topic})
+        for name, topic in (("evt-1", "tip.new"), ("evt-2", "tip.new"), ("evt-3", "tip.received"))
+    ]
+
+    statuses = [answer.json()["status"] for answer in answers]
+    assert statuses == ["applied", "duplicate", "duplicate"]
+    # What she earns of it stands in the API's row alone.
+    assert (engine.ledger(creator).count, engine.ledger(creator).gross) == (1, Decimal(7))
+    engine.sync(creator)
     engine.assert_exact(creator)
 
 
