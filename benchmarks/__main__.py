@@ -21,7 +21,7 @@ from worker.logs import configure_logging
 
 
 DIRECTORY = PROJECT / ".local" / "bench"
-PORT = 55721
+PORT = 25721
 
 cli = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 

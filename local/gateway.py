@@ -104,7 +104,6 @@ class Gateway:
             "port": self._ports.gateway,
             "upstashPort": self._ports.upstash,
             "redisPort": self._ports.redis,
-            "functionsPort": self._ports.functions,
             "databaseUrl": env["SUPABASE_DB_URL"],
             "schemas": project.get("api", {}).get("schemas", ["public"]),
             "jwtSecret": env["SUPABASE_JWT_SECRET"],

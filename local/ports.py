@@ -28,7 +28,7 @@ _HIGHEST = 65_000
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Gateway P, PostgreSQL P+1, Redis P+2, Upstash P+3, Edge Functions from P+10."""
+    """Gateway P, PostgreSQL P+1, Redis P+2, Upstash P+3; functions choose their own."""
 
     gateway: int
 
@@ -47,14 +47,9 @@ class Ports:
         """Redis over HTTP."""
         return self.gateway + 3
 
-    @property
-    def functions(self) -> int:
-        """The first Edge Function; the others follow."""
-        return self.gateway + 10
-
     def fixed(self) -> tuple[int, ...]:
-        """Every port that is taken as soon as the stack is up, and the first function's."""
-        return (self.gateway, self.postgres, self.redis, self.upstash, self.functions)
+        """Every port that is taken as soon as the stack is up."""
+        return (self.gateway, self.postgres, self.redis, self.upstash)
 
 
 def reserve_ports(preferred: int, owner: Path) -> Ports:
@@ -78,7 +73,7 @@ def reserve_ports(preferred: int, owner: Path) -> Ports:
 def _first_free(preferred: int, taken: set[int]) -> Ports:
     for attempt in range(_ATTEMPTS):
         ports = Ports(preferred + attempt * STEP)
-        if ports.functions > _HIGHEST:
+        if ports.upstash > _HIGHEST:
             break
         if ports.gateway not in taken and all(is_free(port) for port in ports.fixed()):
             return ports

@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 readonly PYTHON=.venv/bin/python
 readonly DENO=node_modules/.bin/deno
 readonly STACK_DIRECTORY=.local/test
-readonly STACK_PORT=55321
+# Below the range from which the system takes ports for outgoing connections.
+readonly STACK_PORT=25321
 # Deno fetches packages through whatever proxy the machine trusts.
 export DENO_TLS_CA_STORE=${DENO_TLS_CA_STORE:-mozilla,system}
 export FSE_TEST_STACK=$STACK_DIRECTORY/stack.env

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 DIRECTORY: Final = PROJECT / ".local" / "demo"
-PORT: Final = 56321
+PORT: Final = 26321
 FANVUE: Final = "fanvue"
 RECEIVER: Final = "fanvue-webhook"
 WORKERS: Final = ("worker-1", "worker-2")

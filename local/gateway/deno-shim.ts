@@ -1,9 +1,7 @@
-// Loaded before an Edge Function: makes `Deno.serve` listen where the gateway expects it, says
-// so on stdout, and ends the process when the gateway is gone.
+// Loaded before an Edge Function: makes `Deno.serve` listen on a free loopback port, says on
+// stdout which, and ends the process when the gateway is gone.
 
 const LISTENING = "edge-function-listening";
-const port = Number(Deno.env.get("EDGE_FUNCTION_PORT"));
-Deno.env.delete("EDGE_FUNCTION_PORT");
 
 const serve = Deno.serve.bind(Deno) as (options: object, handler: unknown) => unknown;
 
@@ -12,7 +10,12 @@ function serveOnLoopback(first: unknown, second?: unknown): unknown {
   const options = typeof first === "function" ? {} : first as Record<string, unknown>;
   const handler = typeof first === "function" ? first : second ?? options.handler;
   return serve(
-    { ...options, hostname: "127.0.0.1", port, onListen: () => console.log(LISTENING) },
+    {
+      ...options,
+      hostname: "127.0.0.1",
+      port: 0,
+      onListen: ({ port }: { port: number }) => console.log(`${LISTENING} ${port}`),
+    },
     handler,
   );
 }

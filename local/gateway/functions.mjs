@@ -12,7 +12,7 @@ import { bearerToken, verifyToken } from "./jwt.mjs";
 import { sendJson } from "./web.mjs";
 
 const SHIM = join(dirname(fileURLToPath(import.meta.url)), "deno-shim.ts");
-const LISTENING = "edge-function-listening";
+const LISTENING = /edge-function-listening (\d+)\n/;
 const BOOT_MS = 60_000;
 const TERM_MS = 2_000;
 const IDLE_MS = 150_000;
@@ -55,10 +55,10 @@ class EdgeFunction {
   #child = null;
   #gone = Promise.resolve();
 
-  constructor(config, name, port) {
+  constructor(config, name) {
     this.#config = config;
     this.#name = name;
-    this.port = port;
+    this.port = null;
   }
 
   /** Resolves when the function listens; all callers share one start. */
@@ -70,7 +70,7 @@ class EdgeFunction {
     return this.#booting;
   }
 
-  /** Ends the process; the next start waits until it left its port. */
+  /** Ends the process; the next start waits until it is gone. */
   stop() {
     const child = this.#child;
     this.#child = null;
@@ -96,7 +96,6 @@ class EdgeFunction {
       ...readEnvFile(functionsEnvFile),
       DENO_NO_UPDATE_CHECK: "1",
       NO_COLOR: "1",
-      EDGE_FUNCTION_PORT: String(this.port),
     };
     const child = spawn(deno, runArguments(directory), { cwd: directory, env, stdio: "pipe" });
     const log = createWriteStream(join(logsDirectory, `function-${this.#name}.log`), {
@@ -108,8 +107,14 @@ class EdgeFunction {
     await new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new BootError("did not start in time")), BOOT_MS);
       child.stdout.on("data", (chunk) => {
-        if (chunk.includes(LISTENING)) resolve(clearTimeout(timer));
-        log.write(chunk.toString().replace(`${LISTENING}\n`, ""));
+        const said = chunk.toString();
+        const listening = LISTENING.exec(said);
+        if (listening) {
+          // Its own choice: a fixed port may be taken by anybody's outgoing connection.
+          this.port = Number(listening[1]);
+          resolve(clearTimeout(timer));
+        }
+        log.write(said.replace(LISTENING, ""));
       });
       child.on("error", reject);
       child.on("exit", (code, signal) => {
@@ -164,7 +169,7 @@ export class Functions {
   #find(name) {
     let edge = this.#running.get(name);
     if (!edge) {
-      edge = new EdgeFunction(this.#config, name, this.#config.functionsPort + this.#running.size);
+      edge = new EdgeFunction(this.#config, name);
       this.#running.set(name, edge);
     }
     return edge;

@@ -26,6 +26,7 @@ create table public.fanvue_fans (
   end_reason text,
   followed_at timestamptz,
   changed_at timestamptz,
+  read_until timestamptz,
   first_seen_at timestamptz not null default now(),
   last_seen_at timestamptz not null default now(),
   constraint fanvue_fans_model_id_fan_uuid_key unique (model_id, fan_uuid)
@@ -39,6 +40,7 @@ comment on column public.fanvue_fans.subscribed_at is 'When the fan first subscr
 comment on column public.fanvue_fans.expires_at is 'When the running subscription ends unless it renews.';
 comment on column public.fanvue_fans.end_reason is 'Why the last subscription ended, in Fanvue''s words.';
 comment on column public.fanvue_fans.followed_at is 'When the fan followed.';
+comment on column public.fanvue_fans.read_until is 'Up to when the creator has read this fan''s messages, as far as Fanvue told.';
 comment on column public.fanvue_fans.first_seen_at is 'When we first heard of the fan.';
 comment on column public.fanvue_fans.last_seen_at is 'When we last heard of the fan.';
 comment on column public.fanvue_fans.ended_at is 'When the last subscription ended; null while one runs.';

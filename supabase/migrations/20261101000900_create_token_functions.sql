@@ -328,7 +328,7 @@ begin
     v_created := true;
   end if;
   if p_model_id is not null and v_model.id is distinct from p_model_id then
-    raise sqlstate 'PT409' using message = format('model %s is another creator''s', p_model_id),
+    raise sqlstate 'PT412' using message = format('model %s is another creator''s', p_model_id),
       hint = 'connect as the creator of this model';
   end if;
   if p_handle is not null and v_model.handle is distinct from p_handle then

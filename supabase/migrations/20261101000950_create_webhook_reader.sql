@@ -65,29 +65,34 @@ comment on function private.legacy_topic(jsonb) is 'The topic of a flat body of 
 revoke all on function private.legacy_topic(jsonb) from public, anon, authenticated;
 grant execute on function private.legacy_topic(jsonb) to service_role;
 
-create or replace function private.read_event(p jsonb, p_hint_topic text)
-returns table (
+create type private.webhook_facts as (
   event_id text, topic text, kind text, creator_uuid text, fan jsonb, payment_id text, reverses_payment_id text,
   minor_units numeric, net_minor_units numeric, currency text, source text, message_uuid text, post_uuid text,
-  happened_at timestamptz, data jsonb)
+  happened_at timestamptz, data jsonb);
+comment on type private.webhook_facts is
+  'What a webhook is about, whatever family it comes from. kind null: no meaning for us. Amounts in minor units of currency (null: US dollars).';
+
+create or replace function private.read_event(p jsonb, p_hint_topic text)
+returns private.webhook_facts
 language plpgsql
 stable
 set search_path = ''
 as $$
 declare
+  f private.webhook_facts;
   d jsonb := case when jsonb_typeof(p -> 'data') = 'object' then p -> 'data' else '{}'::jsonb end;
   v_flat boolean := jsonb_typeof(p -> 'type') is distinct from 'string' or jsonb_typeof(p -> 'data') is distinct from 'object';
 begin
-  data := d;
+  f.data := d;
   if v_flat then
-    topic := coalesce(private.legacy_topic(p), nullif(p_hint_topic, ''), nullif(p ->> 'type', ''), 'unknown');
-    creator_uuid := private.as_uuid(p ->> 'recipientUuid');
-    fan := case when jsonb_typeof(p -> 'sender') = 'object' then p -> 'sender' else jsonb_build_object('uuid', p ->> 'senderUuid') end;
-    payment_id := private.as_key(p ->> 'transactionOrderId');
-    happened_at := private.as_moment(p ->> 'timestamp');
-    message_uuid := coalesce(p ->> 'routeUuid', p ->> 'messageUuid', p #>> '{message,uuid}');
-    post_uuid := p ->> 'postUuid';
-    kind := case topic
+    f.topic := coalesce(private.legacy_topic(p), nullif(p_hint_topic, ''), nullif(p ->> 'type', ''), 'unknown');
+    f.creator_uuid := private.as_uuid(p ->> 'recipientUuid');
+    f.fan := case when jsonb_typeof(p -> 'sender') = 'object' then p -> 'sender' else jsonb_build_object('uuid', p ->> 'senderUuid') end;
+    f.payment_id := private.as_key(p ->> 'transactionOrderId');
+    f.happened_at := private.as_moment(p ->> 'timestamp');
+    f.message_uuid := coalesce(p ->> 'routeUuid', p ->> 'messageUuid', p #>> '{message,uuid}');
+    f.post_uuid := p ->> 'postUuid';
+    f.kind := case f.topic
       when 'legacy.tip.new' then 'payment'
       when 'legacy.purchase.new' then 'payment'
       when 'legacy.subscriber.new' then 'payment'
@@ -95,59 +100,58 @@ begin
       when 'legacy.message.read' then 'read'
       when 'legacy.follow.new' then 'follow'
     end;
-    source := case topic
+    f.source := case f.topic
       when 'legacy.tip.new' then 'tip'
       when 'legacy.subscriber.new' then 'subscription'
       when 'legacy.purchase.new' then case when p ? 'postUuid' then 'post' else 'message' end
     end;
     if jsonb_typeof(p -> 'price') = 'number' then
-      minor_units := trunc((p ->> 'price')::numeric);
+      f.minor_units := trunc((p ->> 'price')::numeric);
     end if;
-    -- not the header's id: it is not signed, and a repetition under another one would be money twice
-    event_id := coalesce(private.as_key(p ->> 'eventId'),
+    -- not the id of the header: it is not signed, and a repetition under another one would be money twice
+    f.event_id := coalesce(private.as_key(p ->> 'eventId'),
       'sha256:' || encode(sha256(convert_to(jsonb_build_array(
-        topic, p ->> 'recipientUuid', coalesce(p #>> '{sender,uuid}', p ->> 'senderUuid'), p ->> 'price',
-        message_uuid, post_uuid, p ->> 'timestamp', case when kind is null then p end)::text, 'UTF8')), 'hex'));
-    return next;
-    return;
+        f.topic, p ->> 'recipientUuid', coalesce(p #>> '{sender,uuid}', p ->> 'senderUuid'), p ->> 'price',
+        f.message_uuid, f.post_uuid, p ->> 'timestamp', case when f.kind is null then p end)::text, 'UTF8')), 'hex'));
+    return f;
   end if;
 
-  topic := p ->> 'type';
-  creator_uuid := private.as_uuid(coalesce(d #>> '{creator,uuid}', d ->> 'creator_uuid'));
-  fan := coalesce(d -> 'purchaser', d #> '{payment,purchaser}', d -> 'fan', d -> 'follower', '{}'::jsonb);
-  happened_at := coalesce(private.as_moment(d ->> 'paid_at'), private.as_moment(d ->> 'created_at'), private.as_moment(p ->> 'timestamp'));
-  currency := upper(nullif(d ->> 'currency', ''));
-  source := coalesce(nullif(d ->> 'source', ''),
-    case when topic like 'checkout\_link.%' then 'checkoutLink' when topic like 'app.%' then 'appStore' end);
-  message_uuid := d ->> 'message_uuid';
-  post_uuid := d ->> 'post_uuid';
-  kind := case
-    when topic in ('creator.payment.succeeded', 'checkout_link.payment.succeeded', 'app.payment.succeeded') then 'payment'
-    when topic in ('creator.refund.created', 'checkout_link.refund.created', 'app.payment.refunded') then 'refund'
-    when topic in ('creator.dispute.created', 'checkout_link.dispute.created') then 'dispute'
-    when topic in ('creator.subscription.activated', 'creator.subscription.renewed', 'checkout_link.subscription.activated') then 'subscribed'
-    when topic in ('creator.subscription.deactivated', 'checkout_link.subscription.deactivated') then 'unsubscribed'
-    when topic = 'creator.follow.created' then 'follow'
-    when topic in ('creator.message.received', 'creator.message.sent') then 'message'
-    when topic = 'creator.message.read' then 'read'
-    when topic = 'creator.message.deleted' then 'deleted'
+  f.topic := p ->> 'type';
+  f.creator_uuid := private.as_uuid(coalesce(d #>> '{creator,uuid}', d ->> 'creator_uuid'));
+  f.fan := coalesce(d -> 'purchaser', d #> '{payment,purchaser}', d -> 'fan', d -> 'follower', '{}'::jsonb);
+  f.happened_at := coalesce(private.as_moment(d ->> 'paid_at'), private.as_moment(d ->> 'created_at'), private.as_moment(p ->> 'timestamp'));
+  f.currency := upper(nullif(d ->> 'currency', ''));
+  f.source := coalesce(nullif(d ->> 'source', ''),
+    case when f.topic like 'checkout\_link.%' then 'checkoutLink' when f.topic like 'app.%' then 'appStore' end);
+  f.message_uuid := d ->> 'message_uuid';
+  f.post_uuid := d ->> 'post_uuid';
+  f.kind := case
+    when f.topic in ('creator.payment.succeeded', 'checkout_link.payment.succeeded', 'app.payment.succeeded') then 'payment'
+    when f.topic in ('creator.refund.created', 'checkout_link.refund.created', 'app.payment.refunded') then 'refund'
+    when f.topic in ('creator.dispute.created', 'checkout_link.dispute.created') then 'dispute'
+    when f.topic in ('creator.subscription.activated', 'creator.subscription.renewed', 'checkout_link.subscription.activated') then 'subscribed'
+    when f.topic in ('creator.subscription.deactivated', 'checkout_link.subscription.deactivated') then 'unsubscribed'
+    when f.topic = 'creator.follow.created' then 'follow'
+    when f.topic in ('creator.message.received', 'creator.message.sent') then 'message'
+    when f.topic = 'creator.message.read' then 'read'
+    when f.topic = 'creator.message.deleted' then 'deleted'
   end;
-  if kind = 'message' or kind = 'deleted' then
-    message_uuid := d ->> 'uuid';
+  if f.kind = 'message' or f.kind = 'deleted' then
+    f.message_uuid := d ->> 'uuid';
   end if;
-  if kind in ('payment', 'refund', 'dispute') then
-    payment_id := private.as_key(d ->> 'id');
-    reverses_payment_id := private.as_key(coalesce(d ->> 'payment_id', d #>> '{payment,id}'));
+  if f.kind in ('payment', 'refund', 'dispute') then
+    f.payment_id := private.as_key(d ->> 'id');
+    f.reverses_payment_id := private.as_key(coalesce(d ->> 'payment_id', d #>> '{payment,id}'));
     if jsonb_typeof(coalesce(d -> 'gross', d -> 'amount')) = 'number' then
-      minor_units := trunc(coalesce(d ->> 'gross', d ->> 'amount')::numeric);
+      f.minor_units := trunc(coalesce(d ->> 'gross', d ->> 'amount')::numeric);
     end if;
     if jsonb_typeof(d -> 'net') = 'number' then
-      net_minor_units := trunc((d ->> 'net')::numeric);
+      f.net_minor_units := trunc((d ->> 'net')::numeric);
     end if;
   end if;
-  event_id := coalesce(private.as_key(p ->> 'id'),
+  f.event_id := coalesce(private.as_key(p ->> 'id'),
                        'sha256:' || encode(sha256(convert_to(p::text, 'UTF8')), 'hex'));
-  return next;
+  return f;
 end
 $$;
 comment on function private.read_event(jsonb, text) is

@@ -35,7 +35,7 @@ set search_path = ''
 as $$
 declare
   v_tolerance constant interval := interval '5 minutes';
-  e record;
+  e private.webhook_facts;
   v_reversal boolean;
   v_category text;
   v_amount numeric(14, 2);
@@ -140,79 +140,6 @@ comment on function private.apply_money(public.webhook_events, public.models, ti
 revoke all on function private.apply_money(public.webhook_events, public.models, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_money(public.webhook_events, public.models, timestamptz) to service_role;
 
-create or replace function private.apply_audience(p_event public.webhook_events, p_model public.models, p_now timestamptz)
-returns text
-language plpgsql
-set search_path = ''
-as $$
-declare
-  e record;
-  v_fan text;
-  v_at timestamptz;
-begin
-  select r.* into e from private.read_event(p_event.payload, p_event.topic) r;
-  v_fan := e.fan ->> 'uuid';
-  if v_fan is null then
-    raise exception 'the event names no fan';
-  end if;
-  perform private.lock_model(p_model.id);
-  v_at := coalesce(private.as_moment(p_event.payload ->> 'timestamp'), e.happened_at, p_event.received_at);
-  if e.kind in ('subscribed', 'unsubscribed', 'follow', 'payment') then
-    insert into public.fanvue_fans as f (
-      agency_id, model_id, fan_uuid, handle, display_name, is_subscriber, is_follower, subscription_id, subscribed_at,
-      expires_at, ended_at, end_reason, followed_at, changed_at, first_seen_at, last_seen_at)
-    values (
-      p_model.agency_id, p_model.id, v_fan, e.fan ->> 'handle', coalesce(e.fan ->> 'display_name', e.fan ->> 'displayName'),
-      e.kind in ('subscribed', 'payment'), e.kind = 'follow', e.data ->> 'id',
-      case when e.kind in ('subscribed', 'payment') then e.happened_at end,
-      private.as_moment(e.data ->> 'expires_at'),
-      case when e.kind = 'unsubscribed' then v_at end, e.data ->> 'deactivation_reason',
-      case when e.kind = 'follow' then e.happened_at end,
-      case when e.kind <> 'follow' then v_at end, p_now, p_now)
-    on conflict (model_id, fan_uuid) do update
-      set handle = coalesce(excluded.handle, f.handle),
-          display_name = coalesce(excluded.display_name, f.display_name),
-          is_follower = f.is_follower or excluded.is_follower,
-          followed_at = coalesce(f.followed_at, excluded.followed_at),
-          -- events come in any order: only a newer one changes the subscription
-          is_subscriber = case when e.kind <> 'follow' and v_at >= coalesce(f.changed_at, '-infinity') then excluded.is_subscriber else f.is_subscriber end,
-          subscription_id = case when e.kind <> 'follow' and v_at >= coalesce(f.changed_at, '-infinity') then coalesce(excluded.subscription_id, f.subscription_id) else f.subscription_id end,
-          subscribed_at = coalesce(f.subscribed_at, excluded.subscribed_at),
-          expires_at = case when e.kind <> 'follow' and v_at >= coalesce(f.changed_at, '-infinity') then coalesce(excluded.expires_at, f.expires_at) else f.expires_at end,
-          ended_at = case when e.kind <> 'follow' and v_at >= coalesce(f.changed_at, '-infinity') then excluded.ended_at else f.ended_at end,
-          end_reason = case when e.kind <> 'follow' and v_at >= coalesce(f.changed_at, '-infinity') then excluded.end_reason else f.end_reason end,
-          changed_at = case when e.kind <> 'follow' then greatest(f.changed_at, v_at) else f.changed_at end,
-          last_seen_at = greatest(f.last_seen_at, p_now);
-    return 'applied';
-  end if;
-  if e.kind = 'read' then
-    update public.fanvue_messages m
-    set read_at = v_at
-    where m.model_id = p_model.id and m.fan_uuid = v_fan and m.sender = 'creator' and m.read_at is null and m.sent_at <= v_at;
-    return 'applied';
-  end if;
-  if e.message_uuid is null then
-    raise exception 'the event names no message';
-  end if;
-  insert into public.fanvue_messages as m (agency_id, model_id, message_uuid, fan_uuid, sender, body, sent_at, deleted_at, created_at)
-  values (
-    p_model.agency_id, p_model.id, e.message_uuid, v_fan,
-    case when e.topic = 'creator.message.sent' or e.data ->> 'sender' = 'creator' then 'creator' else 'fan' end,
-    case when e.kind = 'message' then coalesce(e.data ->> 'text', p_event.payload #>> '{message,text}') end,
-    coalesce(e.happened_at, v_at),
-    case when e.kind = 'deleted' then coalesce(private.as_moment(e.data ->> 'deleted_at'), v_at) end, p_now)
-  on conflict (model_id, message_uuid) do update
-    -- a deletion that was faster than its message stays a deletion, and what is deleted keeps no text
-    set deleted_at = coalesce(m.deleted_at, excluded.deleted_at),
-        body = case when coalesce(m.deleted_at, excluded.deleted_at) is null then coalesce(excluded.body, m.body) end;
-  return 'applied';
-end
-$$;
-comment on function private.apply_audience(public.webhook_events, public.models, timestamptz) is
-  'Applies follows, subscriptions, messages, reads and deletions, in whatever order they come.';
-revoke all on function private.apply_audience(public.webhook_events, public.models, timestamptz) from public, anon, authenticated;
-grant execute on function private.apply_audience(public.webhook_events, public.models, timestamptz) to service_role;
-
 create or replace function private.apply_event(p_event_id uuid, p_now timestamptz)
 returns text
 language plpgsql
@@ -281,7 +208,7 @@ set search_path = ''
 as $$
 declare
   v_now timestamptz := private.engine_now();
-  e record;
+  e private.webhook_facts;
   v_id uuid;
   v_status text;
 begin

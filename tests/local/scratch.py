@@ -8,7 +8,7 @@ from local.stack import Stack
 
 
 PROJECT = Path(__file__).parent / "project"
-PORT = 56321
+PORT = 27321
 
 
 def make_stack(directory: Path, project: Path = PROJECT) -> Stack:

@@ -51,12 +51,11 @@ SOLD = [
         ("tip", "message", "post", "subscription", "renewal", "checkoutLink"), start=1000
     )
 ]
-# Without what the arrival decides, and without details of a subscription that not every event has.
+# Without what the arrival decides.
 ROWS = {
     "fans": """
       select jsonb_object_agg(f.fan_uuid, to_jsonb(f)
-               - '{id,agency_id,model_id,first_seen_at,last_seen_at}'::text[]
-               - '{subscription_id,subscribed_at,expires_at}'::text[])
+               - '{id,agency_id,model_id,first_seen_at,last_seen_at}'::text[])
       from public.fanvue_fans f
     """,
     "messages": """

@@ -130,6 +130,7 @@ export type Database = {
           "is_subscriber": boolean;
           "last_seen_at": string;
           "model_id": string;
+          "read_until": string | null;
           "subscribed_at": string | null;
           "subscription_id": string | null;
         };
@@ -150,6 +151,7 @@ export type Database = {
           "is_subscriber"?: boolean;
           "last_seen_at"?: string;
           "model_id": string;
+          "read_until"?: string | null;
           "subscribed_at"?: string | null;
           "subscription_id"?: string | null;
         };
@@ -169,6 +171,7 @@ export type Database = {
           "is_subscriber"?: boolean;
           "last_seen_at"?: string;
           "model_id"?: string;
+          "read_until"?: string | null;
           "subscribed_at"?: string | null;
           "subscription_id"?: string | null;
         };

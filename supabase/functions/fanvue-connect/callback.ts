@@ -178,7 +178,7 @@ async function store(
     DatabaseAway,
     effects,
   ).catch((error) => {
-    throw refusedWith(error, { 409: "elsewhere" });
+    throw refusedWith(error, { 409: "elsewhere", 412: "wrongAccount" });
   });
   const row = fieldsOf(connected, "connect_model");
   const modelId = textOf(row, "model_id");

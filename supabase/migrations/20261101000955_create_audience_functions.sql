@@ -1,0 +1,113 @@
+-- Purpose: fans and messages as webhooks tell of them: in any order, more than once, to one end.
+-- Who may call: private.apply_event, under the model's lock.
+-- Locks: the rows of one fan or message.
+
+create or replace function private.apply_fan(p_model public.models, p_fan_uuid text, e private.webhook_facts, p_at timestamptz, p_now timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into public.fanvue_fans (agency_id, model_id, fan_uuid, first_seen_at, last_seen_at)
+  values (p_model.agency_id, p_model.id, p_fan_uuid, p_now, p_now)
+  on conflict (model_id, fan_uuid) do nothing;
+  -- what only ever gathers, whenever it is heard of
+  update public.fanvue_fans f
+  set handle = coalesce(e.fan ->> 'handle', f.handle),
+      display_name = coalesce(e.fan ->> 'display_name', e.fan ->> 'displayName', f.display_name),
+      is_follower = f.is_follower or e.kind = 'follow',
+      followed_at = least(f.followed_at, case when e.kind = 'follow' then e.happened_at end),
+      subscribed_at = least(f.subscribed_at, case when e.kind in ('subscribed', 'payment') then e.happened_at end),
+      subscription_id = coalesce(f.subscription_id, case when e.kind <> 'payment' then e.data ->> 'id' end),
+      read_until = greatest(f.read_until, case when e.kind = 'read' then p_at end),
+      last_seen_at = greatest(f.last_seen_at, p_now)
+  where f.model_id = p_model.id and f.fan_uuid = p_fan_uuid;
+  if e.kind in ('subscribed', 'unsubscribed', 'payment') then
+    -- what the newest event decides, whichever arrives last
+    update public.fanvue_fans f
+    set is_subscriber = e.kind <> 'unsubscribed',
+        subscription_id = coalesce(case when e.kind <> 'payment' then e.data ->> 'id' end, f.subscription_id),
+        expires_at = private.as_moment(e.data ->> 'expires_at'),
+        ended_at = case when e.kind = 'unsubscribed' then p_at end,
+        end_reason = case when e.kind = 'unsubscribed' then e.data ->> 'deactivation_reason' end,
+        changed_at = p_at
+    where f.model_id = p_model.id and f.fan_uuid = p_fan_uuid and p_at >= coalesce(f.changed_at, '-infinity');
+  end if;
+end
+$$;
+comment on function private.apply_fan(public.models, text, private.webhook_facts, timestamptz, timestamptz) is
+  'Applies a follow, a subscription or a read to a fan''s row. e: what private.read_event read.';
+revoke all on function private.apply_fan(public.models, text, private.webhook_facts, timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_fan(public.models, text, private.webhook_facts, timestamptz, timestamptz) to service_role;
+
+create or replace function private.apply_message(p_model public.models, p_fan_uuid text, e private.webhook_facts, p_body text, p_at timestamptz, p_now timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_sender text := case when e.topic = 'creator.message.sent' or e.data ->> 'sender' = 'creator' then 'creator' else 'fan' end;
+  v_sent_at timestamptz := coalesce(e.happened_at, p_at);
+begin
+  if e.message_uuid is null then
+    raise exception 'the event names no message';
+  end if;
+  insert into public.fanvue_messages as m (agency_id, model_id, message_uuid, fan_uuid, sender, body, sent_at, read_at, deleted_at, created_at)
+  values (
+    p_model.agency_id, p_model.id, e.message_uuid, p_fan_uuid, v_sender,
+    case when e.kind = 'message' then p_body end, v_sent_at,
+    -- a read that was faster than its message
+    case when v_sender = 'fan' then (select f.read_until from public.fanvue_fans f
+                                     where f.model_id = p_model.id and f.fan_uuid = p_fan_uuid and f.read_until >= v_sent_at) end,
+    case when e.kind = 'deleted' then coalesce(private.as_moment(e.data ->> 'deleted_at'), p_at) end, p_now)
+  on conflict (model_id, message_uuid) do update
+    -- a deletion that was faster than its message stays a deletion, and what is deleted keeps no text
+    set deleted_at = coalesce(m.deleted_at, excluded.deleted_at),
+        body = case when coalesce(m.deleted_at, excluded.deleted_at) is null then coalesce(excluded.body, m.body) end;
+end
+$$;
+comment on function private.apply_message(public.models, text, private.webhook_facts, text, timestamptz, timestamptz) is
+  'Applies a message or its deletion. e: what private.read_event read.';
+revoke all on function private.apply_message(public.models, text, private.webhook_facts, text, timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_message(public.models, text, private.webhook_facts, text, timestamptz, timestamptz) to service_role;
+
+create or replace function private.apply_audience(p_event public.webhook_events, p_model public.models, p_now timestamptz)
+returns text
+language plpgsql
+set search_path = ''
+as $$
+declare
+  e private.webhook_facts;
+  v_fan text;
+  v_at timestamptz;
+begin
+  select r.* into e from private.read_event(p_event.payload, p_event.topic) r;
+  v_fan := e.fan ->> 'uuid';
+  if v_fan is null then
+    raise exception 'the event names no fan';
+  end if;
+  perform private.lock_model(p_model.id);
+  v_at := coalesce(private.as_moment(p_event.payload ->> 'timestamp'), e.happened_at, p_event.received_at);
+  if e.kind in ('message', 'deleted') then
+    perform private.apply_message(p_model, v_fan, e, coalesce(e.data ->> 'text', p_event.payload #>> '{message,text}'), v_at, p_now);
+  elsif e.kind <> 'read' then
+    perform private.apply_fan(p_model, v_fan, e, v_at, p_now);
+  elsif e.message_uuid is not null then
+    -- the flat form names the message
+    update public.fanvue_messages m
+    set read_at = v_at
+    where m.model_id = p_model.id and m.message_uuid = e.message_uuid and m.read_at is null;
+  elsif coalesce(e.data ->> 'unread_messages_count', '0') = '0' then
+    -- the creator has read everything this fan wrote
+    perform private.apply_fan(p_model, v_fan, e, v_at, p_now);
+    update public.fanvue_messages m
+    set read_at = v_at
+    where m.model_id = p_model.id and m.fan_uuid = v_fan and m.sender = 'fan' and m.read_at is null and m.sent_at <= v_at;
+  end if;
+  return 'applied';
+end
+$$;
+comment on function private.apply_audience(public.webhook_events, public.models, timestamptz) is
+  'Applies follows, subscriptions, messages, reads and deletions, in whatever order they come.';
+revoke all on function private.apply_audience(public.webhook_events, public.models, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_audience(public.webhook_events, public.models, timestamptz) to service_role;
