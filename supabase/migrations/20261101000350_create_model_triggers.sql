@@ -106,11 +106,14 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  new.fanvue_user_uuid := lower(new.fanvue_user_uuid);
+  if tg_op = 'INSERT' then
+    return new;
+  end if;
   new.updated_at := private.engine_now();
   if new.status is distinct from old.status then
     new.status_changed_at := new.updated_at;
   end if;
-  new.fanvue_user_uuid := lower(new.fanvue_user_uuid);
   return new;
 end
 $$;
@@ -118,7 +121,7 @@ comment on function private.stamp_model() is 'Dates a model''s changes and keeps
 revoke all on function private.stamp_model() from public, anon, authenticated;
 grant execute on function private.stamp_model() to service_role;
 create trigger models_stamp
-  before update on public.models
+  before insert or update on public.models
   for each row execute function private.stamp_model();
 
 -- Adopted models sync from their first tick.

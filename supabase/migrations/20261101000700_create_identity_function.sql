@@ -77,16 +77,27 @@ as $$
 declare
   v_tolerance constant interval := interval '5 minutes';
   v_taken bigint[] := '{}'::bigint[];
+  v_from timestamptz;
+  v_until timestamptz;
+  v_ids text[];
   v_provisional public.fanvue_transactions;
   v_row record;
+  v_name text;
 begin
   confirmed := 0;
   amount := 0.00;
+  select min((r ->> 'at')::timestamptz) - v_tolerance, max((r ->> 'at')::timestamptz) + v_tolerance, array_agg(r ->> 'fanvue_id')
+  into v_from, v_until, v_ids
+  from jsonb_array_elements(p_rows) r;
   for v_provisional in
     select t.*
     from public.fanvue_transactions t
     where t.model_id = p_model_id and t.origin = 'webhook'
-    order by t.fanvue_created_at, t.id
+      -- whom this page can concern
+      and (t.fanvue_created_at between v_from and v_until or t.fanvue_id = any (v_ids)
+           or t.category in ('refund', 'chargeback'))
+    -- sales first: what reverses one learns its name
+    order by t.category in ('refund', 'chargeback'), t.fanvue_created_at, t.id
   loop
     with listed as (
       select r.ordinality as n, x.*,
@@ -106,14 +117,21 @@ begin
       and (i.fanvue_id = v_provisional.fanvue_id
            -- a row that another announcement names is that one's
            or (not exists (select from public.fanvue_transactions t
-                           where t.model_id = p_model_id and t.fanvue_id = i.fanvue_id and t.origin = 'webhook')
-               and i.at between v_provisional.fanvue_created_at - v_tolerance and v_provisional.fanvue_created_at + v_tolerance
+                           where t.model_id = p_model_id and t.fanvue_id = i.fanvue_id and t.origin = 'webhook'
+                             and (t.category in ('refund', 'chargeback')) = (i.category in ('refund', 'chargeback')))
+               and (i.at between v_provisional.fanvue_created_at - v_tolerance and v_provisional.fanvue_created_at + v_tolerance
+                    -- a dispute may be booked days after it began: a reversal is known by its sale, too
+                    or (i.category = v_provisional.category and i.category in ('refund', 'chargeback')
+                        and i.reverses_fanvue_id = (select t.reverses_fanvue_id from public.fanvue_transactions t
+                                                    where t.id = v_provisional.id)))
                and (i.fan_uuid = v_provisional.fan_uuid or i.fan_uuid is null or v_provisional.fan_uuid is null)
                and (i.message_uuid = v_provisional.message_uuid or i.message_uuid is null or v_provisional.message_uuid is null)
                and (i.post_uuid = v_provisional.post_uuid or i.post_uuid is null or v_provisional.post_uuid is null)
                and case when v_provisional.sent_minor_units is null
                         then private.same_money(i.amount, i.net, v_provisional.amount, v_provisional.net_amount,
                                                 v_provisional.category in ('refund', 'chargeback'))
+                             -- flat bodies do not say in which currency they speak
+                             or (v_provisional.currency is null and coalesce(i.currency, 'USD') <> 'USD')
                         else coalesce(i.currency = v_provisional.sent_currency, true) end))
       -- what the API has told before confirms nothing new
       and case when i.fanvue_id is not null
@@ -141,14 +159,22 @@ begin
             from public.fanvue_transactions o
             where o.model_id = p_model_id and o.fanvue_created_at = v_row.at and o.fanvue_id like 'h:' || v_row.hash || ':%')
           when exists (select from public.fanvue_transactions o
-                       where o.model_id = p_model_id and o.fanvue_id = v_row.fanvue_id and o.id <> t.id)
+                       where o.fanvue_id = v_row.fanvue_id and o.model_id::text = p_model_id::text and o.id <> t.id)
             then v_row.fanvue_id || '#' || left(v_row.hash, 8)
           else v_row.fanvue_id end,
         fanvue_created_at = v_row.at, amount = v_row.amount, net_amount = v_row.net, currency = v_row.currency,
         source = v_row.source, category = v_row.category, status = v_row.status, fan_uuid = v_row.fan_uuid,
         fan_handle = coalesce(v_row.fan_handle, t.fan_handle), message_uuid = v_row.message_uuid, post_uuid = v_row.post_uuid,
         reverses_fanvue_id = coalesce(v_row.reverses_fanvue_id, t.reverses_fanvue_id), origin = 'api', synced_at = p_now
-    where t.id = v_provisional.id;
+    where t.id = v_provisional.id
+    returning t.fanvue_id into v_name;
+    if v_name <> v_provisional.fanvue_id then
+      -- what reverses it names it by its new name
+      update public.fanvue_transactions t
+      set reverses_fanvue_id = v_name
+      where t.model_id = p_model_id and t.fanvue_created_at >= v_provisional.fanvue_created_at - v_tolerance
+        and t.reverses_fanvue_id = v_provisional.fanvue_id;
+    end if;
     confirmed := confirmed + 1;
     amount := amount + v_row.amount - v_provisional.amount;
   end loop;

@@ -127,6 +127,8 @@ declare
 begin
   perform private.lock_model(j.model_id) from public.sync_jobs j where j.id = p_job_id;
   v_job := private.hold_job(p_job_id, p_lease_id);
+  -- events that came before the model was known, and were too many for the moment of her grant
+  perform private.apply_parked(m.fanvue_user_uuid, v_now) from public.models m where m.id = v_job.model_id;
   select s.* into v_state
   from public.sync_state s
   where s.model_id = v_job.model_id and s.sync_type = v_job.sync_type

@@ -112,7 +112,7 @@ begin
     f.event_id := coalesce(private.as_key(p ->> 'eventId'),
       'sha256:' || encode(sha256(convert_to(jsonb_build_array(
         f.topic, p ->> 'recipientUuid', coalesce(p #>> '{sender,uuid}', p ->> 'senderUuid'), p ->> 'price',
-        f.message_uuid, f.post_uuid, p ->> 'timestamp', case when f.kind is null then p end)::text, 'UTF8')), 'hex'));
+        f.message_uuid, f.post_uuid, f.payment_id, p ->> 'timestamp', case when f.kind is null then p end)::text, 'UTF8')), 'hex'));
     return f;
   end if;
 

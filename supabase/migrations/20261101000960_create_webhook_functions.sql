@@ -28,6 +28,26 @@ comment on function private.pull_forward(uuid, text, timestamptz) is
 revoke all on function private.pull_forward(uuid, text, timestamptz) from public, anon, authenticated;
 grant execute on function private.pull_forward(uuid, text, timestamptz) to service_role;
 
+create or replace function private.rows_of_payment(p_model_id uuid, p_payment_id text, p_but_event uuid)
+returns setof public.fanvue_transactions
+language sql
+stable
+set search_path = ''
+as $$
+  -- Two probes, not one condition with "or": that would read all the model's rows. The model as text, so that only the
+  -- index that leads with fanvue_id can answer, whatever the statistics say.
+  select t.* from public.fanvue_transactions t where t.fanvue_id = p_payment_id and t.model_id::text = p_model_id::text
+  union
+  select t.*
+  from public.webhook_events w
+  join public.fanvue_transactions t on t.id = w.transaction_id
+  where w.model_id = p_model_id and w.payment_id = p_payment_id and w.id <> p_but_event and t.model_id = p_model_id
+$$;
+comment on function private.rows_of_payment(uuid, text, uuid) is
+  'The ledger rows that bear this number, or that an event (but this one) announced under it.';
+revoke all on function private.rows_of_payment(uuid, text, uuid) from public, anon, authenticated;
+grant execute on function private.rows_of_payment(uuid, text, uuid) to service_role;
+
 create or replace function private.apply_money(p_event public.webhook_events, p_model public.models, p_now timestamptz)
 returns text
 language plpgsql
@@ -59,11 +79,7 @@ begin
   if v_reversal and e.reverses_payment_id is not null then
     -- the sale it reverses: by its id, or by the event that announced it
     select t.* into v_sale
-    from public.fanvue_transactions t
-    where t.model_id = p_model.id
-      and (t.fanvue_id = e.reverses_payment_id
-           or t.id in (select w.transaction_id from public.webhook_events w
-                       where w.model_id = p_model.id and w.payment_id = e.reverses_payment_id and w.transaction_id is not null))
+    from private.rows_of_payment(p_model.id, e.reverses_payment_id, p_event.id) t
     order by t.fanvue_id = e.reverses_payment_id desc
     limit 1;
   end if;
@@ -80,13 +96,8 @@ begin
 
   -- 1. the same payment under the same number, from another event or from the API
   select t.* into v_row
-  from public.fanvue_transactions t
-  where t.model_id = p_model.id and e.payment_id is not null
-    and (t.fanvue_id = e.payment_id
-         or t.id in (select w.transaction_id from public.webhook_events w
-                     where w.model_id = p_model.id and w.payment_id = e.payment_id and w.transaction_id is not null
-                       and w.id <> p_event.id))
-    and (t.category in ('refund', 'chargeback')) = v_reversal
+  from private.rows_of_payment(p_model.id, e.payment_id, p_event.id) t
+  where (coalesce(t.category, '') in ('refund', 'chargeback')) = v_reversal
   limit 1;
   -- 2. same fan, same money, same content, about the same time: a row of the API, or what an event of another family
   --    announced; one row is claimed by one event of a family
@@ -95,13 +106,19 @@ begin
     from public.fanvue_transactions t
     where t.model_id = p_model.id
       and (t.origin = 'api' or t.category = v_category)
-      and t.fanvue_created_at between e.happened_at - v_tolerance and e.happened_at + v_tolerance
+      -- a dispute may be booked days after it began: a reversal is known by its sale, too
+      and t.fanvue_created_at between least(e.happened_at - v_tolerance, v_sale.fanvue_created_at)
+                                  and case when v_sale.id is null then e.happened_at + v_tolerance else 'infinity' end
+      and (t.fanvue_created_at between e.happened_at - v_tolerance and e.happened_at + v_tolerance
+           or (t.category = v_category and t.reverses_fanvue_id = v_sale.fanvue_id))
       and (coalesce(t.category, '') in ('refund', 'chargeback')) = v_reversal
       and (t.fan_uuid = e.fan ->> 'uuid' or t.fan_uuid is null or e.fan ->> 'uuid' is null)
       and (t.message_uuid = e.message_uuid or t.message_uuid is null or e.message_uuid is null)
       and (t.post_uuid = e.post_uuid or t.post_uuid is null or e.post_uuid is null)
       and case when v_foreign then coalesce(t.currency = e.currency, true)
                                    and coalesce(t.sent_minor_units = e.minor_units, true)
+               -- flat bodies do not say in which currency they speak
+               when e.currency is null and coalesce(t.sent_currency, t.currency) <> 'USD' then true
                else private.same_money(t.amount, t.net_amount, v_amount, v_net, v_reversal) end
       and not exists (select from public.webhook_events w
                       where w.transaction_id = t.id and w.id <> p_event.id
@@ -113,12 +130,18 @@ begin
   end if;
   if v_row.id is not null then
     update public.webhook_events w set transaction_id = v_row.id where w.id = p_event.id;
+    if v_foreign and v_row.origin = 'webhook' and v_row.currency is null then
+      -- what a flat body announced was no dollars
+      update public.fanvue_transactions t
+      set amount = 0, net_amount = 0, currency = e.currency, sent_minor_units = e.minor_units, sent_currency = e.currency
+      where t.id = v_row.id;
+    end if;
     return 'duplicate_of_api';
   end if;
 
   -- 3. news: a provisional row, which becomes the API's row when that arrives
   v_name := coalesce(e.payment_id, 'w:' || p_event.event_id);
-  if exists (select from public.fanvue_transactions t where t.model_id = p_model.id and t.fanvue_id = v_name) then
+  if exists (select from public.fanvue_transactions t where t.fanvue_id = v_name and t.model_id::text = p_model.id::text) then
     v_name := v_name || ':' || v_category;
   end if;
   insert into public.fanvue_transactions (
@@ -245,11 +268,14 @@ as $$
 declare
   v_id uuid;
   v_count integer := 0;
+  -- a grant waits for this; the page commits that follow take the rest
+  v_most constant integer := 200;
 begin
   for v_id in
     select w.id from public.webhook_events w
     where w.creator_uuid = p_creator_uuid and w.status = 'parked'
     order by w.received_at, w.id
+    limit v_most
   loop
     perform private.apply_event(v_id, p_now);
     v_count := v_count + 1;
@@ -257,7 +283,7 @@ begin
   return v_count;
 end
 $$;
-comment on function private.apply_parked(text, timestamptz) is 'Applies what was parked for a creator, in the order it came.';
+comment on function private.apply_parked(text, timestamptz) is 'Applies what was parked for a creator, in the order it came, 200 events at a time. The caller holds the model.';
 revoke all on function private.apply_parked(text, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_parked(text, timestamptz) to service_role;
 
@@ -269,6 +295,11 @@ as $$
 declare
   v_status text;
 begin
+  -- the model first, as everywhere: a grant that applies what was parked holds it and takes the events
+  perform private.lock_model(m.id)
+  from public.webhook_events w
+  join public.models m on m.fanvue_user_uuid = w.creator_uuid
+  where w.id = p_id;
   select w.status into v_status from public.webhook_events w where w.id = p_id for update;
   if not found then
     raise sqlstate 'PT404' using message = format('no webhook event %s', p_id);

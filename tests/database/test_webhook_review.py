@@ -1,0 +1,267 @@
+"""Oddities of the webhooks: shared numbers, mixed families, many waiting, two hands at once.
+
+Each test is one way in which money, or a grant, could be lost or counted twice.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.database.test_cost import reading
+from tests.database.test_webhook_money import CREATOR, NOON, Books, Sale
+
+
+if TYPE_CHECKING:
+    from tests.database.engine import Engine
+
+
+_LATER = (NOON + timedelta(hours=3)).isoformat()
+
+
+def _refund(number: str, payment: str, **data: Any) -> dict[str, Any]:
+    return {
+        "id": f"event-refund-{number}",
+        "type": "creator.refund.created",
+        "timestamp": NOON.isoformat(),
+        "data": {
+            "object": "refund",
+            "id": number,
+            "payment_id": payment,
+            "amount": 2500,
+            "currency": "USD",
+            "created_at": NOON.isoformat(),
+            "creator": {"uuid": CREATOR},
+            "purchaser": {"uuid": "fan-1", "handle": "fan-1"},
+            **data,
+        },
+    }
+
+
+def _reversal_row(number: str | None, **more: Any) -> dict[str, Any]:
+    return Sale(1, 0, 2500, "fan-1", None).row("none") | {
+        "fanvue_id": number,
+        "source": "refund",
+        "category": "refund",
+        "amount": "-25.00",
+        "net": "-20.00",
+        **more,
+    }
+
+
+def _legacy_tip(**more: Any) -> dict[str, Any]:
+    return {
+        "recipientUuid": CREATOR,
+        "sender": {"uuid": "fan-1", "handle": "fan-1"},
+        "price": 2500,
+        "context": "profile",
+        "timestamp": NOON.isoformat(),
+        **more,
+    }
+
+
+def _total(engine: Engine) -> dict[str, Any]:
+    (row,) = engine.rows(
+        "select (select count(*) from public.fanvue_transactions) as rows,"
+        " (select revenue_total from public.models) as total,"
+        " (select count(*) from public.fanvue_transactions where origin = 'webhook') as provisional"
+    )
+    return row
+
+
+def test_a_refund_told_before_its_sale_under_one_number_doubles_neither(engine: Engine) -> None:
+    books = Books(engine, engine.another())
+    sale = Sale(1, 0, 2500, "fan-1", None)
+
+    engine.call("receive_webhook_event", _refund("FV-1", "FV-1"))
+    engine.call("receive_webhook_event", sale.event("matching", 0))
+    rows = [sale.row("matching"), _reversal_row("FV-1:refund", reverses_fanvue_id="FV-1")]
+    books.page(engine, rows).result()
+
+    assert _total(engine) == {"rows": 2, "total": Decimal("0.00"), "provisional": 0}
+    books.page(engine, rows).result()
+
+    assert _total(engine) == {"rows": 2, "total": Decimal("0.00"), "provisional": 0}
+
+
+def test_a_sale_in_pounds_that_the_old_family_tells_in_dollars_is_one_row(engine: Engine) -> None:
+    books = Books(engine, engine.another())
+    sale = Sale(1, 0, 2500, "fan-1", None)
+    event = sale.event("other", 0)
+    event["data"] |= {"currency": "GBP", "gross": 1900, "net": 1520}
+
+    engine.call("receive_webhook_event", event)
+    engine.call("receive_webhook_event", _legacy_tip())
+    books.page(engine, [sale.row("other") | {"currency": "GBP"}]).result()
+
+    assert _total(engine) == {"rows": 1, "total": Decimal("25.00"), "provisional": 0}
+
+
+def test_two_flat_bodies_of_two_orders_are_two_sales(engine: Engine) -> None:
+    Books(engine, engine.another())
+
+    first = engine.call("receive_webhook_event", _legacy_tip(transactionOrderId="FV-1"))
+    second = engine.call("receive_webhook_event", _legacy_tip(transactionOrderId="FV-2"))
+
+    assert (first, second) == ({"status": "applied"}, {"status": "applied"})
+    assert _total(engine)["rows"] == 2
+
+
+def test_a_refund_names_its_sale_after_the_api_renamed_it(engine: Engine) -> None:
+    books = Books(engine, engine.another())
+    sale = Sale(1, 0, 2500, "fan-1", None)
+
+    engine.call("receive_webhook_event", sale.event("other", 0))
+    engine.call("receive_webhook_event", _refund("FVC-1", "INV-1"))
+    books.page(engine, [sale.row("other")]).result()
+
+    (refund,) = engine.rows(
+        "select reverses_fanvue_id from public.fanvue_transactions where amount < 0"
+    )
+    assert refund == {"reverses_fanvue_id": "FV-1"}
+
+
+def test_a_model_written_in_capitals_gets_her_events(engine: Engine) -> None:
+    books = Books(engine, engine.another(), CREATOR.upper())
+
+    told = engine.call("receive_webhook_event", Sale(1, 0, 500, "fan-1", None).event("other", 0))
+
+    assert told == {"status": "applied"}
+    assert books.engine.value("select revenue_total from public.models") == Decimal("5.00")
+
+
+def test_a_replay_and_a_grant_at_once_end_both(engine: Engine) -> None:
+    other, third = engine.another(), engine.another()
+    events = [Sale(number, 0, 700, "fan-1", None).event("other", 0) for number in (1, 2)]
+    for event in events:
+        engine.call("receive_webhook_event", event)
+    made = engine.call("connect_model", "Agency N", uuid.UUID(CREATOR))
+    model_id = uuid.UUID(made["model_id"])
+    waiting = engine.value("select id from public.webhook_events order by received_at limit 1")
+
+    # The order of both is forced: the grant holds the model while the replay holds the event.
+    with third.connection.transaction():
+        third.connection.execute(
+            "select from public.models where id = %s for no key update", [model_id]
+        )
+        grant = engine.start("store_grant", model_id, 0, "fse1.k.a", "fse1.k.r", 3600)
+        engine.wait_until_blocked(engine)
+        replay = other.run(other.connection.execute, "select ops.replay_webhook(%s)", [waiting])
+        engine.wait_until_blocked(other)
+
+    grant.result(timeout=20)
+    replay.result(timeout=20)
+    assert _total(engine) == {"rows": 2, "total": Decimal("14.00"), "provisional": 2}
+
+
+def test_a_grant_is_stored_in_time_however_much_was_parked(engine: Engine) -> None:
+    events = [
+        Sale(number, number * 1000, 700, "fan-1", None).event("none", 0) for number in range(1500)
+    ]
+    for event in events:
+        engine.call("receive_webhook_event", event)
+    made = engine.call("connect_model", "Agency N", uuid.UUID(CREATOR))
+
+    engine.connection.execute("set statement_timeout = '2s'")
+    engine.call("store_grant", uuid.UUID(made["model_id"]), 0, "fse1.k.a", "fse1.k.r", 3600)
+    engine.connection.execute("reset statement_timeout")
+
+    # what the grant did not wait for comes with the pages
+    job = engine.claim()[0]
+    walk = engine.begin(job)
+    pages = 0
+    while engine.value("select count(*) from public.webhook_events where status = 'parked'"):
+        page = engine.page(walk, f"page-{pages}")
+        walk |= engine.call("commit_sync_page", job["id"], job["lease_id"], walk["version"], page)
+        pages += 1
+    assert pages < 10
+    assert _total(engine) == {"rows": 1500, "total": Decimal("10500.00"), "provisional": 1500}
+
+
+def test_a_sale_that_the_old_family_tells_in_pounds_is_one_row(engine: Engine) -> None:
+    books = Books(engine, engine.another())
+    sale = Sale(1, 0, 2500, "fan-1", None)
+    event = sale.event("other", 0)
+    event["data"] |= {"currency": "GBP", "gross": 1900, "net": 1520}
+
+    engine.call("receive_webhook_event", _legacy_tip(price=1900))
+    engine.call("receive_webhook_event", event)
+    assert _total(engine) == {"rows": 1, "total": Decimal("0.00"), "provisional": 1}
+    books.page(engine, [sale.row("other") | {"currency": "GBP"}]).result()
+
+    assert _total(engine) == {"rows": 1, "total": Decimal("25.00"), "provisional": 0}
+
+
+@pytest.mark.parametrize("page_first", [False, True])
+def test_a_flat_body_without_currency_is_the_apis_sale_in_pounds(
+    engine: Engine, *, page_first: bool
+) -> None:
+    books = Books(engine, engine.another())
+    row = Sale(1, 0, 2500, "fan-1", None).row("other") | {"currency": "GBP"}
+
+    if page_first:
+        books.page(engine, [row]).result()
+    engine.call("receive_webhook_event", _legacy_tip(price=1900))
+    books.page(engine, [row]).result()
+
+    assert _total(engine) == {"rows": 1, "total": Decimal("25.00"), "provisional": 0}
+
+
+def test_an_old_rows_id_is_known_without_its_kind(engine: Engine) -> None:
+    books = Books(engine, engine.another())
+    engine.rows(
+        "insert into public.fanvue_transactions"
+        " (agency_id, model_id, fanvue_id, amount, fanvue_created_at)"
+        " values (%s, %s, 'FV-1', 25, %s)",
+        books.agency_id,
+        books.model_id,
+        "2026-11-20T11:00:00Z",
+    )
+    engine.call("receive_webhook_event", Sale(1, 0, 2500, "fan-1", None).event("matching", 0))
+    assert _total(engine)["rows"] == 1
+
+
+@pytest.mark.parametrize("mode", ["matching", "other"])
+@pytest.mark.parametrize("page_first", [False, True])
+def test_a_reversal_is_known_by_its_sale_whenever_the_api_dates_it(
+    engine: Engine, mode: str, *, page_first: bool
+) -> None:
+    books = Books(engine, engine.another())
+    sale = Sale(1, 0, 2500, "fan-1", None)
+    rows = [sale.row(mode), _reversal_row("FV-9", reverses_fanvue_id="FV-1", at=_LATER)]
+    told = sale.event(mode, 0)
+
+    engine.call("receive_webhook_event", told)
+    if page_first:
+        books.page(engine, rows).result()
+    engine.call("receive_webhook_event", _refund("FVC-1", told["data"]["id"]))
+    books.page(engine, rows).result()
+
+    assert _total(engine) == {"rows": 2, "total": Decimal("0.00"), "provisional": 0}
+
+
+def test_an_event_reads_its_own_rows_of_a_large_ledger(engine: Engine) -> None:
+    # A pooled connection made its plans while the ledger was empty, and keeps them.
+    books = Books(engine, engine.another())
+    receive = "select public.receive_webhook_event(%s)"
+    for number in range(8):
+        engine.rows(receive, Jsonb(Sale(number, 0, 700, "fan-1", None).event("other", 0)))
+    engine.rows(
+        "insert into public.fanvue_transactions"
+        " (agency_id, model_id, fanvue_id, amount, category, fanvue_created_at)"
+        " select %s, %s, 'OLD-' || n, 5, 'tip', timestamptz '2020-01-01Z' + n * interval '1 minute'"
+        " from generate_series(1, 5000) n",
+        books.agency_id,
+        books.model_id,
+    )
+
+    with reading(engine, "fanvue_transactions") as meter:
+        engine.rows(receive, Jsonb(Sale(9, 0, 900, "fan-1", None).event("other", 0)))
+        engine.rows(receive, Jsonb(_refund("FVC-9", "INV-9", amount=900)))
+
+    assert meter.rows < 100
