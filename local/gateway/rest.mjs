@@ -135,6 +135,8 @@ export class Rest {
       postgresOptions: {
         max: POOL_SIZE,
         connect_timeout: 5,
+        // Queries wait in the pool while it reconnects: after a restart that must not be seconds.
+        backoff: () => 0.2,
         onnotice: () => {},
         connection: { application_name: "gateway", TimeZone: "UTC" },
         types: TYPES,

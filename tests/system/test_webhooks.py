@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 
-FAST_RETRIES = {"webhook_retry_seconds": [0.2, 0.5, 1, 1, 2, 2, 2, 2, 2, 2]}
+FAST_RETRIES = {"webhook_retry_seconds": [0.05] * 20 + [1] * 20}
 
 
 @pytest.fixture
