@@ -183,6 +183,9 @@ class Runner:
         horizon: timedelta,
     ) -> bool:
         if next_due is not None and next_due <= horizon:
+            if not next_due:
+                # Due, yet not to be had: its twin may run under a dead worker's lease.
+                await self._store.reap()
             return False
         if await drain():
             # Another worker's jobs: finished by it, or given back when its lease ends.

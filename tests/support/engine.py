@@ -134,7 +134,18 @@ class Engine:
         self.database = psycopg.connect(url, autocommit=True)
 
     def end_leases(self) -> None:
-        """Let the leases of vanished workers run out."""
+        """Let the leases of vanished workers run out, and give their jobs back."""
+        running = 1
+        while running:
+            # More than once: a claim or commit that was on its way when its worker died holds on.
+            self._move_past_leases()
+            self.database.execute("select public.reap_expired_leases()")
+            row = self.database.execute(
+                "select count(*) from public.sync_jobs where state = 'running'"
+            ).fetchone()
+            running = 0 if row is None else row[0]
+
+    def _move_past_leases(self) -> None:
         self.database.execute(
             """
             insert into private.engine_clock (shift) values (interval '61 s')
