@@ -155,10 +155,13 @@ class Runner:
             if free <= 0:
                 await self._idle(IDLE_WAIT)
                 continue
-            if drain is not None and not self._running:
-                # What just ended here may be due again: ask only after it was settled.
-                await self._settlements.join()
+            quiet = False
             try:
+                if drain is not None and not self._running:
+                    # Before the claim, and after what ended here was settled: a job that runs now
+                    # may be due again by the time the claim has found nothing.
+                    await self._settlements.join()
+                    quiet = not await drain()
                 claim = await self._store.claim(free)
                 for job in claim.jobs:
                     self._start(job)
@@ -167,7 +170,7 @@ class Runner:
                 if (
                     drain is not None
                     and not self._running
-                    and await self._is_drained(claim.next_due, drain, horizon)
+                    and await self._is_drained(claim.next_due, horizon, quiet=quiet)
                 ):
                     return
             except DatabaseUnavailable as error:
@@ -177,17 +180,14 @@ class Runner:
             await self._idle(min(IDLE_WAIT, claim.next_due or IDLE_WAIT))
 
     async def _is_drained(
-        self,
-        next_due: timedelta | None,
-        drain: Callable[[], Awaitable[int]],
-        horizon: timedelta,
+        self, next_due: timedelta | None, horizon: timedelta, *, quiet: bool
     ) -> bool:
         if next_due is not None and next_due <= horizon:
             if not next_due:
                 # Due, yet not to be had: its twin may run under a dead worker's lease.
                 await self._store.reap()
             return False
-        if await drain():
+        if not quiet:
             # Another worker's jobs: finished by it, or given back when its lease ends.
             await self._store.reap()
             return False
