@@ -22,6 +22,7 @@ from worker.clock import Clock, SystemClock
 from worker.fanvue.client import FanvueClient
 from worker.fanvue.connection import open_http
 from worker.fanvue.oauth import Refused, TokenEndpoint, TokenPair
+from worker.jobs.dispatch import Dispatch
 from worker.jobs.grants import GrantKeeper, RefusedRefresh
 from worker.jobs.pages import PageReader
 from worker.jobs.refresh_token import refresh_token
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from worker.fanvue.calls import RequestMeter
+    from worker.jobs.dispatch import Handler
     from worker.jobs.outcomes import Result
     from worker.limits.shared import SeenRate
     from worker.runner import Tally
@@ -165,15 +167,21 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
         )
         walks = WalkStore(books.database, lease)
 
-        async def handle(job: Job, meter: RequestMeter, stopping: Callable[[], bool]) -> Result:
-            if job.sync_type == "token_refresh":
-                return await refresh_token(job, grants)
+        async def earnings(job: Job, meter: RequestMeter, stopping: Callable[[], bool]) -> Result:
             reader = PageReader(client, grants, job, lane_of(job.priority), meter)
             return await EarningsWalk(job, walks, reader, clock, limits, stopping).run()
 
+        async def refresh(job: Job, _: RequestMeter, __: Callable[[], bool]) -> Result:
+            return await refresh_token(job, grants)
+
+        # Every job type has its handler here; a new one is a line.
+        handlers: dict[str, Handler] = {
+            "earnings": earnings,
+            "token_refresh": refresh,
+        }
         runner = Runner(
             books.jobs,
-            handle,
+            Dispatch(handlers),
             clock,
             concurrency=settings.worker.concurrency,
             lease=lease,
