@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-import httpx
+from simulator.life_client import LifeControl
+from simulator.truths import Books, read_books
 
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-
-TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,42 +27,8 @@ class Grant:
     creator_uuid: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """A count and two sums in US cents."""
-
-    count: int
-    gross_cents: int
-    net_cents: int
-
-
-@dataclass(frozen=True, slots=True)
-class Books:
-    """Exact totals of one creator."""
-
-    count: int
-    gross_cents: int
-    net_cents: int
-    by_category: dict[str, Sums]
-    by_day: dict[str, Sums]
-
-
-class SimulatorControl:
+class SimulatorControl(LifeControl):
     """Steers a running simulator; every method is one control call and raises on failure."""
-
-    def __init__(self, url: str, http: httpx.Client | None = None) -> None:
-        self.url = url.rstrip("/")
-        self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     def world(self) -> dict[str, Any]:
         """Return agencies and creators."""
@@ -73,22 +37,11 @@ class SimulatorControl:
     def books(self, creator: str, upto_ms: int | None = None) -> Books:
         """Return a creator's exact totals, of rows dated before `upto_ms` if given."""
         answer = self._call("GET", "books", query={"creator": creator, "upto_ms": upto_ms})
-        return Books(
-            answer["count"],
-            answer["gross_cents"],
-            answer["net_cents"],
-            {name: Sums(**sums) for name, sums in answer["by_category"].items()},
-            {day: Sums(**sums) for day, sums in answer["by_day"].items()},
-        )
+        return read_books(answer)
 
     def all_books(self) -> dict[str, Any]:
         """Return the totals of every creator and their sum."""
         return self._call("GET", "books")
-
-    def add_creators(self, count: int = 1, **order: Any) -> list[dict[str, str]]:
-        """Add creators; see `control.orders.NewCreators`."""
-        answer = self._call("POST", "creators", {"count": count, **order})
-        return list(answer["creators"])
 
     def add_sales(
         self,
@@ -109,38 +62,6 @@ class SimulatorControl:
     def flip_statuses(self, creator: str, **order: Any) -> dict[str, Any]:
         """Make pending rows available for payout."""
         return self._call("POST", "status-flips", {"creator": creator, **order})
-
-    def add_fans(self, creator: str, *, followers: int = 0, subscribers: int = 0) -> dict[str, Any]:
-        """Add fans who follow or subscribe now."""
-        body = {"creator": creator, "followers": followers, "subscribers": subscribers}
-        return self._call("POST", "fans", body)
-
-    def add_messages(self, creator: str, count: int = 1, **order: Any) -> dict[str, Any]:
-        """Add messages, from fans unless `sent`; see `control.life.NewMessages`."""
-        return self._call("POST", "messages", {"creator": creator, "count": count, **order})
-
-    def add_posts(self, creator: str, count: int = 1, **order: Any) -> dict[str, Any]:
-        """Publish posts now."""
-        return self._call("POST", "posts", {"creator": creator, "count": count, **order})
-
-    def cancel_subscriptions(self, creator: str, count: int = 1) -> dict[str, Any]:
-        """End subscriptions now."""
-        return self._call("POST", "cancellations", {"creator": creator, "count": count})
-
-    def change_subscriptions(self, creator: str, change: str, count: int = 1) -> dict[str, Any]:
-        """Renew or end subscriptions, or stop their renewal; see `memberships.Change`."""
-        body = {"creator": creator, "count": count, "change": change}
-        return self._call("POST", "subscriptions", body)
-
-    def read_messages(self, creator: str, fan_uuid: str) -> int:
-        """Let a creator read a chat; return how many messages were unread."""
-        body = {"creator": creator, "fan_uuid": fan_uuid}
-        return int(self._call("POST", "messages/read", body)["read"])
-
-    def delete_messages(self, creator: str, fan_uuid: str, *message_uuids: str) -> list[str]:
-        """Delete messages of a chat, or its newest; return which."""
-        body = {"creator": creator, "fan_uuid": fan_uuid, "message_uuids": message_uuids}
-        return list(self._call("POST", "messages/delete", body)["deleted"])
 
     def set_webhook_target(
         self, url: str, secret: str, previous_secret: str | None = None
@@ -268,23 +189,6 @@ class SimulatorControl:
     def clear_stats(self) -> None:
         """Forget counters and buckets."""
         self._call("DELETE", "stats")
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        query: dict[str, Any] | None = None,
-        timeout: float = TIMEOUT_SECONDS,
-    ) -> dict[str, Any]:
-        params = {name: value for name, value in (query or {}).items() if value is not None}
-        response = self._http.request(
-            method, f"{self.url}/_sim/{path}", json=body, params=params, timeout=timeout
-        )
-        if response.is_error:
-            raise RuntimeError(f"{method} /_sim/{path}: {response.status_code} {response.text}")
-        answer: dict[str, Any] = response.json()
-        return answer
 
 
 def _grant(answer: dict[str, Any]) -> Grant:

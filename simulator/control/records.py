@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from simulator.audience import audience
+from simulator.clock import to_millis
 
 
 if TYPE_CHECKING:
@@ -33,6 +37,13 @@ class Records:
         self._sim.stats.clear()
         self._sim.buckets.clear()
         return read_stats(self._sim)
+
+    def read_audience(self, query: dict[str, str], _body: Any) -> Any:
+        """Return the truth about a creator's people and content."""
+        sim = self._sim
+        creator = sim.world.creator(query.get("creator", ""))
+        start, end = (_instant(query.get(name)) for name in ("start", "end"))
+        return audience(sim.world, creator, sim.knobs.of(creator.uuid), start, end)
 
     def read_world(self, _query: dict[str, str], _body: Any) -> Any:
         """Return who lives in the world."""
@@ -90,3 +101,7 @@ def read_world(simulation: Simulation) -> dict[str, Any]:
             for agency in world.agencies
         ],
     }
+
+
+def _instant(text: str | None) -> int | None:
+    return None if text is None else to_millis(datetime.fromisoformat(text))

@@ -36,6 +36,7 @@ def control_routes(simulation: Simulation) -> list[Route]:
     press = Press(simulation)
     table: list[tuple[str, str, Callable[[dict[str, str], Any], Any]]] = [
         ("GET", "books", money.books),
+        ("GET", "audience", records.read_audience),
         ("POST", "creators", life.add_creators),
         ("POST", "sales", money.add_sales),
         ("POST", "fans", life.add_fans),

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from simulator.audience import account_figures
 from simulator.clock import stamp
 from simulator.endpoint import Endpoint
 from simulator.replies import Reply
-from simulator.transactions import SALES
 
 
 if TYPE_CHECKING:
     from simulator.call import Call
-    from simulator.people import Creator
 
 
 def me(call: Call) -> Reply:
@@ -39,27 +38,20 @@ def account(call: Call) -> Reply:
     """Answer /users/account: the profile and all-time gross of paid invoices."""
     body = _profile(call)
     creator = call.creator
+    figures = account_figures(creator, call.now)
     body["account"] = {
-        "status": "active",
+        "status": figures.status,
         "earnings": {
-            "total": sum(row.gross for row in creator.ledger.rows(SALES)),
-            "availableBalance": _available(call, creator),
-            "lastPayoutAt": None,
+            "total": figures.total_gross_cents,
+            "availableBalance": figures.available_balance_cents,
+            "lastPayoutAt": figures.last_payout_at,
         },
-        "fans": {
-            "followers": len(creator.followers(call.now)),
-            "subscribers": len(creator.subscribers(call.now)),
-        },
+        "fans": {"followers": figures.followers, "subscribers": figures.subscribers},
     }
     if call.v1:
         prices = [fan.subscription.price for fan in creator.fans if fan.subscription]
         body["account"]["subscriptionPrice"] = max(prices, default=None)
     return Reply(body)
-
-
-def _available(call: Call, creator: Creator) -> int:
-    rows = creator.ledger.rows()
-    return max(0, sum(row.net for row in rows if row.available_at <= call.now))
 
 
 def _profile(call: Call) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from simulator.endpoint import Endpoint
 from simulator.endpoints.fan_card import fan_card
 from simulator.paging import by_cursor, numbered
 from simulator.replies import NotFound, Reply
+from simulator.rosters import followers_shown, subscribers_shown
 from simulator.transactions import SALES
 
 
@@ -34,10 +35,8 @@ LIST_NAMES = {
 
 def subscribers(call: Call) -> Reply:
     """Answer /subscribers, newest subscription first."""
-    fans = call.creator.subscribers(call.now)
-    if call.knobs.subscribers_include_expired:
-        fans = [fan for fan in call.creator.fans if fan.subscription]
-    fans.sort(key=lambda fan: fan.subscription.first_at if fan.subscription else 0, reverse=True)
+    expired = call.knobs.subscribers_include_expired
+    fans = subscribers_shown(call.creator, call.now, with_expired=expired)
     if call.v1:
         return by_cursor(call, fans, lambda fan: _subscriber(call, fan), lambda fan: fan.uuid)
     return numbered(call, fans, fan_card)
@@ -45,7 +44,7 @@ def subscribers(call: Call) -> Reply:
 
 def followers(call: Call) -> Reply:
     """Answer /followers, newest first; active subscribers are not among them."""
-    fans = sorted(call.creator.followers(call.now), key=lambda f: f.followed_at, reverse=True)
+    fans = followers_shown(call.creator, call.now)
     if call.v1:
         return by_cursor(call, fans, fan_card, lambda fan: fan.uuid)
     return numbered(call, fans, fan_card)

@@ -5,16 +5,17 @@ All figures come from the ledger, so they agree with the earnings rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simulator.audience import Spender
+from simulator.audience import top_spenders as biggest
 from simulator.call import UUID, Family, check_uuid
 from simulator.clock import stamp
 from simulator.endpoint import Endpoint
 from simulator.endpoints.fan_card import fan_card
 from simulator.paging import numbered
 from simulator.replies import Invalid, Reply
-from simulator.transactions import EVERYTHING, SALES, Transaction
+from simulator.transactions import EVERYTHING, Transaction
 
 
 if TYPE_CHECKING:
@@ -26,16 +27,6 @@ MAX_BULK = 20
 MAX_BATCH = 100
 
 
-@dataclass(slots=True)
-class Spender:
-    """A fan with what they paid in a window."""
-
-    fan: Fan
-    gross: int = 0
-    net: int = 0
-    messages: int = 0
-
-
 def top_spenders(call: Call) -> Reply:
     """Answer /insights/top-spenders, biggest first."""
     start, end = call.window()
@@ -43,14 +34,7 @@ def top_spenders(call: Call) -> Reply:
     key = ("spenders", call.creator.uuid, start, end)
     version, found = call.cache.get(key, (None, []))
     if version != ledger.version:
-        spenders: dict[str, Spender] = {}
-        for row in ledger.between(start, end, SALES):
-            if row.fan is not None:
-                spender = spenders.setdefault(row.fan.uuid, Spender(row.fan))
-                spender.gross += row.gross
-                spender.net += row.net
-                spender.messages += row.source == "message"
-        found = sorted(spenders.values(), key=lambda s: (-s.gross, s.fan.uuid))
+        found = biggest(call.creator, start, end)
         call.cache[key] = (ledger.version, found)
     return numbered(call, found, _spender)
 
