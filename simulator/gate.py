@@ -10,12 +10,14 @@ import json
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
+from starlette.responses import Response
+
 from simulator import mishaps
 from simulator.call import Call, Family, check_uuid
 from simulator.endpoint import TWIN_PARAMETER
 from simulator.faults import Moment
 from simulator.journal import Entry
-from simulator.knobs import FamilyState
+from simulator.knobs import FamilyState, Validators
 from simulator.replies import (
     ApiError,
     Forbidden,
@@ -28,11 +30,11 @@ from simulator.replies import (
     to_response,
     unsupported_version,
 )
+from simulator.validators import is_unchanged, validator_headers
 
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from simulator.endpoint import Served
     from simulator.faults import Fault
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 
 
 VERSION_HEADER = "x-fanvue-api-version"
+OK = 200
+NOT_MODIFIED = 304
 BAD_REQUEST = 400
 SERVER_ERROR = 500
 THROTTLED = 429
@@ -70,7 +74,9 @@ class Gate:
             response = to_response(reply)
             if fault is not None and fault.kind in mishaps.BODY_FAULTS:
                 response = mishaps.spoil(fault, reply)
-            elif fault is not None and fault.moment is Moment.AFTER:
+            else:
+                response = visit.validate(response)
+            if fault is not None and fault.moment is Moment.AFTER:
                 response = await mishaps.suffer(fault, request) or response
         return visit.close(response)
 
@@ -129,6 +135,21 @@ class Visit:
         data = reply.body.get("data") if isinstance(reply.body, dict) else None
         self._entry.rows = len(data) if isinstance(data, list) else None
         return reply
+
+    def validate(self, response: Response) -> Response:
+        """Offer validators with a whole answer, or say that the caller has it already."""
+        knobs = self._knobs
+        offered = knobs.validators is not Validators.NONE and self._request.method == "GET"
+        if not offered or response.status_code != OK:
+            return response
+        asker = f"{self._entry.bucket} {self._request.url.path}?{self._request.url.query}"
+        version = self._sim.versions.observe(asker, bytes(response.body), self._now)
+        headers = validator_headers(version, knobs)
+        if is_unchanged(version, knobs, self._request.headers):
+            self._entry.rows = None
+            return Response(status_code=NOT_MODIFIED, headers=headers)
+        response.headers.update(headers)
+        return response
 
     def close(self, response: Response) -> Response:
         """Add the headers every response has and write the request down."""

@@ -60,6 +60,15 @@ class FamilyState(StrEnum):
     SUNSET = "sunset"
 
 
+class Validators(StrEnum):
+    """Which validators answers to GET offer, and so which conditions are honoured."""
+
+    NONE = "none"
+    ETAG = "etag"
+    LAST_MODIFIED = "last_modified"
+    BOTH = "both"
+
+
 class Consent(StrEnum):
     """What the creator answers when the authorize page names them by login_hint."""
 
@@ -92,6 +101,10 @@ class Knobs(WebhookKnobs):
     max_size: int = Field(default=50, ge=1)
     summary_cache_seconds: float = Field(default=600, ge=0)
     subscribers_include_expired: bool = False
+
+    # Conditional requests
+    validators: Validators = Validators.NONE
+    weak_etags: bool = False
 
     # Rate limit
     rate_limit: int = Field(default=100, ge=1)

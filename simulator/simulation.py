@@ -14,6 +14,7 @@ from simulator.journal import Journal
 from simulator.oauth.consents import Client, Consents
 from simulator.oauth.tokens import Tokens
 from simulator.stats import Stats
+from simulator.validators import Versions
 from simulator.webhooks.newsroom import Newsroom
 
 
@@ -53,6 +54,7 @@ class Simulation:
     faults: FaultBook = field(default_factory=FaultBook)
     journal: Journal = field(default_factory=Journal)
     cache: AnswerCache = field(default_factory=AnswerCache)
+    versions: Versions = field(default_factory=Versions)
 
 
 def assemble(
