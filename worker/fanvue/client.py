@@ -6,8 +6,9 @@ budget is told and the caller snoozes. Only reads are offered, because Fanvue ha
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
@@ -31,7 +32,6 @@ from worker.fanvue.verdicts import EmptyRefusal, Refusal, VersionRetired, judge,
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from random import Random
 
     import httpx
@@ -52,7 +52,8 @@ USER_AGENT = "fanvue-sync-engine"
 KEPT_HEADERS = ("etag", "last-modified", "x-request-id", "deprecation", "sunset")
 NEXT_VERSION_HEADER = "x-fanvue-api-next-version"
 
-Parameter = str | int | datetime | None
+Parameter: TypeAlias = str | int | datetime | None
+Parameters: TypeAlias = Mapping[str, Parameter] | Callable[[Family], Mapping[str, Parameter]]
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +80,7 @@ class FanvueClient:
     async def get(
         self,
         path: str,
-        params: Mapping[str, Parameter] | None = None,
+        params: Parameters | None = None,
         *,
         auth: Access,
         meter: RequestMeter | None = None,
@@ -87,13 +88,15 @@ class FanvueClient:
     ) -> Reply:
         """Read one resource; `path` is without its family's prefix and begins with '/'.
 
+        `params` may be a function of the family, where the two take different parameters.
         Raises only `SyncError`s: `Throttled`, `Transient`, `CursorExpired`, `Unauthorized`,
         `ScopeMissing`, `NotFound`, `Gone`, `ProviderContract`, `Misconfigured`.
         """
         meter = RequestMeter() if meter is None else meter
         missing: list[Unavailable] = []
         for family in self._families.candidates(path):
-            request = self._request(full_path(family, path), params, auth, validator)
+            query = params(family) if callable(params) else params
+            request = self._request(full_path(family, path), query, auth, validator)
             try:
                 reply = await self._persist(request, family, auth, meter)
             except Unavailable as error:

@@ -61,6 +61,7 @@ class LastMessage(Wire):
     uuid: UUID
     sent_at: Moment | None = None
     sender_uuid: UUID | None = None
+    status: str | None = None
 
 
 class Chat(Wire):
@@ -71,6 +72,7 @@ class Chat(Wire):
     last_message_at: Moment | None = None
     last_message: LastMessage | None = None
     is_read: bool | None = None
+    is_muted: bool | None = None
     unread_messages_count: Count | None = None
 
 
@@ -113,6 +115,7 @@ class Post(Wire):
     text: str | None = None
     price: Cents | None = None
     audience: str | None = None
+    publish_at: Moment | None = None
     published_at: Moment | None = None
     expires_at: Moment | None = None
     is_pinned: bool | None = None

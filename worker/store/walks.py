@@ -6,8 +6,8 @@ gets its first answer again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatToRead:
+    """A chat whose messages are to be read next.
+
+    `known_until` is None for a chat that was never read; `cursor` is where its reading goes on.
+    """
+
+    fan_uuid: str
+    known_until: datetime | None
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedValidator:
+    """What a response offered for asking the same request again only if something changed."""
+
+    request: str
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WalkState:
-    """The open walk of a stream, as the database keeps it."""
+    """The open walk of a stream, as the database keeps it.
+
+    `day` is the database's UTC day when the job began: snapshots are named by it.
+    """
 
     version: int
     walk_id: str
@@ -36,11 +60,19 @@ class WalkState:
     notes: dict[str, Any]
     aside_due: bool
     aside_checked_at: datetime | None
+    todo: list[ChatToRead] = field(default_factory=list)
+    validator: OfferedValidator | None = None
+    keep_text: bool = True
+    day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PageCommit:
-    """One page to commit: ledger rows and where the walk goes on."""
+    """One page to commit: its rows and where the walk goes on.
+
+    `chat` names the chat whose messages the rows are. `until_known` lets the database close the
+    walk when it knew every row. `not_modified` closes it because Fanvue said that nothing changed.
+    """
 
     rows: list[dict[str, Any]]
     phase: str
@@ -53,11 +85,20 @@ class PageCommit:
     partial: str | None = None
     aside_checked: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
+    chat: str | None = None
+    chat_done: bool = False
+    chat_cursor: str | None = None
+    until_known: bool = False
+    not_modified: bool = False
+    validator: OfferedValidator | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a commit changed; `amount` is the change of the model's total, US dollars."""
+    """What a commit changed; `amount` is the change of the model's total, US dollars.
+
+    `complete` may be true although the page did not say so: the database closed the walk.
+    """
 
     version: int
     inserted: int
@@ -65,6 +106,9 @@ class Committed:
     unchanged: int
     amount: Decimal
     cancel: bool
+    complete: bool
+    partial: str | None
+    todo: list[ChatToRead] = field(default_factory=list)
 
 
 class WalkStore:
@@ -79,6 +123,7 @@ class WalkStore:
         reply = await self._database.call(
             "begin_sync_walk", {"p_job_id": job.id, "p_lease_id": job.lease_id}
         )
+        settings = reply.get("settings") or {}
         return WalkState(
             version=int(reply["version"]),
             walk_id=str(reply["walk_id"]),
@@ -95,6 +140,10 @@ class WalkStore:
             notes=dict(reply["notes"] or {}),
             aside_due=bool(reply["aside_due"]),
             aside_checked_at=_moment(reply["aside_checked_at"]),
+            todo=_todo(reply),
+            validator=_validator(reply.get("validator")),
+            keep_text=bool(settings.get("keep_text", True)),
+            day=date.fromisoformat(settings["day"]) if settings.get("day") else None,
         )
 
     async def commit(self, job: Job, state: WalkState, page: PageCommit) -> Committed:
@@ -121,9 +170,16 @@ class WalkStore:
                     "partial": page.partial,
                     "aside_checked": page.aside_checked,
                     "notes": page.notes,
+                    "chat": page.chat,
+                    "chat_done": page.chat_done,
+                    "chat_cursor": page.chat_cursor,
+                    "until_known": page.until_known,
+                    "not_modified": page.not_modified,
+                    "validator": None if page.validator is None else asdict(page.validator),
                 },
             },
         )
+        complete = bool(reply.get("complete", page.complete))
         return Committed(
             version=int(reply["version"]),
             inserted=int(reply["inserted"]),
@@ -131,12 +187,28 @@ class WalkStore:
             unchanged=int(reply["unchanged"]),
             amount=Decimal(reply["amount"]),
             cancel=bool(reply["cancel"]),
+            complete=complete,
+            partial=(reply.get("partial") or page.partial) if complete else None,
+            todo=_todo(reply),
         )
 
     async def sale_totals(self, model_id: str) -> dict[str, Decimal]:
         """Return our gross per UTC day (`YYYY-MM-DD`), reversals left out, US dollars."""
         reply = await self._database.call("sale_totals", {"p_model_id": model_id})
         return {str(day): Decimal(total) for day, total in (reply or {}).items()}
+
+
+def _todo(reply: dict[str, Any]) -> list[ChatToRead]:
+    return [
+        ChatToRead(item["fan_uuid"], _moment(item["known_until"]), item["cursor"])
+        for item in reply.get("todo") or []
+    ]
+
+
+def _validator(offered: dict[str, Any] | None) -> OfferedValidator | None:
+    if offered is None:
+        return None
+    return OfferedValidator(offered["request"], offered.get("etag"), offered.get("last_modified"))
 
 
 def _moment(value: str | None) -> datetime | None:
