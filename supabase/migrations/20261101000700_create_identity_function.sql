@@ -5,65 +5,9 @@
 --   1. same id, same instant, same values             the same row
 --   2. same id, same instant, other values            the same row, amended
 --   3. same instant and values, one side without id   the same row, whose id is now known (or not sent)
---   4. an older application's row, same instant and amount, without Fanvue's details: the same row
+--   4. a row named by the hash of what was listed, whose values no longer are that: the same row, amended
+--   5. an older application's row, same instant and amount, without Fanvue's details: the same row
 -- What is left is new. A second row under one id gets the id with #<hash>; a row without id its hash with an ordinal.
-
-create or replace function private.transaction_values(
-  p_source text, p_amount numeric, p_net numeric, p_currency text, p_fan text, p_message text, p_post text)
-returns text
-language sql
-immutable
-set search_path = ''
-as $$
-  select concat_ws('|', coalesce(p_source, ''), p_amount::text, coalesce(p_net::text, ''), coalesce(p_currency, ''),
-                   coalesce(p_fan, ''), coalesce(p_message, ''), coalesce(p_post, ''))
-$$;
-comment on function private.transaction_values(text, numeric, numeric, text, text, text, text) is
-  'The immutable fields of a transaction as one text: what tells two rows of one instant apart.';
-revoke all on function private.transaction_values(text, numeric, numeric, text, text, text, text) from public, anon, authenticated;
-grant execute on function private.transaction_values(text, numeric, numeric, text, text, text, text) to service_role;
-
-create or replace function private.lock_model(p_model_id uuid)
-returns void
-language sql
-set search_path = ''
-as $$
-  -- The row itself, not an advisory lock: the rollup writes it anyway, and two locks for one thing invite dead-locks.
-  select from public.models m where m.id = p_model_id for no key update
-$$;
-comment on function private.lock_model(uuid) is
-  'Serialises everything that matches money of one model, until the transaction ends. First of all locks: model, job, state.';
-revoke all on function private.lock_model(uuid) from public, anon, authenticated;
-grant execute on function private.lock_model(uuid) to service_role;
-
-create or replace function private.same_money(
-  p_api numeric, p_api_net numeric, p_told numeric, p_told_net numeric, p_reversal boolean)
-returns boolean
-language sql
-immutable
-set search_path = ''
-as $$
-  -- A reversal may be told at what the fan's card got back, tax and fees included, and is rare enough to be known by that.
-  select coalesce(p_api = p_told or p_api_net = p_told_net
-                  or (p_reversal and p_told between p_api * 1.5 and p_api), false)
-$$;
-comment on function private.same_money(numeric, numeric, numeric, numeric, boolean) is
-  'Whether a webhook''s amounts and an API row''s can be the same money, both in US dollars.';
-revoke all on function private.same_money(numeric, numeric, numeric, numeric, boolean) from public, anon, authenticated;
-grant execute on function private.same_money(numeric, numeric, numeric, numeric, boolean) to service_role;
-
-create or replace function private.transaction_hash(p_at timestamptz, p_facts text)
-returns text
-language sql
-immutable
-set search_path = ''
-as $$
-  -- with the instant: equal rows at other instants must not be given the same name
-  select left(encode(sha256(convert_to(extract(epoch from p_at)::text || '|' || p_facts, 'UTF8')), 'hex'), 32)
-$$;
-comment on function private.transaction_hash(timestamptz, text) is 'Names a row that Fanvue gives no id, from its instant and its immutable fields.';
-revoke all on function private.transaction_hash(timestamptz, text) from public, anon, authenticated;
-grant execute on function private.transaction_hash(timestamptz, text) to service_role;
 
 -- Webhooks announce money before the API lists it. Such a provisional row becomes the API's row: same primary key, the
 -- API's id, instant and amounts. By id first; else same fan, same money (gross or net; in another currency the fan's
@@ -139,11 +83,13 @@ begin
                                 where t.model_id = p_model_id and t.origin = 'api' and t.fanvue_created_at = i.at
                                   and (t.fanvue_id in (i.fanvue_id, i.fanvue_id || '#' || left(private.transaction_hash(i.at, i.facts), 8))
                                        or (t.fanvue_id like 'h:%' and t.amount = i.amount)
+                                       or t.fanvue_id like 'h:' || private.transaction_hash(i.at, i.facts) || ':%'
                                        or (t.source is null and t.net_amount is null and t.amount = i.amount)))
                else i.place > (select count(*) from public.fanvue_transactions t
                                where t.model_id = p_model_id and t.origin = 'api' and t.fanvue_created_at = i.at
-                                 and private.transaction_values(t.source, t.amount, t.net_amount, t.currency, t.fan_uuid,
-                                                                t.message_uuid, t.post_uuid) = i.facts) end
+                                 and (t.fanvue_id like 'h:' || private.transaction_hash(i.at, i.facts) || ':%'
+                                      or private.transaction_values(t.source, t.amount, t.net_amount, t.currency, t.fan_uuid,
+                                                                    t.message_uuid, t.post_uuid) = i.facts)) end
     order by i.fanvue_id is not distinct from v_provisional.fanvue_id desc,
              (i.message_uuid is distinct from v_provisional.message_uuid)::integer
                + (i.post_uuid is distinct from v_provisional.post_uuid)::integer
@@ -187,7 +133,8 @@ grant execute on function private.confirm_provisional(uuid, jsonb, timestamptz) 
 
 create or replace function private.apply_transactions(
   p_agency_id uuid, p_model_id uuid, p_rows jsonb, p_border uuid[], p_now timestamptz,
-  out inserted integer, out updated integer, out unchanged integer, out amount numeric)
+  out inserted integer, out updated integer, out unchanged integer, out amount numeric,
+  out listed uuid[], out added uuid[], out before jsonb)
 language plpgsql
 set search_path = ''
 -- plans must not depend on statistics that were taken while the ledger was small
@@ -260,25 +207,49 @@ begin
           where not exists (select from given_id g where g.id = l.id)) s
       on s.at = i.at and s.facts = i.facts and s.place = i.place
     where i.nameless
+  ), left_in as (
+    select i.*
+    from incoming i
+    where not exists (select from same k where k.n = i.n) and not exists (select from given_id g where g.n = i.n)
+      and not exists (select from sent_without_id w where w.n = i.n)
+  ), left_stored as (
+    select s.*
+    from stored s
+    -- a row just read at the page border is not what another one amends: it is its sibling
+    where s.facts is not null and s.id <> all (p_border)
+      and not exists (select from same k where k.id = s.id) and not exists (select from given_id g where g.id = s.id)
+      and not exists (select from sent_without_id w where w.id = s.id)
+  ), known_by_hash as (
+    -- the name remembers what was listed: values that were altered since are put right
+    select i.n, s.id
+    from left_in i
+    join left_stored s on s.fanvue_created_at = i.at and s.fanvue_id = i.fanvue_id || '#' || left(i.hash, 8)
+  ), named_by_hash as (
+    select i.n, s.id
+    from (select i.n, i.at, i.hash, row_number() over (partition by i.at, i.hash order by i.n) as place
+          from left_in i where not exists (select from known_by_hash k where k.n = i.n)) i
+    join (select s.id, s.fanvue_created_at as at, split_part(s.fanvue_id, ':', 2) as hash,
+                 row_number() over (partition by s.fanvue_created_at, split_part(s.fanvue_id, ':', 2) order by s.fanvue_id) as place
+          from left_stored s where s.fanvue_id like 'h:%') s
+      on s.at = i.at and s.hash = i.hash and s.place = i.place
   ), by_facts as (
-    select * from given_id union all select * from sent_without_id
+    select * from given_id union all select * from sent_without_id union all select * from named_by_hash
+  ), identical as (
+    select * from same union all select * from known_by_hash
   ), amended as (
     select i.n, s.id
     from (select i.n, i.at, i.fanvue_id, row_number() over (partition by i.at, i.fanvue_id order by i.facts) as place
           from incoming i
           where i.fanvue_id is not null
-            and not exists (select from same k where k.n = i.n) and not exists (select from by_facts b where b.n = i.n)) i
+            and not exists (select from identical k where k.n = i.n) and not exists (select from by_facts b where b.n = i.n)) i
     join (select s.id, s.fanvue_created_at as at, b.base_id,
                  row_number() over (partition by s.fanvue_created_at, b.base_id order by s.fanvue_id) as place
-          from stored s
+          from left_stored s
           cross join lateral (select regexp_replace(s.fanvue_id, '#[0-9a-f]{8}$', '') as base_id) b
-          where s.facts is not null
-            and not exists (select from same k where k.id = s.id) and not exists (select from by_facts b where b.id = s.id)
-            -- a row just read at the page border is not what this one amends: it is its sibling
-            and s.id <> all (p_border)) s
+          where not exists (select from identical k where k.id = s.id) and not exists (select from by_facts b where b.id = s.id)) s
       on s.at = i.at and s.base_id = i.fanvue_id and s.place = i.place
   ), known as (
-    select * from same union all select * from amended
+    select * from identical union all select * from amended
   ), adopted as (
     select i.n, s.id
     from (select i.n, i.at, i.amount, row_number() over (partition by i.at, i.amount order by i.n) as place
@@ -302,10 +273,10 @@ begin
            case
              when m.id is not null and (not m.renamed or i.fanvue_id is null) then s.fanvue_id
              when i.fanvue_id is null then
-               'h:' || i.hash || ':' || (
-                 coalesce((select max(split_part(o.fanvue_id, ':', 3)::integer) from stored o
-                           where o.fanvue_created_at = i.at and o.fanvue_id like 'h:' || i.hash || ':%'), 0)
-                 + row_number() over (partition by i.at, i.hash, i.fanvue_id is null, m.id is null order by i.n))::text
+               'h:' || i.hash || ':' || private.free_ordinal(
+                 array(select split_part(o.fanvue_id, ':', 3)::integer from stored o
+                       where o.fanvue_created_at = i.at and o.fanvue_id like 'h:' || i.hash || ':%'),
+                 row_number() over (partition by i.at, i.hash, i.fanvue_id is null, m.id is null order by i.n))::text
              when row_number() over (partition by i.fanvue_id, m.id is not null and not m.renamed order by i.at, i.facts) = 1
                   and not exists (select from stored o where o.fanvue_id = i.fanvue_id and o.id is distinct from m.id)
                then i.fanvue_id
@@ -332,7 +303,7 @@ begin
            coalesce(n.category, t.category), coalesce(n.status, t.status), coalesce(n.fan_uuid, t.fan_uuid),
            coalesce(n.fan_handle, t.fan_handle), coalesce(n.message_uuid, t.message_uuid), coalesce(n.post_uuid, t.post_uuid),
            coalesce(n.reverses_fanvue_id, t.reverses_fanvue_id), 'api')
-    returning n.amount - n.stored_amount as delta
+    returning t.id, n.amount - n.stored_amount as delta
   ), added as (
     insert into public.fanvue_transactions (
       agency_id, model_id, fanvue_id, amount, net_amount, currency, source, category, status, fan_uuid, fan_handle,
@@ -341,12 +312,15 @@ begin
            n.fan_handle, n.message_uuid, n.post_uuid, n.reverses_fanvue_id, 'api', n.at, p_now, p_now
     from named n
     where n.row_id is null
-    returning fanvue_transactions.amount as delta
+    returning fanvue_transactions.id, fanvue_transactions.amount as delta
   )
   select (select count(*) from added), (select count(*) from changed),
          (select count(*) from named) - (select count(*) from added) - (select count(*) from changed),
-         coalesce((select sum(a.delta) from added a), 0) + coalesce((select sum(c.delta) from changed c), 0)
-  into inserted, updated, unchanged, amount;
+         coalesce((select sum(a.delta) from added a), 0) + coalesce((select sum(c.delta) from changed c), 0),
+         array(select n.row_id from named n where n.row_id is not null union all select a.id from added a),
+         array(select a.id from added a),
+         (select jsonb_agg(to_jsonb(s) - 'facts') from changed c join stored s on s.id = c.id)
+  into inserted, updated, unchanged, amount, listed, added, before;
   -- a confirmed row was written above and found unchanged here
   updated := updated + v_confirmed.confirmed;
   unchanged := unchanged - v_confirmed.confirmed;
@@ -354,6 +328,7 @@ begin
 end
 $$;
 comment on function private.apply_transactions(uuid, uuid, jsonb, uuid[], timestamptz) is
-  'Writes one page of Fanvue''s transactions into the ledger, each counted once. Unchanged rows are not written. Amounts are US dollars.';
+  'Writes one page of Fanvue''s transactions into the ledger, each counted once. Unchanged rows are not written. Amounts are US dollars. '
+  'listed: the rows that stand for the page; added: those of them that are new; before: those that were changed, as they were.';
 revoke all on function private.apply_transactions(uuid, uuid, jsonb, uuid[], timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_transactions(uuid, uuid, jsonb, uuid[], timestamptz) to service_role;
