@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from simulator.clock import stamp
-from simulator.rosters import followers_shown, subscribers_shown
+from simulator.rosters import followers_shown, roster, subscribers_shown
 from simulator.transactions import SALES
 
 
@@ -57,14 +57,14 @@ def top_spenders(creator: Creator, start: int | None, end: int | None) -> list[S
 
 def account_figures(creator: Creator, now_ms: int) -> AccountFigures:
     """Return the totals of an account."""
-    rows = creator.ledger.rows()
+    people = roster(creator, now_ms)
     return AccountFigures(
         status="active",
-        total_gross_cents=sum(row.gross for row in creator.ledger.rows(SALES)),
-        available_balance_cents=max(0, sum(r.net for r in rows if r.available_at <= now_ms)),
+        total_gross_cents=creator.ledger.total(SALES).gross,
+        available_balance_cents=max(0, creator.ledger.available(now_ms)),
         last_payout_at=None,
-        followers=len(creator.followers(now_ms)),
-        subscribers=len(creator.subscribers(now_ms)),
+        followers=len(people.followers),
+        subscribers=len(people.subscribers),
     )
 
 

@@ -52,6 +52,7 @@ class Call:
     newsroom: Newsroom
     query: dict[str, str]
     path: dict[str, str]
+    template: str
     body: Any = None
     cache: dict[Any, Any] = field(default_factory=dict)
 
@@ -66,6 +67,11 @@ class Call:
         if self.owner is None:
             raise NotFound("Creator not found")
         return self.owner
+
+    @property
+    def list_share(self) -> float:
+        """Return which part of its list this endpoint admits."""
+        return self.knobs.share_of(self.template)
 
     def fan(self, name: str = "userUuid") -> Fan:
         """Return the fan named in the path."""

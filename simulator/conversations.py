@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulator.content import Chat, Message
+from simulator.content import Message
 from simulator.happenings import Kind
 
 
 if TYPE_CHECKING:
+    from simulator.content import Chat
     from simulator.people import Creator, Fan
     from simulator.world import World
 
@@ -36,7 +37,7 @@ def add_messages(  # noqa: PLR0913 - who, how many and what
 
 def say(world: World, creator: Creator, fan: Fan, message: Message) -> None:
     """Put a message into the chat with a fan, which begins with it if need be."""
-    creator.chats.setdefault(fan.uuid, Chat(fan, message.at)).add(message)
+    creator.chats.with_fan(fan, message.at).add(message)
     kind = Kind.MESSAGE_SENT if message.sent else Kind.MESSAGE_RECEIVED
     world.announce(kind, creator, fan, message=message)
 
@@ -44,11 +45,8 @@ def say(world: World, creator: Creator, fan: Fan, message: Message) -> None:
 def read_messages(world: World, creator: Creator, fan_uuid: str) -> int:
     """Let the creator read all that a fan wrote until now; return how many were unread."""
     with world.lock:
-        now = world.clock.now_ms()
         chat = _chat(creator, fan_uuid)
-        unread = [m for m in chat.messages if m.at <= now and not m.sent and not m.is_read]
-        for message in unread:
-            message.is_read = True
+        unread = chat.read(world.clock.now_ms())
         if unread:
             world.announce(Kind.MESSAGE_READ, creator, chat.fan, message=unread[-1])
         return len(unread)
@@ -61,8 +59,7 @@ def delete_messages(
     with world.lock:
         chat = _chat(creator, fan_uuid)
         wanted = message_uuids or [m.uuid for m in chat.messages[-1:]]
-        gone = [m for m in chat.messages if m.uuid in wanted]
-        chat.messages = [m for m in chat.messages if m.uuid not in wanted]
+        gone = chat.remove(set(wanted))
         for message in gone:
             world.announce(Kind.MESSAGE_DELETED, creator, chat.fan, message=message)
         return gone

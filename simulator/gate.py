@@ -225,6 +225,7 @@ class Visit:
             newsroom=self._sim.newsroom,
             query=self._entry.query,
             path=dict(self._request.path_params),
+            template=self._served.endpoint.path,
             body=_parse(body),
             cache=self._sim.cache,
         )

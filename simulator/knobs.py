@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from simulator.webhook_knobs import WebhookKnobs
 
@@ -102,6 +102,10 @@ class Knobs(WebhookKnobs):
     summary_cache_seconds: float = Field(default=600, ge=0)
     subscribers_include_expired: bool = False
 
+    # Lists that end early or have gaps, as if they were whole: path (/followers) to share
+    list_share: dict[str, float] = Field(default={})
+    list_gaps: bool = False
+
     # Conditional requests
     validators: Validators = Validators.NONE
     weak_etags: bool = False
@@ -123,6 +127,17 @@ class Knobs(WebhookKnobs):
     refresh_revokes_access: bool = False
     code_seconds: float = Field(default=600, gt=0)
     consent: Consent = Consent.ALLOW
+
+    @field_validator("list_share")
+    @classmethod
+    def _shares_are_parts(cls, shares: dict[str, float]) -> dict[str, float]:
+        if any(not 0 <= share <= 1 for share in shares.values()):
+            raise ValueError("each share must be between 0 and 1")
+        return {f"/{path.lstrip('/')}": share for path, share in shares.items()}
+
+    def share_of(self, path: str) -> float:
+        """Return which part of the list at a path is shown."""
+        return self.list_share.get(path, 1.0)
 
 
 class KnobBook:

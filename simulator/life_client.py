@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+BULK_SECONDS = 120.0
+
+
 class LifeControl(ControlCalls):
     """Steers everything that is not money."""
 
@@ -24,11 +27,13 @@ class LifeControl(ControlCalls):
             "start": None if start is None else start.isoformat(),
             "end": None if end is None else end.isoformat(),
         }
-        return read_audience(self._call("GET", "audience", query=query))
+        answer = self._call("GET", "audience", query=query, timeout=BULK_SECONDS)
+        return read_audience(answer)
 
     def add_creators(self, count: int = 1, **order: Any) -> list[dict[str, str]]:
         """Add creators; see `control.orders.NewCreators`."""
-        answer = self._call("POST", "creators", {"count": count, **order})
+        body = {"count": count, **order}
+        answer = self._call("POST", "creators", body, timeout=BULK_SECONDS)
         return list(answer["creators"])
 
     def add_fans(self, creator: str, *, followers: int = 0, subscribers: int = 0) -> dict[str, Any]:
@@ -39,6 +44,19 @@ class LifeControl(ControlCalls):
     def add_messages(self, creator: str, count: int = 1, **order: Any) -> dict[str, Any]:
         """Add messages, from fans unless `sent`; see `control.life.NewMessages`."""
         return self._call("POST", "messages", {"creator": creator, "count": count, **order})
+
+    def add_history(
+        self,
+        creator: str,
+        count: int,
+        *,
+        fans: int = 50,
+        days: int = 365,
+        ties: int | None = None,
+    ) -> dict[str, Any]:
+        """Add old messages over so many chats and days, silently."""
+        body = {"creator": creator, "count": count, "fans": fans, "days": days, "ties": ties}
+        return self._call("POST", "messages/history", body, timeout=BULK_SECONDS)
 
     def add_posts(self, creator: str, count: int = 1, **order: Any) -> dict[str, Any]:
         """Publish posts now."""

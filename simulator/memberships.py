@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from simulator.happenings import Kind
+from simulator.history import MONTH_MS, SUBSCRIPTION_PRICES, new_fan
 from simulator.people import Subscription
-from simulator.population import MONTH_MS, SUBSCRIPTION_PRICES, new_fan
 
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def add_fans(
                 period_end=now + MONTH_MS,
                 auto_renews=True,
             )
+            creator.people_changed()
             world.announce(Kind.SUBSCRIBED, creator, fan)
         for fan in fans[subscribers:]:
             world.announce(Kind.FOLLOWED, creator, fan)
@@ -59,7 +60,9 @@ def change_subscriptions(world: World, creator: Creator, count: int, change: Cha
             fans = [fan for fan in fans if fan.subscription and fan.subscription.auto_renews]
         for fan in fans[:count]:
             if fan.subscription is not None:
-                world.announce(_change(fan.subscription, change, now), creator, fan)
+                kind = _change(fan.subscription, change, now)
+                creator.people_changed()
+                world.announce(kind, creator, fan)
         return fans[:count]
 
 

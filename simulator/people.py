@@ -6,14 +6,17 @@ how they look on the wire is the endpoints'.
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from simulator.content import ChatBook
 from simulator.transactions import Ledger
 
 
 if TYPE_CHECKING:
-    from simulator.content import Chat, Post
+    from simulator.content import Post
+    from simulator.rosters import Roster
 
 
 @dataclass(slots=True)
@@ -53,6 +56,7 @@ class Fan:
     followed_at: int
     is_top_spender: bool = False
     subscription: Subscription | None = None
+    unfollowed_at: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -78,8 +82,10 @@ class Creator:
     ledger: Ledger = field(default_factory=Ledger)
     fans: list[Fan] = field(default_factory=list)
     fans_by_uuid: dict[str, Fan] = field(default_factory=dict)
-    chats: dict[str, Chat] = field(default_factory=dict)
+    chats: ChatBook = field(default_factory=ChatBook)
     posts: list[Post] = field(default_factory=list)
+    people_version: int = 0
+    roster: Roster | None = None
 
     @property
     def uuid(self) -> str:
@@ -95,6 +101,22 @@ class Creator:
         """Make somebody a fan."""
         self.fans.append(fan)
         self.fans_by_uuid[fan.uuid] = fan
+        self.people_changed()
+
+    def people_changed(self) -> None:
+        """Note that somebody came, went or changed a subscription, so lists are drawn up anew."""
+        self.people_version += 1
+
+    def add_post(self, post: Post) -> None:
+        """Put a post in its place in time."""
+        insort(self.posts, post, key=lambda p: p.at)
+
+    def post(self, uuid: str) -> Post:
+        """Return a post; raises KeyError with a readable message."""
+        found = next((post for post in self.posts if post.uuid == uuid), None)
+        if found is None:
+            raise KeyError(f"{self.handle} has no post {uuid!r}")
+        return found
 
     def fan(self, uuid: str) -> Fan:
         """Return a fan; raises KeyError with a readable message."""
@@ -108,7 +130,11 @@ class Creator:
         return [f for f in self.fans if f.subscription and f.subscription.is_active(now_ms)]
 
     def followers(self, now_ms: int) -> list[Fan]:
-        """Return the fans without an active subscription."""
+        """Return the fans who follow and have no active subscription."""
+        return [fan for fan in self.inactive(now_ms) if fan.unfollowed_at is None]
+
+    def inactive(self, now_ms: int) -> list[Fan]:
+        """Return the fans without an active subscription, whether they follow or not."""
         return [f for f in self.fans if not (f.subscription and f.subscription.is_active(now_ms))]
 
 

@@ -8,30 +8,34 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from simulator.content import Chat, Message, Post
-from simulator.people import Fan, Subscription
+from simulator.content import Message, Post
+from simulator.history import (
+    DAY_MS,
+    MESSAGE_PRICES,
+    MONTH_MS,
+    SUBSCRIPTION_PRICES,
+    TEXTS,
+    add_history,
+    add_old_fans,
+    add_old_posts,
+    new_fan,
+)
+from simulator.people import Subscription
 from simulator.sales import add_sales
 from simulator.transactions import SALES
 
 
 if TYPE_CHECKING:
-    from simulator.people import Creator
+    from simulator.people import Creator, Fan
     from simulator.world import World
 
 
-DAY_MS = 86_400_000
-MONTH_MS = 30 * DAY_MS
-SUBSCRIPTION_PRICES = (499, 999, 1499)
 TOP_SHARE = 7
 CREATOR_NAMES = (
     *("nova", "iris", "juno", "vega", "luna", "cleo", "mira", "skye"),
     *("aria", "dahlia", "ember", "freya", "gaia", "hazel", "ivy", "jade"),
 )
-FAN_NAMES = (
-    *("mara", "theo", "lin", "sam", "alex", "kim", "noah", "ella", "omar", "yuki"),
-    *("pablo", "nina", "ravi", "zoe", "finn", "lea", "max", "ida", "hugo", "tess"),
-)
-TEXTS = ("hi there", "good morning", "loved the last one", "new set tonight", "thank you!")
+LOCKED_EVERY = 5
 
 
 def populate(  # noqa: PLR0913 - the figures of a world
@@ -60,8 +64,16 @@ def add_model(  # noqa: PLR0913 - each figure of a new model is the caller's cho
     transactions: int = 0,
     fans: int = 25,
     days: int = 60,
+    messages: int | None = None,
+    posts: int | None = None,
+    subscribers: int = 0,
+    followers: int = 0,
 ) -> Creator:
-    """Add one creator with fans, chats, posts and exactly so many transactions: all history."""
+    """Add one creator with fans, chats, posts and exactly so many transactions: all history.
+
+    Messages and posts are a few unless a number says how many, paid messages not counted;
+    subscribers and followers come on top of the fans, exactly so many.
+    """
     with world.silence():
         position = len(world.creators) if number is None else number
         if agency is None:
@@ -78,8 +90,16 @@ def add_model(  # noqa: PLR0913 - each figure of a new model is the caller's cho
             creator.add_fan(new_fan(world, days))
         for fan in creator.fans[: fans // 3]:
             fan.subscription = _new_subscription(world, fan)
-        _fill_posts(world, creator, days)
-        _fill_chats(world, creator)
+        add_old_fans(world, creator, followers=followers, subscribers=subscribers, days=days)
+        if posts is None:
+            _fill_posts(world, creator, days)
+        else:
+            add_old_posts(world, creator, posts, days)
+        if messages is None:
+            _fill_chats(world, creator)
+        elif messages:
+            chatting = max(1, len(creator.fans) * 2 // 3)
+            add_history(world, creator, messages, fans=chatting, days=days)
         if transactions:
             now = world.clock.now_ms()
             add_sales(world, creator, transactions, since=now - days * DAY_MS, until=now)
@@ -97,27 +117,9 @@ def add_posts(
             Post(world.new_uuid(), now, "a new post", price, "subscribers", [world.new_uuid()])
             for _ in range(count)
         ]
-        creator.posts.extend(posts)
+        for post in posts:
+            creator.add_post(post)
         return posts
-
-
-def new_fan(world: World, days: int) -> Fan:
-    """Return somebody who followed within so many days."""
-    rng = world.random
-    now = world.clock.now_ms()
-    name = rng.choice(FAN_NAMES)
-    letter = rng.choice("abcdefghijklmnoprstw")
-    followed_at = now - rng.randrange(DAY_MS, days * DAY_MS + DAY_MS + 1)
-    uuid = world.new_uuid()
-    return Fan(
-        uuid=uuid,
-        handle=f"{name}-{letter}{uuid[:4]}",
-        display_name=f"{name.title()} {letter.upper()}.",
-        nickname=name.title() if rng.random() < 1 / 3 else None,
-        avatar_url=f"https://media.example.test/a/{name}.jpg" if rng.random() < 1 / 2 else None,
-        registered_at=followed_at - rng.randrange(DAY_MS, 300 * DAY_MS),
-        followed_at=followed_at,
-    )
 
 
 def _new_subscription(world: World, fan: Fan) -> Subscription:
@@ -158,7 +160,7 @@ def _fill_posts(world: World, creator: Creator, days: int) -> None:
     rng = world.random
     now = world.clock.now_ms()
     for number in range(8):
-        creator.posts.append(
+        creator.add_post(
             Post(
                 uuid=world.new_uuid(),
                 at=now - days * DAY_MS - DAY_MS + number * 1000,
@@ -177,16 +179,17 @@ def _fill_chats(world: World, creator: Creator) -> None:
     rng = world.random
     now = world.clock.now_ms()
     for fan in creator.fans[: max(1, len(creator.fans) * 2 // 3)]:
-        chat = Chat(fan=fan, created_at=fan.followed_at)
-        creator.chats[fan.uuid] = chat
-        for _ in range(rng.randrange(1, 9)):
+        chat = creator.chats.with_fan(fan, fan.followed_at)
+        for number in range(rng.randrange(1, 9)):
             sent = rng.random() < 1 / 2
-            chat.add(
-                Message(
-                    uuid=world.new_uuid(),
-                    at=rng.randrange(fan.followed_at, now),
-                    text=rng.choice(TEXTS),
-                    sent=sent,
-                    is_read=rng.random() < 2 / 3,
-                )
+            message = Message(
+                uuid=world.new_uuid(),
+                at=rng.randrange(fan.followed_at, now),
+                text=rng.choice(TEXTS),
+                sent=sent,
+                is_read=rng.random() < 2 / 3,
             )
+            if sent and number % LOCKED_EVERY == 0:
+                message.price = MESSAGE_PRICES[number % len(MESSAGE_PRICES)]
+                message.media_uuids = [world.new_uuid()]
+            chat.add(message)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from simulator.clock import to_millis
-from simulator.content import Chat, Message, Tip
+from simulator.content import Message, Tip
 from simulator.happenings import Kind
 from simulator.transactions import REWARD_SOURCES, SALES, Transaction
 
@@ -248,14 +248,14 @@ def _attach_content(world: World, creator: Creator, row: Transaction) -> None:
     if row.source == "message":
         message = Message(
             uuid=world.new_uuid(),
-            at=row.at - world.random.randrange(1_000, 900_000),
+            at=min(row.at - world.random.randrange(1_000, 900_000), world.clock.now_ms()),
             text="locked clip",
             sent=True,
             price=row.gross,
             purchased_at=row.at,
             media_uuids=[world.new_uuid()],
         )
-        creator.chats.setdefault(fan.uuid, Chat(fan, fan.followed_at)).add(message)
+        creator.chats.with_fan(fan, fan.followed_at).add(message)
         row.message_uuid = message.uuid
     elif row.source in {"post", "tip"} and creator.posts and world.random.random() < 2 / 3:
         wanted = [p for p in creator.posts if (p.price is not None) == (row.source == "post")]

@@ -82,6 +82,24 @@ class Transaction:
         return "availableForPayout" if now_ms >= self.available_at else "pendingBalance"
 
 
+@dataclass(slots=True)
+class Sum:
+    """Two sums in US cents."""
+
+    gross: int = 0
+    net: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What is available for payout within a span of time."""
+
+    version: int
+    since: int
+    until: int | None
+    net: int
+
+
 def sort_key(row: Transaction) -> tuple[int, int]:
     """Order rows by time, then by their creation: the tie-breaker of equal milliseconds."""
     return (row.at, row.serial)
@@ -96,6 +114,9 @@ class Ledger:
         self._pending: list[tuple[int, int, Transaction]] = []
         self._serial = 0
         self._previous_number = 0
+        self._sums: dict[str, Sum] = {}
+        self._by_fan: dict[str, list[Transaction]] = {}
+        self._balance: Balance | None = None
         self.version = 0
 
     def next_serial(self) -> int:
@@ -130,6 +151,11 @@ class Ledger:
         kind = REVERSALS if row.is_reversal else SALES
         for name in (EVERYTHING, kind, row.source):
             insort(self._indexes.setdefault(name, []), row, key=sort_key)
+            total = self._sums.setdefault(name, Sum())
+            total.gross += row.gross
+            total.net += row.net
+        if row.fan is not None:
+            insort(self._by_fan.setdefault(row.fan.uuid, []), row, key=sort_key)
         self._by_order.setdefault(row.order_id, []).append(row)
 
     def __len__(self) -> int:
@@ -143,6 +169,32 @@ class Ledger:
     def rows(self, index: str = EVERYTHING) -> Sequence[Transaction]:
         """Return an index, oldest first."""
         return self._indexes.get(index, [])
+
+    def total(self, index: str = EVERYTHING) -> Sum:
+        """Return the sums of an index."""
+        return self._sums.get(index, Sum())
+
+    def available(self, now_ms: int) -> int:
+        """Return the net cents whose time for payout has come; kept until that changes."""
+        found = self._balance
+        if (
+            found is None
+            or found.version != self.version
+            or now_ms < found.since
+            or (found.until is not None and now_ms >= found.until)
+        ):
+            rows = self._indexes[EVERYTHING]
+            found = self._balance = Balance(
+                version=self.version,
+                since=now_ms,
+                until=min((r.available_at for r in rows if r.available_at > now_ms), default=None),
+                net=sum(r.net for r in rows if r.available_at <= now_ms),
+            )
+        return found.net
+
+    def of_fan(self, uuid: str) -> Sequence[Transaction]:
+        """Return a fan's rows, oldest first."""
+        return self._by_fan.get(uuid, [])
 
     def find(self, order_id: str) -> Transaction | None:
         """Return the row with an order id."""

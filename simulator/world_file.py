@@ -34,6 +34,10 @@ class CreatorEntry(Section):
     transactions: int = Field(default=0, ge=0)
     fans: int = Field(default=25, ge=0)
     days: int = Field(default=60, ge=1)
+    messages: int | None = Field(default=None, ge=0)
+    posts: int | None = Field(default=None, ge=0)
+    subscribers: int = Field(default=0, ge=0)
+    followers: int = Field(default=0, ge=0)
     rows: list[Sale] = []
     knobs: dict[str, Any] = {}
 
@@ -71,6 +75,10 @@ def load_world(path: Path, world: World, knobs: KnobBook) -> None:
                 transactions=entry.transactions,
                 fans=entry.fans,
                 days=entry.days,
+                messages=entry.messages,
+                posts=entry.posts,
+                subscribers=entry.subscribers,
+                followers=entry.followers,
             )
             for sale in entry.rows:
                 add_sale(world, creator, sale)

@@ -9,6 +9,7 @@ from pydantic import Field
 from simulator.clock import stamp
 from simulator.control.orders import NewCreators, Order
 from simulator.conversations import add_messages, delete_messages, read_messages
+from simulator.history import add_history
 from simulator.memberships import Change, add_fans, change_subscriptions
 from simulator.population import add_model, add_posts
 
@@ -33,6 +34,16 @@ class NewMessages(Order):
     fan_uuid: str | None = None
     text: str | None = "hi there"
     sent: bool = False
+
+
+class NewHistory(Order):
+    """Old messages over so many chats and days, with so many ties (else one in a hundred)."""
+
+    creator: str
+    count: int = Field(ge=1)
+    fans: int = Field(default=50, ge=1)
+    days: int = Field(default=365, ge=1)
+    ties: int | None = Field(default=None, ge=0)
 
 
 class NewPosts(Order):
@@ -93,6 +104,10 @@ class Life:
                 transactions=order.transactions,
                 fans=order.fans,
                 days=order.days,
+                messages=order.messages,
+                posts=order.posts,
+                subscribers=order.subscribers,
+                followers=order.followers,
             )
             for _ in range(order.count)
         ]
@@ -124,6 +139,15 @@ class Life:
                 for fan, message in pairs
             ]
         }
+
+    def add_history(self, _query: dict[str, str], body: Any) -> Any:
+        """Add old messages, silently."""
+        order = NewHistory.model_validate(body)
+        creator = self._world.creator(order.creator)
+        tied = add_history(
+            self._world, creator, order.count, fans=order.fans, days=order.days, ties=order.ties
+        )
+        return {"creator": creator.uuid, "messages": order.count, "tied": tied}
 
     def add_posts(self, _query: dict[str, str], body: Any) -> Any:
         """Add posts."""

@@ -24,6 +24,10 @@ class NewCreators(Order):
     transactions: int = Field(default=0, ge=0)
     fans: int = Field(default=25, ge=0)
     days: int = Field(default=60, ge=1)
+    messages: int | None = Field(default=None, ge=0)
+    posts: int | None = Field(default=None, ge=0)
+    subscribers: int = Field(default=0, ge=0)
+    followers: int = Field(default=0, ge=0)
 
 
 class Ties(Order):

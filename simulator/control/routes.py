@@ -41,6 +41,7 @@ def control_routes(simulation: Simulation) -> list[Route]:
         ("POST", "sales", money.add_sales),
         ("POST", "fans", life.add_fans),
         ("POST", "messages", life.add_messages),
+        ("POST", "messages/history", life.add_history),
         ("POST", "posts", life.add_posts),
         ("POST", "cancellations", life.cancel_subscriptions),
         ("POST", "subscriptions", life.change_subscriptions),

@@ -8,6 +8,7 @@ from simulator.audience import account_figures
 from simulator.clock import stamp
 from simulator.endpoint import Endpoint
 from simulator.replies import Reply
+from simulator.rosters import roster
 
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ def me(call: Call) -> Reply:
     creator = call.owner
     if creator is not None:
         body["likesCount"] = sum(post.likes for post in creator.posts)
+        people = roster(creator, call.now)
         body["fanCounts"] = {
-            "followersCount": len(creator.followers(call.now)),
-            "subscribersCount": len(creator.subscribers(call.now)),
+            "followersCount": len(people.followers),
+            "subscribersCount": len(people.subscribers),
         }
         body["contentCounts"] = {
             "imageCount": sum(len(post.media_uuids) for post in creator.posts),

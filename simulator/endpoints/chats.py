@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator.clock import stamp
+from simulator.content import chat_key
 from simulator.endpoint import Endpoint
 from simulator.endpoints.fan_card import fan_card
 from simulator.endpoints.fans import BIG_SPENDER_CENTS, members, spent
-from simulator.paging import by_cursor, numbered
+from simulator.paging import by_key, listed, numbered
 from simulator.replies import Invalid, Reply
 
 
@@ -35,11 +36,14 @@ SORTS = ("most_recent_messages", "online_now", "most_unanswered_chats")
 
 def chats(call: Call) -> Reply:
     """Answer /chats."""
-    found = _sorted(call, _filtered(call, list(call.creator.chats.values())))
+    key = _sort_key(call)
+    found = _filtered(call, call.creator.chats.newest_first())
+    if key is not chat_key:
+        found = sorted(found, key=key, reverse=True)
     if not call.v1:
         return numbered(call, found, lambda chat: chat_row(call.creator, chat))
-    reply = by_cursor(call, found, lambda chat: _v1_row(call, chat), lambda chat: chat.fan.uuid)
-    reply.body["total"] = len(found)
+    reply = by_key(call, found, lambda chat: _v1_row(call, chat), key)
+    reply.body["total"] = len(listed(call, found))
     return reply
 
 
@@ -87,7 +91,7 @@ def _v1_row(call: Call, chat: Chat) -> dict[str, Any]:
             "senderRole": "CREATOR" if last.sent else "FAN",
             "status": "Read" if last.is_read else "Delivered",
         }
-    seen_at = _last_seen(chat)
+    seen_at = chat.last_seen_at
     row["isCreator"] = False
     row["online"] = call.now - seen_at < ONLINE_MS
     row["lastSeenAt"] = stamp(seen_at)
@@ -105,11 +109,6 @@ def _last_message(creator: Creator, chat: Chat, message: Message) -> dict[str, A
         "senderUuid": creator.uuid if message.sent else chat.fan.uuid,
         "sentByUserId": None,
     }
-
-
-def _last_seen(chat: Chat) -> int:
-    received = [message.at for message in chat.messages if not message.sent]
-    return max(received, default=chat.created_at)
 
 
 def _filtered(call: Call, found: list[Chat]) -> list[Chat]:
@@ -135,7 +134,7 @@ def _passes(call: Call, word: str, chat: Chat) -> bool:
     recent = subscription is not None and call.now - subscription.first_at < RECENT_MS
     tests: dict[str, Callable[[], bool]] = {
         "unread": lambda: chat.unread_count > 0,
-        "online": lambda: call.now - _last_seen(chat) < ONLINE_MS,
+        "online": lambda: call.now - chat.last_seen_at < ONLINE_MS,
         "not_muted": lambda: not chat.is_muted,
         "subscribers": lambda: active,
         "followers": lambda: not active,
@@ -149,16 +148,15 @@ def _passes(call: Call, word: str, chat: Chat) -> bool:
     return tests[word]() if word in tests else False
 
 
-def _sorted(call: Call, found: list[Chat]) -> list[Chat]:
+def _sort_key(call: Call) -> Callable[[Chat], tuple[Any, ...]]:
     order = call.query.get("sortBy", SORTS[0])
     if order not in SORTS:
         raise Invalid(f"sortBy must be one of the following values: {', '.join(SORTS)}")
-    found.sort(key=lambda chat: (chat.last_message_at, chat.fan.uuid), reverse=True)
     if order == "online_now":
-        found.sort(key=_last_seen, reverse=True)
-    elif order == "most_unanswered_chats":
-        found.sort(key=lambda chat: chat.unread_count, reverse=True)
-    return found
+        return lambda chat: (chat.last_seen_at, *chat_key(chat))
+    if order == "most_unanswered_chats":
+        return lambda chat: (chat.unread_count, *chat_key(chat))
+    return chat_key
 
 
 ENDPOINTS = [

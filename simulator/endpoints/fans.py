@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from simulator.clock import stamp
 from simulator.endpoint import Endpoint
 from simulator.endpoints.fan_card import fan_card
-from simulator.paging import by_cursor, numbered
+from simulator.paging import by_key, by_name, listed, numbered
 from simulator.replies import NotFound, Reply
-from simulator.rosters import followers_shown, subscribers_shown
+from simulator.rosters import follower_key, followers_shown, subscriber_key, subscribers_shown
 from simulator.transactions import SALES
 
 
@@ -38,7 +38,7 @@ def subscribers(call: Call) -> Reply:
     expired = call.knobs.subscribers_include_expired
     fans = subscribers_shown(call.creator, call.now, with_expired=expired)
     if call.v1:
-        return by_cursor(call, fans, lambda fan: _subscriber(call, fan), lambda fan: fan.uuid)
+        return by_key(call, fans, lambda fan: _subscriber(call, fan), subscriber_key)
     return numbered(call, fans, fan_card)
 
 
@@ -46,7 +46,7 @@ def followers(call: Call) -> Reply:
     """Answer /followers, newest first; active subscribers are not among them."""
     fans = followers_shown(call.creator, call.now)
     if call.v1:
-        return by_cursor(call, fans, fan_card, lambda fan: fan.uuid)
+        return by_key(call, fans, fan_card, follower_key)
     return numbered(call, fans, fan_card)
 
 
@@ -69,15 +69,14 @@ def smart_list_members(call: Call) -> Reply:
     found = members(call, call.creator, word)
     if not call.v1:
         return numbered(call, found, _member)
-    reply = by_cursor(call, found, _member, lambda fan: fan.uuid)
-    reply.body["total"] = len(found)
+    reply = by_name(call, found, _member, lambda fan: fan.uuid)
+    reply.body["total"] = len(listed(call, found))
     return reply
 
 
 def members(call: Call, creator: Creator, word: str) -> list[Fan]:
     """Return the fans on a smart list."""
     active = creator.subscribers(call.now)
-    inactive = creator.followers(call.now)
     match word:
         case "subscribers":
             found = active
@@ -86,9 +85,9 @@ def members(call: Call, creator: Creator, word: str) -> list[Fan]:
         case "non_renewing":
             found = [f for f in active if f.subscription and not f.subscription.auto_renews]
         case "followers":
-            found = inactive
+            found = creator.followers(call.now)
         case "expired_subscribers":
-            found = [f for f in inactive if f.subscription]
+            found = [f for f in creator.inactive(call.now) if f.subscription]
         case "spent_more_than_50":
             totals = spent(creator)
             found = [f for f in creator.fans if totals.get(f.uuid, 0) > BIG_SPENDER_CENTS]

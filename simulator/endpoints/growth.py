@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,23 +68,23 @@ def subscriber_days(call: Call) -> Reply:
 
 def days_between(creator: Creator, start: int | None, end: int, shift: int = 0) -> list[Day]:
     """Return the days from start to end, oldest first; `shift` is the offset of local time."""
-    joined = [fan.subscription.first_at for fan in creator.fans if fan.subscription]
-    left = [
+    joined = sorted(fan.subscription.first_at for fan in creator.fans if fan.subscription)
+    left = sorted(
         fan.subscription.cancelled_at
         for fan in creator.fans
         if fan.subscription and fan.subscription.cancelled_at is not None
-    ]
+    )
     if start is None:
         if not joined:
             return []
-        start = min(joined)
+        start = joined[0]
     midnight = (start + shift) // DAY_MS * DAY_MS - shift
     days: list[Day] = []
     total = 0
     while midnight < end:
         low, high = max(midnight, start), min(midnight + DAY_MS, end)
-        new = sum(low <= at < high for at in joined)
-        cancelled = sum(low <= at < high for at in left)
+        new = bisect_left(joined, high) - bisect_left(joined, low)
+        cancelled = bisect_left(left, high) - bisect_left(left, low)
         total += new - cancelled
         days.append(Day(midnight, new, cancelled, total))
         midnight += DAY_MS

@@ -6,13 +6,15 @@ messages; a direction whose cursor is absent while the other's is given is at it
 
 from __future__ import annotations
 
+import heapq
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from simulator.clock import stamp
-from simulator.content import Message
+from simulator.content import Message, count_before, message_key
 from simulator.conversations import read_messages, say
 from simulator.endpoint import Endpoint
-from simulator.paging import CURSOR_SIZE, numbered
+from simulator.paging import CURSOR_SIZE, NewestFirst, numbered
 from simulator.replies import Invalid, NotFound, Reply
 
 
@@ -28,12 +30,12 @@ CREATED = 201
 def messages(call: Call) -> Reply:
     """Answer /chats/{userUuid}/messages."""
     chat = _chat(call)
-    found = [m for m in reversed(chat.messages) if m.at <= call.now]
     if call.query.get("markAsRead") == "true":
         read_messages(call.world, call.creator, chat.fan.uuid)
     if not call.v1:
+        found = NewestFirst(chat.messages, count_before(chat.messages, call.now + 1))
         return numbered(call, found, lambda m: _message(call, chat, m))
-    return _by_dates(call, chat, found)
+    return _by_dates(call, chat)
 
 
 def send(call: Call) -> Reply:
@@ -67,32 +69,35 @@ def _chat(call: Call) -> Chat:
     return chat
 
 
-def _by_dates(call: Call, chat: Chat, found: list[Message]) -> Reply:
+def _by_dates(call: Call, chat: Chat) -> Reply:
+    """Merge both directions from their borders down; what is left of each is known at once."""
     limit = call.size(CURSOR_SIZE, "limit")
     before = {True: call.instant("sentBefore"), False: call.instant("receivedBefore")}
-    if any(value is not None for value in before.values()):
-        found = [m for m in found if _is_before(m, before[m.sent])]
-    page, rest = found[:limit], found[limit:]
+    resumed = any(value is not None for value in before.values())
+    sides = {}
+    for sent, border in before.items():
+        rows = chat.side(sent=sent)
+        upto = call.now + 1 if border is None else min(border, call.now + 1)
+        ended = resumed and border is None
+        sides[sent] = NewestFirst(rows, 0 if ended else count_before(rows, upto))
+    merged = heapq.merge(*(side[:limit] for side in sides.values()), key=message_key, reverse=True)
+    page = list(islice(merged, limit))
     return Reply(
         {
             "data": [_message(call, chat, m) for m in page],
             "dateFilter": {
-                "sentBefore": _continue(page, rest, sent=True),
-                "receivedBefore": _continue(page, rest, sent=False),
+                "sentBefore": _continue(page, len(sides[True]), sent=True),
+                "receivedBefore": _continue(page, len(sides[False]), sent=False),
             },
         }
     )
 
 
-def _is_before(message: Message, border: int | None) -> bool:
-    return border is not None and message.at < border
-
-
-def _continue(page: list[Message], rest: list[Message], *, sent: bool) -> str | None:
-    """Return where a direction goes on, or None when nothing older is left of it."""
-    if not any(message.sent is sent for message in rest):
-        return None
+def _continue(page: list[Message], count: int, *, sent: bool) -> str | None:
+    """Return where a direction of so many messages goes on, or None at its end."""
     shown = [message.at for message in page if message.sent is sent]
+    if len(shown) == count:
+        return None
     return stamp(shown[-1] if shown else page[-1].at + 1)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.clock import stamp
 from simulator.endpoint import Endpoint
 from simulator.endpoints.fan_card import fan_card
-from simulator.paging import numbered
+from simulator.paging import NewestFirst, numbered
 from simulator.replies import NotFound
 
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 def posts(call: Call) -> Reply:
     """Answer /posts, newest first."""
-    found = sorted(call.creator.posts, key=lambda post: post.at, reverse=True)
-    return numbered(call, found, _post)
+    return numbered(call, NewestFirst(call.creator.posts), _post)
 
 
 def tips(call: Call) -> Reply:

@@ -15,12 +15,12 @@ from simulator.endpoint import Endpoint
 from simulator.endpoints.fan_card import fan_card
 from simulator.paging import numbered
 from simulator.replies import Invalid, Reply
-from simulator.transactions import EVERYTHING, Transaction
 
 
 if TYPE_CHECKING:
     from simulator.call import Call
     from simulator.people import Fan
+    from simulator.transactions import Transaction
 
 
 MAX_BULK = 20
@@ -88,7 +88,7 @@ def _spender(spender: Spender) -> dict[str, Any]:
 
 def _insight(call: Call, fan: Fan) -> dict[str, Any]:
     """Describe a fan; in v1 every figure is both gross and net of reversals."""
-    rows = [row for row in call.creator.ledger.rows(EVERYTHING) if row.fan is fan]
+    rows = call.creator.ledger.of_fan(fan.uuid)
     sales = [row for row in rows if not row.is_reversal]
     sources: dict[str, list[Transaction]] = {}
     for row in sales:

@@ -7,6 +7,7 @@ answer is cached per creator and parameters, so it may be minutes old.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -98,7 +99,7 @@ def _totals(call: Call, zone: ZoneInfo) -> dict[str, Any]:
     this = _sum(ledger.between(month_ms, None, SALES))
     previous = _sum(ledger.between(before_ms, month_ms, SALES))
     return {
-        "allTime": _sum(ledger.rows(SALES)),
+        "allTime": asdict(ledger.total(SALES)),
         "thisMonth": {
             **this,
             "previousMonthGross": previous["gross"],
