@@ -82,7 +82,8 @@ as $$
                   from private.scheduler_ticks k),
     'webhooks', (select jsonb_build_object('parked', count(*) filter (where e.status = 'parked'),
                                            'failed', count(*) filter (where e.status = 'failed'))
-                 from public.webhook_events e where e.status in ('parked', 'failed')))
+                 from public.webhook_events e where e.status in ('parked', 'failed')),
+    'drift', private.drift_counts())
   from (select private.engine_now() as now) n
 $$;
 comment on function public.engine_status() is 'The engine at a glance, for the command line.';

@@ -8,19 +8,29 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_streams integer;
+  v_now timestamptz := private.engine_now();
+  v_spread numeric := (select extract(epoch from s.spread) from private.reconcile_settings s);
+  v_keep interval := (select s.keep_findings from private.reconcile_settings s);
+  v_jobs integer;
 begin
-  -- Tonight's first poll of each stream looks back over the deep window instead of the short one.
-  update public.sync_state s
-  set last_deep_at = null
+  -- Each model at its own moment of the night; what still waits or runs from last night goes on instead.
+  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
+  select m.agency_id, m.id, 'reconcile', 200,
+         v_now + make_interval(secs => (mod(abs(hashtextextended(m.id::text || 'reconcile', 0)::numeric), greatest(v_spread, 1)))::double precision),
+         v_now, private.bucket_of(m)
   from public.models m
-  where m.id = s.model_id and m.status = 'active' and s.last_deep_at is not null and s.walk_id is null;
-  get diagnostics v_streams = row_count;
-  return jsonb_build_object('streams', v_streams);
+  where m.status = 'active' and private.has_grant(m)
+    and not exists (select from public.sync_jobs j where j.model_id = m.id and j.sync_type = 'reconcile' and j.state = 'queued')
+    and not exists (select from public.sync_jobs j where j.model_id = m.id and j.sync_type = 'reconcile' and j.state = 'running')
+  order by m.id
+  on conflict (model_id, sync_type) where state = 'queued' do nothing;
+  get diagnostics v_jobs = row_count;
+  delete from public.reconciliation_findings f where f.resolved_at < v_now - v_keep and f.state in ('mended', 'resolved');
+  return jsonb_build_object('jobs', v_jobs);
 end
 $$;
 comment on function private.start_nightly_reconcile() is
-  'Makes the next poll of every stream a deep one, so that each night late rows and status changes are found.';
+  'Queues tonight''s proof of the money of every active model, spread over the night at the lowest priority. Repeated, it queues nothing twice.';
 revoke all on function private.start_nightly_reconcile() from public, anon, authenticated;
 grant execute on function private.start_nightly_reconcile() to service_role;
 
