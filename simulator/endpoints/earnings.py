@@ -12,7 +12,7 @@ from simulator.call import BAD_CURSOR, Call, cursor_instant, write_cursor
 from simulator.endpoint import Endpoint
 from simulator.knobs import GrossMeaning, OrderIds, Ties
 from simulator.order_ids import order_id
-from simulator.paging import CURSOR_SIZE
+from simulator.paging import CURSOR_SIZE, listed
 from simulator.replies import Invalid, NotFound, Reply
 from simulator.transactions import (
     EVERYTHING,
@@ -112,8 +112,11 @@ def _page(call: Call, indexes: list[str], render: Any) -> Reply:
     resumed = _resume(call)
     if resumed is not None:
         border = resumed if border is None else min(border, resumed)
-    ledger = call.creator.ledger
-    found = list(islice(ledger.newest_before(border, start, indexes), size + 1))
+    walk = call.creator.ledger.newest_before(border, start, indexes)
+    if call.list_share < 1:
+        admitted = _admitted(call, indexes, start, end)
+        walk = (row for row in walk if row.serial in admitted)
+    found = list(islice(walk, size + 1))
     rows = found[:size]
     following = found[size] if len(found) > size else None
     return Reply(
@@ -122,6 +125,13 @@ def _page(call: Call, indexes: list[str], render: Any) -> Reply:
             "nextCursor": None if following is None else _next(call, rows, following),
         }
     )
+
+
+def _admitted(call: Call, indexes: list[str], start: int | None, end: int | None) -> set[int]:
+    """Return which rows of the window a list that is not whole shows."""
+    border = None if end is None else (end, 0)
+    whole = list(call.creator.ledger.newest_before(border, start, indexes))
+    return {row.serial for row in listed(call, whole)}
 
 
 def _resume(call: Call) -> tuple[int, int] | None:

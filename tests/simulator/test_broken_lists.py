@@ -1,0 +1,127 @@
+"""Lists that are not whole but look it: they end early, have gaps, or are empty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from simulator.audience import audience
+from simulator.population import add_model
+from simulator.sales import add_sales
+
+
+if TYPE_CHECKING:
+    from simulator.people import Creator
+    from simulator.simulation import Simulation
+    from simulator.world import World
+    from tests.simulator.caller import Caller
+
+
+PATHS = ["/subscribers", "/followers", "/posts", "/chats"]
+V1_PATHS = ["/subscribers", "/followers", "/chats", "/insights/earnings"]
+
+
+@pytest.fixture
+def crowded(world: World) -> Creator:
+    creator = add_model(
+        world, handle="crowded", fans=0, messages=300, posts=20, subscribers=20, followers=20
+    )
+    add_sales(world, creator, 20)
+    return creator
+
+
+@pytest.fixture
+def me(anyone: Caller, crowded: Creator) -> Caller:
+    return anyone.sign_in(crowded)
+
+
+async def numbered(me: Caller, path: str) -> list[Any]:
+    """Read a numbered list until it says that it ends."""
+    rows: list[Any] = []
+    for page in range(1, 100):
+        body = await me.json(path, page=page, size=3)
+        rows += body["data"]
+        if not body["pagination"]["hasMore"]:
+            break
+    return rows
+
+
+async def by_cursor(me: Caller, path: str) -> list[Any]:
+    """Read a list by cursor until it says that it ends."""
+    return [row for page in await me.walk(path, size=3) for row in page]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_half_a_numbered_list_claims_to_be_whole(
+    me: Caller, simulation: Simulation, path: str
+) -> None:
+    whole = await numbered(me, path)
+    simulation.knobs.update({"list_share": {path: 0.5}})
+
+    assert await numbered(me, path) == whole[: (len(whole) + 1) // 2]
+
+
+@pytest.mark.parametrize("path", V1_PATHS)
+async def test_half_a_list_by_cursor_claims_to_be_whole(
+    me: Caller, simulation: Simulation, path: str
+) -> None:
+    whole = await by_cursor(me, f"/v1{path}")
+    simulation.knobs.update({"list_share": {path: 0.5}})
+
+    assert await by_cursor(me, f"/v1{path}") == whole[: (len(whole) + 1) // 2]
+
+
+@pytest.mark.parametrize("path", ["/followers", "/insights/earnings"])
+async def test_gaps_leave_out_rows_between_others(
+    me: Caller, simulation: Simulation, path: str
+) -> None:
+    whole = await by_cursor(me, f"/v1{path}")
+    simulation.knobs.update({"list_share": {path: 0.25}, "list_gaps": True})
+
+    shown = await by_cursor(me, f"/v1{path}")
+
+    assert len(shown) == 5
+    assert shown == whole[::4]
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/v1/subscribers", "/v1/followers", "/v1/chats"])
+async def test_empty_page_may_claim_to_be_the_whole_list(
+    me: Caller, simulation: Simulation, path: str
+) -> None:
+    simulation.knobs.update({"list_share": {path.removeprefix("/v1"): 0}})
+
+    body = await me.json(path)
+
+    assert body["data"] == []
+    if "pagination" in body:
+        assert body["pagination"] == {"page": 1, "size": 0, "hasMore": False}
+    else:
+        assert body["nextCursor"] is None
+    assert body.get("total", 0) == 0
+
+
+async def test_only_the_named_list_of_the_named_creator_is_broken(
+    me: Caller, anyone: Caller, simulation: Simulation, crowded: Creator, creator: Creator
+) -> None:
+    simulation.knobs.update({"list_share": {"followers": 0}}, crowded.uuid)
+
+    assert (await me.json("/followers"))["data"] == []
+    assert (await me.json("/subscribers"))["data"]
+    assert (await anyone.sign_in(creator).json("/followers"))["data"]
+
+
+def test_truth_and_counts_know_nothing_of_broken_lists(
+    world: World, simulation: Simulation, crowded: Creator
+) -> None:
+    simulation.knobs.update({"list_share": {"followers": 0}})
+
+    told = audience(world, crowded, simulation.knobs.of(crowded.uuid))
+
+    assert len(told["followers"]) == told["account"]["followers"] == 20
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_share_is_a_part_of_the_whole(simulation: Simulation, share: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        simulation.knobs.update({"list_share": {"/followers": share}})
