@@ -11,11 +11,14 @@ as $$
   select jsonb_build_object(
     'id', p_job.id, 'lease_id', p_job.lease_id, 'agency_id', p_job.agency_id, 'model_id', p_job.model_id,
     'sync_type', p_job.sync_type, 'attempt', p_job.attempt, 'max_attempts', p_job.max_attempts,
-    'priority', p_job.priority, 'bucket', p_job.bucket, 'progress', coalesce(p_job.progress, '{}'::jsonb),
+    'priority', p_job.priority, 'progress', coalesce(p_job.progress, '{}'::jsonb),
     'run_at', p_job.run_at, 'waited_ms', greatest(0, round(extract(epoch from p_job.claimed_at - p_job.run_at) * 1000)),
-    'model', (select jsonb_build_object('fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle,
-                                        'token_version', m.token_version)
-              from public.models m where m.id = p_job.model_id))
+    -- grant, path and bucket of one moment: a model that changes its grant meanwhile must not mix two of them
+    'bucket', coalesce(private.bucket_of(m), p_job.bucket),
+    'model', jsonb_build_object('fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle,
+                                'grant_id', coalesce(m.connection_id, m.id), 'path_prefix', private.path_prefix(m)))
+  from (select p_job.model_id as id) j
+  left join public.models m on m.id = j.id
 $$;
 comment on function private.job_reply(public.sync_jobs) is 'A claimed job as the worker gets it. No secrets.';
 revoke all on function private.job_reply(public.sync_jobs) from public, anon, authenticated;
