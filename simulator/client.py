@@ -145,7 +145,7 @@ class SimulatorControl(LifeControl):
         return self._call("POST", "clock", {"freeze": frozen})
 
     def grant(self, creator: str, **order: Any) -> Grant:
-        """Return a ready grant of a creator."""
+        """Return a ready grant of a creator, or of any account by its uuid."""
         return _grant(self._call("POST", "grants", {"creator": creator, **order}))
 
     def agency_grant(self, agency: str, **order: Any) -> Grant:

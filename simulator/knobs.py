@@ -106,6 +106,12 @@ class Knobs(WebhookKnobs):
     list_share: dict[str, float] = Field(default={})
     list_gaps: bool = False
 
+    # What an agency's daily earnings count, and days in another currency or none
+    agency_rewards: bool = True
+    agency_pending: bool = True
+    agency_reversed: bool = True
+    agency_currencies: dict[str, str | None] = Field(default={})
+
     # Conditional requests
     validators: Validators = Validators.NONE
     weak_etags: bool = False

@@ -36,6 +36,10 @@ class LifeControl(ControlCalls):
         answer = self._call("POST", "creators", body, timeout=BULK_SECONDS)
         return list(answer["creators"])
 
+    def move_creator(self, creator: str, agency: str) -> dict[str, Any]:
+        """Let another agency look after a creator, a new one if need be."""
+        return self._call("POST", "creators/move", {"creator": creator, "agency": agency})
+
     def add_fans(self, creator: str, *, followers: int = 0, subscribers: int = 0) -> dict[str, Any]:
         """Add fans who follow or subscribe now."""
         body = {"creator": creator, "followers": followers, "subscribers": subscribers}

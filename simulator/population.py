@@ -68,11 +68,13 @@ def add_model(  # noqa: PLR0913 - each figure of a new model is the caller's cho
     posts: int | None = None,
     subscribers: int = 0,
     followers: int = 0,
+    administrator: bool = False,
 ) -> Creator:
     """Add one creator with fans, chats, posts and exactly so many transactions: all history.
 
     Messages and posts are a few unless a number says how many, paid messages not counted;
-    subscribers and followers come on top of the fans, exactly so many.
+    subscribers and followers come on top of the fans, exactly so many. An administrator is
+    a creator who runs the agency, too.
     """
     with world.silence():
         position = len(world.creators) if number is None else number
@@ -86,6 +88,8 @@ def add_model(  # noqa: PLR0913 - each figure of a new model is the caller's cho
         creator = world.add_creator(
             home, handle or f"{name}-{position + 1}", creator_uuid=creator_uuid
         )
+        if administrator:
+            world.make_administrator(creator)
         for _ in range(fans):
             creator.add_fan(new_fan(world, days))
         for fan in creator.fans[: fans // 3]:

@@ -96,6 +96,21 @@ class World:
             self.creators[creator.uuid] = creator
             return creator
 
+    def make_administrator(self, creator: Creator) -> None:
+        """Let a creator administer its agency, whose lists then leave that account out."""
+        with self.lock:
+            creator.agency.owner = creator.user
+            creator.agency.creators.remove(creator)
+
+    def move_creator(self, creator: Creator, agency: Agency) -> None:
+        """Let another agency look after a creator."""
+        with self.lock:
+            if creator not in creator.agency.creators:
+                raise ValueError(f"{creator.handle} runs its agency and cannot leave it")
+            creator.agency.creators.remove(creator)
+            creator.agency = agency
+            agency.creators.append(creator)
+
     def creator(self, name: str) -> Creator:
         """Find a creator by uuid or handle; raises KeyError with a readable message."""
         found = self.creators.get(name)

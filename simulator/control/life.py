@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from simulator.clock import stamp
-from simulator.control.orders import NewCreators, Order
+from simulator.control.orders import CreatorMove, NewCreators, Order
 from simulator.conversations import add_messages, delete_messages, read_messages
 from simulator.history import add_history
 from simulator.memberships import Change, add_fans, change_subscriptions
@@ -93,8 +93,8 @@ class Life:
     def add_creators(self, _query: dict[str, str], body: Any) -> Any:
         """Add creators."""
         order = NewCreators.model_validate(body)
-        if order.count > 1 and (order.handle or order.creator_uuid):
-            raise ValueError("handle and creator_uuid name one creator: count must be 1")
+        if order.count > 1 and (order.handle or order.creator_uuid or order.administrator):
+            raise ValueError("handle, creator_uuid and administrator need a count of 1")
         added = [
             add_model(
                 self._world,
@@ -108,10 +108,19 @@ class Life:
                 posts=order.posts,
                 subscribers=order.subscribers,
                 followers=order.followers,
+                administrator=order.administrator,
             )
             for _ in range(order.count)
         ]
         return {"creators": [{"uuid": c.uuid, "handle": c.handle} for c in added]}
+
+    def move_creator(self, _query: dict[str, str], body: Any) -> Any:
+        """Let another agency look after a creator."""
+        order = CreatorMove.model_validate(body)
+        creator = self._world.creator(order.creator)
+        home = next((a for a in self._world.agencies if order.agency in (a.uuid, a.name)), None)
+        self._world.move_creator(creator, home or self._world.add_agency(order.agency))
+        return {"creator": creator.uuid, "agency": creator.agency.uuid}
 
     def add_fans(self, _query: dict[str, str], body: Any) -> Any:
         """Add fans."""

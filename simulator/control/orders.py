@@ -28,6 +28,14 @@ class NewCreators(Order):
     posts: int | None = Field(default=None, ge=0)
     subscribers: int = Field(default=0, ge=0)
     followers: int = Field(default=0, ge=0)
+    administrator: bool = False
+
+
+class CreatorMove(Order):
+    """A creator whom another agency looks after from now on, a new one if need be."""
+
+    creator: str
+    agency: str
 
 
 class Ties(Order):

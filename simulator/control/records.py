@@ -86,6 +86,8 @@ def read_world(simulation: Simulation) -> dict[str, Any]:
                 "uuid": agency.uuid,
                 "name": agency.name,
                 "owner_uuid": agency.owner.uuid,
+                "owner_handle": agency.owner.handle,
+                "owner_is_creator": agency.owner.is_creator,
                 "creators": [
                     {
                         "uuid": creator.uuid,

@@ -38,6 +38,7 @@ def control_routes(simulation: Simulation) -> list[Route]:
         ("GET", "books", money.books),
         ("GET", "audience", records.read_audience),
         ("POST", "creators", life.add_creators),
+        ("POST", "creators/move", life.move_creator),
         ("POST", "sales", money.add_sales),
         ("POST", "fans", life.add_fans),
         ("POST", "messages", life.add_messages),

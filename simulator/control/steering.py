@@ -86,8 +86,8 @@ class Steering:
         order = orders.NewGrant.model_validate(body)
         sim = self._sim
         if order.creator is not None:
-            user_uuid = sim.world.creator(order.creator).uuid
-            scopes: tuple[str, ...] = CREATOR_SCOPES
+            user_uuid = self._owner(order.creator)
+            scopes = AGENCY_SCOPES if sim.world.agency_of(user_uuid) else CREATOR_SCOPES
         elif order.agency is not None:
             user_uuid, scopes = sim.world.agency(order.agency).owner.uuid, AGENCY_SCOPES
         else:

@@ -15,16 +15,18 @@ from simulator.endpoints.fan_card import fan_card
 from simulator.endpoints.growth import days_between
 from simulator.paging import numbered
 from simulator.replies import Forbidden, Invalid, NotFound, Reply
-from simulator.transactions import SALES
+from simulator.transactions import REWARD_SOURCES, SALES
 
 
 if TYPE_CHECKING:
     from simulator.call import Call
     from simulator.people import Agency, Creator
+    from simulator.transactions import Transaction
 
 
 AGENCY_SCOPES = ("read:agency", "read:creator")
 ADMINISTRATOR = "ADMIN"
+PER_MILLE = {"EUR": 920, "GBP": 790}
 
 
 def creators(call: Call) -> Reply:
@@ -34,18 +36,12 @@ def creators(call: Call) -> Reply:
 
 
 def earnings(call: Call) -> Reply:
-    """Answer /agencies/earnings: sales per creator and UTC day, newest day first."""
+    """Answer /agencies/earnings: paid sales per creator and UTC day, newest day first.
+
+    Amounts are in minor units of the row's own currency, which knobs choose for each day.
+    """
     start, end = _required_window(call)
-    rows: list[dict[str, Any]] = []
-    for creator in _chosen(call):
-        days: dict[str, dict[str, Any]] = {}
-        for row in creator.ledger.between(start, end, SALES):
-            date = row.date[:10]
-            empty = {"creatorUuid": creator.uuid, "date": date, "gross": 0, "net": 0}
-            day = days.setdefault(date, {**empty, "currency": "USD"})
-            day["gross"] += row.gross
-            day["net"] += row.net
-        rows.extend(days.values())
+    rows = [row for creator in _chosen(call) for row in _days(call, creator, start, end)]
     rows.sort(key=lambda row: (row["date"], row["creatorUuid"]), reverse=True)
     return numbered(call, rows, lambda row: row)
 
@@ -108,6 +104,41 @@ def team_members(call: Call) -> Reply:
             }
         ]
     )
+
+
+def _days(call: Call, creator: Creator, start: int, end: int) -> list[dict[str, Any]]:
+    """Return a creator's days; kept while the ledger stands still and time changes nothing."""
+    key = ("agency days", creator.uuid, start, end)
+    version, found = call.cache.get(key, (None, []))
+    if version == creator.ledger.version and call.knobs.agency_pending:
+        return list(found)
+    days: dict[str, dict[str, Any]] = {}
+    for row in creator.ledger.between(start, end, SALES):
+        if not _is_paid(call, row):
+            continue
+        date = row.date[:10]
+        empty = {"creatorUuid": creator.uuid, "date": date, "gross": 0, "net": 0}
+        currency = call.knobs.agency_currencies.get(date, "USD")
+        day = days.setdefault(date, {**empty, "currency": currency})
+        day["gross"] += _minor_units(row.gross, currency)
+        day["net"] += _minor_units(row.net, currency)
+    call.cache[key] = (creator.ledger.version, list(days.values()))
+    return list(days.values())
+
+
+def _is_paid(call: Call, row: Transaction) -> bool:
+    """Tell whether a sale counts as a paid invoice, as far as knobs leave it open."""
+    knobs = call.knobs
+    return (
+        (knobs.agency_rewards or row.source not in REWARD_SOURCES)
+        and (knobs.agency_pending or row.available_at <= call.now)
+        and (knobs.agency_reversed or row.reversed_by is None)
+    )
+
+
+def _minor_units(cents: int, currency: str | None) -> int:
+    """Convert US cents at a fixed rate; what has no known rate stays."""
+    return cents * PER_MILLE.get(currency or "USD", 1000) // 1000
 
 
 def _agency(call: Call) -> Agency:
