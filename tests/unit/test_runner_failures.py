@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from tests.unit.jobs.runner_bench import BEAT, STEP, Bench
 from tests.unit.store.rpc_stub import Refusal
 from worker.errors import DatabaseUnavailable, GrantInvalid, Transient
+from worker.jobs.outcomes import Yielded
 from worker.runner import DATABASE_PAUSE, IDLE_WAIT, Tally
 
 
@@ -54,6 +56,31 @@ async def test_a_drain_waits_for_other_workers_and_takes_back_what_they_dropped(
     await b.drain()
 
     assert b.queue.reaped == 1
+
+
+async def test_a_drain_goes_on_when_a_job_yields_while_a_claim_finds_nothing() -> None:
+    b = Bench()
+    b.queue.add()
+    claim = b.queue.claim
+
+    def claim_as_the_job_yields(asked: dict[str, Any]) -> dict[str, Any]:
+        reply = claim(asked)
+        if b.work.running:
+            b.work.end(result=Yielded())
+            b.work.at_once = True
+        return reply
+
+    async def running_anywhere() -> int:
+        # Slow enough for the job to be settled first: by then it is due again and runs nowhere.
+        await b.clock.sleep(STEP * 2)
+        return await b.queue.count_running()
+
+    b.queue.stub.functions["claim_sync_jobs"] = claim_as_the_job_yields
+    loop = asyncio.create_task(b.runner.run(drain=running_anywhere))
+    await b.until(loop)
+
+    assert [item["outcome"] for item in b.queue.settled[1]] == ["yield", "done"]
+    assert b.queue.jobs == {}
 
 
 async def test_a_drain_survives_a_database_that_goes_away() -> None:
