@@ -216,7 +216,7 @@ begin
                else array(select t.id from public.fanvue_transactions t
                           where t.model_id = v_job.model_id and t.fanvue_created_at = (v_place ->> 'position')::timestamptz) end,
       ceiling = coalesce(r.ceiling, (p_page ->> 'ceiling')::timestamptz, v_now),
-      pages = r.pages + 1, listed = r.listed + coalesce(cardinality(v_done.listed), 0),
+      pages = r.pages + coalesce((p_page ->> 'pages')::integer, 1), listed = r.listed + coalesce(cardinality(v_done.listed), 0),
       inserted = r.inserted + v_mended.inserted, changed = r.changed + v_mended.changed
   where r.model_id = v_job.model_id
   returning r.* into v_run;
@@ -225,7 +225,7 @@ begin
   set lease_until = greatest(j.lease_until, v_now + make_interval(secs => p_lease_seconds)),
       -- a job that gets on is no poison, however often its workers die
       attempt = least(j.attempt, 1::smallint),
-      pages = j.pages + 1,
+      pages = j.pages + coalesce((p_page ->> 'pages')::integer, 1),
       rows_inserted = j.rows_inserted + v_done.inserted,
       rows_updated = j.rows_updated + v_done.updated,
       rows_unchanged = j.rows_unchanged + v_done.unchanged,

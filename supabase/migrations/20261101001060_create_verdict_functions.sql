@@ -33,6 +33,10 @@ as $$
                     from private.reconciliation_pages p
                     cross join lateral unnest(p.listed) l(id)
                     where p.model_id = p_run.model_id and p.run_id = p_run.run_id and l.id = t.id)
+    -- a cursor may skip rows that share their instant with the last one of a page
+    and not (coalesce((p_run.notes ->> 'by_cursor')::boolean, false)
+             and exists (select from public.fanvue_transactions o
+                         where o.model_id = t.model_id and o.fanvue_created_at = t.fanvue_created_at and o.id <> t.id))
 $$;
 comment on function private.unlisted_rows(private.reconciliations) is
   'The API''s ledger rows that a run should have been shown and was not. Means something only when all its lists were read to their ends.';
@@ -74,11 +78,16 @@ begin
         -- Fanvue's sums leave reversals out
         where x.day >= p_from and x.day < p_until and x.category not in ('refund', 'chargeback')
         group by x.day) s;
-  return coalesce(v_days, '{}');
+  return jsonb_build_object(
+    'days', coalesce(v_days, '{}'),
+    'known', coalesce((select jsonb_object_agg(f.day, jsonb_build_object('ledger', f.ledger_net::text, 'fanvue', f.fanvue_net::text))
+                       from public.reconciliation_findings f
+                       where f.model_id = v_job.model_id and f.kind = 'summary' and f.state in ('open', 'accepted')), '{}'));
 end
 $$;
 comment on function public.reconcile_sums(bigint, bigint, date, date) is
-  'Gross and net per UTC day of what Fanvue has listed of a leased job''s model, reversals left out, US dollars as text: what Fanvue''s sums are compared with.';
+  'Gross and net per UTC day of what Fanvue has listed of a leased job''s model, reversals left out, US dollars as text, and the '
+  'differences from Fanvue''s summary that are known already.';
 revoke all on function public.reconcile_sums(bigint, bigint, date, date) from public, anon, authenticated;
 grant execute on function public.reconcile_sums(bigint, bigint, date, date) to service_role;
 

@@ -6,6 +6,7 @@ leaves reversals out and may be ten minutes old, so today's figure is never conc
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -22,21 +23,42 @@ if TYPE_CHECKING:
 LARGEST_DIGITS: Final = 15
 
 
+@dataclass(frozen=True, slots=True)
+class DaySum:
+    """The sales of one UTC day, US dollars: what was asked, and what is left of it after fees."""
+
+    gross: Decimal
+    net: Decimal
+
+
 def summary_days(body: object) -> dict[str, Decimal]:
     """Return gross per UTC day from a summary's `overTime`; days it does not list are absent.
 
     Raises `ValueError` when the answer has another shape.
     """
+    return {_day_of(entry): _dollars_of(entry, "gross") for entry in _over_time(body)}
+
+
+def summary_sums(body: object) -> dict[date, DaySum]:
+    """Return gross and net per UTC day from a summary's `overTime`.
+
+    Raises `ValueError` when the answer has another shape.
+    """
+    return {
+        date.fromisoformat(_day_of(entry)): DaySum(
+            _dollars_of(entry, "gross"), _dollars_of(entry, "net")
+        )
+        for entry in _over_time(body)
+    }
+
+
+def _over_time(body: object) -> list[Any]:
     if not isinstance(body, dict) or not isinstance(body.get("overTime"), list):
         raise ValueError("the summary has no overTime list")  # noqa: TRY004 - one error kind
-    days: dict[str, Decimal] = {}
-    for entry in body["overTime"]:
-        day, cents = _entry(entry)
-        days[day] = dollars(cents)
-    return days
+    return list(body["overTime"])
 
 
-def _entry(entry: Any) -> tuple[str, int]:
+def _day_of(entry: Any) -> str:
     if not isinstance(entry, dict):
         raise ValueError("an entry of overTime is not an object")  # noqa: TRY004 - one error kind
     started = entry.get("periodStart")
@@ -49,17 +71,18 @@ def _entry(entry: Any) -> tuple[str, int]:
         day = moment.astimezone(UTC).date()
     except OverflowError:
         raise ValueError("an entry of overTime is outside the calendar") from None
-    return day.isoformat(), _cents(entry.get("gross"))
+    return day.isoformat()
 
 
-def _cents(gross: object) -> int:
-    if isinstance(gross, bool) or not isinstance(gross, int | Decimal):
-        raise ValueError("an entry of overTime has no gross")  # noqa: TRY004 - one error kind
-    exact = Decimal(gross)
+def _dollars_of(entry: dict[str, Any], name: str) -> Decimal:
+    value = entry.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError(f"an entry of overTime has no {name}")  # noqa: TRY004 - one error kind
+    exact = Decimal(value)
     # Bounded before it is compared: 1E+999999 would otherwise be written out in full.
     if not exact.is_finite() or exact.adjusted() >= LARGEST_DIGITS or exact % 1:
-        raise ValueError("the gross of an entry of overTime is not an amount in cents")
-    return int(exact)
+        raise ValueError(f"the {name} of an entry of overTime is not an amount in cents")
+    return dollars(int(exact))
 
 
 def days_short(ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal]) -> list[date]:

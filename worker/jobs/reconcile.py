@@ -1,0 +1,266 @@
+"""The reconcile job: reads a creator's money again, completely, and says what it proves.
+
+Every page goes through the same parsing and identity as a live sync, one commit a page, resumable
+anywhere. When all lists were read to their ends the sums are compared with Fanvue's summary; days
+on which Fanvue has more are read once more before anything is said. Nothing is ever deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from worker.errors import (
+    CursorExpired,
+    DatabaseUnavailable,
+    Misconfigured,
+    ProviderContract,
+    ScopeMissing,
+    Throttled,
+    Transient,
+    Unavailable,
+)
+from worker.fanvue.calls import Family
+from worker.jobs.outcomes import Cancelled, Done, Result, Yielded
+from worker.jobs.pages import EarningsList
+from worker.store.reconcile import RunCommit
+from worker.sync.drift import DaySum, summary_sums
+from worker.sync.reconcile import (
+    EARNINGS,
+    SPENDING,
+    Days,
+    Difference,
+    Reading,
+    around,
+    compare,
+    judged_days,
+    read_again,
+)
+from worker.sync.window import HISTORY_BEGINS, Place
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date, datetime
+
+    from worker.clock import Clock
+    from worker.jobs.pages import PageReader, ReadPage
+    from worker.jobs.walk import Slice
+    from worker.store.jobs import Job
+    from worker.store.reconcile import ReconcileStore, RunState
+
+
+PATHS: Final = {SPENDING: "/insights/spending"}
+EARNINGS_PATH: Final = "/insights/earnings"
+SUMMARY_PATH: Final = "/insights/earnings/summary"
+# By instants, by cursor, by days: a list that none of them turns is not one we understand.
+PLACES_TRIED: Final = 4
+# So often a job tries the summary before it ends its run without.
+SUMMARY_ATTEMPTS: Final = 3
+# Many pages follow: the budget is taken in blocks.
+CALLS_AHEAD: Final = 10
+
+log = structlog.get_logger(__name__)
+
+
+class Reconciliation:
+    """One run of the reconcile job."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - each one is a party to the run
+        self,
+        job: Job,
+        store: ReconcileStore,
+        reader: PageReader,
+        clock: Clock,
+        limits: Slice,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._job = job
+        self._store = store
+        self._reader = reader
+        self._clock = clock
+        self._limits = limits
+        self._stopping = stopping
+
+    async def run(self) -> Result:
+        """Read until the end, the end of the slice, or a reason to stop."""
+        started = self._clock.monotonic()
+        state = await self._store.begin(self._job)
+        steps = 0
+        while True:
+            step = await self._read(state) if state.todo else await self._judge(state)
+            if step is None:
+                return Done(partial=_partial(state.notes))
+            committed = await self._store.commit(self._job, state, step)
+            log.info(
+                "page_reconciled",
+                model_id=self._job.model_id,
+                job_id=self._job.id,
+                rows=len(step.rows),
+                mended=committed.mended,
+            )
+            if committed.cancel:
+                return Cancelled()
+            steps += 1
+            elapsed = timedelta(seconds=self._clock.monotonic() - started)
+            if self._stopping() or steps >= self._limits.pages or elapsed >= self._limits.duration:
+                return Yielded()
+            state = replace(
+                state,
+                version=committed.version,
+                todo=step.todo,
+                mode=step.mode,
+                cursor=step.cursor,
+                position=step.position,
+                ceiling=state.ceiling or step.ceiling or self._clock.now(),
+                notes={**state.notes, **step.notes},
+            )
+
+    # Reading --------------------------------------------------------------------------------------
+
+    async def _read(self, state: RunState) -> RunCommit:
+        """Read the page at the run's place and say what to commit."""
+        reading = Reading.from_json(state.todo[0])
+        place = Place(state.mode or "window", state.cursor, state.position)
+        what = EarningsList(PATHS.get(reading.list, EARNINGS_PATH), reading.span)
+        for _ in range(PLACES_TRIED):
+            try:
+                page = await self._reader.read(what, place, hint=CALLS_AHEAD)
+            except CursorExpired:
+                # The cursor is a convenience: the instant below which the list goes on is kept.
+                place = Place("window", position=state.position)
+                continue
+            if page.turn.reread is None:
+                return _commit_of(state, page)
+            place = page.turn.reread
+        raise ProviderContract("the list can be turned neither by cursor nor by instants")
+
+    # Judging --------------------------------------------------------------------------------------
+
+    async def _judge(self, state: RunState) -> RunCommit | None:
+        """Compare sums; return what to read once more, or None when the verdict is in."""
+        whole = self._days_of(state)
+        partial = _partial(state.notes)
+        sums: list[dict[str, Any]] = []
+        if whole is not None and partial is None:
+            differences, again = await self._differences(state, whole)
+            if again is not None:
+                return again
+            if differences is not None:
+                sums.append(
+                    {
+                        "kind": "summary",
+                        "from": whole.first.isoformat(),
+                        "until": whole.until.isoformat(),
+                        "differ": [found.as_json() for found in differences],
+                    }
+                )
+        proved = await self._store.finish(self._job, state, sums, partial)
+        log.info(
+            "reconciled",
+            model_id=self._job.model_id,
+            job_id=self._job.id,
+            mended=proved["mended"],
+            drift=proved["drift"],
+        )
+        return None
+
+    def _days_of(self, state: RunState) -> Days | None:
+        """Return the days to judge: those that were asked for, else all of history."""
+        first = state.first if state.requested else HISTORY_BEGINS
+        return judged_days(first, state.ceiling or self._clock.now(), state.settle)
+
+    async def _differences(
+        self, state: RunState, whole: Days
+    ) -> tuple[list[Difference] | None, RunCommit | None]:
+        """Return the differences that stand, or what to read before they can be told.
+
+        A difference counts only when it outlasts a second reading of the days that lack money,
+        and a second, fresh summary: the first may be from before a row that was just listed.
+        """
+        doubtful = _days_from(state.notes.get("doubtful"))
+        theirs = await self._summary(state, doubtful or whole)
+        if theirs is None:
+            return None, None
+        ours = await self._store.sums(self._job, whole.first, whole.until)
+        held = {day: DaySum(*sums) for day, sums in ours.days.items()}
+        differences = compare(held, theirs, doubtful or whole)
+        if doubtful is not None:
+            return differences, None
+        news = [
+            found
+            for found in differences
+            if ours.known.get(found.day) != (found.ledger.net, found.fanvue.net)
+        ]
+        if not news:
+            return differences, None
+        # Known ones are judged again beside the news, so the days span all of them.
+        notes = {"doubtful": _days_json(around(differences))}
+        again = [reading.as_json() for reading in read_again(news)]
+        return None, RunCommit(again, "window", notes=notes, pages=0)
+
+    async def _summary(self, state: RunState, days: Days) -> dict[date, DaySum] | None:
+        """Return Fanvue's day sums, or None: without them the enumeration itself still stands."""
+        end: datetime | None = days.span.end
+        start = max(days.span.start, HISTORY_BEGINS)
+        if "doubtful" not in state.notes:
+            # Another end than the second time: what is cached for one is not for the other.
+            end = state.ceiling
+        try:
+            reply = await self._reader.get(
+                SUMMARY_PATH, {"startDate": start, "endDate": end, "granularity": "day"}
+            )
+            return summary_sums(reply.body)
+        except (Throttled, DatabaseUnavailable):
+            raise
+        except Transient as error:
+            if self._job.attempt < SUMMARY_ATTEMPTS:
+                raise
+            reason = error.message
+        except (ScopeMissing, Unavailable, ProviderContract, Misconfigured, ValueError) as error:
+            reason = str(error)
+        log.warning("summary_unavailable", model_id=self._job.model_id, reason=reason)
+        return None
+
+
+def _commit_of(state: RunState, page: ReadPage) -> RunCommit:
+    reading, rest = Reading.from_json(state.todo[0]), state.todo[1:]
+    notes: dict[str, Any] = {}
+    apart = Reading(SPENDING, reading.start, reading.end).as_json()
+    if reading.list == EARNINGS and page.family is Family.UNVERSIONED and apart not in rest:
+        # This family keeps reversals in a list of their own.
+        rest = [*rest, apart]
+    going = page.turn.after
+    place = going or Place("window")
+    if going is not None and going.cursor is not None:
+        notes["by_cursor"] = True
+    if page.unreadable:
+        notes["unreadable"] = int(state.notes.get("unreadable", 0)) + len(page.unreadable)
+        notes["unreadable_example"] = page.unreadable[0]
+    return RunCommit(
+        todo=rest if going is None else [state.todo[0], *rest],
+        mode=place.mode,
+        cursor=place.cursor,
+        position=place.position,
+        rows=[row.as_json() for row in page.turn.rows],
+        ceiling=page.date,
+        notes=notes,
+    )
+
+
+def _partial(notes: dict[str, Any]) -> str | None:
+    count = notes.get("unreadable")
+    if not count:
+        return None
+    return f"{count} rows could not be read, such as: {notes.get('unreadable_example')}"
+
+
+def _days_json(days: Days) -> list[str]:
+    return [days.first.isoformat(), days.until.isoformat()]
+
+
+def _days_from(note: list[str] | None) -> Days | None:
+    return None if note is None else Days.from_texts(*note)
