@@ -13,7 +13,7 @@ from worker.clock import SystemClock
 from worker.fanvue.calls import Access
 from worker.fanvue.client import FanvueClient
 from worker.fanvue.connection import open_http
-from worker.fanvue.pages import PageWalk
+from worker.fanvue.pages import position, read_envelope
 from worker.traffic import Lane
 
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 EARNINGS = "/insights/earnings"
+PAGE_SIZE = 50
 
 
 class _NoBudget:
@@ -54,5 +55,10 @@ async def refetch(settings: Settings, tokens: Mapping[str, str]) -> int:
 
 
 async def _read_all(client: FanvueClient, creator: str, token: str) -> int:
-    walk = PageWalk(client, EARNINGS, access=Access(token, f"user:{creator}", Lane.LIVE))
-    return len([page async for page in walk])
+    access = Access(token, f"user:{creator}", Lane.LIVE)
+    pages, cursor = 0, None
+    while pages == 0 or cursor is not None:
+        reply = await client.get(EARNINGS, {"size": PAGE_SIZE, **position(cursor)}, auth=access)
+        _, cursor = read_envelope(reply)
+        pages += 1
+    return pages

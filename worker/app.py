@@ -24,9 +24,10 @@ from worker.fanvue.connection import open_http
 from worker.fanvue.oauth import Refused, TokenEndpoint, TokenPair
 from worker.jobs.dispatch import Dispatch
 from worker.jobs.grants import GrantKeeper, RefusedRefresh
-from worker.jobs.pages import PageReader
+from worker.jobs.reconcile import Reconciliation
 from worker.jobs.refresh_token import refresh_token
-from worker.jobs.walk import EarningsWalk, Slice
+from worker.jobs.stream_job import StreamJob
+from worker.jobs.walk import Slice
 from worker.limits.shared import SharedBudget, TakenCalls
 from worker.runner import Runner
 from worker.schedule import Schedule
@@ -36,7 +37,9 @@ from worker.store.database import Database, open_database_http
 from worker.store.grants import GrantStore
 from worker.store.jobs import JobStore
 from worker.store.overview import OverviewStore
+from worker.store.reconcile import ReconcileStore
 from worker.store.walks import WalkStore
+from worker.streams.registry import STREAMS
 from worker.traffic import Lane
 
 
@@ -167,16 +170,22 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
         )
         walks = WalkStore(books.database, lease)
 
-        async def earnings(job: Job, meter: RequestMeter, stopping: Callable[[], bool]) -> Result:
+        runs = ReconcileStore(books.database, lease)
+
+        async def reconcile(job: Job, meter: RequestMeter, stopping: Callable[[], bool]) -> Result:
             reader = PageReader(client, grants, job, lane_of(job.priority), meter)
-            return await EarningsWalk(job, walks, reader, clock, limits, stopping).run()
+            return await Reconciliation(job, runs, reader, clock, limits, stopping).run()
 
         async def refresh(job: Job, _: RequestMeter, __: Callable[[], bool]) -> Result:
             return await refresh_token(job, grants)
 
         # Every job type has its handler here; a new one is a line.
         handlers: dict[str, Handler] = {
-            "earnings": earnings,
+            **{
+                name: StreamJob(stream, client, grants, walks, clock, limits, lane_of)
+                for name, stream in STREAMS.items()
+            },
+            "reconcile": reconcile,
             "token_refresh": refresh,
         }
         runner = Runner(

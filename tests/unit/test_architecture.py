@@ -31,6 +31,7 @@ FOUNDATION = {
 LAYERS: list[set[str]] = [
     FOUNDATION,
     {"sync", "store", "fanvue", "limits", "cache"},
+    {"streams"},
     {"jobs"},
     {"runner", "schedule", "wakeup"},
     {"app"},

@@ -1,131 +1,69 @@
-"""Walks the pages of one list, and knows whether the enumeration is complete.
+"""Reads the envelope of a page: its rows, and where the list goes on.
 
-Checks the envelope only: rows are passed on as they came, and their order is for the domain to
-judge. After an error the walk stands where it was, so the same page can be asked for again.
+Knows every style of paging. Rows are passed on as they came, and their order is for the domain to
+judge.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from datetime import datetime  # noqa: TC003 - pydantic reads the annotations at run time
 from typing import TYPE_CHECKING, Any
 
 from worker.errors import ProviderContract
+from worker.fanvue.wire import Moment, Wire, parse
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from worker.fanvue.calls import Access, Family, Reply, RequestMeter
-    from worker.fanvue.client import FanvueClient, Parameter
+    from worker.fanvue.calls import Reply
 
 
-LARGEST_SIZE = 50
 # Lists that count pages instead of handing out cursors get a cursor of this form from us.
 PAGE_CURSOR = "page:"
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page as it came; `next_cursor` is None on the last one."""
+class DateFilter(Wire):
+    """How a page of messages by dates says where each direction goes on; null: nowhere."""
 
-    rows: list[Any] = field(repr=False)
-    requested_cursor: str | None
-    next_cursor: str | None
-    date: datetime | None
-    family: Family
-    number: int
+    sent_before: Moment | None = None
+    received_before: Moment | None = None
 
     @property
-    def first(self) -> bool:
-        """Tell whether this page is the top of the list."""
-        return self.requested_cursor is None
-
-    @property
-    def last(self) -> bool:
-        """Tell whether the list ends with this page."""
-        return self.next_cursor is None
+    def newest(self) -> datetime | None:
+        """Return the bound below which both directions go on; None at the end of both."""
+        given = [moment for moment in (self.sent_before, self.received_before) if moment]
+        return max(given, default=None)
 
 
-class PageWalk:
-    """Iterates over pages; `access` may be replaced between pages, after a token refresh."""
+def read_dates(reply: Reply) -> tuple[list[Any], DateFilter] | None:
+    """Return the rows and bounds of a page of messages, None when it is not paged by dates."""
+    rows = _rows_of(reply)
+    if "dateFilter" not in reply.body:
+        return None
+    bounds = parse(DateFilter, reply.body["dateFilter"], at="dateFilter")
+    if not {"sent_before", "received_before"} & bounds.model_fields_set:
+        raise ProviderContract("a page does not say whether more follow", json_path="dateFilter")
+    return rows, bounds
 
-    def __init__(  # noqa: PLR0913 - each one names a part of the request
-        self,
-        client: FanvueClient,
-        path: str,
-        params: Mapping[str, Parameter] | None = None,
-        *,
-        access: Access,
-        cursor: str | None = None,
-        size: int = LARGEST_SIZE,
-        size_name: str = "size",
-        meter: RequestMeter | None = None,
-    ) -> None:
-        self.access = access
-        self._client = client
-        self._path = path
-        self._params: dict[str, Parameter] = {**(params or {}), size_name: size}
-        self._cursor = cursor
-        self._meter = meter
-        self._seen: set[str] = set() if cursor is None else {cursor}
-        self._count = 0
-        self._complete = False
 
-    @property
-    def complete(self) -> bool:
-        """Tell whether the last page of the list was read."""
-        return self._complete
-
-    @property
-    def cursor(self) -> str | None:
-        """Return the cursor of the page that comes next."""
-        return self._cursor
-
-    def __aiter__(self) -> PageWalk:
-        return self
-
-    async def __anext__(self) -> Page:
-        if self._complete:
-            raise StopAsyncIteration
-        reply = await self._client.get(
-            self._path,
-            {**self._params, **_position(self._cursor)},
-            auth=self.access,
-            meter=self._meter,
-        )
-        rows, following = read_envelope(reply)
-        if following is not None and following in self._seen:
-            raise ProviderContract("the cursor does not advance", json_path="nextCursor")
-        self._count += 1
-        page = Page(
-            rows=rows,
-            requested_cursor=self._cursor,
-            next_cursor=following,
-            date=reply.date,
-            family=reply.family,
-            number=self._count,
-        )
-        if following is None:
-            self._complete = True
-        else:
-            self._seen.add(following)
-        self._cursor = following
-        return page
+def _rows_of(reply: Reply) -> list[Any]:
+    if not isinstance(reply.body, dict):
+        raise ProviderContract("a page is not an object", json_path="$")
+    rows = reply.body.get("data")
+    if not isinstance(rows, list):
+        raise ProviderContract("a page has no list of rows", json_path="data")
+    return rows
 
 
 def read_envelope(reply: Reply) -> tuple[list[Any], str | None]:
-    """Return the rows and the position of the next page, in either style of paging."""
-    body = reply.body
-    if not isinstance(body, dict):
-        raise ProviderContract("a page is not an object", json_path="$")
-    rows = body.get("data")
-    if not isinstance(rows, list):
-        raise ProviderContract("a page has no list of rows", json_path="data")
+    """Return the rows and the position of the next page, by cursor or by number."""
+    rows, body = _rows_of(reply), reply.body
     if "nextCursor" in body:
         return rows, _next_cursor(body["nextCursor"])
     if "pagination" in body:
-        return rows, _next_page(body["pagination"])
+        following = _next_page(body["pagination"])
+        if following is not None and not rows:
+            raise ProviderContract("an empty page promises more", json_path="pagination.hasMore")
+        return rows, following
     # Without this the end of a list and a broken answer would look the same.
     raise ProviderContract("a page does not say whether more follow", json_path="nextCursor")
 
@@ -146,7 +84,8 @@ def _next_page(pagination: object) -> str | None:
     return f"{PAGE_CURSOR}{number + 1}" if more else None
 
 
-def _position(cursor: str | None) -> dict[str, Parameter]:
+def position(cursor: str | None) -> dict[str, str]:
+    """Return the parameters that ask for the page at a cursor."""
     if cursor is None:
         return {}
     if cursor.startswith(PAGE_CURSOR):

@@ -68,7 +68,8 @@ Cents = Annotated[
 ]
 Moment = Annotated[AwareDatetime, BeforeValidator(_text_only), AfterValidator(_utc_milliseconds)]
 Word = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
-Count = Annotated[int, Field(strict=True)]
+# What an integer column holds.
+Count = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
 
 
 class Wire(BaseModel):
@@ -168,11 +169,13 @@ def parse(shape: type[_W], raw: object, *, at: str = "$") -> _W:
         ) from None
 
 
-def parse_rows(shape: type[_W], rows: Iterable[object]) -> tuple[list[_W], list[ProviderContract]]:
-    """Read the rows of a page, keeping the good ones apart from the complaints."""
+def parse_rows(
+    shape: type[_W], rows: Iterable[object], *, first: int = 0
+) -> tuple[list[_W], list[ProviderContract]]:
+    """Read rows of a page, from the place `first` on; the good ones apart from the complaints."""
     good: list[_W] = []
     bad: list[ProviderContract] = []
-    for index, raw in enumerate(rows):
+    for index, raw in enumerate(rows, first):
         try:
             good.append(parse(shape, raw, at=f"data[{index}]"))
         except ProviderContract as error:

@@ -1,17 +1,21 @@
-"""Reads one page of earnings for a walk: the call, the token, and a second look at a bad answer.
+"""Reads pages for one job: the call, the token, and a second look at a bad answer.
 
 Nothing is committed here. A page that breaks its shape is asked for once more before it counts.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from worker.errors import ProviderContract, Unauthorized
-from worker.fanvue.calls import Access, Family, Reply, RequestMeter
+from worker.fanvue.calls import Access, Family, Reply, RequestMeter, Validator
 from worker.fanvue.pages import read_envelope
 from worker.fanvue.wire import EarningRow, parse_rows
+from worker.jobs.unreadable import second_look
+from worker.store.walks import OfferedValidator
 from worker.sync.rows import LedgerRow, to_ledger
 from worker.sync.window import PAGE_SIZE, Place, Span, Turn, query_span, turn_page
 
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from worker.fanvue.client import FanvueClient, Parameter
+    from worker.fanvue.client import FanvueClient, Parameter, Parameters
     from worker.jobs.grants import GrantKeeper
     from worker.store.jobs import Job
     from worker.traffic import Lane
@@ -37,12 +41,17 @@ class EarningsList:
 
 @dataclass(frozen=True, slots=True)
 class ReadPage:
-    """A page as read: what may be committed, and what could not be understood."""
+    """A page as read: what may be committed, and what could not be understood.
+
+    `not_modified`: Fanvue sent no page, because it is the same as last time.
+    """
 
     turn: Turn
     family: Family
     date: datetime | None
     unreadable: list[str] = field(default_factory=list)
+    not_modified: bool = False
+    validator: OfferedValidator | None = None
 
 
 class PageReader:
@@ -58,29 +67,82 @@ class PageReader:
         self._meter = meter
 
     async def get(
-        self, path: str, params: Mapping[str, Parameter], *, hint: int | None = None
+        self,
+        path: str,
+        params: Parameters,
+        *,
+        hint: int | None = None,
+        validator: Validator | None = None,
     ) -> Reply:
         """Call once; after a 401 refresh the token and call once more."""
         token = await self._grants.token(self._job.model_id)
-        access = Access(token.value, self._job.bucket, self._lane, hint)
         try:
-            return await self._client.get(path, params, auth=access, meter=self._meter)
+            return await self._call(path, params, token.value, hint, validator)
         except Unauthorized:
             token = await self._grants.token(self._job.model_id, rejected=token.version)
-            access = Access(token.value, self._job.bucket, self._lane, hint)
-            return await self._client.get(path, params, auth=access, meter=self._meter)
+            return await self._call(path, params, token.value, hint, validator)
 
-    async def read(self, what: EarningsList, place: Place, *, hint: int | None) -> ReadPage:
+    async def _call(
+        self,
+        path: str,
+        params: Parameters,
+        token: str,
+        hint: int | None,
+        validator: Validator | None,
+    ) -> Reply:
+        access = Access(token, self._job.bucket, self._lane, hint)
+        return await self._client.get(
+            path, params, auth=access, meter=self._meter, validator=validator
+        )
+
+    async def get_if_changed(
+        self,
+        path: str,
+        params: Mapping[str, Parameter],
+        known: OfferedValidator | None,
+        *,
+        hint: int | None = None,
+        **kept: object,
+    ) -> tuple[Reply, OfferedValidator | None]:
+        """Call once, with what the same request was offered last time; return what it is now.
+
+        `kept` is what else decides about the rows that come of the answer: after a change of it
+        the same answer has to be read again.
+        """
+        name = self._name(path, params, kept)
+        validator = None
+        if known is not None and known.request == name:
+            validator = Validator(known.etag, known.last_modified)
+        reply = await self.get(path, params, hint=hint, validator=validator)
+        if reply.validator is None:
+            return reply, known if reply.not_modified else None
+        offered = reply.validator
+        return reply, OfferedValidator(name, offered.etag, offered.last_modified)
+
+    def _name(self, path: str, params: Mapping[str, Parameter], kept: Mapping[str, object]) -> str:
+        """Name a request alike at every poll: its account, its path and all that it asks for."""
+        facts = [
+            self._job.bucket,
+            path,
+            sorted((name, str(value)) for name, value in params.items()),
+            sorted((name, str(value)) for name, value in kept.items()),
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+    async def read(
+        self,
+        what: EarningsList,
+        place: Place,
+        *,
+        hint: int | None,
+        known: OfferedValidator | None = None,
+    ) -> ReadPage:
         """Read the page at a place; what stays unreadable at the second look is named."""
-        try:
-            page = await self._read(what, place, hint)
-        except ProviderContract:
-            return await self._read(what, place, hint)
-        if page.unreadable:
-            return await self._read(what, place, hint)
-        return page
+        return await second_look(lambda: self._read(what, place, hint, known))
 
-    async def _read(self, what: EarningsList, place: Place, hint: int | None) -> ReadPage:
+    async def _read(
+        self, what: EarningsList, place: Place, hint: int | None, known: OfferedValidator | None
+    ) -> ReadPage:
         span = query_span(what.span, place)
         params: dict[str, Parameter] = {
             "startDate": span.start,
@@ -89,7 +151,9 @@ class PageReader:
             "cursor": place.cursor,
             "size": PAGE_SIZE,
         }
-        reply = await self.get(what.path, params, hint=hint)
+        reply, offered = await self.get_if_changed(what.path, params, known, hint=hint)
+        if reply.not_modified:
+            return ReadPage(Turn(), reply.family, reply.date, not_modified=True, validator=offered)
         raw, following = read_envelope(reply)
         if following is not None and following == place.cursor:
             raise ProviderContract("the cursor does not advance", json_path="nextCursor")
@@ -98,7 +162,11 @@ class PageReader:
             turn = turn_page(rows, following, place)
         except ValueError as error:
             raise ProviderContract(str(error), json_path="data") from error
-        return ReadPage(turn, reply.family, reply.date, unreadable)
+        # One page vouches for the whole list only where it is the whole list.
+        whole = following is None and not unreadable
+        return ReadPage(
+            turn, reply.family, reply.date, unreadable, validator=offered if whole else None
+        )
 
 
 def _ledger_rows(raw: list[Any]) -> tuple[list[LedgerRow], list[str]]:

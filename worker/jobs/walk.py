@@ -1,57 +1,29 @@
-"""The earnings job: walks a creator's earnings page by page, one commit a page, resumable anywhere.
+"""Drives a walk: page after page, one commit each, until its end or the end of the slice.
 
-Phases of a walk: `rows` (the list itself), `aside` (reversals: Fanvue's unversioned API keeps them
-apart, and after a walk by cursor they are looked through once more), `verify` (money against
-Fanvue's summary) and `mend` (days on which the summary showed more). Each page commits its rows
-and the place after it together, so a walk killed anywhere goes on where it was.
+What a page is, a turn decides: it reads one page at the walk's place and says what to commit.
+Rows and the place after them are committed together, so a walk killed anywhere goes on there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
-from worker.errors import (
-    CursorExpired,
-    DatabaseUnavailable,
-    Misconfigured,
-    ProviderContract,
-    ScopeMissing,
-    Throttled,
-    Transient,
-    Unavailable,
-)
-from worker.fanvue.calls import Family
 from worker.jobs.outcomes import Cancelled, Done, Result, Yielded
-from worker.jobs.pages import EarningsList, PageReader
-from worker.store.walks import PageCommit
-from worker.sync.drift import days_short, spans_of, summary_days
-from worker.sync.window import HISTORY_BEGINS, Place, Span, first_place
+from worker.store.walks import PageCommit, WalkState
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from decimal import Decimal
-
     from worker.clock import Clock
-    from worker.jobs.pages import ReadPage
     from worker.store.jobs import Job
-    from worker.store.walks import Committed, WalkState, WalkStore
+    from worker.store.walks import Committed, WalkStore
 
 
-EARNINGS: Final = "/insights/earnings"
-SPENDING: Final = "/insights/spending"
-SUMMARY: Final = "/insights/earnings/summary"
-# By cursor, by instants, by days: a list that none of them turns is not one we understand.
-PLACES_TRIED: Final = 4
-REVERSAL_SOURCES: Final = "refund,chargeback"
-# So often a job tries the summary before it ends its walk without.
-SUMMARY_ATTEMPTS: Final = 3
-# A reversal may be dated back: what is kept apart is read with this much overlap.
-ASIDE_LOOKBACK: Final = timedelta(days=35)
+Turn: TypeAlias = Callable[[WalkState], Awaitable[PageCommit]]
 
 log = structlog.get_logger(__name__)
 
@@ -64,228 +36,69 @@ class Slice:
     duration: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
-    """The phase after this page, and the place in it; `complete` closes the walk."""
+class Walk:
+    """One run of a walking job."""
 
-    phase: str
-    place: Place
-    complete: bool = False
-
-
-class EarningsWalk:
-    """One run of the earnings job."""
-
-    def __init__(  # noqa: PLR0913, PLR0917 - each one is a party to the walk
+    def __init__(
         self,
         job: Job,
         store: WalkStore,
-        reader: PageReader,
         clock: Clock,
         limits: Slice,
         stopping: Callable[[], bool],
     ) -> None:
         self._job = job
         self._store = store
-        self._reader = reader
         self._clock = clock
         self._limits = limits
         self._stopping = stopping
 
-    async def run(self) -> Result:
+    async def run(self, turn: Turn) -> Result:
         """Walk until the end, the end of the slice, or a reason to stop."""
         started = self._clock.monotonic()
         state = await self._store.begin(self._job)
         pages = 0
         while True:
-            committed, state, done = await self._step(state)
-            pages += 1
-            if done is not None:
-                return done
+            page = await turn(state)
+            committed = await self._commit(state, page)
+            if committed.complete:
+                return Done(partial=committed.partial)
             if committed.cancel:
                 return Cancelled()
+            pages += 1
             elapsed = timedelta(seconds=self._clock.monotonic() - started)
             if self._stopping() or pages >= self._limits.pages or elapsed >= self._limits.duration:
                 return Yielded()
+            state = _advance(state, page, committed)
 
-    async def _step(self, state: WalkState) -> tuple[Committed, WalkState, Result | None]:
-        match state.phase:
-            case "verify":
-                commit = await self._verify(state)
-            case _:
-                commit = await self._turn(state)
-        committed = await self._store.commit(self._job, state, commit)
+    async def _commit(self, state: WalkState, page: PageCommit) -> Committed:
+        committed = await self._store.commit(self._job, state, page)
         log.info(
             "page_applied",
             model_id=self._job.model_id,
             job_id=self._job.id,
-            phase=commit.phase,
-            rows=len(commit.rows),
+            phase=page.phase,
+            rows=len(page.rows),
             inserted=committed.inserted,
             updated=committed.updated,
+            not_modified=page.not_modified,
         )
-        done = Done(partial=commit.partial) if commit.complete else None
-        return committed, _advance(state, commit, committed), done
-
-    async def _turn(self, state: WalkState) -> PageCommit:
-        """Read the page at the walk's place and say what to commit."""
-        place = Place(state.mode, state.cursor, state.position)
-        what = _list_of(state)
-        # A backfill knows that it will call again; a poll expects a single page.
-        hint = None if state.kind == "incremental" else 10
-        for _ in range(PLACES_TRIED):
-            try:
-                page = await self._reader.read(what, place, hint=hint)
-            except CursorExpired:
-                # The cursor is a convenience: the instant below which the walk goes on is kept.
-                log.info("cursor_expired", model_id=self._job.model_id, job_id=self._job.id)
-                place = Place("window", position=state.position)
-                continue
-            if page.turn.reread is None:
-                return self._commit_of(state, page)
-            place = page.turn.reread
-        raise ProviderContract("the list can be turned neither by cursor nor by instants")
-
-    def _commit_of(self, state: WalkState, page: ReadPage) -> PageCommit:
-        notes = _notes_after(state, page)
-        now = replace(state, notes=notes)
-        going = page.turn.after
-        following = Next(state.phase, going) if going is not None else _after_list(now, page)
-        if following.phase == "mend" and state.phase == "mend" and going is None:
-            notes = {**notes, "mend": state.notes["mend"][1:]}
-        return PageCommit(
-            rows=[row.as_json() for row in page.turn.rows],
-            phase=state.phase,
-            next_phase=following.phase,
-            mode=following.place.mode,
-            cursor=following.place.cursor,
-            position=following.place.position,
-            ceiling=page.date,
-            complete=following.complete,
-            partial=_partial(notes) if following.complete else None,
-            aside_checked=state.phase == "aside" and going is None,
-            notes=notes,
-        )
-
-    async def _verify(self, state: WalkState) -> PageCommit:
-        """Compare day sums with Fanvue's summary; days short of it are read once more."""
-        spans: list[Span] = []
-        notes = {**state.notes, "verified": None}
-        theirs = await self._summary(state)
-        if theirs is not None:
-            spans = spans_of(days_short(await self._store.sale_totals(self._job.model_id), theirs))
-            notes["verified"] = not spans
-        notes["mend"] = [[span.start.isoformat(), _end(span)] for span in spans]
-        following = Next("mend" if spans else "verify", Place("window"), complete=not spans)
-        return PageCommit(
-            rows=[],
-            phase="verify",
-            next_phase=following.phase,
-            mode="window",
-            cursor=None,
-            position=None,
-            ceiling=None,
-            complete=following.complete,
-            partial=_partial(notes) if following.complete else None,
-            notes=notes,
-        )
-
-    async def _summary(self, state: WalkState) -> dict[str, Decimal] | None:
-        """Return Fanvue's day sums, or None: the summary is a second opinion, no more.
-
-        Without it the enumeration itself still stands, so a summary that stays broken must not
-        keep the walk from ending.
-        """
-        try:
-            reply = await self._reader.get(
-                SUMMARY,
-                {"startDate": HISTORY_BEGINS, "endDate": state.ceiling, "granularity": "day"},
-            )
-            return summary_days(reply.body)
-        except (Throttled, DatabaseUnavailable):
-            raise
-        except Transient as error:
-            if self._job.attempt < SUMMARY_ATTEMPTS:
-                raise
-            reason = error.message
-        except (ScopeMissing, Unavailable, ProviderContract, Misconfigured, ValueError) as error:
-            reason = str(error)
-        log.warning("summary_unavailable", model_id=self._job.model_id, reason=reason)
-        return None
+        return committed
 
 
-def _list_of(state: WalkState) -> EarningsList:
-    start = state.floor or HISTORY_BEGINS
-    match state.phase:
-        case "aside":
-            if state.notes.get("family") == Family.UNVERSIONED.value:
-                return EarningsList(SPENDING, Span(_aside_start(state, start)))
-            return EarningsList(EARNINGS, Span(start), REVERSAL_SOURCES)
-        case "mend":
-            first, last = state.notes["mend"][0]
-            return EarningsList(
-                EARNINGS, Span(datetime.fromisoformat(first), datetime.fromisoformat(last))
-            )
-        case _:
-            return EarningsList(EARNINGS, Span(start))
-
-
-def _aside_start(state: WalkState, start: datetime) -> datetime:
-    if state.kind == "full" or state.aside_checked_at is None:
-        return HISTORY_BEGINS
-    return min(start, state.aside_checked_at - ASIDE_LOOKBACK)
-
-
-def _after_list(state: WalkState, page: ReadPage) -> Next:
-    """Say what follows the end of a phase's list."""
-    turned_by_cursor = bool(state.notes.get("by_cursor"))
-    if state.phase == "rows":
-        if page.family is Family.UNVERSIONED and (state.kind != "incremental" or state.aside_due):
-            return Next("aside", Place("window"))
-        if turned_by_cursor and page.family is Family.V1:
-            return Next("aside", Place("window"))
-    if state.phase in {"rows", "aside"} and turned_by_cursor:
-        return Next("verify", Place("window"))
-    if state.phase == "mend" and len(state.notes["mend"]) > 1:
-        return Next("mend", Place("window"))
-    return Next(state.phase, first_place(state.kind), complete=True)
-
-
-def _notes_after(state: WalkState, page: ReadPage) -> dict[str, Any]:
-    notes = dict(state.notes)
-    if state.phase == "rows":
-        notes["family"] = page.family.value
-    after = page.turn.after
-    if state.phase == "rows" and after is not None and after.mode in {"cursor", "days"}:
-        notes["by_cursor"] = True
-    if page.unreadable:
-        notes["unreadable"] = int(notes.get("unreadable", 0)) + len(page.unreadable)
-        notes["unreadable_example"] = page.unreadable[0]
-    return notes
-
-
-def _partial(notes: dict[str, Any]) -> str | None:
-    count = notes.get("unreadable")
-    if not count:
-        return None
-    return f"{count} rows could not be read, such as: {notes.get('unreadable_example')}"
-
-
-def _end(span: Span) -> str | None:
-    return None if span.end is None else span.end.isoformat()
-
-
-def _advance(state: WalkState, commit: PageCommit, committed: Committed) -> WalkState:
+def _advance(state: WalkState, page: PageCommit, committed: Committed) -> WalkState:
     """Return the state as the database has it after a commit."""
     return replace(
         state,
         version=committed.version,
-        phase=commit.next_phase,
-        mode=commit.mode,
-        cursor=commit.cursor,
-        position=commit.position,
-        ceiling=state.ceiling or commit.ceiling,
+        phase=page.next_phase,
+        mode=page.mode,
+        cursor=page.cursor,
+        position=page.position,
+        ceiling=state.ceiling or page.ceiling,
         pages=state.pages + 1,
-        rows=state.rows + len(commit.rows),
-        notes={**state.notes, **commit.notes},
+        rows=state.rows + len(page.rows),
+        notes={**state.notes, **page.notes},
+        todo=committed.todo,
+        validator=None,
     )

@@ -1,103 +1,66 @@
-"""A walk goes from the first page to the end, and knows the end from a broken answer."""
+"""Every style of paging says where the list goes on; a broken answer is no end of a list."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from tests.support.fanvue_stub import ACCESS, bench, json_answer
-from worker.errors import ProviderContract, Unauthorized
-from worker.fanvue.pages import PageWalk
+from worker.errors import ProviderContract
+from worker.fanvue.calls import Family, Reply
+from worker.fanvue.pages import position, read_dates, read_envelope
 
 
-PATH = "/insights/earnings"
+SENT, RECEIVED = "2026-11-20T20:59:00.000Z", "2026-11-21T18:00:00.000Z"
 
 
-def page(rows: list[Any], following: str | None) -> dict[str, Any]:
-    return {"data": rows, "nextCursor": following}
+def answer(body: Any) -> Reply:
+    return Reply(200, body, {}, None, None, Family.V1)
 
 
-async def test_a_walk_follows_the_cursors_to_the_end() -> None:
-    b = bench(
-        json_answer(page([1, 2], "c1")), json_answer(page([3], "c2")), json_answer(page([], None))
-    )
-    walk = PageWalk(b.client, PATH, {"source": "all"}, access=ACCESS)
-
-    pages = [page async for page in walk]
-
-    assert [p.rows for p in pages] == [[1, 2], [3], []]
-    assert [(p.first, p.last) for p in pages] == [(True, False), (False, False), (False, True)]
-    assert [p.requested_cursor for p in pages] == [None, "c1", "c2"]
-    assert [p.number for p in pages] == [1, 2, 3]
-    assert walk.complete
-    assert [dict(r.url.params) for r in b.fanvue.requests] == [
-        {"source": "all", "size": "50"},
-        {"source": "all", "size": "50", "cursor": "c1"},
-        {"source": "all", "size": "50", "cursor": "c2"},
-    ]
+def test_a_cursor_says_where_the_list_goes_on_and_null_that_it_ends() -> None:
+    assert read_envelope(answer({"data": [1], "nextCursor": "c1"})) == ([1], "c1")
+    assert read_envelope(answer({"data": [], "nextCursor": None})) == ([], None)
 
 
-async def test_a_walk_that_is_left_early_is_not_complete() -> None:
-    b = bench(json_answer(page([1], "c1")))
-    walk = PageWalk(b.client, PATH, access=ACCESS)
+def test_a_list_that_counts_pages_gets_a_cursor_from_us() -> None:
+    more = {"data": [1], "pagination": {"page": 1, "size": 1, "hasMore": True}}
+    last = {"data": [2], "pagination": {"page": 2, "size": 1, "hasMore": False}}
 
-    await anext(walk)
-
-    assert not walk.complete
-    assert walk.cursor == "c1"
+    assert read_envelope(answer(more)) == ([1], "page:2")
+    assert read_envelope(answer(last)) == ([2], None)
 
 
-async def test_a_walk_resumes_from_a_cursor() -> None:
-    b = bench(json_answer(page([3], None)))
-
-    pages = [page async for page in PageWalk(b.client, PATH, access=ACCESS, cursor="c9")]
-
-    assert b.fanvue.requests[0].url.params["cursor"] == "c9"
-    assert not pages[0].first
-    assert pages[0].last
+def test_a_cursor_is_asked_for_in_the_style_of_its_list() -> None:
+    assert position(None) == {}
+    assert position("c1") == {"cursor": "c1"}
+    assert position("page:2") == {"page": "2"}
 
 
-async def test_after_a_refused_token_the_same_page_is_read_with_the_new_one() -> None:
-    b = bench(
-        json_answer(page([1], "c1")),
-        json_answer({"error": "Unauthorized"}, 401),
-        json_answer(page([2], None)),
-    )
-    walk = PageWalk(b.client, PATH, access=ACCESS)
+def test_a_page_of_messages_by_dates_goes_on_below_the_newer_of_its_bounds() -> None:
+    dates = {"sentBefore": SENT, "receivedBefore": RECEIVED}
 
-    await anext(walk)
-    with pytest.raises(Unauthorized):
-        await anext(walk)
-    walk.access = replace(ACCESS, token="newer")
-    last = await anext(walk)
+    page = read_dates(answer({"data": [1], "dateFilter": dates}))
 
-    assert last.rows == [2]
-    assert last.requested_cursor == "c1"
-    assert b.fanvue.requests[-1].headers["authorization"] == "Bearer newer"
+    assert page is not None
+    rows, bounds = page
+    assert rows == [1]
+    assert bounds.newest == datetime(2026, 11, 21, 18, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("cursors", [["c1", "c1"], ["c1", "c2", "c1"]])
-async def test_a_cursor_that_does_not_advance_stops_the_walk(cursors: list[str]) -> None:
-    b = bench(*(json_answer(page([1], cursor)) for cursor in cursors))
+@pytest.mark.parametrize(
+    "dates", [{"sentBefore": None, "receivedBefore": None}, {"sentBefore": None}]
+)
+def test_messages_end_where_no_direction_goes_on(dates: dict[str, Any]) -> None:
+    page = read_dates(answer({"data": [1], "dateFilter": dates}))
 
-    with pytest.raises(ProviderContract, match="does not advance"):
-        _ = [page async for page in PageWalk(b.client, PATH, access=ACCESS)]
+    assert page is not None
+    assert page[1].newest is None
 
 
-async def test_lists_that_count_pages_are_walked_alike() -> None:
-    b = bench(
-        json_answer({"data": [1], "pagination": {"page": 1, "size": 1, "hasMore": True}}),
-        json_answer({"data": [2], "pagination": {"page": 2, "size": 1, "hasMore": False}}),
-    )
-    walk = PageWalk(b.client, "/posts", access=ACCESS, size=15)
-
-    pages = [page async for page in walk]
-
-    assert [p.next_cursor for p in pages] == ["page:2", None]
-    assert b.fanvue.requests[1].url.params["page"] == "2"
-    assert walk.complete
+def test_numbered_messages_are_told_from_those_by_dates() -> None:
+    assert read_dates(answer({"data": [], "pagination": {"page": 1, "hasMore": False}})) is None
 
 
 @pytest.mark.parametrize(
@@ -105,6 +68,7 @@ async def test_lists_that_count_pages_are_walked_alike() -> None:
     [
         [],
         "text",
+        None,
         {"nextCursor": None},
         {"data": {}, "nextCursor": None},
         {"data": []},
@@ -113,13 +77,15 @@ async def test_lists_that_count_pages_are_walked_alike() -> None:
         {"data": [], "pagination": None},
         {"data": [], "pagination": {"page": 1}},
         {"data": [], "pagination": {"page": "1", "hasMore": True}},
+        {"data": [], "pagination": {"page": 1, "hasMore": True}},
     ],
 )
-async def test_an_envelope_out_of_contract_is_no_end_of_the_list(body: object) -> None:
-    b = bench(json_answer(body))
-    walk = PageWalk(b.client, PATH, access=ACCESS)
-
+def test_an_envelope_out_of_contract_is_no_end_of_the_list(body: object) -> None:
     with pytest.raises(ProviderContract):
-        await anext(walk)
+        read_envelope(answer(body))
 
-    assert not walk.complete
+
+@pytest.mark.parametrize("dates", [None, [], {}, {"other": 1}, {"sentBefore": 5}])
+def test_bounds_out_of_contract_are_no_end_of_the_chat(dates: object) -> None:
+    with pytest.raises(ProviderContract):
+        read_dates(answer({"data": [], "dateFilter": dates}))

@@ -15,8 +15,9 @@ from tests.support.clock import NOON
 from tests.unit.jobs.walk_bench import PATIENT, walking
 from worker.errors import LeaseLost, Throttled
 from worker.fanvue.calls import Family
+from worker.jobs.earnings_walk import ASIDE_LOOKBACK
 from worker.jobs.outcomes import Cancelled, Done, Yielded
-from worker.jobs.walk import ASIDE_LOOKBACK, Slice
+from worker.jobs.walk import Slice
 from worker.sync.window import HISTORY_BEGINS
 
 

@@ -16,9 +16,10 @@ from tests.unit.jobs.test_outcomes import JOB
 from tests.unit.jobs.walk_book import WalkBook, rows_every
 from worker.fanvue.calls import RequestMeter
 from worker.fanvue.client import FanvueClient
+from worker.jobs.earnings_walk import EarningsWalk
 from worker.jobs.outcomes import Yielded
 from worker.jobs.pages import PageReader
-from worker.jobs.walk import EarningsWalk, Slice
+from worker.jobs.walk import Slice, Walk
 from worker.store.walks import WalkStore
 from worker.traffic import Lane
 
@@ -76,8 +77,8 @@ class WalkBench:
         job = replace(JOB, lease_id=self.lease_id)
         reader = PageReader(client, self.grants.keeper, job, Lane.LIVE, self.meter)
         store = WalkStore(self.stub.database, timedelta(seconds=60))
-        walk = EarningsWalk(job, store, reader, self.clock, limits, self.stopping)
-        return await walk.run()
+        walk = Walk(job, store, self.clock, limits, self.stopping)
+        return await walk.run(EarningsWalk(job, store, reader).turn)
 
     async def run_in_slices(self, limits: Slice) -> tuple[Result, int]:
         """Run again and again until the walk ends; count the runs."""

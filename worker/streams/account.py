@@ -1,0 +1,37 @@
+"""What Fanvue says of the account as a whole: its status, totals and number of fans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from worker.fanvue.wire import Account
+from worker.streams.money import price
+from worker.streams.stream import Extent, ListStream, iso
+
+
+if TYPE_CHECKING:
+    from worker.streams.stream import Row, Seen
+
+
+def _row(account: Account, _: Seen) -> Row:
+    state = account.account
+    return {
+        "status": state.status,
+        "total_gross": price(state.earnings.total),
+        "available_balance": price(state.earnings.available_balance),
+        "last_payout_at": iso(state.earnings.last_payout_at),
+        "followers": None if state.fans is None else state.fans.followers,
+        "subscribers": None if state.fans is None else state.fans.subscribers,
+        "handle": account.handle,
+        "display_name": account.display_name,
+    }
+
+
+ACCOUNT: Final = ListStream(
+    sync_type="account",
+    paths=("/users/account",),
+    scopes=("read:self",),
+    shape=Account,
+    row=_row,
+    extent=Extent.OBJECT,
+)
