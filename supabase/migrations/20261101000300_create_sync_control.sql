@@ -1,33 +1,7 @@
--- Purpose: what is synced how often (sync_streams), how far each stream is (sync_state), the job queue (sync_jobs),
+-- Purpose: how far each stream is (sync_state), the job queue (sync_jobs),
 -- its history (sync_runs), the rate budgets, and the webhook inbox.
 -- Who may call: members read state, jobs and runs of their agency; only service_role writes.
 -- Locks: none on existing tables.
-
-create table private.sync_streams (
-  sync_type text primary key,
-  enabled boolean not null default true,
-  every interval not null check (every >= interval '1 minute'),
-  priority smallint not null default 50,
-  lookback_min interval not null default interval '15 minutes',
-  lookback_max interval not null default interval '30 days',
-  lookback_rows integer not null default 40 check (lookback_rows between 1 and 50),
-  deep_every interval not null default interval '1 day',
-  deep_lookback interval not null default interval '35 days',
-  aside_every interval not null default interval '1 hour'
-);
-comment on table private.sync_streams is 'Settings of each stream: how often it is polled and how far back a poll looks. Edit rows in Studio; the next tick obeys.';
-comment on column private.sync_streams.every is 'Interval between polls. Each model has its own phase inside it, by a hash of its id.';
-comment on column private.sync_streams.priority is 'Smaller goes first: up to 20 live, up to 60 normal, up to 120 backfill, above that low.';
-comment on column private.sync_streams.lookback_min is 'A poll always re-reads at least this much before the high-water mark.';
-comment on column private.sync_streams.lookback_max is 'A poll never re-reads more than this on the strength of lookback_rows.';
-comment on column private.sync_streams.lookback_rows is
-  'A poll reaches back to the model''s n-th newest row: a page holds 50 rows and costs one call, so looking back inside it is free.';
-comment on column private.sync_streams.deep_every is 'How often a poll re-reads deep_lookback, for late rows and status changes.';
-comment on column private.sync_streams.aside_every is 'How often reversals are read where Fanvue keeps them apart (the unversioned API).';
-revoke all on private.sync_streams from public, anon, authenticated;
-grant select, insert, update on private.sync_streams to service_role;
-
-insert into private.sync_streams (sync_type, every, priority) values ('earnings', interval '15 minutes', 10);
 
 -- State ----------------------------------------------------------------------------------------------
 
@@ -42,6 +16,7 @@ create table public.sync_state (
   last_success_at timestamptz,
   high_water timestamptz,
   consecutive_failures integer not null default 0,
+  quiet_runs integer not null default 0,
   last_error jsonb,
   version bigint not null default 0,
   full_requested boolean not null default false,
@@ -49,6 +24,8 @@ create table public.sync_state (
   last_full_at timestamptz,
   last_deep_at timestamptz,
   aside_checked_at timestamptz,
+  shrink_accepted_at timestamptz,
+  validator jsonb,
   walk_id uuid,
   walk_kind text,
   walk_phase text,
@@ -61,6 +38,7 @@ create table public.sync_state (
   walk_border uuid[] not null default '{}',
   walk_pages integer not null default 0,
   walk_rows integer not null default 0,
+  walk_changed integer not null default 0,
   walk_notes jsonb not null default '{}',
   last_page_key text,
   last_page_reply jsonb,
@@ -69,7 +47,11 @@ create table public.sync_state (
 ) with (fillfactor = 70);
 comment on table public.sync_state is 'How far each stream of each model is: the resume point of an open walk, the high-water mark of finished ones, and health.';
 comment on column public.sync_state.last_cursor is 'Fanvue''s cursor for the next page of the open walk. It resumes a walk; it cannot mean "what is new since".';
-comment on column public.sync_state.next_sync_at is 'When the stream is due again.';
+comment on column public.sync_state.next_sync_at is 'When the stream is due again. Null: not scheduled, because the model is not active or the stream is switched off or runs on demand.';
+comment on column public.sync_state.quiet_runs is 'Finished polls in a row that brought nothing new; from private.sync_streams.slow_after on they make the interval longer.';
+comment on column public.sync_state.shrink_accepted_at is 'When an operator said that a list which ends many fans or posts is right; good for the next complete reading.';
+comment on column public.sync_state.validator is 'What Fanvue offered with the last poll''s first answer (ETag, Last-Modified) and for which request: sent next time, so that nothing new costs nothing.';
+comment on column public.sync_state.walk_changed is 'Rows that the open (or, between walks, the last) walk inserted or changed.';
 comment on column public.sync_state.high_water is 'Instant of the newest row of the last finished walk. Moves only when an enumeration finished, never past its ceiling.';
 comment on column public.sync_state.version is 'Grows with every committed page; a page commits only on the version it read.';
 comment on column public.sync_state.full_requested is 'The next walk re-reads all history.';
@@ -169,7 +151,7 @@ create table public.sync_jobs (
   last_error jsonb,
   constraint sync_jobs_state_check check (state in ('queued', 'running', 'dead')),
   constraint sync_jobs_sync_type_check check (sync_type in (
-    'earnings', 'messages', 'subscribers', 'followers', 'posts', 'top_fans', 'account', 'reconcile', 'token_refresh')),
+    'earnings', 'messages', 'message_history', 'subscribers', 'followers', 'posts', 'top_fans', 'account', 'reconcile', 'token_refresh')),
   constraint sync_jobs_lease_check check ((state = 'running') = (lease_id is not null))
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 5000,

@@ -21,6 +21,37 @@ comment on function private.next_slot(uuid, text, interval, timestamptz) is
 revoke all on function private.next_slot(uuid, text, interval, timestamptz) from public, anon, authenticated;
 grant execute on function private.next_slot(uuid, text, interval, timestamptz) to service_role;
 
+create or replace function private.next_due(p_state public.sync_state, p_now timestamptz)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select case when m.status = 'active' and t.enabled and not t.on_demand
+              then private.next_slot(p_state.model_id, p_state.sync_type, private.current_interval(t, p_state.quiet_runs), p_now) end
+  from public.models m
+  cross join lateral private.stream_settings(m.agency_id, m.id, p_state.sync_type) t
+  where m.id = p_state.model_id
+$$;
+comment on function private.next_due(public.sync_state, timestamptz) is
+  'When a stream is due after p_now by the settings in force; null when it is not scheduled.';
+revoke all on function private.next_due(public.sync_state, timestamptz) from public, anon, authenticated;
+grant execute on function private.next_due(public.sync_state, timestamptz) to service_role;
+
+create or replace function private.wake_stream(p_model_id uuid, p_sync_type text, p_now timestamptz)
+returns void
+language sql
+set search_path = ''
+as $$
+  update public.sync_state s
+  set quiet_runs = 0,
+      next_sync_at = least(s.next_sync_at, private.next_due(jsonb_populate_record(s, '{"quiet_runs": 0}'), p_now))
+  where s.model_id = p_model_id and s.sync_type = p_sync_type and s.quiet_runs > 0 and s.next_sync_at is not null
+$$;
+comment on function private.wake_stream(uuid, text, timestamptz) is 'Gives a stream that had slowed down its own interval back. On a lively one it writes nothing.';
+revoke all on function private.wake_stream(uuid, text, timestamptz) from public, anon, authenticated;
+grant execute on function private.wake_stream(uuid, text, timestamptz) to service_role;
+
 create or replace function private.follow_model_status()
 returns trigger
 language plpgsql
@@ -30,18 +61,20 @@ as $$
 declare
   v_now timestamptz := private.engine_now();
 begin
-  if new.status = 'active' and coalesce(new.fanvue_refresh_token, new.fanvue_access_token) is not null then
-    -- A model that can sync has a state row per enabled stream; coming back to life makes them due.
+  if new.status = 'active' and private.has_grant(new) then
+    -- A model that can sync has a state row per stream; coming back to life makes them due.
     insert into public.sync_state as s (agency_id, model_id, sync_type, next_sync_at)
-    select new.agency_id, new.id, t.sync_type, v_now
-    from private.sync_streams t
-    where t.enabled
+    select new.agency_id, new.id, t.sync_type, case when t.enabled and not t.on_demand then v_now end
+    from private.sync_streams d
+    cross join lateral private.stream_settings(new.agency_id, new.id, d.sync_type) t
     on conflict (model_id, sync_type) do nothing;
     if tg_op = 'UPDATE' and old.status <> 'active' then
       update public.sync_state s
-      set next_sync_at = v_now, consecutive_failures = 0
-      from private.sync_streams t
-      where s.model_id = new.id and t.sync_type = s.sync_type and t.enabled;
+      -- streams on demand too: their work may have been left half done
+      set next_sync_at = v_now, consecutive_failures = 0, quiet_runs = 0
+      from private.sync_streams d
+      cross join lateral private.stream_settings(new.agency_id, new.id, d.sync_type) t
+      where s.model_id = new.id and s.sync_type = d.sync_type and t.enabled;
     end if;
   elsif tg_op = 'UPDATE' and old.status = 'active' then
     -- A stopped model costs nothing: what runs is told to stop, what waits is cancelled. In this order, so that a job
@@ -56,16 +89,17 @@ begin
            g.rows_inserted, g.rows_updated, g.rows_unchanged, g.created_at, g.claimed_at, v_now,
            jsonb_build_object('kind', 'model_' || new.status, 'message', coalesce(new.status_reason, 'the model is ' || new.status))
     from gone g;
+    update public.sync_state s set next_sync_at = null where s.model_id = new.id and s.next_sync_at is not null;
   end if;
   return null;
 end
 $$;
 comment on function private.follow_model_status() is
-  'Keeps streams and jobs in step with a model''s status: active gets state rows and becomes due, anything else is emptied from the queue.';
+  'Keeps streams and jobs in step with a model''s status: active gets state rows and becomes due, anything else is emptied from queue and schedule.';
 revoke all on function private.follow_model_status() from public, anon, authenticated;
 
 create trigger models_follow_status
-  after insert or update of status, fanvue_refresh_token, fanvue_access_token on public.models
+  after insert or update of status, fanvue_refresh_token, fanvue_access_token, connection_id on public.models
   for each row execute function private.follow_model_status();
 
 create or replace function private.follow_model_agency()
@@ -124,10 +158,58 @@ create trigger models_stamp
   before insert or update on public.models
   for each row execute function private.stamp_model();
 
+create or replace function private.follow_settings()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+begin
+  -- Off: off the schedule. On, or another interval: due at the next slot of it, unless that is later than planned.
+  with changed as (
+    select distinct c.agency_id, c.model_id, c.sync_type
+    from (select to_jsonb(n) as item from new_rows n) r
+    cross join lateral jsonb_to_record(r.item) as c(agency_id uuid, model_id uuid, sync_type text)
+  ), planned as (
+    select s.id, s.next_sync_at, private.next_due(s, v_now) as next_due, t.on_demand and t.enabled as waits
+    from changed c
+    join public.sync_state s on s.sync_type = c.sync_type
+    cross join lateral private.stream_settings(s.agency_id, s.model_id, s.sync_type) t
+    where (c.model_id is null or c.model_id = s.model_id) and (c.agency_id is null or c.agency_id = s.agency_id)
+  )
+  update public.sync_state s
+  set next_sync_at = case when p.next_due is not null then least(s.next_sync_at, p.next_due) end
+  from planned p
+  where s.id = p.id and not p.waits
+    and s.next_sync_at is distinct from case when p.next_due is not null then least(p.next_sync_at, p.next_due) end;
+  return null;
+end
+$$;
+comment on function private.follow_settings() is 'Brings the schedule in step with settings that an operator changed.';
+revoke all on function private.follow_settings() from public, anon, authenticated;
+create trigger sync_streams_follow_settings
+  after update on private.sync_streams
+  referencing new table as new_rows
+  for each statement execute function private.follow_settings();
+create trigger sync_overrides_follow_insert
+  after insert on private.sync_overrides
+  referencing new table as new_rows
+  for each statement execute function private.follow_settings();
+create trigger sync_overrides_follow_update
+  after update on private.sync_overrides
+  referencing new table as new_rows
+  for each statement execute function private.follow_settings();
+create trigger sync_overrides_follow_delete
+  after delete on private.sync_overrides
+  referencing old table as new_rows
+  for each statement execute function private.follow_settings();
+
 -- Adopted models sync from their first tick.
 insert into public.sync_state (agency_id, model_id, sync_type, next_sync_at)
-select m.agency_id, m.id, t.sync_type, now()
+select m.agency_id, m.id, t.sync_type, case when not t.on_demand then now() end
 from public.models m
 cross join private.sync_streams t
-where m.status = 'active' and coalesce(m.fanvue_refresh_token, m.fanvue_access_token) is not null and t.enabled
+where m.status = 'active' and private.has_grant(m) and t.enabled
 on conflict do nothing;

@@ -31,10 +31,10 @@ as $$
   update public.sync_state s
   set consecutive_failures = s.consecutive_failures + 1,
       last_error = p_error || jsonb_build_object('at', p_now),
-      next_sync_at = p_now + least(interval '6 hours',
-        coalesce((select t.every from private.sync_streams t where t.sync_type = s.sync_type), interval '15 minutes')
-          * (2 ^ least(s.consecutive_failures, 8)))
-  where s.model_id = p_job.model_id and s.sync_type = p_job.sync_type
+      next_sync_at = case when m.status = 'active' and coalesce(t.enabled, true) then p_now + least(interval '6 hours', coalesce(t.every, interval '15 minutes') * (2 ^ least(s.consecutive_failures, 8))) end
+  from public.models m
+  left join lateral private.stream_settings(m.agency_id, m.id, p_job.sync_type) t on true
+  where s.model_id = p_job.model_id and s.sync_type = p_job.sync_type and m.id = p_job.model_id
 $$;
 comment on function private.note_stream_failure(public.sync_jobs, jsonb, timestamptz) is 'Counts a failed run on its stream and sets when it is tried again.';
 revoke all on function private.note_stream_failure(public.sync_jobs, jsonb, timestamptz) from public, anon, authenticated;
@@ -46,8 +46,7 @@ language sql
 set search_path = ''
 as $$
   update public.sync_state s
-  set next_sync_at = private.next_slot(s.model_id, s.sync_type,
-        coalesce((select t.every from private.sync_streams t where t.sync_type = s.sync_type), interval '15 minutes'), p_now)
+  set next_sync_at = private.next_due(s, p_now)
   where s.model_id = p_job.model_id and s.sync_type = p_job.sync_type and s.next_sync_at <= p_now
 $$;
 comment on function private.move_stream_on(public.sync_jobs, timestamptz) is
@@ -108,8 +107,9 @@ begin
         when 'snooze' then 1 else 0 end)),
       -- attempts count what fails in a row: a long walk that gets on survives any number of mishaps
       case v_outcome when 'yield' then 0 when 'snooze' then p_job.attempt - 1 else p_job.attempt end,
-      -- a slice of a long walk goes behind everything live
-      case when v_outcome = 'yield' then greatest(p_job.priority, 100::smallint) end,
+      -- a slice of a long walk goes behind everything live; a poll that has much to read stays live
+      case when v_outcome = 'yield' and coalesce(p_job.progress ->> 'kind', 'full') <> 'incremental'
+           then greatest(p_job.priority, 100::smallint) end,
       v_error, v_stats);
     if not v_requeued then
       perform private.archive_job(p_job, 'partial',

@@ -2,19 +2,6 @@
 -- Who may call: enqueue_due and enqueue_sync service_role (and pg_cron as owner); request_sync members of the agency.
 -- Lock order: rows are taken ordered by (model_id, sync_type).
 
-create or replace function private.bucket_of(p_model public.models)
-returns text
-language sql
-immutable
-set search_path = ''
-as $$
-  select 'user:' || coalesce(p_model.fanvue_user_uuid, p_model.id::text)
-$$;
-comment on function private.bucket_of(public.models) is
-  'The rate-limit bucket of a creator''s own grant: Fanvue counts per app and user.';
-revoke all on function private.bucket_of(public.models) from public, anon, authenticated;
-grant execute on function private.bucket_of(public.models) to service_role;
-
 create or replace function public.enqueue_due(p_by text default 'pg_cron', p_limit integer default 5000)
 returns jsonb
 language plpgsql
@@ -37,7 +24,7 @@ begin
     from public.sync_jobs d
     join public.sync_state s on s.model_id = d.model_id and s.sync_type = d.sync_type
     join public.models m on m.id = d.model_id
-    join private.sync_streams t on t.sync_type = d.sync_type
+    cross join lateral private.stream_settings(m.agency_id, m.id, d.sync_type) t
     where d.state = 'dead' and s.next_sync_at <= v_now and m.status = 'active' and t.enabled
       and not exists (select from public.sync_jobs j
                       where j.model_id = d.model_id and j.sync_type = d.sync_type and j.state = 'queued')
@@ -58,12 +45,12 @@ begin
   from (
     select m.agency_id, s.model_id, s.sync_type, private.bucket_of(m) as bucket,
            -- the first walk of a creator is a backfill: it does not go before live work
-           case when s.high_water is null or s.walk_id is not null then greatest(t.priority, 100::smallint) else t.priority end as priority
+           case when s.high_water is null or (s.walk_id is not null and s.walk_kind <> 'incremental')
+                then greatest(t.priority, 100::smallint) else t.priority end as priority
     from public.sync_state s
     join public.models m on m.id = s.model_id
-    join private.sync_streams t on t.sync_type = s.sync_type
-    where s.next_sync_at <= v_now and m.status = 'active' and t.enabled
-      and coalesce(m.fanvue_refresh_token, m.fanvue_access_token) is not null
+    cross join lateral private.stream_settings(m.agency_id, m.id, s.sync_type) t
+    where s.next_sync_at <= v_now and m.status = 'active' and t.enabled and private.has_grant(m)
       -- state by state, so that each look is one probe of the partial index for that state
       and not exists (select from public.sync_jobs j
                       where j.model_id = s.model_id and j.sync_type = s.sync_type and j.state = 'queued')
@@ -138,6 +125,7 @@ as $$
 declare
   v_now timestamptz := private.engine_now();
   v_model public.models;
+  v_job public.sync_jobs;
 begin
   select m.* into v_model from public.models m where m.id = p_model_id;
   if not found then
@@ -152,11 +140,13 @@ begin
     raise sqlstate 'PT409' using message = format('model %s is %s: %s', p_model_id, v_model.status, coalesce(v_model.status_reason, 'no reason noted')),
       hint = case v_model.status when 'reauth_required' then 'the creator must connect again' else 'resume the model first' end;
   end if;
+  -- the job before the state: the order in which a settlement takes them
+  v_job := private.put_job(v_model, p_sync_type, p_priority::smallint, v_now, v_now);
   insert into public.sync_state as s (agency_id, model_id, sync_type, next_sync_at, full_requested)
   values (v_model.agency_id, p_model_id, p_sync_type, v_now, p_full)
   on conflict (model_id, sync_type) do update set full_requested = true
     where p_full and not s.full_requested;
-  return private.job_summary(private.put_job(v_model, p_sync_type, p_priority::smallint, v_now, v_now));
+  return private.job_summary(v_job);
 end
 $$;
 comment on function public.enqueue_sync(uuid, text, boolean, integer) is
@@ -187,8 +177,9 @@ begin
     raise sqlstate 'PT409' using message = format('the model is %s', v_model.status),
       hint = case v_model.status when 'reauth_required' then 'the creator must connect again' else 'an operator paused it' end;
   end if;
-  if not exists (select from private.sync_streams t where t.sync_type = p_sync_type and t.enabled) then
-    raise sqlstate 'PT422' using message = format('no stream %L', p_sync_type);
+  if not coalesce((select t.enabled from private.stream_settings(v_model.agency_id, v_model.id, p_sync_type) t), false) then
+    raise sqlstate 'PT422' using message = format('no stream %L', p_sync_type),
+      hint = 'it does not exist, or is switched off for this model';
   end if;
   -- Work that waits or runs already is the answer to a second request.
   select j.* into v_job
@@ -200,6 +191,8 @@ begin
   if found then
     return private.job_summary(v_job);
   end if;
+  -- the job before the state: the order in which a settlement takes them
+  v_job := private.put_job(v_model, p_sync_type, 5::smallint, v_now, v_now);
   insert into public.sync_state as s (agency_id, model_id, sync_type, next_sync_at)
   values (v_model.agency_id, p_model_id, p_sync_type, v_now)
   on conflict (model_id, sync_type) do nothing;
@@ -209,7 +202,8 @@ begin
       hint = format('try again in %s seconds', ceil(extract(epoch from v_state.requested_at + v_pause - v_now)));
   end if;
   update public.sync_state s set requested_at = v_now where s.id = v_state.id;
-  return private.job_summary(private.put_job(v_model, p_sync_type, 5::smallint, v_now, v_now));
+  perform private.wake_stream(p_model_id, p_sync_type, v_now);
+  return private.job_summary(v_job);
 end
 $$;
 comment on function private.request_sync_as_member(uuid, text) is 'What request_sync does, with the right to write the queue.';

@@ -1,4 +1,5 @@
 -- Purpose: a walk over a stream's pages: begin (freeze the window) and commit (rows, cursor, counters and lease in one transaction).
+-- What a page changes is decided per stream by private.apply_page.
 -- Who may call: service_role. A stale lease gets PT410 and writes nothing; a repeated commit gets its first answer again.
 -- Locks: a commit takes the model's row, the job's, the state's, in this order: as a change of the model's status does.
 
@@ -34,12 +35,56 @@ as $$
     'position', p_state.walk_position, 'newest', p_state.walk_newest, 'pages', p_state.walk_pages, 'rows', p_state.walk_rows,
     'notes', p_state.walk_notes, 'high_water', p_state.high_water, 'aside_checked_at', p_state.aside_checked_at,
     'aside_due', p_state.aside_checked_at is null
-      or p_state.aside_checked_at <= private.engine_now()
-           - coalesce((select t.aside_every from private.sync_streams t where t.sync_type = p_state.sync_type), interval '1 hour'))
+      or p_state.aside_checked_at <= private.engine_now() - coalesce(t.aside_every, interval '1 hour'),
+    'todo', private.chats_to_read(p_state.model_id, p_state.sync_type),
+    'validator', case when p_state.walk_kind = 'incremental' and p_state.walk_pages = 0 then p_state.validator end,
+    'settings', jsonb_build_object('keep_text', coalesce(t.keep_text, true), 'day', (private.engine_now() at time zone 'UTC')::date))
+  from (select private.stream_settings(p_state.agency_id, p_state.model_id, p_state.sync_type) as s) x
+  cross join lateral (select (x.s).*) t
 $$;
 comment on function private.walk_reply(public.sync_state) is 'The state of a walk as the worker gets it.';
 revoke all on function private.walk_reply(public.sync_state) from public, anon, authenticated;
 grant execute on function private.walk_reply(public.sync_state) to service_role;
+
+create or replace function private.walk_window(p_state public.sync_state, p_settings private.sync_streams, p_now timestamptz,
+                                               out kind text, out floor timestamptz)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_reach timestamptz;
+begin
+  if p_state.sync_type in ('top_fans', 'account', 'message_history') then
+    kind := 'incremental';
+  elsif p_state.high_water is null or p_state.full_requested then
+    kind := 'full';
+  elsif p_state.sync_type in ('subscribers', 'followers', 'posts') then
+    -- the newest page tells who came; only the whole list tells who left
+    kind := case when p_state.last_full_at is null or p_state.last_full_at <= p_now - p_settings.deep_every
+                 then 'full' else 'incremental' end;
+  elsif p_state.last_deep_at is null or p_state.last_deep_at <= p_now - p_settings.deep_every then
+    kind := 'deep';
+    floor := p_state.high_water - p_settings.deep_lookback;
+  else
+    kind := 'incremental';
+    floor := p_state.high_water - p_settings.lookback_min;
+    if p_state.sync_type = 'earnings' then
+      select t.fanvue_created_at into v_reach
+      from public.fanvue_transactions t
+      where t.model_id = p_state.model_id
+      order by t.fanvue_created_at desc
+      offset p_settings.lookback_rows - 1 limit 1;
+      -- free look-back inside the one page that a poll pays for anyway, bounded on both sides
+      floor := least(floor, greatest(p_state.high_water - p_settings.lookback_max, v_reach));
+    end if;
+  end if;
+end
+$$;
+comment on function private.walk_window(public.sync_state, private.sync_streams, timestamptz) is
+  'What the next walk of a stream reads: its kind (incremental, deep, full) and how far back.';
+revoke all on function private.walk_window(public.sync_state, private.sync_streams, timestamptz) from public, anon, authenticated;
+grant execute on function private.walk_window(public.sync_state, private.sync_streams, timestamptz) to service_role;
 
 create or replace function public.begin_sync_walk(p_job_id bigint, p_lease_id bigint)
 returns jsonb
@@ -50,10 +95,8 @@ declare
   v_now timestamptz := private.engine_now();
   v_job public.sync_jobs := private.hold_job(p_job_id, p_lease_id);
   v_state public.sync_state;
-  v_stream private.sync_streams;
-  v_kind text;
-  v_floor timestamptz;
-  v_reach timestamptz;
+  v_settings private.sync_streams;
+  v_window record;
 begin
   insert into public.sync_state (agency_id, model_id, sync_type, next_sync_at)
   values (v_job.agency_id, v_job.model_id, v_job.sync_type, v_now)
@@ -62,8 +105,8 @@ begin
   from public.sync_state s
   where s.model_id = v_job.model_id and s.sync_type = v_job.sync_type
   for update;
-  select t.* into v_stream from private.sync_streams t where t.sync_type = v_job.sync_type;
-  if not found then
+  select t.* into v_settings from private.stream_settings(v_job.agency_id, v_job.model_id, v_job.sync_type) t;
+  if v_settings.sync_type is null then
     raise sqlstate 'PT422' using message = format('stream %L has no row in private.sync_streams', v_job.sync_type);
   end if;
 
@@ -71,27 +114,14 @@ begin
     return private.walk_reply(v_state);
   end if;
 
-  if v_state.high_water is null or v_state.full_requested then
-    v_kind := 'full';
-  elsif v_state.last_deep_at is null or v_state.last_deep_at <= v_now - v_stream.deep_every then
-    v_kind := 'deep';
-    v_floor := v_state.high_water - v_stream.deep_lookback;
-  else
-    v_kind := 'incremental';
-    select t.fanvue_created_at into v_reach
-    from public.fanvue_transactions t
-    where t.model_id = v_job.model_id
-    order by t.fanvue_created_at desc
-    offset v_stream.lookback_rows - 1 limit 1;
-    -- free look-back inside the one page that a poll pays for anyway, bounded on both sides
-    v_floor := least(v_state.high_water - v_stream.lookback_min,
-                     greatest(v_state.high_water - v_stream.lookback_max, v_reach));
+  select w.kind, w.floor into v_window from private.walk_window(v_state, v_settings, v_now) w;
+  if v_state.full_requested and v_job.sync_type in ('messages', 'message_history') then
+    perform private.forget_reading(v_job.model_id);
   end if;
-
   update public.sync_state s
-  set walk_id = gen_random_uuid(), walk_kind = v_kind, walk_phase = 'rows', walk_mode = 'cursor', walk_started_at = v_now,
-      walk_floor = v_floor, walk_ceiling = null, walk_position = null, walk_newest = null, walk_border = '{}',
-      walk_pages = 0, walk_rows = 0, walk_notes = '{}', last_cursor = null, full_requested = false,
+  set walk_id = gen_random_uuid(), walk_kind = v_window.kind, walk_phase = 'rows', walk_mode = 'cursor', walk_started_at = v_now,
+      walk_floor = v_window.floor, walk_ceiling = null, walk_position = null, walk_newest = null, walk_border = '{}',
+      walk_pages = 0, walk_rows = 0, walk_changed = 0, walk_notes = '{}', last_cursor = null, full_requested = false,
       last_page_key = null, last_page_reply = null
   where s.id = v_state.id
   returning s.* into v_state;
@@ -103,6 +133,106 @@ comment on function public.begin_sync_walk(bigint, bigint) is
 revoke all on function public.begin_sync_walk(bigint, bigint) from public, anon, authenticated;
 grant execute on function public.begin_sync_walk(bigint, bigint) to service_role;
 
+create or replace function private.apply_page(
+  p_job public.sync_jobs, p_state public.sync_state, p_settings private.sync_streams, p_page jsonb, p_now timestamptz,
+  out inserted integer, out updated integer, out unchanged integer, out amount numeric)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_rows jsonb := coalesce(p_page -> 'rows', '[]');
+  -- when Fanvue answered, by its own clock
+  v_at timestamptz := coalesce((p_page ->> 'ceiling')::timestamptz, p_now);
+begin
+  amount := 0;
+  case
+    when p_job.sync_type = 'earnings' then
+      select a.inserted, a.updated, a.unchanged, a.amount into inserted, updated, unchanged, amount
+      from private.apply_transactions(p_job.agency_id, p_job.model_id, v_rows, p_state.walk_border, p_now) a;
+    when p_job.sync_type = 'subscribers' then
+      select a.* into inserted, updated, unchanged from private.apply_subscribers(p_job, p_state, v_rows, v_at, p_now) a;
+    when p_job.sync_type = 'followers' then
+      select a.* into inserted, updated, unchanged from private.apply_followers(p_job, p_state, v_rows, p_now) a;
+    when p_job.sync_type = 'posts' then
+      select a.* into inserted, updated, unchanged from private.apply_posts(p_job, p_state, v_rows, p_now) a;
+    when p_job.sync_type = 'top_fans' and not coalesce((p_page ->> 'not_modified')::boolean, false) then
+      select a.* into inserted, updated, unchanged from private.apply_top_fans(p_job, v_rows, v_at, p_now) a;
+    when p_job.sync_type = 'account' then
+      select a.* into inserted, updated, unchanged from private.apply_account(p_job, v_rows, p_now) a;
+    when p_page ->> 'chat' is not null then
+      select a.* into inserted, updated, unchanged
+      from private.apply_messages(p_job, p_page ->> 'chat', v_rows, p_settings.keep_text, p_now) a;
+      perform private.turn_chat(p_job, p_page);
+    when p_job.sync_type = 'messages' then
+      select a.* into inserted, updated, unchanged from private.apply_chats(p_job, v_rows, p_now) a;
+    else
+      inserted := 0;
+      updated := 0;
+      unchanged := 0;
+  end case;
+end
+$$;
+comment on function private.apply_page(public.sync_jobs, public.sync_state, private.sync_streams, jsonb, timestamptz) is
+  'Writes the rows of one page where their stream keeps them. amount: the change of the model''s total, US dollars.';
+revoke all on function private.apply_page(public.sync_jobs, public.sync_state, private.sync_streams, jsonb, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_page(public.sync_jobs, public.sync_state, private.sync_streams, jsonb, timestamptz) to service_role;
+
+create or replace function private.finish_walk(
+  p_state public.sync_state, p_settings private.sync_streams, p_newest timestamptz, p_ceiling timestamptz, p_partial text, p_news boolean, p_now timestamptz)
+returns text
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_partial text := p_partial;
+  v_list record;
+  v_again boolean := false;
+  v_state public.sync_state := p_state;
+begin
+  if v_partial is null and p_state.walk_kind = 'full' and p_state.sync_type in ('subscribers', 'followers', 'posts') then
+    select l.ended, l.again, l.refusal into v_list from private.close_list(p_state, p_settings, p_now) l;
+    v_partial := v_list.refusal;
+    v_again := v_list.again;
+    p_news := p_news or v_list.ended > 0;
+  end if;
+  v_state.quiet_runs := case when p_news then 0 when v_partial is null then p_state.quiet_runs + 1 else p_state.quiet_runs end;
+  update public.sync_state s
+  set walk_id = null, walk_kind = null, walk_phase = null, walk_mode = null, walk_ceiling = null, walk_newest = null, walk_position = null,
+      walk_floor = null, walk_started_at = null, walk_border = '{}', walk_notes = '{}', last_cursor = null,
+      quiet_runs = v_state.quiet_runs,
+      -- what could not be read whole is not taken for known next time
+      validator = case when v_partial is null then s.validator end,
+      full_requested = s.full_requested or v_again,
+      shrink_accepted_at = case when p_state.walk_kind = 'full' and v_partial is null then null else s.shrink_accepted_at end,
+      -- the high-water mark: only when the enumeration finished, never past the ceiling, never backwards
+      high_water = case when v_partial is not null then s.high_water
+                        when p_state.sync_type not in ('earnings', 'messages') then greatest(s.high_water, p_ceiling)
+                        else greatest(s.high_water, case when p_newest is not null then least(p_newest, p_ceiling)
+                                                         when s.high_water is null then p_ceiling end) end,
+      last_success_at = case when v_partial is null then p_now else s.last_success_at end,
+      last_full_at = case when v_partial is null and p_state.walk_kind = 'full' then p_now else s.last_full_at end,
+      last_deep_at = case when v_partial is null and p_state.walk_kind in ('full', 'deep') then p_now else s.last_deep_at end,
+      consecutive_failures = case when v_partial is null then 0 else s.consecutive_failures + 1 end,
+      last_error = case when v_partial is not null then jsonb_build_object('kind', 'partial', 'message', v_partial, 'at', p_now) end,
+      next_sync_at = private.next_due(v_state, p_now)
+  where s.id = p_state.id;
+  if p_state.sync_type = 'messages' and private.chats_to_read(p_state.model_id, 'message_history') <> '[]' then
+    -- chats whose older messages are still unread: work for the stream that runs on demand
+    update public.sync_state s
+    set next_sync_at = p_now
+    from private.stream_settings(p_state.agency_id, p_state.model_id, 'message_history') t
+    where s.model_id = p_state.model_id and s.sync_type = 'message_history' and t.enabled and s.next_sync_at is null
+      and s.walk_id is null
+      and exists (select from public.models m where m.id = s.model_id and m.status = 'active');
+  end if;
+  return v_partial;
+end
+$$;
+comment on function private.finish_walk(public.sync_state, private.sync_streams, timestamptz, timestamptz, text, boolean, timestamptz) is
+  'Closes a walk: ends what a complete list no longer names, moves the high-water mark, plans the next poll. Returns why the walk is only partial, or null.';
+revoke all on function private.finish_walk(public.sync_state, private.sync_streams, timestamptz, timestamptz, text, boolean, timestamptz) from public, anon, authenticated;
+grant execute on function private.finish_walk(public.sync_state, private.sync_streams, timestamptz, timestamptz, text, boolean, timestamptz) to service_role;
+
 create or replace function public.commit_sync_page(
   p_job_id bigint, p_lease_id bigint, p_version bigint, p_page jsonb, p_lease_seconds integer default 60)
 returns jsonb
@@ -113,16 +243,18 @@ declare
   v_now timestamptz := private.engine_now();
   v_job public.sync_jobs;
   v_state public.sync_state;
-  v_stream private.sync_streams;
+  v_settings private.sync_streams;
   v_done record;
   v_rows jsonb := coalesce(p_page -> 'rows', '[]');
   v_complete boolean := coalesce((p_page ->> 'complete')::boolean, false);
+  v_unmodified boolean := coalesce((p_page ->> 'not_modified')::boolean, false);
   -- read to the end, but something on the way could not be read: the walk closes and the high-water mark stays
   v_partial text := p_page ->> 'partial';
   v_position timestamptz := (p_page ->> 'position')::timestamptz;
   v_newest timestamptz;
   v_ceiling timestamptz;
-  v_version bigint;
+  v_todo jsonb := '[]'::jsonb;
+  v_phase text := coalesce(p_page ->> 'next_phase', p_page ->> 'phase', 'rows');
   v_reply jsonb;
 begin
   perform private.lock_model(j.model_id) from public.sync_jobs j where j.id = p_job_id;
@@ -142,56 +274,52 @@ begin
                                                   p_job_id, v_state.version, p_version),
       hint = 'stop the task and write nothing';
   end if;
-
-  select a.inserted, a.updated, a.unchanged, a.amount into v_done
-  from private.apply_transactions(v_job.agency_id, v_job.model_id, v_rows, v_state.walk_border, v_now) a;
+  select t.* into v_settings from private.stream_settings(v_job.agency_id, v_job.model_id, v_job.sync_type) t;
+  select a.inserted, a.updated, a.unchanged, a.amount into v_done from private.apply_page(v_job, v_state, v_settings, p_page, v_now) a;
 
   v_ceiling := coalesce(v_state.walk_ceiling, (p_page ->> 'ceiling')::timestamptz, v_now);
+  v_newest := v_state.walk_newest;
   if coalesce(p_page ->> 'phase', 'rows') = 'rows' then
-    select greatest(v_state.walk_newest, max((r ->> 'at')::timestamptz)) into v_newest from jsonb_array_elements(v_rows) r;
-  else
-    v_newest := v_state.walk_newest;
+    select greatest(v_newest, max((r ->> 'at')::timestamptz)) into v_newest from jsonb_array_elements(v_rows) r;
   end if;
-  v_version := v_state.version + 1;
-  v_reply := jsonb_build_object('version', v_version, 'inserted', v_done.inserted, 'updated', v_done.updated,
-                                'unchanged', v_done.unchanged, 'amount', v_done.amount::text,
-                                'cancel', v_job.cancel_requested, 'complete', v_complete);
-  select t.* into v_stream from private.sync_streams t where t.sync_type = v_job.sync_type;
+  -- Nothing modified, or a poll that found only what is known: the list need not be read on.
+  v_complete := v_complete or v_unmodified
+    or (v_state.walk_kind = 'incremental' and v_done.inserted = 0 and coalesce((p_page ->> 'until_known')::boolean, false));
+  if v_job.sync_type in ('messages', 'message_history') then
+    v_todo := private.chats_to_read(v_job.model_id, v_job.sync_type);
+    if v_complete or v_phase <> 'rows' then
+      -- a walk over chats ends when none is left to read
+      v_complete := v_todo = '[]';
+      v_phase := case when v_job.sync_type = 'messages' then 'talk' else 'history' end;
+    end if;
+  end if;
 
   update public.sync_state s
-  set version = v_version, last_page_key = p_page ->> 'key', last_page_reply = v_reply, last_sync_at = v_now,
-      walk_id = case when not v_complete then s.walk_id end,
-      walk_kind = case when not v_complete then s.walk_kind end,
-      walk_phase = case when not v_complete then coalesce(p_page ->> 'next_phase', s.walk_phase) end,
-      walk_mode = case when not v_complete then coalesce(p_page ->> 'mode', s.walk_mode) end,
-      walk_ceiling = case when not v_complete then v_ceiling end,
-      walk_newest = case when not v_complete then v_newest end,
-      walk_position = case when v_complete then null else v_position end,
-      walk_floor = case when not v_complete then s.walk_floor end,
-      walk_started_at = case when not v_complete then s.walk_started_at end,
-      walk_border = case when v_complete or v_position is null or p_page ->> 'mode' = 'window' then '{}'
+  set version = s.version + 1, last_page_key = p_page ->> 'key', last_sync_at = v_now,
+      walk_phase = v_phase, walk_mode = coalesce(p_page ->> 'mode', s.walk_mode), walk_ceiling = v_ceiling, walk_newest = v_newest,
+      walk_position = v_position,
+      walk_border = case when v_job.sync_type <> 'earnings' or v_position is null or p_page ->> 'mode' = 'window' then '{}'
                     else array(select t.id from public.fanvue_transactions t
                                where t.model_id = v_job.model_id and t.fanvue_created_at = v_position) end,
       walk_pages = s.walk_pages + 1,
       walk_rows = s.walk_rows + jsonb_array_length(v_rows),
-      walk_notes = case when v_complete then '{}'::jsonb else s.walk_notes || coalesce(p_page -> 'notes', '{}') end,
-      last_cursor = case when not v_complete then p_page ->> 'cursor' end,
-      -- the high-water mark: only when the enumeration finished, never past the ceiling, never backwards
-      high_water = case when v_complete and v_partial is null
-                   then greatest(s.high_water, case when v_newest is not null then least(v_newest, v_ceiling)
-                                                    when s.high_water is null then v_ceiling end)
-                   else s.high_water end,
-      last_success_at = case when v_complete and v_partial is null then v_now else s.last_success_at end,
-      last_full_at = case when v_complete and v_partial is null and s.walk_kind = 'full' then v_now else s.last_full_at end,
-      last_deep_at = case when v_complete and v_partial is null and s.walk_kind in ('full', 'deep') then v_now else s.last_deep_at end,
-      aside_checked_at = case when coalesce((p_page ->> 'aside_checked')::boolean, false) then v_now else s.aside_checked_at end,
-      consecutive_failures = case when not v_complete then s.consecutive_failures when v_partial is null then 0
-                             else s.consecutive_failures + 1 end,
-      last_error = case when not v_complete then s.last_error
-                        when v_partial is not null then jsonb_build_object('kind', 'partial', 'message', v_partial, 'at', v_now) end,
-      next_sync_at = case when v_complete then private.next_slot(s.model_id, s.sync_type, v_stream.every, v_now)
-                     else s.next_sync_at end
+      walk_changed = s.walk_changed + v_done.inserted + v_done.updated,
+      walk_notes = s.walk_notes || coalesce(p_page -> 'notes', '{}'),
+      last_cursor = p_page ->> 'cursor',
+      validator = case when s.walk_pages > 0 or s.walk_kind <> 'incremental' or v_unmodified then s.validator
+                       when jsonb_typeof(p_page -> 'validator') = 'object' then p_page -> 'validator' end,
+      aside_checked_at = case when coalesce((p_page ->> 'aside_checked')::boolean, false) then v_now else s.aside_checked_at end
   where s.id = v_state.id;
+  if v_complete then
+    -- v_state still is the walk before this page: a list of one page needs no second look
+    v_partial := private.finish_walk(v_state, v_settings, v_newest, v_ceiling, v_partial,
+                                     v_state.walk_changed + v_done.inserted + v_done.updated > 0, v_now);
+  end if;
+  v_reply := jsonb_build_object('version', v_state.version + 1, 'inserted', v_done.inserted, 'updated', v_done.updated,
+                                'unchanged', v_done.unchanged, 'amount', v_done.amount::text,
+                                'cancel', v_job.cancel_requested, 'complete', v_complete,
+                                'partial', case when v_complete then v_partial end, 'todo', v_todo);
+  update public.sync_state s set last_page_reply = v_reply where s.id = v_state.id;
 
   update public.sync_jobs j
   set lease_until = greatest(j.lease_until, v_now + make_interval(secs => p_lease_seconds)),
@@ -201,7 +329,8 @@ begin
       rows_inserted = j.rows_inserted + v_done.inserted,
       rows_updated = j.rows_updated + v_done.updated,
       rows_unchanged = j.rows_unchanged + v_done.unchanged,
-      progress = jsonb_build_object('kind', v_state.walk_kind, 'phase', coalesce(p_page ->> 'phase', v_state.walk_phase),
+      progress = jsonb_build_object('kind', case when v_job.sync_type = 'message_history' then 'full' else v_state.walk_kind end,
+                                    'phase', coalesce(p_page ->> 'phase', v_state.walk_phase),
                                     'pages', v_state.walk_pages + 1,
                                     'rows', v_state.walk_rows + jsonb_array_length(v_rows),
                                     'position', coalesce(v_position, v_state.walk_position),
@@ -214,6 +343,7 @@ end
 $$;
 comment on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer) is
   'Commits one page of a walk: rows, cursor, position, counters, progress and the extended lease in one transaction, guarded by lease and version. '
-  'The same page again returns the same answer. complete closes the walk and moves the high-water mark; complete with partial closes it and does not.';
+  'The same page again returns the same answer. complete closes the walk and moves the high-water mark; complete with partial closes it and does not. '
+  'The answer''s complete counts: a poll that found only what is known, or an answer 304, closes the walk too.';
 revoke all on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer) from public, anon, authenticated;
 grant execute on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer) to service_role;

@@ -55,7 +55,7 @@ begin
   insert into public.fanvue_messages as m (agency_id, model_id, message_uuid, fan_uuid, sender, body, sent_at, read_at, deleted_at, created_at)
   values (
     p_model.agency_id, p_model.id, e.message_uuid, p_fan_uuid, v_sender,
-    case when e.kind = 'message' then p_body end, v_sent_at,
+    case when e.kind = 'message' and private.keeps_text(p_model) then p_body end, v_sent_at,
     -- a read that was faster than its message
     case when v_sender = 'fan' then (select f.read_until from public.fanvue_fans f
                                      where f.model_id = p_model.id and f.fan_uuid = p_fan_uuid and f.read_until >= v_sent_at) end,

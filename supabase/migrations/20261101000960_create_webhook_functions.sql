@@ -13,14 +13,17 @@ declare
   v_priority smallint;
 begin
   select s.* into v_state from public.sync_state s where s.model_id = p_model_id and s.sync_type = p_sync_type;
-  select t.priority into v_priority from private.sync_streams t where t.sync_type = p_sync_type and t.enabled;
   select m.* into v_model from public.models m where m.id = p_model_id and m.status = 'active';
+  select t.priority into v_priority
+  from private.stream_settings(v_model.agency_id, v_model.id, p_sync_type) t
+  where t.enabled;
   if v_state.id is null or v_priority is null or v_model.id is null then
     return;
   end if;
   -- At most once a minute: a burst of events is confirmed by one poll.
   perform private.put_job(v_model, p_sync_type, v_priority,
                           greatest(p_now, coalesce(v_state.last_sync_at, '-infinity') + interval '1 minute'), p_now);
+  perform private.wake_stream(p_model_id, p_sync_type, p_now);
 end
 $$;
 comment on function private.pull_forward(uuid, text, timestamptz) is
@@ -163,6 +166,18 @@ comment on function private.apply_money(public.webhook_events, public.models, ti
 revoke all on function private.apply_money(public.webhook_events, public.models, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_money(public.webhook_events, public.models, timestamptz) to service_role;
 
+create or replace function private.keeps_text(p_model public.models)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce((select t.keep_text from private.stream_settings(p_model.agency_id, p_model.id, 'messages') t), true)
+$$;
+comment on function private.keeps_text(public.models) is 'Whether the texts of this model''s messages may be stored.';
+revoke all on function private.keeps_text(public.models) from public, anon, authenticated;
+grant execute on function private.keeps_text(public.models) to service_role;
+
 create or replace function private.apply_event(p_event_id uuid, p_now timestamptz)
 returns text
 language plpgsql
@@ -215,6 +230,8 @@ begin
   end if;
   update public.webhook_events w
   set status = v_status, error = v_error,
+      payload = case when v_kind = 'message' and not private.keeps_text(v_model)
+                then w.payload #- '{data,text}' #- '{message,text}' else w.payload end,
       applied_at = case when v_status in ('applied', 'duplicate_of_api') then p_now end
   where w.id = p_event_id;
   return v_status;
