@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simulator.life_client import LifeControl
-from simulator.truths import Books, read_books
+from simulator.truths import Books, RequestCounts, read_books, read_counts
 
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ class SimulatorControl(LifeControl):
     def flip_statuses(self, creator: str, **order: Any) -> dict[str, Any]:
         """Make pending rows available for payout."""
         return self._call("POST", "status-flips", {"creator": creator, **order})
+
+    def happen(self, *orders: dict[str, Any]) -> list[dict[str, Any]]:
+        """Let many things happen in one call; each order has `do`, a route, and its fields."""
+        return list(self._call("POST", "batch", {"orders": orders}, timeout=120)["answers"])
 
     def set_webhook_target(
         self, url: str, secret: str, previous_secret: str | None = None
@@ -177,6 +181,21 @@ class SimulatorControl(LifeControl):
         """Return the request log."""
         query = {"path": path, "creator": creator, "since": since, "limit": limit}
         return list(self._call("GET", "requests", query=query)["requests"])
+
+    def request_counts(
+        self,
+        since: int | None = None,
+        by: tuple[str, ...] = ("creator", "template", "status"),
+        *,
+        path: str | None = None,
+        creator: str | None = None,
+    ) -> RequestCounts:
+        """Count requests after an entry, or all; see `journal.FACETS` for what to count by.
+
+        `path` is a part of the template, such as /v1/creators/{creatorUserUuid}/chats.
+        """
+        query = {"since": since, "by": ",".join(by), "path": path, "creator": creator}
+        return read_counts(self._call("GET", "requests/counts", query=query))
 
     def clear_requests(self) -> None:
         """Forget the request log."""

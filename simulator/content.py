@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container
 
     from simulator.people import Fan
 
@@ -32,6 +32,11 @@ class Message:
     is_read: bool = True
     tip_source: str | None = None
     serial: int = field(default=0, init=False)
+
+    @property
+    def is_locked(self) -> bool:
+        """Tell whether the fan may buy this message and has not."""
+        return self.sent and self.price is not None and self.purchased_at is None
 
 
 def message_key(message: Message) -> tuple[int, int]:
@@ -83,7 +88,9 @@ class Chat:
             else:
                 rows.append(message)
         self.unread_count += not message.sent and not message.is_read
-        self._changed()
+        if self.book is not None:
+            self.book.note(self, message)
+            self.book.changed()
 
     def remove(self, uuids: Container[str]) -> list[Message]:
         """Take messages out; return them."""
@@ -91,7 +98,10 @@ class Chat:
         for side, rows in self._by_side.items():
             self._by_side[side] = [message for message in rows if message.uuid not in uuids]
         self.unread_count -= sum(not m.sent and not m.is_read for m in gone)
-        self._changed()
+        if self.book is not None:
+            for message in gone:
+                self.book.locked.pop(message.uuid, None)
+            self.book.changed()
         return gone
 
     def read(self, now_ms: int) -> list[Message]:
@@ -104,10 +114,6 @@ class Chat:
             message.is_read = True
         self.unread_count -= len(unread)
         return unread
-
-    def _changed(self) -> None:
-        if self.book is not None:
-            self.book.changed()
 
 
 def count_before(rows: list[Message], border: int) -> int:
@@ -127,11 +133,14 @@ class ChatBook(dict[str, Chat]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.locked: dict[str, tuple[Chat, Message]] = {}
         self._sorted: list[Chat] | None = None
 
     def __setitem__(self, uuid: str, chat: Chat) -> None:
         super().__setitem__(uuid, chat)
         chat.book = self
+        for message in chat.messages:
+            self.note(chat, message)
         self.changed()
 
     def with_fan(self, fan: Fan, at: int) -> Chat:
@@ -147,10 +156,10 @@ class ChatBook(dict[str, Chat]):
             self._sorted = sorted(self.values(), key=chat_key, reverse=True)
         return self._sorted
 
-    def find(self, message_uuid: str) -> Iterator[tuple[Chat, Message]]:
-        """Yield the message with a uuid and its chat."""
-        for chat in self.values():
-            yield from ((chat, m) for m in chat.messages if m.uuid == message_uuid)
+    def note(self, chat: Chat, message: Message) -> None:
+        """Remember a message that waits to be bought."""
+        if message.is_locked:
+            self.locked[message.uuid] = (chat, message)
 
     def changed(self) -> None:
         """Forget the order."""

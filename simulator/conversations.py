@@ -22,14 +22,17 @@ def add_messages(  # noqa: PLR0913 - who, how many and what
     fan_uuid: str | None = None,
     text: str | None = "hi there",
     sent: bool = False,
+    price: int | None = None,
 ) -> list[tuple[Fan, Message]]:
-    """Add unread messages dated now, with one fan or with random ones."""
+    """Add unread messages dated now, with one fan or with random ones; a price locks them."""
     with world.lock:
         now = world.clock.now_ms()
         pairs = []
         for _ in range(count):
             fan = world.random.choice(creator.fans) if fan_uuid is None else creator.fan(fan_uuid)
-            message = Message(world.new_uuid(), now, text, sent=sent, is_read=False)
+            message = Message(world.new_uuid(), now, text, sent=sent, price=price, is_read=False)
+            if price is not None:
+                message.media_uuids = [world.new_uuid()]
             say(world, creator, fan, message)
             pairs.append((fan, message))
         return pairs

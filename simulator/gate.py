@@ -100,6 +100,7 @@ class Visit:
             method=request.method,
             path=request.url.path,
             query=query,
+            template=served.path,
             creator=target if target in simulation.world.creators else user,
             cursor=query.get("cursor"),
         )

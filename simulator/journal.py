@@ -1,18 +1,27 @@
-"""The log of requests the simulator answered, newest kept, for checks to read.
+"""The log of requests the simulator answered, for checks to read, and counts of them.
 
-Never holds tokens or bodies.
+The newest entries are kept; the counts never roll over. Never holds tokens or bodies.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from simulator.clock import stamp
 
 
-CAPACITY = 50_000
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+CAPACITY = 250_000
+TRIMMED_AT_ONCE = 25_000
+FACETS = ("creator", "template", "method", "status", "bucket", "fault")
+
+Facets = tuple[str | int | None, ...]
 
 
 @dataclass(slots=True)
@@ -23,6 +32,7 @@ class Entry:
     method: str
     path: str
     query: dict[str, str]
+    template: str | None = None
     creator: str | None = None
     bucket: str | None = None
     status: int = 0
@@ -37,19 +47,33 @@ class Entry:
         plain["time"] = stamp(plain.pop("at"))
         return plain
 
+    def facets(self) -> Facets:
+        """Return what requests are counted by."""
+        return (self.creator, self.template, self.method, self.status, self.bucket, self.fault)
+
 
 class Journal:
-    """The newest entries, numbered from 1."""
+    """The newest entries, numbered from 1, and how many of each kind there ever were."""
 
-    def __init__(self) -> None:
-        self._entries: deque[Entry] = deque(maxlen=CAPACITY)
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._entries: list[Entry] = []
+        self._counts: Counter[Facets] = Counter()
         self._count = 0
+
+    @property
+    def last(self) -> int:
+        """Return the number of the newest entry."""
+        return self._count
 
     def write(self, entry: Entry) -> None:
         """Append an entry."""
         self._count += 1
         entry.n = self._count
         self._entries.append(entry)
+        self._counts[entry.facets()] += 1
+        if len(self._entries) >= self._capacity + TRIMMED_AT_ONCE:
+            del self._entries[:TRIMMED_AT_ONCE]
 
     def read(
         self,
@@ -60,15 +84,47 @@ class Journal:
         limit: int = 1000,
     ) -> list[Entry]:
         """Return entries numbered above `since`, oldest first, at most the newest `limit`."""
-        found = [
+        found = (
             e
-            for e in self._entries
-            if e.n > since
-            and (path is None or path in e.path)
-            and (creator is None or e.creator == creator)
-        ]
-        return found[-limit:]
+            for e in self._newest_first(since)
+            if (path is None or path in e.path) and (creator is None or e.creator == creator)
+        )
+        return list(islice(found, limit))[::-1]
+
+    def counts(
+        self,
+        by: tuple[str, ...],
+        *,
+        path: str | None = None,
+        creator: str | None = None,
+        since: int | None = None,
+    ) -> Counter[Facets]:
+        """Count requests by the named facets: all there ever were, or those after an entry.
+
+        `path` is a part of the template. Entries that were forgotten cannot be counted from.
+        """
+        positions = [FACETS.index(name) for name in by]
+        if since is None:
+            counted = self._counts
+        else:
+            if self._entries and since + 1 < self._entries[0].n:
+                raise ValueError(f"entries before {self._entries[0].n} are forgotten")
+            counted = Counter(entry.facets() for entry in self._newest_first(since))
+        result: Counter[Facets] = Counter()
+        for facets, count in counted.items():
+            if (creator is None or facets[0] == creator) and (
+                path is None or path in str(facets[1])
+            ):
+                result[tuple(facets[position] for position in positions)] += count
+        return result
 
     def clear(self) -> None:
-        """Forget all entries; numbering goes on."""
+        """Forget all entries and counts; numbering goes on."""
         self._entries.clear()
+        self._counts.clear()
+
+    def _newest_first(self, since: int) -> Iterator[Entry]:
+        for entry in reversed(self._entries):
+            if entry.n <= since:
+                return
+            yield entry

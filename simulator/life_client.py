@@ -66,6 +66,36 @@ class LifeControl(ControlCalls):
         """Publish posts now."""
         return self._call("POST", "posts", {"creator": creator, "count": count, **order})
 
+    def delete_posts(self, creator: str, *post_uuids: str) -> list[str]:
+        """Delete posts, or the newest; return which."""
+        body = {"creator": creator, "post_uuids": post_uuids}
+        return list(self._call("POST", "posts/delete", body)["deleted"])
+
+    def react_to_posts(
+        self, creator: str, *post_uuids: str, likes: int = 1, comments: int = 0
+    ) -> list[str]:
+        """Let fans like and comment on posts, or on the newest; return which."""
+        body = {"creator": creator, "post_uuids": post_uuids, "likes": likes, "comments": comments}
+        return list(self._call("POST", "posts/react", body)["posts"])
+
+    def buy_messages(
+        self, creator: str, *message_uuids: str, count: int = 1, fan_uuid: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Let fans buy locked messages: the named, or so many of the latest; return the sales."""
+        body = {"creator": creator, "message_uuids": message_uuids, "count": count}
+        answer = self._call("POST", "purchases", {**body, "fan_uuid": fan_uuid})
+        return list(answer["purchases"])
+
+    def unfollow(self, creator: str, *fan_uuids: str, count: int = 1) -> list[str]:
+        """Let followers leave: the named, or so many of the oldest; return who."""
+        body = {"creator": creator, "fan_uuids": fan_uuids, "count": count}
+        return [fan["uuid"] for fan in self._call("POST", "unfollows", body)["fans"]]
+
+    def follow_again(self, creator: str, *fan_uuids: str, count: int = 1) -> list[str]:
+        """Let fans who left follow again; return who."""
+        body = {"creator": creator, "fan_uuids": fan_uuids, "count": count}
+        return [fan["uuid"] for fan in self._call("POST", "unfollows/undo", body)["fans"]]
+
     def cancel_subscriptions(self, creator: str, count: int = 1) -> dict[str, Any]:
         """End subscriptions now."""
         return self._call("POST", "cancellations", {"creator": creator, "count": count})

@@ -111,21 +111,6 @@ def add_model(  # noqa: PLR0913 - each figure of a new model is the caller's cho
         return creator
 
 
-def add_posts(
-    world: World, creator: Creator, count: int = 1, *, price: int | None = None
-) -> list[Post]:
-    """Publish posts now."""
-    with world.lock:
-        now = world.clock.now_ms()
-        posts = [
-            Post(world.new_uuid(), now, "a new post", price, "subscribers", [world.new_uuid()])
-            for _ in range(count)
-        ]
-        for post in posts:
-            creator.add_post(post)
-        return posts
-
-
 def _new_subscription(world: World, fan: Fan) -> Subscription:
     rng = world.random
     now = world.clock.now_ms()

@@ -88,6 +88,31 @@ class Audience:
     account: AccountTruth
 
 
+@dataclass(frozen=True, slots=True)
+class RequestCounts:
+    """How many requests there were, by the facets asked for; `last` is the newest's number."""
+
+    last: int
+    total: int
+    by: tuple[str, ...]
+    counts: dict[tuple[str | int | None, ...], int]
+
+    def sum(self, **where: str | int | None) -> int:
+        """Add up the counts whose facets are as named."""
+        wanted = {self.by.index(name): value for name, value in where.items()}
+        return sum(
+            count
+            for facets, count in self.counts.items()
+            if all(facets[position] == value for position, value in wanted.items())
+        )
+
+
+def read_counts(answer: dict[str, Any]) -> RequestCounts:
+    """Read counts of requests."""
+    counts = {tuple(facets): count for *facets, count in answer["counts"]}
+    return RequestCounts(answer["last"], answer["total"], tuple(answer["by"]), counts)
+
+
 def read_books(answer: dict[str, Any]) -> Books:
     """Read the books of one creator."""
     return Books(

@@ -4,84 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
 from simulator.clock import stamp
-from simulator.control.orders import CreatorMove, NewCreators, Order
+from simulator.control.life_orders import (
+    Cancellations,
+    DeletedMessages,
+    DeletedPosts,
+    NewFans,
+    NewHistory,
+    NewMessages,
+    NewPosts,
+    Reactions,
+    ReadMessages,
+    SubscriptionChanges,
+    Unfollows,
+)
+from simulator.control.orders import CreatorMove, NewCreators
 from simulator.conversations import add_messages, delete_messages, read_messages
 from simulator.history import add_history
-from simulator.memberships import Change, add_fans, change_subscriptions
-from simulator.population import add_model, add_posts
+from simulator.memberships import (
+    Change,
+    add_fans,
+    change_subscriptions,
+    follow_again,
+    unfollow,
+)
+from simulator.population import add_model
+from simulator.posting import add_posts, delete_posts, react_to_posts
 
 
 if TYPE_CHECKING:
+    from simulator.people import Fan
     from simulator.simulation import Simulation
-
-
-class NewFans(Order):
-    """New followers and subscribers, from now on."""
-
-    creator: str
-    followers: int = Field(default=0, ge=0)
-    subscribers: int = Field(default=0, ge=0)
-
-
-class NewMessages(Order):
-    """New messages, from the named fan or from random ones, or to them."""
-
-    creator: str
-    count: int = Field(default=1, ge=1)
-    fan_uuid: str | None = None
-    text: str | None = "hi there"
-    sent: bool = False
-
-
-class NewHistory(Order):
-    """Old messages over so many chats and days, with so many ties (else one in a hundred)."""
-
-    creator: str
-    count: int = Field(ge=1)
-    fans: int = Field(default=50, ge=1)
-    days: int = Field(default=365, ge=1)
-    ties: int | None = Field(default=None, ge=0)
-
-
-class NewPosts(Order):
-    """New posts, published now."""
-
-    creator: str
-    count: int = Field(default=1, ge=1)
-    price: int | None = None
-
-
-class Cancellations(Order):
-    """Subscribers whose access ends now."""
-
-    creator: str
-    count: int = Field(default=1, ge=1)
-
-
-class SubscriptionChanges(Order):
-    """Subscriptions that renew, stop renewing or end now."""
-
-    creator: str
-    count: int = Field(default=1, ge=1)
-    change: Change
-
-
-class ReadMessages(Order):
-    """A chat whose messages the creator reads."""
-
-    creator: str
-    fan_uuid: str
-
-
-class DeletedMessages(Order):
-    """Messages of a chat that are deleted; none named means the newest."""
-
-    creator: str
-    fan_uuid: str
-    message_uuids: list[str] = Field(default_factory=list)
 
 
 class Life:
@@ -129,7 +82,7 @@ class Life:
         fans = add_fans(
             self._world, creator, followers=order.followers, subscribers=order.subscribers
         )
-        return {"fans": [{"uuid": fan.uuid, "handle": fan.handle} for fan in fans]}
+        return _people(fans)
 
     def add_messages(self, _query: dict[str, str], body: Any) -> Any:
         """Add messages."""
@@ -141,6 +94,7 @@ class Life:
             fan_uuid=order.fan_uuid,
             text=order.text,
             sent=order.sent,
+            price=order.price,
         )
         return {
             "messages": [
@@ -164,6 +118,34 @@ class Life:
         creator = self._world.creator(order.creator)
         posts = add_posts(self._world, creator, order.count, price=order.price)
         return {"posts": [{"uuid": post.uuid} for post in posts]}
+
+    def delete_posts(self, _query: dict[str, str], body: Any) -> Any:
+        """Delete posts."""
+        order = DeletedPosts.model_validate(body)
+        creator = self._world.creator(order.creator)
+        gone = delete_posts(self._world, creator, order.post_uuids)
+        return {"deleted": [post.uuid for post in gone]}
+
+    def react_to_posts(self, _query: dict[str, str], body: Any) -> Any:
+        """Like posts and comment on them."""
+        order = Reactions.model_validate(body)
+        creator = self._world.creator(order.creator)
+        posts = react_to_posts(
+            self._world, creator, order.post_uuids, likes=order.likes, comments=order.comments
+        )
+        return {"posts": [post.uuid for post in posts]}
+
+    def unfollow(self, _query: dict[str, str], body: Any) -> Any:
+        """Let followers leave."""
+        order = Unfollows.model_validate(body)
+        creator = self._world.creator(order.creator)
+        return _people(unfollow(self._world, creator, order.fan_uuids, count=order.count))
+
+    def follow_again(self, _query: dict[str, str], body: Any) -> Any:
+        """Let those who left follow again."""
+        order = Unfollows.model_validate(body)
+        creator = self._world.creator(order.creator)
+        return _people(follow_again(self._world, creator, order.fan_uuids, count=order.count))
 
     def cancel_subscriptions(self, _query: dict[str, str], body: Any) -> Any:
         """End subscriptions."""
@@ -190,4 +172,8 @@ class Life:
 
     def _change(self, name: str, count: int, change: Change) -> Any:
         fans = change_subscriptions(self._world, self._world.creator(name), count, change)
-        return {"fans": [{"uuid": fan.uuid, "handle": fan.handle} for fan in fans]}
+        return _people(fans)
+
+
+def _people(fans: list[Fan]) -> dict[str, Any]:
+    return {"fans": [{"uuid": fan.uuid, "handle": fan.handle} for fan in fans]}

@@ -9,6 +9,7 @@ from simulator.books import books
 from simulator.clock import to_millis
 from simulator.control import orders
 from simulator.sales import add_reversals, add_sale, add_sales, add_sales_with_ties, flip_statuses
+from simulator.unlocking import buy_messages
 
 
 if TYPE_CHECKING:
@@ -90,6 +91,28 @@ class Money:
                 at=None if order.at is None else to_millis(order.at),
             )
         return _echo(creator, rows)
+
+    def buy_messages(self, _query: dict[str, str], body: Any) -> Any:
+        """Let fans buy locked messages."""
+        order = orders.NewPurchases.model_validate(body)
+        world = self._sim.world
+        creator = world.creator(order.creator)
+        with nullcontext() if order.announce else world.silence():
+            bought = buy_messages(
+                world, creator, order.message_uuids, count=order.count, fan_uuid=order.fan_uuid
+            )
+        return {
+            "purchases": [
+                {
+                    "message_uuid": message.uuid,
+                    "fan_uuid": fan.uuid,
+                    "order_id": row.order_id,
+                    "gross_cents": row.gross,
+                    "purchased_at": row.date,
+                }
+                for fan, message, row in bought
+            ]
+        }
 
     def flip_statuses(self, _query: dict[str, str], body: Any) -> Any:
         """Make pending rows available."""

@@ -78,6 +78,16 @@ class StatusFlips(Order):
     order_ids: list[str] = []
 
 
+class NewPurchases(Order):
+    """Locked messages that fans buy now: the named, or so many of the latest."""
+
+    creator: str
+    message_uuids: list[str] = []
+    count: int = Field(default=1, ge=1)
+    fan_uuid: str | None = None
+    announce: bool = True
+
+
 class NewGrant(Order):
     """A ready grant of a creator or of an agency's administrator."""
 

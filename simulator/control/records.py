@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.audience import audience
 from simulator.clock import to_millis
+from simulator.journal import FACETS
 
 
 if TYPE_CHECKING:
@@ -20,8 +21,33 @@ class Records:
         self._sim = simulation
 
     def read_requests(self, query: dict[str, str], _body: Any) -> Any:
-        """Return the request log."""
-        return read_requests(self._sim, query)
+        """Return log entries, filtered by a part of the path, creator and number."""
+        entries = self._sim.journal.read(
+            path=query.get("path"),
+            creator=self._creator(query),
+            since=int(query.get("since", "0")),
+            limit=int(query.get("limit", "1000")),
+        )
+        return {"requests": [entry.as_json() for entry in entries]}
+
+    def count_requests(self, query: dict[str, str], _body: Any) -> Any:
+        """Return how many requests there were of each kind."""
+        journal = self._sim.journal
+        by = tuple(query.get("by", "creator,template,status").split(","))
+        if not set(by) <= set(FACETS):
+            raise ValueError(f"by must be some of {', '.join(FACETS)}")
+        counts = journal.counts(
+            by,
+            path=query.get("path"),
+            creator=self._creator(query),
+            since=int(query["since"]) if "since" in query else None,
+        )
+        return {
+            "last": journal.last,
+            "total": counts.total(),
+            "by": by,
+            "counts": [[*facets, count] for facets, count in counts.items()],
+        }
 
     def clear_requests(self, _query: dict[str, str], _body: Any) -> Any:
         """Forget the request log."""
@@ -49,19 +75,11 @@ class Records:
         """Return who lives in the world."""
         return read_world(self._sim)
 
-
-def read_requests(simulation: Simulation, query: dict[str, str]) -> dict[str, Any]:
-    """Return log entries, filtered by a part of the path, creator and number."""
-    creator = query.get("creator")
-    if creator is not None and creator not in simulation.world.users:
-        creator = simulation.world.creator(creator).uuid
-    entries = simulation.journal.read(
-        path=query.get("path"),
-        creator=creator,
-        since=int(query.get("since", "0")),
-        limit=int(query.get("limit", "1000")),
-    )
-    return {"requests": [entry.as_json() for entry in entries]}
+    def _creator(self, query: dict[str, str]) -> str | None:
+        name = query.get("creator")
+        if name is None or name in self._sim.world.users:
+            return name
+        return self._sim.world.creator(name).uuid
 
 
 def read_stats(simulation: Simulation) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from starlette.routing import Route
 
+from simulator.control.batch import Batch
 from simulator.control.life import Life
 from simulator.control.money import Money
 from simulator.control.press import Press
@@ -34,22 +35,31 @@ def control_routes(simulation: Simulation) -> list[Route]:
     money, life = Money(simulation), Life(simulation)
     steering, records = Steering(simulation), Records(simulation)
     press = Press(simulation)
+    happenings: dict[str, Callable[[dict[str, str], Any], Any]] = {
+        "sales": money.add_sales,
+        "reversals": money.add_reversals,
+        "status-flips": money.flip_statuses,
+        "purchases": money.buy_messages,
+        "fans": life.add_fans,
+        "unfollows": life.unfollow,
+        "unfollows/undo": life.follow_again,
+        "cancellations": life.cancel_subscriptions,
+        "subscriptions": life.change_subscriptions,
+        "messages": life.add_messages,
+        "messages/history": life.add_history,
+        "messages/read": life.read_messages,
+        "messages/delete": life.delete_messages,
+        "posts": life.add_posts,
+        "posts/react": life.react_to_posts,
+        "posts/delete": life.delete_posts,
+    }
     table: list[tuple[str, str, Callable[[dict[str, str], Any], Any]]] = [
+        *(("POST", path, act) for path, act in happenings.items()),
+        ("POST", "batch", Batch(happenings).apply),
         ("GET", "books", money.books),
         ("GET", "audience", records.read_audience),
         ("POST", "creators", life.add_creators),
         ("POST", "creators/move", life.move_creator),
-        ("POST", "sales", money.add_sales),
-        ("POST", "fans", life.add_fans),
-        ("POST", "messages", life.add_messages),
-        ("POST", "messages/history", life.add_history),
-        ("POST", "posts", life.add_posts),
-        ("POST", "cancellations", life.cancel_subscriptions),
-        ("POST", "subscriptions", life.change_subscriptions),
-        ("POST", "messages/read", life.read_messages),
-        ("POST", "messages/delete", life.delete_messages),
-        ("POST", "reversals", money.add_reversals),
-        ("POST", "status-flips", money.flip_statuses),
         ("GET", "knobs", steering.read_knobs),
         ("PUT", "knobs", steering.replace_knobs),
         ("PATCH", "knobs", steering.update_knobs),
@@ -63,6 +73,7 @@ def control_routes(simulation: Simulation) -> list[Route]:
         ("POST", "tokens/expire", steering.expire_tokens),
         ("POST", "tokens/kill-chain", steering.kill_chains),
         ("GET", "requests", records.read_requests),
+        ("GET", "requests/counts", records.count_requests),
         ("DELETE", "requests", records.clear_requests),
         ("GET", "stats", records.read_stats),
         ("DELETE", "stats", records.clear_stats),

@@ -117,7 +117,7 @@ class OAuthPages:
     async def _guarded(self, request: Request, owner: str | None, act: Any) -> Response:
         sim = self._sim
         path, now = request.url.path, sim.clock.now_ms()
-        entry = Entry(at=now, method=request.method, path=path, query={}, creator=owner)
+        entry = Entry(now, request.method, path, {}, template=path, creator=owner)
         fault = sim.faults.pick(request.method, path, owner, sim.world.random)
         response = None
         if fault is not None:
