@@ -6,6 +6,7 @@ offers the alternatives. Values may be set for all creators and overridden for o
 
 from __future__ import annotations
 
+from datetime import date  # noqa: TC003 - pydantic reads the annotation at run time
 from enum import StrEnum
 from typing import Any
 
@@ -100,6 +101,7 @@ class Knobs(WebhookKnobs):
     order_id_filter: bool = True
     max_size: int = Field(default=50, ge=1)
     summary_cache_seconds: float = Field(default=600, ge=0)
+    summary_error_cents: dict[date, int] = Field(default={})
     subscribers_include_expired: bool = False
 
     # Lists that end early or have gaps, as if they were whole: path (/followers) to share

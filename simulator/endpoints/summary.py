@@ -7,7 +7,7 @@ answer is cached per creator and parameters, so it may be minutes old.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,14 +15,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from simulator.clock import stamp, to_millis
 from simulator.endpoint import Endpoint
 from simulator.replies import Invalid, Reply
-from simulator.transactions import SALES
+from simulator.transactions import SALES, Transaction
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from simulator.call import Call
-    from simulator.transactions import Transaction
 
 
 GROUPS = {
@@ -41,6 +40,19 @@ DAYS_PER_WEEK = 7
 MAX_PERIODS = 4000
 
 
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """An error of the summary that no row explains, in US cents."""
+
+    at: int
+    gross: int
+    net: int
+    source: str = "tip"
+
+
+Row = Transaction | Slip
+
+
 def summary(call: Call) -> Reply:
     """Answer /insights/earnings/summary."""
     start, end = call.window()
@@ -53,9 +65,12 @@ def summary(call: Call) -> Reply:
     made_at, body = call.cache.get(key, (None, None))
     age_limit = call.knobs.summary_cache_seconds * 1000
     if made_at is None or not 0 <= call.now - made_at < age_limit:
-        rows = call.creator.ledger.between(start, end, SALES)
+        rows: list[Row] = [*call.creator.ledger.between(start, end, SALES)]
+        slips = _slips(call)
+        rows += [s for s in slips if (start or 0) <= s.at and (end is None or s.at < end)]
+        rows.sort(key=lambda row: row.at)
         body = {
-            "totals": _totals(call, zone),
+            "totals": _totals(call, zone, slips),
             **_breakdowns(rows),
             "overTime": _over_time(call, rows, (start, end), zone, granularity),
             **_averages(rows, zone),
@@ -82,7 +97,7 @@ def _zone(name: str) -> ZoneInfo:
         raise Invalid("timezone must be a valid IANA timezone") from error
 
 
-def _sum(rows: Iterable[Transaction]) -> dict[str, int]:
+def _sum(rows: Iterable[Row]) -> dict[str, int]:
     gross = net = 0
     for row in rows:
         gross += row.gross
@@ -90,16 +105,31 @@ def _sum(rows: Iterable[Transaction]) -> dict[str, int]:
     return {"gross": gross, "net": net}
 
 
-def _totals(call: Call, zone: ZoneInfo) -> dict[str, Any]:
+def _slips(call: Call) -> list[Slip]:
+    """Return the errors that knobs put into days, at each day's UTC noon."""
+    noons = {
+        day: to_millis(datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
+        for day in call.knobs.summary_error_cents
+    }
+    return [Slip(noons[day], cents, cents) for day, cents in call.knobs.summary_error_cents.items()]
+
+
+def _totals(call: Call, zone: ZoneInfo, slips: list[Slip]) -> dict[str, Any]:
     ledger = call.creator.ledger
     now = datetime.fromtimestamp(call.now / 1000, tz=zone)
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     before = (month - timedelta(days=1)).replace(day=1)
     month_ms, before_ms = to_millis(month), to_millis(before)
-    this = _sum(ledger.between(month_ms, None, SALES))
-    previous = _sum(ledger.between(before_ms, month_ms, SALES))
+    this = _sum([*ledger.between(month_ms, None, SALES), *(s for s in slips if s.at >= month_ms)])
+    previous = _sum(
+        [
+            *ledger.between(before_ms, month_ms, SALES),
+            *(s for s in slips if before_ms <= s.at < month_ms),
+        ]
+    )
+    whole, wrong = ledger.total(SALES), sum(slip.gross for slip in slips)
     return {
-        "allTime": asdict(ledger.total(SALES)),
+        "allTime": {"gross": whole.gross + wrong, "net": whole.net + wrong},
         "thisMonth": {
             **this,
             "previousMonthGross": previous["gross"],
@@ -114,8 +144,8 @@ def _change(this: int, previous: int) -> float | None:
     return None if previous == 0 else round((this - previous) * 100 / previous, 2)
 
 
-def _breakdowns(rows: Sequence[Transaction]) -> dict[str, Any]:
-    groups: defaultdict[str, list[Transaction]] = defaultdict(list)
+def _breakdowns(rows: Sequence[Row]) -> dict[str, Any]:
+    groups: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[GROUPS.get(row.source, "other")].append(row)
     return {
@@ -124,7 +154,7 @@ def _breakdowns(rows: Sequence[Transaction]) -> dict[str, Any]:
     }
 
 
-def _local(row: Transaction, zone: ZoneInfo) -> datetime:
+def _local(row: Row, zone: ZoneInfo) -> datetime:
     return datetime.fromtimestamp(row.at // 1000, tz=UTC).astimezone(zone)
 
 
@@ -137,13 +167,13 @@ def _period_start(moment: datetime, granularity: str) -> datetime:
 
 def _over_time(
     call: Call,
-    rows: Sequence[Transaction],
+    rows: Sequence[Row],
     window: tuple[int | None, int | None],
     zone: ZoneInfo,
     granularity: str,
 ) -> list[dict[str, Any]]:
     """Return every period of the window up to now, empty ones included."""
-    sums: defaultdict[datetime, list[Transaction]] = defaultdict(list)
+    sums: defaultdict[datetime, list[Row]] = defaultdict(list)
     for row in rows:
         sums[_period_start(_local(row, zone), granularity)].append(row)
     start, end = window
@@ -160,7 +190,7 @@ def _over_time(
     return result
 
 
-def _averages(rows: Sequence[Transaction], zone: ZoneInfo) -> dict[str, Any]:
+def _averages(rows: Sequence[Row], zone: ZoneInfo) -> dict[str, Any]:
     """Return average gross per weekday (1 is Monday) and per hour, over days with sales."""
     weekdays: defaultdict[int, int] = defaultdict(int)
     hours: defaultdict[int, int] = defaultdict(int)

@@ -51,6 +51,30 @@ async def test_summary_leaves_reversals_out(world: World, creator: Creator, me: 
     assert body["totals"]["allTime"] == {"gross": 1000, "net": 800}
 
 
+async def test_summary_may_be_wrong_by_a_cent_on_a_day(
+    world: World, creator: Creator, me: Caller, simulation: Simulation
+) -> None:
+    add_sales(world, creator, 50, since=int(NOON.timestamp() * 1000) - 5 * 86_400_000)
+    right = await me.json(SUMMARY, **NOVEMBER)
+    simulation.cache.clear()
+    simulation.knobs.update({"summary_error_cents": {"2026-11-20": -1}}, creator.uuid)
+
+    wrong = await me.json(SUMMARY, **NOVEMBER)
+
+    differing = [
+        (a["periodStart"][:10], b["gross"] - a["gross"], b["net"] - a["net"])
+        for a, b in zip(right["overTime"], wrong["overTime"], strict=True)
+        if a != b
+    ]
+    assert differing == [("2026-11-20", -1, -1)]
+    for part in ("allTime", "thisMonth"):
+        assert wrong["totals"][part]["net"] == right["totals"][part]["net"] - 1
+    narrow = {"startDate": "2026-11-21T00:00:00.000Z"}
+    assert sum(p["net"] for p in (await me.json(SUMMARY, **narrow))["overTime"]) == sum(
+        row.net for row in creator.ledger.rows() if row.date >= "2026-11-21"
+    )
+
+
 async def test_summary_is_up_to_ten_minutes_old(
     world: World, creator: Creator, me: Caller, clock: SimulatedClock
 ) -> None:
