@@ -152,26 +152,3 @@ comment on function public.sale_totals(uuid) is
   'Gross per UTC day of one model without reversals, US dollars as text: what Fanvue''s earnings summary is compared with.';
 revoke all on function public.sale_totals(uuid) from public, anon, authenticated;
 grant execute on function public.sale_totals(uuid) to service_role;
-
-create or replace function public.list_grants(p_after uuid default null, p_limit integer default 500)
-returns jsonb
-language sql
-stable
-set search_path = ''
-as $$
-  select coalesce(jsonb_agg(to_jsonb(x) order by x.model_id), '[]'::jsonb)
-  from (
-    select m.id as model_id, a.name as agency, m.handle, m.status, m.status_reason, m.fanvue_access_token as access_token,
-           m.fanvue_refresh_token as refresh_token, m.fanvue_token_expires_at as expires_at, m.token_version as version,
-           r.last_refreshed_at, r.failures, r.last_error
-    from public.models m
-    join public.agencies a on a.id = m.agency_id
-    left join private.token_refreshes r on r.model_id = m.id
-    where coalesce(m.fanvue_access_token, m.fanvue_refresh_token) is not null and (p_after is null or m.id > p_after)
-    order by m.id
-    limit p_limit
-  ) x
-$$;
-comment on function public.list_grants(uuid, integer) is 'Grants as stored, a page at a time, for `tokens status` and `tokens rotate-key`. service_role only.';
-revoke all on function public.list_grants(uuid, integer) from public, anon, authenticated;
-grant execute on function public.list_grants(uuid, integer) to service_role;

@@ -1,5 +1,6 @@
 """Tokens for jobs: load, refresh single-flight, seal. The only place where a token is in the clear.
 
+A grant is a model's own or its agency's, which serves many models; tokens are sealed for a grant.
 Order matters: a new pair is stored before it is used, and an `invalid_grant` counts only after
 the database confirmed that nobody refreshed first.
 """
@@ -48,7 +49,7 @@ REFRESH_COLUMN: Final = "fanvue_refresh_token"
 PATIENCE: Final = timedelta(seconds=10)
 # A longer wait is spent in the queue, not in a worker's slot.
 LONGEST_NAP: Final = timedelta(seconds=2)
-MODELS_KEPT: Final = 4096
+GRANTS_KEPT: Final = 4096
 # Fanvue has rotated already, and after its grace the old token kills the chain: whoever holds the
 # new pair goes on trying to store it through any outage of ours that a process outlives.
 STORE_PATIENCE: Final = timedelta(minutes=30)
@@ -102,33 +103,39 @@ class GrantKeeper:
         self._keyring = keyring
         self._clock = clock
         self._holder = holder
-        self._models: OrderedDict[str, _Held] = OrderedDict()
+        self._grants: OrderedDict[str, _Held] = OrderedDict()
         self._underway: set[asyncio.Task[None]] = set()
 
-    async def token(self, model_id: str, *, rejected: int | None = None) -> Token:
+    async def token(
+        self, model_id: str, *, grant_id: str | None = None, rejected: int | None = None
+    ) -> Token:
         """Return a token to call with; `rejected` is the version that Fanvue refused.
 
+        `grant_id` is the grant whose path and bucket the caller uses: a token of another one is
+        never returned. Without it the token is of whatever grant the model has.
         Raises `GrantInvalid`, `GrantMoved` (come back soon), `Transient`, `Misconfigured`.
         """
-        held = self._held(model_id)
+        held = self._held(grant_id or model_id)
         async with held.lock:
             if held.token is not None and rejected is not None and held.token.version > rejected:
                 return held.token
             if rejected is None and held.token and self._clock.monotonic() < held.good_until:
                 return held.token
-            held.token, held.good_until = await self._obtain(model_id, rejected)
+            held.token, held.good_until = await self._obtain(model_id, grant_id, rejected)
             return held.token
 
-    def _held(self, model_id: str) -> _Held:
-        held = self._models.setdefault(model_id, _Held())
-        self._models.move_to_end(model_id)
+    def _held(self, grant_id: str) -> _Held:
+        held = self._grants.setdefault(grant_id, _Held())
+        self._grants.move_to_end(grant_id)
         while (
-            len(self._models) > MODELS_KEPT and not next(iter(self._models.values())).lock.locked()
+            len(self._grants) > GRANTS_KEPT and not next(iter(self._grants.values())).lock.locked()
         ):
-            self._models.popitem(last=False)
+            self._grants.popitem(last=False)
         return held
 
-    async def _obtain(self, model_id: str, rejected: int | None) -> tuple[Token, float]:
+    async def _obtain(
+        self, model_id: str, grant_id: str | None, rejected: int | None
+    ) -> tuple[Token, float]:
         give_up = self._clock.monotonic() + PATIENCE.total_seconds()
         holder = f"{self._holder}:{uuid4()}"
         refreshes = 0
@@ -136,13 +143,15 @@ class GrantKeeper:
             view = await self._store.begin(model_id, holder, rejected)
             match view.state:
                 case "ready":
-                    return await self._open(model_id, view)
+                    _refuse_other(view, grant_id)
+                    return await self._open(view)
                 case "refresh":
                     if refreshes == REFRESHES_PER_CALL:
                         raise Transient("Fanvue's tokens end before they can be used")
                     refreshes += 1
                     await self._do_refresh(model_id, view)
                 case "wait":
+                    _refuse_other(view, grant_id)
                     resumes = self._clock.monotonic() + view.retry_in.total_seconds()
                     if view.retry_in > LONGEST_NAP or resumes > give_up:
                         raise GrantMoved(
@@ -153,42 +162,42 @@ class GrantKeeper:
                 case "missing":
                     raise GrantInvalid("the model has no grant")
                 case _:
-                    raise GrantInvalid(view.reason or "the creator must connect again")
+                    raise GrantInvalid(view.reason or "the account must connect again")
 
-    async def _open(self, model_id: str, view: GrantView) -> tuple[Token, float]:
+    async def _open(self, view: GrantView) -> tuple[Token, float]:
         assert view.access_token is not None and view.version is not None  # noqa: S101, PT018 - the database's promise for 'ready'
-        opened = self._keyring.open(view.access_token, model_id, ACCESS_COLUMN)
+        opened = self._keyring.open(view.access_token, view.grant_id, ACCESS_COLUMN)
         stored = (view.access_token, view.refresh_token)
         if any(token and self._keyring.needs_sealing(token) for token in stored):
-            await self._seal(model_id, stored)
+            await self._seal(view.grant_id, stored)
         good_until = self._clock.monotonic() + view.use_for.total_seconds()
         return Token(opened.value, view.version), good_until
 
-    async def _seal(self, model_id: str, before: tuple[str | None, str | None]) -> None:
+    async def _seal(self, grant_id: str, before: tuple[str | None, str | None]) -> None:
         """Seal what an older application left in the clear, or an older key sealed."""
         try:
-            after = self.sealed(model_id, before)
+            after = self.sealed(grant_id, before)
         except Misconfigured as error:
             # The access token in hand works; the refresh will say what is missing.
-            log.warning("tokens_not_sealed", model_id=model_id, reason=error.message)
+            log.warning("tokens_not_sealed", grant_id=grant_id, reason=error.message)
             return
-        if await self._store.reseal(model_id, before, after):
-            log.info("tokens_sealed", model_id=model_id, key_id=self._keyring.sealing_id)
+        if await self._store.reseal(grant_id, before, after):
+            log.info("tokens_sealed", grant_id=grant_id, key_id=self._keyring.sealing_id)
 
     def sealed(
-        self, model_id: str, stored: tuple[str | None, str | None]
+        self, grant_id: str, stored: tuple[str | None, str | None]
     ) -> tuple[str | None, str | None]:
         """Return a stored (access, refresh) pair sealed with the current key."""
         access, refresh = stored
-        return self._resealed(access, model_id, ACCESS_COLUMN), self._resealed(
-            refresh, model_id, REFRESH_COLUMN
+        return self._resealed(access, grant_id, ACCESS_COLUMN), self._resealed(
+            refresh, grant_id, REFRESH_COLUMN
         )
 
-    def _resealed(self, stored: str | None, model_id: str, column: str) -> str | None:
+    def _resealed(self, stored: str | None, grant_id: str, column: str) -> str | None:
         if stored is None or not self._keyring.needs_sealing(stored):
             return stored
         return self._keyring.seal(
-            self._keyring.open(stored, model_id, column).value, model_id, column
+            self._keyring.open(stored, grant_id, column).value, grant_id, column
         )
 
     async def _do_refresh(self, model_id: str, view: GrantView) -> None:
@@ -204,38 +213,45 @@ class GrantKeeper:
 
     async def _refresh_and_store(self, model_id: str, view: GrantView) -> None:
         assert view.refresh_token is not None  # noqa: S101 - the database's promise for 'refresh'
-        old = self._keyring.open(view.refresh_token, model_id, REFRESH_COLUMN).value
+        old = self._keyring.open(view.refresh_token, view.grant_id, REFRESH_COLUMN).value
         answer = await self._refresh(old)
         if isinstance(answer, RefusedRefresh):
             await self._refused(model_id, view, answer)
             return
-        access = self._keyring.seal(answer.access_token, model_id, ACCESS_COLUMN)
-        refresh = self._keyring.seal(answer.refresh_token or old, model_id, REFRESH_COLUMN)
-        state = await self._store_pair(model_id, view, access, refresh, answer.expires_at)
-        log.info("token_refreshed", model_id=model_id, state=state, version=view.version)
+        access = self._keyring.seal(answer.access_token, view.grant_id, ACCESS_COLUMN)
+        refresh = self._keyring.seal(answer.refresh_token or old, view.grant_id, REFRESH_COLUMN)
+        state = await self._store_pair(view, access, refresh, answer.expires_at)
+        log.info(
+            "token_refreshed",
+            model_id=model_id,
+            grant_id=view.grant_id,
+            state=state,
+            version=view.version,
+        )
 
     async def _store_pair(
-        self, model_id: str, view: GrantView, access: str, refresh: str, expires_at: datetime
+        self, view: GrantView, access: str, refresh: str, expires_at: datetime
     ) -> str:
         give_up = self._clock.monotonic() + STORE_PATIENCE.total_seconds()
         while True:
             lifetime = max(expires_at - self._clock.now(), timedelta(0))
             try:
-                return await self._store.finish(model_id, view, access, refresh, lifetime)
+                return await self._store.finish(view, access, refresh, lifetime)
             except Rejected:
-                # There is no such model any more.
+                # There is no such grant any more.
                 raise
             except SyncError as error:
                 if self._clock.monotonic() >= give_up:
                     raise
-                log.warning("pair_not_stored_yet", model_id=model_id, reason=error.message)
+                log.warning("pair_not_stored_yet", grant_id=view.grant_id, reason=error.message)
             await self._clock.sleep(STORE_PAUSE)
 
     async def _refused(self, model_id: str, view: GrantView, refused: RefusedRefresh) -> None:
-        state, wait = await self._store.fail(model_id, view, refused.kind, refused.message)
+        state, wait = await self._store.fail(view, refused.kind, refused.message)
         log.warning(
             "token_refresh_failed",
             model_id=model_id,
+            grant_id=view.grant_id,
             kind=refused.kind,
             verdict=state,
             reason=refused.message,
@@ -255,3 +271,10 @@ class GrantKeeper:
                 "Fanvue refused the refresh token once; it is asked again", retry_after=wait
             )
         raise Transient(refused.message, retry_after=max(wait, refused.retry_after or wait))
+
+
+def _refuse_other(view: GrantView, grant_id: str | None) -> None:
+    if grant_id is not None and view.grant_id != grant_id:
+        raise GrantMoved(
+            "the model changed its grant while this job ran", retry_after=timedelta(seconds=1)
+        )

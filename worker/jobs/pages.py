@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from worker.errors import ProviderContract, Unauthorized
+from worker.errors import NotFound, ProviderContract, Unauthorized
 from worker.fanvue.calls import Access, Family, Reply, RequestMeter, Validator
 from worker.fanvue.pages import read_envelope
 from worker.fanvue.wire import EarningRow, parse_rows
@@ -25,9 +25,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.fanvue.client import FanvueClient, Parameter, Parameters
-    from worker.jobs.grants import GrantKeeper
+    from worker.jobs.grants import GrantKeeper, Token
     from worker.store.jobs import Job
     from worker.traffic import Lane
+
+
+NOT_MANAGED: Final = (
+    "the agency's account does not manage this creator (any more): let it manage her again on "
+    "Fanvue, or connect her with a grant of her own (fanvue-sync connect --replace)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +81,16 @@ class PageReader:
         validator: Validator | None = None,
     ) -> Reply:
         """Call once; after a 401 refresh the token and call once more."""
-        token = await self._grants.token(self._job.model_id)
+        token = await self._token()
         try:
             return await self._call(path, params, token.value, hint, validator)
         except Unauthorized:
-            token = await self._grants.token(self._job.model_id, rejected=token.version)
+            token = await self._token(rejected=token.version)
             return await self._call(path, params, token.value, hint, validator)
+
+    async def _token(self, rejected: int | None = None) -> Token:
+        job = self._job
+        return await self._grants.token(job.model_id, grant_id=job.grant_id, rejected=rejected)
 
     async def _call(
         self,
@@ -91,9 +101,16 @@ class PageReader:
         validator: Validator | None,
     ) -> Reply:
         access = Access(token, self._job.bucket, self._lane, hint)
-        return await self._client.get(
-            path, params, auth=access, meter=self._meter, validator=validator
-        )
+        prefix = self._job.path_prefix
+        try:
+            return await self._client.get(
+                prefix + path, params, auth=access, meter=self._meter, validator=validator
+            )
+        except NotFound as error:
+            if not prefix:
+                raise
+            # Never the personal path instead: it would show the administrator's own data.
+            raise NotFound(f"{error.message} ({prefix}{path})", remedy=NOT_MANAGED) from error
 
     async def get_if_changed(
         self,

@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 
 
 async def refresh_token(job: Job, grants: GrantKeeper) -> Done:
-    """Obtain a token for the job's model; that refreshes it if it is still due."""
-    await grants.token(job.model_id)
+    """Obtain a token of the grant behind the job's model; that refreshes it if it is still due."""
+    await grants.token(job.model_id, grant_id=job.grant_id)
     return Done()

@@ -1,6 +1,7 @@
-"""OAuth grants in the database: connect, begin, finish and fail a refresh, re-seal.
+"""OAuth grants in the database: begin, finish and fail a refresh, re-seal, store, list.
 
-Tokens leave and enter this module as they are stored; sealing is `worker.jobs.grants`' duty.
+A grant id is a model's id (its own grant) or the id of an agency's connection. Tokens leave and
+enter this module as they are stored; sealing is `worker.jobs.grants`' duty.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GrantView:
-    """What `begin_token_refresh` answered; tokens as stored."""
+    """What `begin_token_refresh` answered; tokens as stored, sealed for `grant_id`."""
 
     state: str
+    grant_id: str
     version: int | None = None
     access_token: str | None = field(default=None, repr=False)
     refresh_token: str | None = field(default=None, repr=False)
@@ -45,13 +47,14 @@ class GrantStore:
         self._database = database
 
     async def begin(self, model_id: str, holder: str, rejected_version: int | None) -> GrantView:
-        """Ask what to call Fanvue with; the answer may be that we are to refresh."""
+        """Ask what to call Fanvue with for a model; the answer may be that we are to refresh."""
         reply = await self._database.call(
             "begin_token_refresh",
             {"p_model_id": model_id, "p_holder": holder, "p_rejected_version": rejected_version},
         )
         return GrantView(
             state=str(reply["state"]),
+            grant_id=str(reply.get("sealed_for") or model_id),
             version=reply.get("version"),
             access_token=reply.get("access_token"),
             refresh_token=reply.get("refresh_token"),
@@ -62,18 +65,13 @@ class GrantStore:
         )
 
     async def finish(
-        self,
-        model_id: str,
-        view: GrantView,
-        access_token: str,
-        refresh_token: str,
-        expires_in: timedelta,
+        self, view: GrantView, access_token: str, refresh_token: str, expires_in: timedelta
     ) -> str:
         """Store a new pair (sealed): `stored`, or `moved` when another refresh was first."""
         reply = await self._database.call(
             "finish_token_refresh",
             {
-                "p_model_id": model_id,
+                "p_grant_id": view.grant_id,
                 "p_fence": view.fence,
                 "p_version": view.version,
                 "p_access_token": access_token,
@@ -83,14 +81,12 @@ class GrantStore:
         )
         return str(reply["state"])
 
-    async def fail(
-        self, model_id: str, view: GrantView, kind: str, message: str
-    ) -> tuple[str, timedelta]:
+    async def fail(self, view: GrantView, kind: str, message: str) -> tuple[str, timedelta]:
         """Note a failed refresh; return the verdict and when to try again."""
         reply = await self._database.call(
             "fail_token_refresh",
             {
-                "p_model_id": model_id,
+                "p_grant_id": view.grant_id,
                 "p_fence": view.fence,
                 "p_version": view.version,
                 "p_kind": kind,
@@ -101,7 +97,7 @@ class GrantStore:
 
     async def reseal(
         self,
-        model_id: str,
+        grant_id: str,
         before: tuple[str | None, str | None],
         after: tuple[str | None, str | None],
     ) -> bool:
@@ -109,7 +105,7 @@ class GrantStore:
         reply = await self._database.call(
             "seal_tokens",
             {
-                "p_model_id": model_id,
+                "p_grant_id": grant_id,
                 "p_access_from": before[0],
                 "p_access_to": after[0],
                 "p_refresh_from": before[1],
@@ -159,7 +155,7 @@ class GrantStore:
         return int(reply["job_id"])
 
     async def stored(self) -> list[dict[str, Any]]:
-        """List every model that has a grant, tokens as stored; for `tokens` commands."""
+        """List every grant, tokens as stored; for `tokens` commands."""
         rows: list[dict[str, Any]] = []
         after: str | None = None
         while True:
@@ -167,4 +163,4 @@ class GrantStore:
             rows.extend(page)
             if len(page) < 500:  # noqa: PLR2004 - the page size asked for
                 return rows
-            after = str(page[-1]["model_id"])
+            after = str(page[-1]["grant_id"])

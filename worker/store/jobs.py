@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A leased job."""
+    """A leased job.
+
+    Grant, path prefix and bucket belong together, as they were when the job was claimed: a token of
+    another grant on this path would read another account's money.
+    """
 
     id: int
     lease_id: int
@@ -33,6 +37,8 @@ class Job:
     creator_uuid: str | None
     handle: str | None
     waited: timedelta
+    grant_id: str | None = None
+    path_prefix: str = ""
 
     @classmethod
     def from_reply(cls, item: dict[str, Any]) -> Job:
@@ -51,6 +57,8 @@ class Job:
             creator_uuid=model.get("fanvue_user_uuid"),
             handle=model.get("handle"),
             waited=timedelta(milliseconds=float(item.get("waited_ms") or 0)),
+            grant_id=model.get("grant_id"),
+            path_prefix=model.get("path_prefix") or "",
         )
 
 

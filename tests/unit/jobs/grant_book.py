@@ -57,10 +57,11 @@ class Grant:
 
 @dataclass
 class GrantBook:
-    """All grants, by model."""
+    """All grants by id; a model that is not `behind` a connection has the grant of its own id."""
 
     clock: ManualClock
     grants: dict[str, Grant] = field(default_factory=dict)
+    behind: dict[str, str] = field(default_factory=dict)
     fences: count[int] = field(default_factory=lambda: count(1))
 
     def stub(self) -> RpcStub:
@@ -73,7 +74,12 @@ class GrantBook:
         )
 
     def begin(self, asked: dict[str, Any]) -> dict[str, Any]:
-        now, grant = self.clock.now(), self._grant(asked)
+        grant_id = self.behind.get(asked["p_model_id"], asked["p_model_id"])
+        answer = self._begin(self._grant(grant_id), asked)
+        return {**answer, "sealed_for": grant_id}
+
+    def _begin(self, grant: Grant, asked: dict[str, Any]) -> dict[str, Any]:
+        now = self.clock.now()
         if grant.status == "reauth_required":
             return {"state": "reauth_required", "reason": "the creator must connect again"}
         if grant.access is None and grant.refresh is None:
@@ -109,7 +115,7 @@ class GrantBook:
         }
 
     def finish(self, asked: dict[str, Any]) -> dict[str, Any]:
-        now, grant = self.clock.now(), self._grant(asked)
+        now, grant = self.clock.now(), self._grant(asked["p_grant_id"])
         version, refresh = asked["p_version"], asked["p_refresh_token"]
         if grant.version == version + 1 and grant.refresh == refresh:
             return {"state": "stored", "version": grant.version}
@@ -124,7 +130,7 @@ class GrantBook:
         return {"state": "stored", "version": grant.version}
 
     def fail(self, asked: dict[str, Any]) -> dict[str, Any]:
-        now, grant = self.clock.now(), self._grant(asked)
+        now, grant = self.clock.now(), self._grant(asked["p_grant_id"])
         kind, message = asked["p_kind"], asked["p_message"]
         if grant.version != asked["p_version"] or grant.fence != asked["p_fence"]:
             return {"state": "moved", "version": grant.version, "retry_in_s": 0}
@@ -142,14 +148,14 @@ class GrantBook:
         return {"state": "retry", "retry_in_s": _seconds(wait)}
 
     def seal(self, asked: dict[str, Any]) -> bool:
-        grant = self._grant(asked)
+        grant = self._grant(asked["p_grant_id"])
         if (grant.access, grant.refresh) != (asked["p_access_from"], asked["p_refresh_from"]):
             return False
         grant.access, grant.refresh = asked["p_access_to"], asked["p_refresh_to"]
         return True
 
-    def _grant(self, asked: dict[str, Any]) -> Grant:
-        grant = self.grants.get(asked["p_model_id"])
+    def _grant(self, grant_id: str) -> Grant:
+        grant = self.grants.get(grant_id)
         if grant is None:
             raise Refusal(404, "PT404", "no such model")
         return grant

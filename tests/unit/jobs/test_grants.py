@@ -12,7 +12,7 @@ from tests.unit.jobs.grant_bench import HOUR, MODEL, Bench, due, stuck_refresh, 
 from tests.unit.jobs.test_outcomes import JOB
 from tests.unit.jobs.token_desk import INVALID_GRANT
 from worker.errors import GrantMoved
-from worker.jobs.grants import MODELS_KEPT, Token
+from worker.jobs.grants import GRANTS_KEPT, Token
 from worker.jobs.outcomes import Done
 from worker.jobs.refresh_token import refresh_token
 
@@ -203,10 +203,10 @@ async def test_a_lost_reply_to_storing_is_answered_by_storing_again() -> None:
 
 async def test_remembering_models_is_bounded() -> None:
     b = Bench()
-    for number in range(MODELS_KEPT + 5):
+    for number in range(GRANTS_KEPT + 5):
         b.keeper._held(f"model {number}")
 
-    assert len(b.keeper._models) == MODELS_KEPT
+    assert len(b.keeper._grants) == GRANTS_KEPT
 
 
 async def test_the_refresh_job_obtains_a_token_and_is_done() -> None:

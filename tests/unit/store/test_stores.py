@@ -201,14 +201,14 @@ async def test_a_grant_is_read_with_its_times_and_shows_no_token() -> None:
 
 async def test_a_new_pair_is_stored_under_its_fence_and_version() -> None:
     stub = answering("finish_token_refresh", {"state": "stored", "version": 6})
-    view = GrantView("refresh", version=5, fence=9)
+    view = GrantView("refresh", "m", version=5, fence=9)
 
-    state = await GrantStore(stub.database).finish("m", view, "a", "r", timedelta(hours=1))
+    state = await GrantStore(stub.database).finish(view, "a", "r", timedelta(hours=1))
 
     assert state == "stored"
     assert stub.named("finish_token_refresh") == [
         {
-            "p_model_id": "m",
+            "p_grant_id": "m",
             "p_fence": 9,
             "p_version": 5,
             "p_access_token": "a",
@@ -221,6 +221,6 @@ async def test_a_new_pair_is_stored_under_its_fence_and_version() -> None:
 async def test_a_verdict_without_a_pause_is_read_as_none() -> None:
     stub = answering("fail_token_refresh", {"state": "reauth_required", "retry_in_s": None})
 
-    verdict = await GrantStore(stub.database).fail("m", GrantView("refresh"), "transient", "503")
+    verdict = await GrantStore(stub.database).fail(GrantView("refresh", "m"), "transient", "503")
 
     assert verdict == ("reauth_required", timedelta(0))

@@ -1,0 +1,155 @@
+-- Purpose: connecting: a creator with a grant of her own, or an agency whose administrator's grant serves many creators.
+-- Who may call: service_role only. Tokens pass through as stored (sealed); these functions never look inside.
+-- Locks: advisory locks on agency and creator, the grant's row in token_refreshes, then connection and models.
+
+create or replace function private.find_agency(p_agency text)
+returns uuid
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_agency_id uuid;
+  v_count integer;
+begin
+  if btrim(coalesce(p_agency, '')) = '' then
+    raise sqlstate 'PT422' using message = 'an agency needs a name';
+  end if;
+  -- two first connections of one agency must not make it twice
+  perform pg_advisory_xact_lock(hashtextextended('fanvue-agency:' || lower(btrim(p_agency)), 0));
+  select count(*), max(a.id::text)::uuid into v_count, v_agency_id
+  from public.agencies a
+  where a.id::text = lower(btrim(p_agency)) or a.name = btrim(p_agency);
+  if v_count > 1 then
+    raise sqlstate 'PT409' using message = format('%s agencies are called %L', v_count, btrim(p_agency)),
+      hint = 'give the agency''s id instead of its name';
+  end if;
+  return v_agency_id;
+end
+$$;
+comment on function private.find_agency(text) is
+  'The id of the agency with this name or id, null when there is none; nobody else makes it until the transaction ends. Errors: 409 ambiguous, 422 no name.';
+revoke all on function private.find_agency(text) from public, anon, authenticated;
+grant execute on function private.find_agency(text) to service_role;
+
+create or replace function public.connect_model(
+  p_agency text, p_creator_uuid uuid, p_handle text default null, p_replace boolean default false, p_model_id uuid default null)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_agency_id uuid;
+  v_model public.models;
+  v_created boolean := false;
+begin
+  v_agency_id := private.find_agency(p_agency);
+  perform pg_advisory_xact_lock(hashtextextended('fanvue-creator:' || p_creator_uuid::text, 0));
+  select m.* into v_model from public.models m where m.fanvue_user_uuid = p_creator_uuid::text for no key update;
+  if found then
+    if v_model.agency_id is distinct from v_agency_id then
+      raise sqlstate 'PT409' using message = format('creator %s is connected by another agency', p_creator_uuid),
+        hint = 'a creator belongs to one agency; remove the other model first';
+    end if;
+    if (v_model.connection_id is not null or v_model.fanvue_refresh_token is not null)
+       and v_model.status <> 'reauth_required' and not p_replace then
+      raise sqlstate 'PT409' using message = format('creator %s is connected already%s (model %s, %s)', p_creator_uuid,
+          case when v_model.connection_id is not null then ' through the agency''s account' else '' end, v_model.id, v_model.status),
+        hint = 'to replace its grant, connect with --replace';
+    end if;
+  elsif p_model_id is not null then
+    -- A model of an older application that never knew its creator's uuid learns it now.
+    update public.models m
+    set fanvue_user_uuid = p_creator_uuid::text
+    where m.id = p_model_id and m.agency_id = v_agency_id and m.fanvue_user_uuid is null
+    returning m.* into v_model;
+  else
+    if v_agency_id is null then
+      insert into public.agencies (name) values (btrim(p_agency)) returning id into v_agency_id;
+    end if;
+    insert into public.models (agency_id, fanvue_user_uuid, handle, status, status_reason)
+    values (v_agency_id, p_creator_uuid::text, p_handle, 'paused', 'connecting: the grant is not stored yet')
+    returning * into v_model;
+    v_created := true;
+  end if;
+  if p_model_id is not null and v_model.id is distinct from p_model_id then
+    raise sqlstate 'PT412' using message = format('model %s is another creator''s', p_model_id),
+      hint = 'connect as the creator of this model';
+  end if;
+  if p_handle is not null and v_model.handle is distinct from p_handle then
+    update public.models m set handle = p_handle where m.id = v_model.id;
+  end if;
+  return jsonb_build_object('agency_id', v_agency_id, 'model_id', v_model.id, 'token_version', v_model.token_version,
+                            'created', v_created);
+end
+$$;
+comment on function public.connect_model(text, uuid, text, boolean, uuid) is
+  'Finds or makes the agency (by name or id) and the model of a creator, ready for store_grant. p_model_id: the model it must be. Errors: 409 connected already or ambiguous agency, 422 no name.';
+revoke all on function public.connect_model(text, uuid, text, boolean, uuid) from public, anon, authenticated;
+grant execute on function public.connect_model(text, uuid, text, boolean, uuid) to service_role;
+
+create or replace function public.store_grant(
+  p_model_id uuid, p_version bigint, p_access_token text, p_refresh_token text, p_expires_in_s numeric default null)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_model public.models;
+  v_job public.sync_jobs;
+begin
+  if coalesce(p_refresh_token, '') = '' then
+    raise sqlstate 'PT422' using message = 'a grant needs a refresh token';
+  end if;
+  perform 1 from private.token_refreshes r where r.model_id = p_model_id for update;
+  select m.* into v_model from public.models m where m.id = p_model_id for no key update;
+  if not found then
+    raise sqlstate 'PT404' using message = format('no model %s', p_model_id);
+  end if;
+  if v_model.token_version = p_version then
+    update public.models m
+    set fanvue_access_token = p_access_token, fanvue_refresh_token = p_refresh_token,
+        fanvue_token_expires_at = v_now + make_interval(secs => p_expires_in_s::double precision), fanvue_token_issued_at = v_now, token_version = p_version + 1,
+        status = 'active', status_reason = null, connected_at = v_now,
+        -- a creator's own consent goes before her agency's
+        connection_id = null
+    where m.id = p_model_id
+    returning m.* into v_model;
+    -- A refresher that is under way finds its fence gone and is told that the grant moved.
+    update private.token_refreshes r
+    set fence = null, holder = null, lease_until = null, next_try_at = null, suspect_at = null, failures = 0, last_error = null
+    where r.model_id = p_model_id;
+  elsif v_model.token_version <> p_version + 1 or v_model.fanvue_refresh_token is distinct from p_refresh_token then
+    raise sqlstate 'PT409' using message = format('the grant of model %s changed meanwhile', p_model_id),
+      hint = 'connect again';
+  end if;
+  -- what Fanvue announced before she connected
+  perform private.apply_parked(v_model.fanvue_user_uuid, v_now);
+  select j.* into v_job from private.put_job(v_model, 'earnings', 100::smallint, v_now, v_now) j;
+  return jsonb_build_object('version', v_model.token_version, 'job_id', v_job.id);
+end
+$$;
+comment on function public.store_grant(uuid, bigint, text, text, numeric) is
+  'Stores a fresh (sealed) grant, makes the model active and queues its first sync. Sent again, it changes nothing.';
+revoke all on function public.store_grant(uuid, bigint, text, text, numeric) from public, anon, authenticated;
+grant execute on function public.store_grant(uuid, bigint, text, text, numeric) to service_role;
+
+create or replace function private.follow_connection()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  update public.sync_jobs j
+  set bucket = private.bucket_of(new)
+  where j.model_id = new.id and j.state in ('queued', 'dead') and j.bucket is distinct from private.bucket_of(new);
+  return null;
+end
+$$;
+comment on function private.follow_connection() is 'The waiting jobs of a model that changed its grant draw on the new grant''s budget.';
+revoke all on function private.follow_connection() from public, anon, authenticated;
+create trigger models_follow_connection
+  after update of connection_id on public.models
+  for each row when (new.connection_id is distinct from old.connection_id)
+  execute function private.follow_connection();

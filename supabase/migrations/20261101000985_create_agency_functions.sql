@@ -1,0 +1,200 @@
+-- Purpose: connecting an agency: its administrator's grant, and the creators who are read through it.
+-- Who may call: service_role only. Tokens pass through as stored (sealed); these functions never look inside.
+-- Locks: advisory locks on agency and creators, the connection's row in token_refreshes, then connection and models. The
+-- second one is held by whoever marks or attaches the models behind a connection, so that two of them never dead-lock.
+
+create or replace function public.connect_agency(
+  p_agency text, p_user_uuid uuid, p_fingerprint text default null)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_agency_id uuid;
+  v_created boolean := false;
+  v_connection public.agency_connections;
+begin
+  v_agency_id := private.find_agency(p_agency);
+  perform pg_advisory_xact_lock(hashtextextended('fanvue-account:' || p_user_uuid::text, 0));
+  select c.* into v_connection from public.agency_connections c where c.fanvue_user_uuid = p_user_uuid::text;
+  if found and v_connection.agency_id is distinct from v_agency_id then
+    raise sqlstate 'PT409' using message = format('account %s is connected by another agency', p_user_uuid),
+      hint = 'an account belongs to one agency; remove the other connection first';
+  end if;
+  if v_connection.id is null and p_fingerprint is null then
+    raise sqlstate 'PT404' using message = format('account %s is not connected yet', p_user_uuid),
+      hint = 'give the refresh token of its grant';
+  end if;
+  if v_connection.id is null then
+    if v_agency_id is null then
+      insert into public.agencies (name) values (btrim(p_agency)) returning id into v_agency_id;
+    end if;
+    insert into public.agency_connections (agency_id, fanvue_user_uuid, status, status_reason)
+    values (v_agency_id, p_user_uuid::text, 'reauth_required', 'connecting: the grant is not stored yet')
+    returning * into v_connection;
+    v_created := true;
+  end if;
+  return jsonb_build_object(
+    'agency_id', v_agency_id, 'connection_id', v_connection.id, 'token_version', v_connection.token_version,
+    'created', v_created, 'status', v_connection.status,
+    -- what was consented to before is not stored again: its refresh token has rotated since
+    'repeated', v_connection.refresh_token is not null and coalesce(v_connection.consent_fingerprint = p_fingerprint, true));
+end
+$$;
+comment on function public.connect_agency(text, uuid, text) is
+  'Finds or makes the agency (by name or id) and the connection of its administrator''s account, ready for store_connection. '
+  'p_fingerprint: SHA-256 of the consent''s refresh token; repeated tells that it is stored already (null: there is one). Errors: 404 not connected and no token, 409 another agency''s or ambiguous, 422 no name.';
+revoke all on function public.connect_agency(text, uuid, text) from public, anon, authenticated;
+grant execute on function public.connect_agency(text, uuid, text) to service_role;
+
+create or replace function public.store_connection(
+  p_connection_id uuid, p_version bigint, p_access_token text, p_refresh_token text, p_expires_in_s numeric,
+  p_fingerprint text, p_handle text default null)
+returns jsonb
+language plpgsql
+set search_path = ''
+-- models are taken by id, as everywhere
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+  v_now timestamptz;
+  v_grant private.grants;
+  v_mended integer;
+begin
+  if coalesce(p_refresh_token, '') = '' then
+    raise sqlstate 'PT422' using message = 'a grant needs a refresh token';
+  end if;
+  insert into private.token_refreshes (connection_id)
+  select c.id from public.agency_connections c where c.id = p_connection_id
+  on conflict do nothing;
+  perform from private.token_refreshes r where r.grant_id = p_connection_id for update;
+  if not found then
+    raise sqlstate 'PT404' using message = format('no connection %s', p_connection_id);
+  end if;
+  v_now := private.engine_now();
+  select g.* into v_grant from private.grants g where g.grant_id = p_connection_id;
+  if v_grant.version = p_version and private.put_tokens(v_grant, p_access_token, p_refresh_token, p_expires_in_s, v_now) then
+    update public.agency_connections c
+    set status = 'active', status_reason = null, connected_at = v_now, consent_fingerprint = p_fingerprint,
+        handle = coalesce(p_handle, c.handle)
+    where c.id = p_connection_id;
+    -- A refresher that is under way finds its fence gone and is told that the grant moved.
+    update private.token_refreshes r
+    set fence = null, holder = null, lease_until = null, next_try_at = null, suspect_at = null, failures = 0, last_error = null
+    where r.grant_id = p_connection_id;
+  elsif v_grant.version <> p_version + 1 or v_grant.refresh_token is distinct from p_refresh_token then
+    raise sqlstate 'PT409' using message = format('the grant of connection %s changed meanwhile', p_connection_id),
+      hint = 'connect again';
+  end if;
+  with behind as materialized (
+    select m.id
+    from public.models m
+    where m.connection_id = p_connection_id and m.status = 'reauth_required'
+    order by m.id
+    for no key update
+  )
+  update public.models m
+  set status = 'active', status_reason = null, connected_at = v_now
+  from behind
+  where m.id = behind.id;
+  get diagnostics v_mended = row_count;
+  return jsonb_build_object('version', p_version + 1, 'mended', v_mended);
+end
+$$;
+comment on function public.store_connection(uuid, bigint, text, text, numeric, text, text) is
+  'Stores a fresh (sealed) grant of an agency''s account and wakes every model behind it that waited for one. Sent again, it changes nothing.';
+revoke all on function public.store_connection(uuid, bigint, text, text, numeric, text, text) from public, anon, authenticated;
+grant execute on function public.store_connection(uuid, bigint, text, text, numeric, text, text) to service_role;
+
+create or replace function private.attach_creator(
+  p_connection public.agency_connections, p_creator_uuid uuid, p_handle text, p_display_name text, p_replace boolean, p_now timestamptz)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_model public.models;
+  v_outcome text;
+  v_job public.sync_jobs;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('fanvue-creator:' || p_creator_uuid::text, 0));
+  select m.* into v_model from public.models m where m.fanvue_user_uuid = p_creator_uuid::text for no key update;
+  if v_model.id is null then
+    insert into public.models (agency_id, fanvue_user_uuid, handle, display_name, connection_id, connected_at)
+    values (p_connection.agency_id, p_creator_uuid::text, p_handle, p_display_name, p_connection.id, p_now)
+    returning * into v_model;
+    v_outcome := 'created';
+  elsif v_model.agency_id <> p_connection.agency_id then
+    return jsonb_build_object('creator_uuid', p_creator_uuid, 'handle', p_handle, 'outcome', 'refused',
+                              'message', format('creator %s is connected by another agency', p_creator_uuid));
+  elsif v_model.connection_id = p_connection.id and v_model.status <> 'reauth_required' then
+    v_outcome := 'unchanged';
+  elsif v_model.connection_id is distinct from p_connection.id and private.has_grant(v_model)
+        and v_model.status <> 'reauth_required' and not p_replace then
+    v_outcome := 'kept';
+  else
+    v_outcome := case when v_model.connection_id = p_connection.id then 'mended' else 'attached' end;
+    update public.models m
+    set connection_id = p_connection.id, connected_at = p_now,
+        -- an operator's pause of a model that worked stays a pause
+        status = case when m.status = 'paused' and private.has_grant(m) then m.status else 'active' end,
+        status_reason = case when m.status = 'paused' and private.has_grant(m) then m.status_reason end,
+        handle = coalesce(p_handle, m.handle), display_name = coalesce(m.display_name, p_display_name)
+    where m.id = v_model.id
+    returning m.* into v_model;
+  end if;
+  if v_outcome in ('created', 'attached', 'mended') and v_model.status = 'active' then
+    -- what Fanvue announced before she was known
+    perform private.apply_parked(v_model.fanvue_user_uuid, p_now);
+    v_job := private.put_job(v_model, 'earnings', 100::smallint, p_now, p_now);
+  end if;
+  return jsonb_build_object('creator_uuid', p_creator_uuid, 'model_id', v_model.id, 'handle', v_model.handle,
+                            'outcome', v_outcome, 'status', v_model.status, 'job_id', v_job.id);
+end
+$$;
+comment on function private.attach_creator(public.agency_connections, uuid, text, text, boolean, timestamptz) is
+  'Lets one creator be read through a connection: created, attached, mended, unchanged, kept (she has a grant of her own) or refused (another agency''s).';
+revoke all on function private.attach_creator(public.agency_connections, uuid, text, text, boolean, timestamptz) from public, anon, authenticated;
+grant execute on function private.attach_creator(public.agency_connections, uuid, text, text, boolean, timestamptz) to service_role;
+
+create or replace function public.attach_creators(p_connection_id uuid, p_creators jsonb, p_replace boolean default false)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_connection public.agency_connections;
+  v_outcomes jsonb := '[]'::jsonb;
+  r record;
+begin
+  insert into private.token_refreshes (connection_id)
+  select c.id from public.agency_connections c where c.id = p_connection_id
+  on conflict do nothing;
+  perform from private.token_refreshes t where t.grant_id = p_connection_id for update;
+  update public.agency_connections c set listed_at = v_now where c.id = p_connection_id returning c.* into v_connection;
+  if not found then
+    raise sqlstate 'PT404' using message = format('no connection %s', p_connection_id);
+  end if;
+  if v_connection.status <> 'active' then
+    raise sqlstate 'PT409' using message = format('connection %s is %s: %s', p_connection_id, v_connection.status, v_connection.status_reason),
+      hint = 'connect the agency''s account again';
+  end if;
+  for r in
+    select c.uuid, max(c.handle) as handle, max(c.display_name) as display_name
+    from jsonb_to_recordset(p_creators) as c(uuid uuid, handle text, display_name text)
+    -- by model, as everybody takes models and their jobs
+    left join public.models m on m.fanvue_user_uuid = c.uuid::text
+    group by m.id, c.uuid
+    order by m.id nulls last, c.uuid
+  loop
+    v_outcomes := v_outcomes || private.attach_creator(v_connection, r.uuid, r.handle, r.display_name, p_replace, v_now);
+  end loop;
+  return v_outcomes;
+end
+$$;
+comment on function public.attach_creators(uuid, jsonb, boolean) is
+  'Lets creators [{uuid, handle?, display_name?}] be read through a connection and queues the first sync of new ones. One outcome per creator; a refusal of one does not stop the others. Sent again, it changes nothing.';
+revoke all on function public.attach_creators(uuid, jsonb, boolean) from public, anon, authenticated;
+grant execute on function public.attach_creators(uuid, jsonb, boolean) to service_role;
