@@ -24,6 +24,7 @@ from worker.fanvue.connection import open_http
 from worker.fanvue.oauth import Refused, TokenEndpoint, TokenPair
 from worker.jobs.dispatch import Dispatch
 from worker.jobs.grants import GrantKeeper, RefusedRefresh
+from worker.jobs.pages import PageReader
 from worker.jobs.reconcile import Reconciliation
 from worker.jobs.refresh_token import refresh_token
 from worker.jobs.stream_job import StreamJob
