@@ -14,11 +14,10 @@ import structlog
 
 from worker.errors import CursorExpired, ProviderContract, Unavailable
 from worker.jobs.chat_pages import ChatPages
-from worker.jobs.list_pages import CALLS_AHEAD, ListPages
+from worker.jobs.list_pages import CALLS_AHEAD, ListPages, advance
 from worker.jobs.list_walk import ATTEMPTS
 from worker.jobs.unreadable import note_unreadable, partial_of
 from worker.store.walks import PageCommit
-from worker.sync.listing import circles, landmark
 from worker.sync.talk import reached
 
 
@@ -56,17 +55,17 @@ class ChatWalk:
 
     async def _list_chats(self, chats: ListPages, state: WalkState) -> PageCommit:
         """Read a page of the list, most recent first, down to the floor."""
+        asked = state.cursor
         try:
-            page = await chats.read(state, state.cursor)
+            page = await chats.read(state, asked)
         except CursorExpired:
             log.info("cursor_expired", model_id=self._job.model_id, job_id=self._job.id)
-            page = await chats.read(state, None)
+            asked = None
+            page = await chats.read(state, asked)
         notes = note_unreadable(state.notes, page.unreadable)
         following = None if _below(page, state.floor) else page.following
         if following is not None:
-            if circles(following, state.cursor, notes):
-                raise ProviderContract("the cursor does not advance", json_path="nextCursor")
-            notes |= landmark(following, state.pages + 1)
+            notes |= advance(following, asked, state)
         return PageCommit(
             rows=page.rows,
             phase="rows",
@@ -87,7 +86,7 @@ class ChatWalk:
         skipped = state.notes.get("skipped", [])
         chat = next((one for one in state.todo if one.fan_uuid not in skipped), None)
         if chat is None:
-            return replace(_commit(phase, dict(state.notes)), complete=True)
+            return _nothing_left(state, phase)
         hint = CALLS_AHEAD if phase == HISTORY else None
         notes = dict(state.notes)
         try:
@@ -139,6 +138,13 @@ def _commit(phase: str, notes: dict[str, Any]) -> PageCommit:
         partial=partial_of(notes),
         notes=notes,
     )
+
+
+def _nothing_left(state: WalkState, phase: str) -> PageCommit:
+    """Close the walk; what could not be read leaves it partial, and is tried again by the next."""
+    if state.notes.get("closing"):
+        raise ProviderContract(f"chats stay unreadable: {partial_of(state.notes)}")
+    return replace(_commit(phase, {**state.notes, "closing": True}), complete=True)
 
 
 def _is_done(phase: str, chat: ChatToRead, page: ChatPage) -> bool:

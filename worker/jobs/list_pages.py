@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from worker.errors import Misconfigured, Unavailable
+from worker.errors import Misconfigured, ProviderContract, Unavailable
 from worker.fanvue.pages import position, read_envelope
 from worker.fanvue.wire import parse, parse_rows
 from worker.jobs.unreadable import second_look
 from worker.streams.stream import Extent, Seen
+from worker.sync.listing import next_landmark
 
 
 if TYPE_CHECKING:
@@ -110,3 +111,11 @@ def _day_of(state: WalkState) -> date:
             remedy="apply the migrations: supabase db push",
         )
     return state.day
+
+
+def advance(following: str, asked: str | None, state: WalkState) -> dict[str, str]:
+    """Return what the walk notes of a cursor; one that leads back breaks the contract."""
+    try:
+        return next_landmark(following, asked, state.pages + 1, state.notes)
+    except ValueError as error:
+        raise ProviderContract(str(error), json_path="nextCursor") from error

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from worker.errors import CursorExpired, ProviderContract
-from worker.jobs.list_pages import ListPages
+from worker.jobs.list_pages import ListPages, advance
 from worker.jobs.unreadable import note_unreadable, partial_of
 from worker.store.walks import PageCommit
 from worker.streams.stream import Extent
-from worker.sync.listing import circles, landmark
 
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class ListWalk:
         """Read the page at the walk's place and say what to commit."""
         try:
             page = await self._pages.read(state, state.cursor)
-            return self._commit(state, page, state.notes)
+            return self._commit(state, state.cursor, page, state.notes)
         except CursorExpired:
             return await self._begin_again(state)
         except ProviderContract as error:
@@ -61,15 +60,14 @@ class ListWalk:
         if restarts > RESTARTS:
             return _give_up(state, "its cursor expired again and again")
         page = await self._pages.read(state, None)
-        notes = {**state.notes, "restarts": restarts, **landmark("", 1)}
-        return self._commit(state, page, notes)
+        return self._commit(state, None, page, {**state.notes, "restarts": restarts})
 
-    def _commit(self, state: WalkState, page: ListPage, notes: dict[str, Any]) -> PageCommit:
+    def _commit(
+        self, state: WalkState, asked: str | None, page: ListPage, notes: dict[str, Any]
+    ) -> PageCommit:
         following = page.following
         if following is not None:
-            if circles(following, state.cursor, notes):
-                raise ProviderContract("the cursor does not advance", json_path="nextCursor")
-            notes = {**notes, **landmark(following, state.pages + 1)}
+            notes = {**notes, **advance(following, asked, state)}
         notes = note_unreadable(notes, page.unreadable)
         return PageCommit(
             rows=page.rows,

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 _LANDMARK: Final = "landmark"
 
 
-def circles(following: str, asked: str | None, notes: Mapping[str, Any]) -> bool:
-    """Tell whether a cursor leads back to where the walk has been."""
-    return following in {asked, notes.get(_LANDMARK)}
+def next_landmark(
+    following: str, asked: str | None, pages: int, notes: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return what is to be noted after a page with a cursor, so many pages into the walk.
 
-
-def landmark(following: str, pages: int) -> dict[str, str]:
-    """Return what is to be noted after so many pages."""
+    `asked` is None for the list's first page, also when it is begun again: the cursors after it
+    are then the same as before. Raises `ValueError` when the cursor leads back.
+    """
+    if asked is None:
+        return {_LANDMARK: following}
+    if following in {asked, notes.get(_LANDMARK)}:
+        raise ValueError("the cursor does not advance")
     return {_LANDMARK: following} if pages & (pages - 1) == 0 else {}
