@@ -13,6 +13,7 @@ import typer
 
 from simulator.app import create_app
 from simulator.clock import SimulatedClock
+from simulator.knob_list import knob_lines, set_knobs
 from simulator.knobs import KnobBook, Knobs
 from simulator.oauth.consents import Client
 from simulator.population import populate
@@ -34,6 +35,10 @@ Examples:
   python -m simulator --world world.json --rate-limit 200 --json
 
   python -m simulator --webhook-url http://127.0.0.1:54321/functions/v1/fanvue-webhook
+
+  python -m simulator --knob validators=both --knob 'list_share={"/followers": 0.5}'
+
+  python -m simulator --list-knobs
 """
 
 cli = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -61,12 +66,24 @@ def serve(  # noqa: PLR0913 - one parameter per option
     ] = None,
     webhook_url: Annotated[str, typer.Option(help="Loopback address that gets all events.")] = "",
     webhook_secret: Annotated[str, typer.Option(help="Signs them.")] = DEFAULT_WEBHOOK_SECRET,
+    knob: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE, the value as JSON; repeatable.")
+    ] = None,
+    list_knobs: Annotated[bool, typer.Option(help="Print every knob and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
 ) -> None:
     """Serve a simulated Fanvue (API, OAuth and /_sim control) on a loopback address."""
+    if list_knobs:
+        typer.echo("\n".join(knob_lines()))
+        return
     clock = SimulatedClock()
     place = World(clock, seed)
     knobs = KnobBook(Knobs(rate_limit=rate_limit))
+    try:
+        set_knobs(knobs, knob or [])
+    except ValueError as error:
+        typer.echo(f"--knob: {error}", err=True)
+        raise typer.Exit(2) from error
     if world is None:
         populate(
             place, agencies=agencies, models=models, transactions=transactions, fans=fans, days=days

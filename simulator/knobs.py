@@ -101,22 +101,38 @@ class Knobs(WebhookKnobs):
     order_id_filter: bool = True
     max_size: int = Field(default=50, ge=1)
     summary_cache_seconds: float = Field(default=600, ge=0)
-    summary_error_cents: dict[date, int] = Field(default={})
+    summary_error_cents: dict[date, int] = Field(
+        default={}, description="by how much the summary is wrong on a day: 2026-11-20 to cents"
+    )
     subscribers_include_expired: bool = False
 
-    # Lists that end early or have gaps, as if they were whole: path (/followers) to share
-    list_share: dict[str, float] = Field(default={})
-    list_gaps: bool = False
+    # Lists that are not whole but look it
+    list_share: dict[str, float] = Field(
+        default={}, description="which part of a list is shown: /followers to 0..1"
+    )
+    list_gaps: bool = Field(
+        default=False, description="such lists have gaps instead of ending early"
+    )
 
-    # What an agency's daily earnings count, and days in another currency or none
-    agency_rewards: bool = True
-    agency_pending: bool = True
-    agency_reversed: bool = True
-    agency_currencies: dict[str, str | None] = Field(default={})
+    # What an agency's daily earnings count
+    agency_rewards: bool = Field(
+        default=True, description="/agencies/earnings counts what no fan paid"
+    )
+    agency_pending: bool = Field(
+        default=True, description="/agencies/earnings counts what is not yet for payout"
+    )
+    agency_reversed: bool = Field(
+        default=True, description="/agencies/earnings counts sales that were taken back"
+    )
+    agency_currencies: dict[str, str | None] = Field(
+        default={}, description="days of /agencies/earnings in EUR, GBP or null"
+    )
 
     # Conditional requests
-    validators: Validators = Validators.NONE
-    weak_etags: bool = False
+    validators: Validators = Field(
+        default=Validators.NONE, description="what answers to GET offer; a match gets 304"
+    )
+    weak_etags: bool = Field(default=False, description="tags are weak (W/)")
 
     # Rate limit
     rate_limit: int = Field(default=100, ge=1)

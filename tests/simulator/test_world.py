@@ -15,7 +15,8 @@ import pytest
 
 from simulator.books import books
 from simulator.clock import SimulatedClock, stamp, to_millis
-from simulator.knobs import KnobBook
+from simulator.knob_list import knob_lines, read_settings
+from simulator.knobs import KnobBook, Knobs
 from simulator.population import populate
 from simulator.server import running
 from simulator.simulation import CACHE_SIZE, AnswerCache
@@ -154,6 +155,29 @@ def test_program_names_a_port_that_is_taken() -> None:
 
     assert done.returncode == 2
     assert "not free" in done.stderr
+
+
+def test_knobs_are_listed_and_set_by_name() -> None:
+    lines = {line.partition("=")[0]: line for line in knob_lines()}
+
+    assert set(lines) == set(Knobs.model_fields)
+    assert lines["validators"].startswith('validators="none"  one of none, etag')
+    assert read_settings(["validators=both", 'list_share={"/posts": 0}', "rate_limit=7"]) == {
+        "validators": "both",
+        "list_share": {"/posts": 0},
+        "rate_limit": 7,
+    }
+
+
+@pytest.mark.parametrize("setting", ["validators", "validators=nonsense", "no_such_knob=1"])
+def test_program_refuses_a_wrong_knob(setting: str) -> None:
+    command = [sys.executable, "-m", "simulator", "--port", "0", "--knob", setting]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("--knob: ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_kept_answers_make_room_for_new_ones() -> None:
