@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from worker import __version__
-from worker.commands import connect, doctor, queue, rotation, run, status, sync, tokens
+from worker.commands import connect, doctor, queue, reconcile, rotation, run, status, sync, tokens
 from worker.commands.refusals import PROGRAM, PlainErrors
 
 
@@ -26,6 +26,7 @@ def build_app() -> typer.Typer:
     app.command(epilog=connect.EXAMPLES)(connect.connect)
     app.command(epilog=sync.EXAMPLES)(sync.sync)
     app.command(epilog=queue.ENQUEUE_EXAMPLES)(queue.enqueue)
+    app.command(epilog=reconcile.EXAMPLES)(reconcile.reconcile)
     app.command(epilog=status.EXAMPLES)(status.status)
     app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
     jobs = _group(app, "jobs", "The queue: list, retry, cancel.")

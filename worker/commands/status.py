@@ -76,6 +76,7 @@ def _glance(engine: dict[str, Any], now: datetime) -> list[str]:
         f"runs 24h  {_counts(engine['runs_24h'])}",
         f"ticks     {', '.join(ticks) or 'none yet'}",
         f"webhooks  {_counts(engine['webhooks'])}",
+        f"drift     {_counts(engine['drift'])}",
     ]
 
 

@@ -93,9 +93,14 @@ async def _sync(
         with SyncProgress(sync_type, quiet=quiet) as view:
             watch = Watch(model_id, sync_type, view)
             watch.saw(int(job["id"]))
-            while await _advance(engine, watch):
-                pass
-        return await _result(engine, watch)
+            return await follow(engine, watch)
+
+
+async def follow(engine: Engine, watch: Watch) -> dict[str, Any]:
+    """Run or await a stream's work until nothing is left of it; return how it ended."""
+    while await _advance(engine, watch):
+        pass
+    return await _result(engine, watch)
 
 
 async def _advance(engine: Engine, watch: Watch) -> bool:

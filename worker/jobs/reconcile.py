@@ -39,7 +39,7 @@ from worker.sync.reconcile import (
     judged_days,
     read_again,
 )
-from worker.sync.window import HISTORY_BEGINS, Place
+from worker.sync.window import HISTORY_BEGINS, Place, Span
 
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Reconciliation:
 
     def _days_of(self, state: RunState) -> Days | None:
         """Return the days to judge: those that were asked for, else all of history."""
-        first = state.first if state.requested else HISTORY_BEGINS
+        first = _ranges(state)[0].start if state.requested else HISTORY_BEGINS
         return judged_days(first, state.ceiling or self._clock.now(), state.settle)
 
     async def _differences(
@@ -199,7 +199,7 @@ class Reconciliation:
             return differences, None
         # Known ones are judged again beside the news, so the days span all of them.
         notes = {"doubtful": _days_json(around(differences))}
-        again = [reading.as_json() for reading in read_again(news)]
+        again = [reading.as_json() for reading in read_again(news, _ranges(state))]
         return None, RunCommit(again, "window", notes=notes, pages=0)
 
     async def _summary(self, state: RunState, days: Days) -> dict[date, DaySum] | None:
@@ -249,6 +249,11 @@ def _commit_of(state: RunState, page: ReadPage) -> RunCommit:
         ceiling=page.date,
         notes=notes,
     )
+
+
+def _ranges(state: RunState) -> list[Span]:
+    readings = [Reading.from_json({**item, "list": EARNINGS}) for item in state.ranges]
+    return [Span(reading.start, reading.end) for reading in readings]
 
 
 def _partial(notes: dict[str, Any]) -> str | None:

@@ -55,7 +55,7 @@ class OverviewStore:
         runs = await self._database.select(
             "sync_runs",
             "state,pages,requests,rows_inserted,rows_updated,rows_unchanged,throttled,waited_ms,"
-            "started_at,finished_at,error",
+            "started_at,finished_at,error,detail",
             job_id=str(job_id),
         )
         return max(runs, key=lambda run: str(run["finished_at"]), default=None)

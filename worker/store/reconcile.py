@@ -26,7 +26,7 @@ class RunState:
 
     version: int
     run_id: str
-    first: datetime
+    ranges: list[dict[str, Any]]
     todo: list[dict[str, Any]]
     mode: str | None
     cursor: str | None
@@ -90,7 +90,7 @@ class ReconcileStore:
         return RunState(
             version=int(reply["version"]),
             run_id=str(reply["run_id"]),
-            first=datetime.fromisoformat(reply["ranges"][0]["start"]),
+            ranges=list(reply["ranges"]),
             todo=list(reply["todo"]),
             mode=place.get("mode"),
             cursor=place.get("cursor"),

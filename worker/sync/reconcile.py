@@ -121,16 +121,29 @@ def compare(
     return [found for found in differing if found.ledger.net != found.fanvue.net]
 
 
-def read_again(differences: Sequence[Difference]) -> list[Reading]:
-    """Return the readings that would bring what is missing, newest first."""
-    missing = [found.day for found in differences if found.missing]
-    return [Reading(AGAIN, span.start, span.end) for span in spans_of(missing)]
+def read_again(differences: Sequence[Difference], read: Sequence[Span]) -> list[Reading]:
+    """Return what to read before the differences count, newest first.
+
+    Days that were read whole are worth a second reading only where Fanvue has more; any other day
+    may hold rows whose values are wrong.
+    """
+    days = [
+        found.day
+        for found in differences
+        if found.missing or not any(_covers(span, found.day) for span in read)
+    ]
+    return [Reading(AGAIN, span.start, span.end) for span in spans_of(days)]
 
 
 def around(differences: Sequence[Difference]) -> Days:
     """Return the days from the first difference to the last."""
     found = [difference.day for difference in differences]
     return Days(min(found), max(found) + DAY)
+
+
+def _covers(span: Span, day: date) -> bool:
+    start = _midnight(day)
+    return span.start <= start and (span.end is None or start + DAY <= span.end)
 
 
 def _midnight(day: date) -> datetime:

@@ -1,0 +1,189 @@
+"""`fanvue-sync reconcile`: reads money again now, mends what was wrong, tells what does not agree.
+
+The work goes through the queue like any other, so it is safe beside running workers. Ends with 1
+while drift stands; drift is a matter for people, see ops.drift.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from uuid import UUID  # noqa: TC003 - typer reads the annotation at run time
+
+import typer
+
+from worker.app import open_engine
+from worker.commands.progress import SyncProgress
+from worker.commands.session import begin, wait_for
+from worker.commands.sync import SyncFailedError, Watch, follow
+from worker.commands.terminal import AsJson, error_text, note, print_json, print_table
+from worker.errors import DatabaseUnavailable, Misconfigured, SyncError
+from worker.store.reconcile import ReconcileStore
+
+
+if TYPE_CHECKING:
+    from worker.app import Engine
+    from worker.settings import Settings
+
+
+EXAMPLES: Final = """
+\b
+Examples:
+  fanvue-sync reconcile
+  fanvue-sync reconcile --model 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10 --days 7
+  fanvue-sync reconcile --days 90 --json
+"""
+JOB_TYPE: Final = "reconcile"
+DRIFT_REMAINS: Final = 1
+
+
+def reconcile(
+    *,
+    model: Annotated[
+        UUID | None, typer.Option(help="Only this model, as `status` lists it; else all active.")
+    ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(help="Read exactly so many days; else what a night reads.", min=1, max=4000),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove the money now: read it again, mend the ledger, report what does not agree."""
+    settings = begin()
+    model_id = None if model is None else str(model)
+    result = wait_for(_reconcile(settings, model_id, days, quiet=as_json))
+    if as_json:
+        print_json(result)
+    else:
+        _print(result)
+    unproved = [one for one in result["models"] if one["state"] != "succeeded"]
+    if unproved:
+        raise _not_proved(unproved, len(result["models"]))
+    if result["open"]:
+        raise typer.Exit(DRIFT_REMAINS)
+
+
+async def _reconcile(
+    settings: Settings, model_id: str | None, days: int | None, *, quiet: bool
+) -> dict[str, Any]:
+    async with open_engine(settings) as engine:
+        lease = timedelta(seconds=settings.worker.lease_seconds)
+        store = ReconcileStore(engine.books.database, lease)
+        jobs = await store.enqueue(model_id, days)
+        # One after the other here; workers that run elsewhere take theirs meanwhile.
+        models = [
+            await _prove(engine, job, f"{number} of {len(jobs)}", quiet=quiet)
+            for number, job in enumerate(jobs, start=1)
+        ]
+        runs = [one["run_id"] for one in models if one["run_id"]]
+        report = await store.report([one["model_id"] for one in models], runs)
+        return {"models": models, **report}
+
+
+async def _prove(engine: Engine, job: dict[str, Any], place: str, *, quiet: bool) -> dict[str, Any]:
+    """Follow one model's run to its end; what fails is told with the result."""
+    model_id, handle = str(job["model_id"]), job["handle"]
+    found: dict[str, Any] = {}
+    try:
+        with SyncProgress(f"{handle or model_id} ({place})", quiet=quiet) as view:
+            watch = Watch(model_id, JOB_TYPE, view)
+            watch.saw(int(job["id"]))
+            found = await follow(engine, watch)
+    except (DatabaseUnavailable, Misconfigured):
+        # It would meet every other model, too.
+        raise
+    except SyncError as error:
+        found = {"state": "failed", "error": error.describe()}
+    detail = found.get("detail") or {}
+    return {
+        "model_id": model_id,
+        "handle": handle,
+        "state": found["state"],
+        "error": found.get("error"),
+        "run_id": detail.get("run_id"),
+        "days": detail.get("days"),
+        "rows": detail.get("rows", 0),
+        "mended": detail.get("mended") or {"inserted": 0, "changed": 0},
+        "drift": detail.get("drift") or {},
+        "pages": found.get("pages", 0),
+        "requests": found.get("requests", 0),
+    }
+
+
+def _print(result: dict[str, Any]) -> None:
+    if not result["models"]:
+        typer.echo("no active models")
+        return
+    print_table(
+        ("creator", "state", "days", "rows", "inserted", "changed", "drift", "calls"),
+        [
+            (
+                one["handle"] or one["model_id"],
+                one["state"],
+                one["days"],
+                one["rows"],
+                one["mended"]["inserted"],
+                one["mended"]["changed"],
+                sum(one["drift"].values()),
+                one["requests"],
+            )
+            for one in result["models"]
+        ],
+    )
+    _print_mended(result["mended"])
+    _print_drift(result["drift"], result["open"])
+
+
+def _print_mended(mended: list[dict[str, Any]]) -> None:
+    if not mended:
+        return
+    typer.echo("\nmended")
+    print_table(
+        ("creator", "day", "category", "rows", "what", "US dollars before", "after"),
+        [
+            (
+                one["handle"] or one["model_id"],
+                one["day"],
+                one["category"],
+                one["transactions"],
+                _what(one),
+                one["ledger_gross"],
+                one["fanvue_gross"],
+            )
+            for one in mended
+        ],
+    )
+
+
+def _what(one: dict[str, Any]) -> str:
+    columns = ", ".join(one["changed_columns"])
+    return f"{one['what']}: {columns}" if columns else str(one["what"])
+
+
+def _print_drift(drift: list[dict[str, Any]], count: int) -> None:
+    if not count:
+        typer.echo("\nno drift: the ledger agrees with Fanvue")
+        return
+    typer.echo(f"\ndrift that remains: {count}")
+    print_table(
+        ("finding", "creator", "day", "kind", "what"),
+        [
+            (one["id"], one["handle"] or one["model_id"], one["day"], one["kind"], one["what"])
+            for one in drift
+        ],
+    )
+    for advice in sorted({f"{one['kind']}: {one['what_to_do']}" for one in drift}):
+        note(advice)
+
+
+def _not_proved(models: list[dict[str, Any]], count: int) -> SyncFailedError:
+    first = models[0]
+    error = first["error"] or {}
+    reason = error_text(error) or f"the run was {first['state']}"
+    remedy = str(error.get("remedy") or "see fanvue-sync jobs list")
+    if count == 1:
+        return SyncFailedError(reason, remedy=remedy, model_id=first["model_id"])
+    name = first["handle"] or first["model_id"]
+    return SyncFailedError(
+        f"{len(models)} of {count} models are not proved; {name}: {reason}", remedy=remedy
+    )
