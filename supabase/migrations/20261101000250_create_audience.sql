@@ -102,6 +102,7 @@ comment on column public.fanvue_chats.live_cursor is 'Where the reading of the n
 comment on column public.fanvue_chats.live_newest is 'Newest message of the reading under way; becomes known_until when it ends.';
 comment on column public.fanvue_chats.history_cursor is 'Where the reading of older messages goes on.';
 comment on column public.fanvue_chats.history_done is 'Whether the chat is read back to its first message.';
+comment on column public.fanvue_chats.first_seen_at is 'When we first heard of the chat.';
 create index fanvue_chats_model_id_pending_idx on public.fanvue_chats (model_id, pending, last_message_at desc);
 create index fanvue_chats_model_id_history_done_idx on public.fanvue_chats (model_id, history_done, last_message_at desc);
 create index fanvue_chats_agency_id_idx on public.fanvue_chats (agency_id);

@@ -62,11 +62,12 @@ declare
   v_now timestamptz := private.engine_now();
 begin
   if new.status = 'active' and private.has_grant(new) then
-    -- A model that can sync has a state row per stream; coming back to life makes them due.
+    -- A model that can sync has a state row per enabled stream; coming back to life makes them due.
     insert into public.sync_state as s (agency_id, model_id, sync_type, next_sync_at)
-    select new.agency_id, new.id, t.sync_type, case when t.enabled and not t.on_demand then v_now end
+    select new.agency_id, new.id, t.sync_type, case when not t.on_demand then v_now end
     from private.sync_streams d
     cross join lateral private.stream_settings(new.agency_id, new.id, d.sync_type) t
+    where t.enabled
     on conflict (model_id, sync_type) do nothing;
     if tg_op = 'UPDATE' and old.status <> 'active' then
       update public.sync_state s
@@ -172,6 +173,14 @@ begin
     select distinct c.agency_id, c.model_id, c.sync_type
     from (select to_jsonb(n) as item from new_rows n) r
     cross join lateral jsonb_to_record(r.item) as c(agency_id uuid, model_id uuid, sync_type text)
+  ), begun as (
+    insert into public.sync_state (agency_id, model_id, sync_type, next_sync_at)
+    select m.agency_id, m.id, t.sync_type, case when not t.on_demand then v_now end
+    from changed c
+    join public.models m on (c.model_id is null or c.model_id = m.id) and (c.agency_id is null or c.agency_id = m.agency_id)
+    cross join lateral private.stream_settings(m.agency_id, m.id, c.sync_type) t
+    where t.enabled and m.status = 'active' and private.has_grant(m)
+    on conflict (model_id, sync_type) do nothing
   ), planned as (
     select s.id, s.next_sync_at, private.next_due(s, v_now) as next_due, t.on_demand and t.enabled as waits
     from changed c

@@ -29,6 +29,8 @@ _EMPTY = """
   truncate public.agencies, public.webhook_events, private.api_budgets, private.scheduler_ticks,
            private.engine_clock, private.adoption_findings cascade
 """
+# One stream per model, unless a test is about several.
+_ONE_STREAM = "update private.sync_streams set enabled = sync_type = 'earnings'"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,6 +71,7 @@ def owner(connect: Callable[[], Connection]) -> Connection:
     """Connect as the database's owner to an empty engine."""
     connection = connect()
     connection.execute(_EMPTY)
+    connection.execute(_ONE_STREAM)
     return connection
 
 

@@ -238,34 +238,33 @@ def test_a_finished_walk_sets_the_next_visit_within_the_interval(walk: Walk) -> 
 
 
 def test_two_streams_of_one_model_committing_at_once_lose_nothing(engine: Engine) -> None:
+    engine.rows("update private.sync_streams set enabled = true where sync_type = 'followers'")
     model_id = engine.model(engine.agency(), due=False)
-    engine.rows(
-        "insert into private.sync_streams (sync_type, every)"
-        " values ('messages', interval '5 minutes') on conflict do nothing"
-    )
-    try:
-        shared = [sale(n) for n in range(30)]
-        workers = [engine.another(), engine.another()]
-        done = []
-        for worker, stream in zip(workers, ("earnings", "messages"), strict=True):
-            engine.call("enqueue_sync", model_id, stream)
-            (job,) = engine.call("claim_model_job", "w0", model_id, stream)["jobs"]
-            walk_state = engine.begin(job)
-            done.append(worker.run(commit_all, worker, job, walk_state, shared))
-        inserted = sum(future.result(WAIT) for future in done)
-    finally:
-        engine.rows("delete from private.sync_streams where sync_type = 'messages'")
+    listed = {
+        "earnings": [sale(n).listed() for n in range(30)],
+        "followers": [{"fan_uuid": str(uuid.uuid4())} for _ in range(30)],
+    }
+    done = []
+    for stream, rows in listed.items():
+        worker = engine.another()
+        engine.call("enqueue_sync", model_id, stream)
+        (job,) = engine.call("claim_model_job", "w0", model_id, stream)["jobs"]
+        done.append(worker.run(commit_all, worker, job, engine.begin(job), rows))
 
-    assert inserted == 30
+    assert [future.result(WAIT) for future in done] == [30, 30]
+
     assert ledger_size(engine) == 30
-    assert engine.value("select revenue_total::text from public.models") == "150.00"
+    counted = engine.value("select (revenue_total, followers_count)::text from public.models")
+    assert counted == "(150.00,30)"
 
 
-def commit_all(worker: Any, job: dict[str, Any], state: dict[str, Any], sales: list[Sale]) -> int:
-    """Commit each sale as a page of its own and count what was new."""
+def commit_all(
+    worker: Any, job: dict[str, Any], state: dict[str, Any], rows: list[dict[str, Any]]
+) -> int:
+    """Commit each row as a page of its own and count what was new."""
     inserted = 0
-    for version, one in enumerate(sales):
-        page = {"walk_id": state["walk_id"], "key": str(version), "rows": [one.listed()]}
+    for version, one in enumerate(rows):
+        page = {"walk_id": state["walk_id"], "key": str(version), "rows": [one]}
         reply = worker.call("commit_sync_page", job["id"], job["lease_id"], version, page)
         inserted += reply["inserted"]
     return inserted
