@@ -30,6 +30,8 @@ class FaultKind(StrEnum):
     INVALID_PAGE_ORDER = "invalid_page_order"
     MISSING_FIELD = "missing_field"
     UNKNOWN_ENUM = "unknown_enum"
+    EMPTY_LIST = "empty_list"
+    EARLY_END = "early_end"
     CURSOR_EXPIRED = "cursor_expired"
 
 

@@ -19,13 +19,22 @@ class LifeControl(ControlCalls):
     """Steers everything that is not money."""
 
     def audience(
-        self, creator: str, *, start: datetime | None = None, end: datetime | None = None
+        self,
+        creator: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        details: bool = False,
     ) -> Audience:
-        """Return who and what the lists would show now; the window is of the top spenders."""
+        """Return who and what the lists would show now, with every row if details are wanted.
+
+        The window, its end exclusive, is that of the top spenders.
+        """
         query = {
             "creator": creator,
             "start": None if start is None else start.isoformat(),
             "end": None if end is None else end.isoformat(),
+            "details": "true" if details else None,
         }
         answer = self._call("GET", "audience", query=query, timeout=BULK_SECONDS)
         return read_audience(answer)

@@ -36,6 +36,8 @@ BODY_FAULTS = frozenset(
         FaultKind.INVALID_PAGE_ORDER,
         FaultKind.MISSING_FIELD,
         FaultKind.UNKNOWN_ENUM,
+        FaultKind.EMPTY_LIST,
+        FaultKind.EARLY_END,
     }
 )
 MIN_ROWS_TO_SWAP = 2
@@ -90,6 +92,8 @@ def _damage(fault: Fault, body: Any) -> Any:
     rows = body.get("data") if isinstance(body, dict) else None
     if not isinstance(rows, list) or not rows:
         return body
+    if fault.kind in {FaultKind.EMPTY_LIST, FaultKind.EARLY_END}:
+        return _end(body, [] if fault.kind is FaultKind.EMPTY_LIST else rows)
     first: MutableMapping[str, Any] = rows[0]
     if fault.kind is FaultKind.MISSING_FIELD:
         first.pop(fault.field, None)
@@ -98,6 +102,20 @@ def _damage(fault: Fault, body: Any) -> Any:
         first[name] = fault.value
     elif len(rows) >= MIN_ROWS_TO_SWAP:
         rows[0], rows[-1] = rows[-1], rows[0]
+    return body
+
+
+def _end(body: dict[str, Any], rows: list[Any]) -> dict[str, Any]:
+    """Return the page as if its rows were the last of the list."""
+    body["data"] = rows
+    if "nextCursor" in body:
+        body["nextCursor"] = None
+    if "total" in body:
+        body["total"] = len(rows)
+    if "pagination" in body:
+        body["pagination"] |= {"size": len(rows), "hasMore": False}
+    if "dateFilter" in body:
+        body["dateFilter"] = dict.fromkeys(body["dateFilter"])
     return body
 
 

@@ -5,7 +5,7 @@ Money is whole US cents; instants are texts as Fanvue writes them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -74,8 +74,46 @@ class AccountTruth:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageTruth:
+    """A message as the lists show it."""
+
+    fan_uuid: str
+    at: str
+    sender: str
+    body: str | None
+    type: str
+    media_count: int
+    price_cents: int | None
+    purchased_at: str | None
+    is_read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionTruth:
+    """An active subscription."""
+
+    price_cents: int
+    auto_renews: bool
+    first_at: str
+    period_end: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostRowTruth:
+    """What a post is, without its counters."""
+
+    at: str
+    body: str
+    audience: str
+    media_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Audience:
-    """Everything about a creator's people and content, in the order of the lists."""
+    """Everything about a creator's people and content, in the order of the lists.
+
+    The rows, by their uuid, are there only if details were asked for.
+    """
 
     creator: str
     now: str
@@ -86,6 +124,9 @@ class Audience:
     posts: dict[str, PostTruth]
     top_spenders: list[SpenderTruth]
     account: AccountTruth
+    message_rows: dict[str, MessageTruth] = field(default_factory=dict)
+    subscriptions: dict[str, SubscriptionTruth] = field(default_factory=dict)
+    post_rows: dict[str, PostRowTruth] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,4 +177,11 @@ def read_audience(answer: dict[str, Any]) -> Audience:
         posts={uuid: PostTruth(**post) for uuid, post in answer["posts"].items()},
         top_spenders=[SpenderTruth(**spender) for spender in answer["top_spenders"]],
         account=AccountTruth(**answer["account"]),
+        message_rows={
+            uuid: MessageTruth(**row) for uuid, row in answer.get("message_rows", {}).items()
+        },
+        subscriptions={
+            uuid: SubscriptionTruth(**row) for uuid, row in answer.get("subscriptions", {}).items()
+        },
+        post_rows={uuid: PostRowTruth(**row) for uuid, row in answer.get("post_rows", {}).items()},
     )

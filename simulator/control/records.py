@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.audience import audience
 from simulator.clock import to_millis
 from simulator.journal import FACETS
+from simulator.particulars import particulars
 
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ class Records:
         sim = self._sim
         creator = sim.world.creator(query.get("creator", ""))
         start, end = (_instant(query.get(name)) for name in ("start", "end"))
-        return audience(sim.world, creator, sim.knobs.of(creator.uuid), start, end)
+        told = audience(sim.world, creator, sim.knobs.of(creator.uuid), start, end)
+        if query.get("details") == "true":
+            told |= particulars(creator, sim.clock.now_ms())
+        return told
 
     def read_world(self, _query: dict[str, str], _body: Any) -> Any:
         """Return who lives in the world."""

@@ -14,7 +14,7 @@ from simulator.clock import stamp
 from simulator.content import Message, count_before, message_key
 from simulator.conversations import read_messages, say
 from simulator.endpoint import Endpoint
-from simulator.paging import CURSOR_SIZE, NewestFirst, numbered
+from simulator.paging import CURSOR_SIZE, NewestFirst, listed, numbered
 from simulator.replies import Invalid, NotFound, Reply
 
 
@@ -74,9 +74,14 @@ def _by_dates(call: Call, chat: Chat) -> Reply:
     limit = call.size(CURSOR_SIZE, "limit")
     before = {True: call.instant("sentBefore"), False: call.instant("receivedBefore")}
     resumed = any(value is not None for value in before.values())
+    admitted = None
+    if call.list_share < 1:
+        admitted = {message.uuid for message in listed(call, NewestFirst(chat.messages))}
     sides = {}
     for sent, border in before.items():
         rows = chat.side(sent=sent)
+        if admitted is not None:
+            rows = [message for message in rows if message.uuid in admitted]
         upto = call.now + 1 if border is None else min(border, call.now + 1)
         ended = resumed and border is None
         sides[sent] = NewestFirst(rows, 0 if ended else count_before(rows, upto))

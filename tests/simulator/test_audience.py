@@ -9,6 +9,7 @@ import pytest
 from simulator.audience import audience
 from simulator.client import SimulatorControl
 from simulator.memberships import Change, change_subscriptions
+from simulator.particulars import particulars
 from simulator.sales import add_sales
 from simulator.server import running
 from simulator.truths import Audience, read_audience
@@ -94,6 +95,31 @@ async def test_spenders_and_account_are_as_the_truth_has_them(me: Caller, truth:
     assert body["earnings"]["availableBalance"] == truth.account.available_balance_cents
 
 
+async def test_details_tell_every_row(world: World, creator: Creator, me: Caller) -> None:
+    add_sales(world, creator, 40)
+    rows = particulars(creator, world.clock.now_ms())
+
+    for uuid in creator.chats:
+        for shown in await numbered(me, f"/chats/{uuid}/messages"):
+            told = rows["message_rows"].pop(shown["uuid"])
+            price = shown["pricing"] and shown["pricing"]["USD"]["price"]
+            assert (told["fan_uuid"], told["at"], told["body"]) == (
+                uuid,
+                shown["sentAt"],
+                shown["text"],
+            )
+            assert (told["price_cents"], told["purchased_at"]) == (price, shown["purchasedAt"])
+            assert (told["sender"] == "fan") == (shown["sender"]["uuid"] == uuid)
+            assert told["is_read"] == shown["isRead"]
+    assert rows["message_rows"] == {}
+    listed = {
+        fan["uuid"]: fan["subscription"] for fan in (await me.json("/v1/subscribers"))["data"]
+    }
+    assert {uuid: told["period_end"] for uuid, told in rows["subscriptions"].items()} == {
+        uuid: held["currentPeriodEnd"] for uuid, held in listed.items()
+    }
+
+
 def test_one_control_call_tells_everything(world: World, creator: Creator) -> None:
     with running(world, world.clock) as sim, SimulatorControl(sim.url) as control:
         control.add_sales(creator.handle, rows=[{"source": "message", "gross_cents": 900}])
@@ -102,5 +128,10 @@ def test_one_control_call_tells_everything(world: World, creator: Creator) -> No
 
         assert [spender.gross_cents for spender in told.top_spenders] == [900]
         assert later.top_spenders == []
+        assert told.message_rows == {}
+        detailed = control.audience(creator.handle, details=True)
+        assert len(detailed.message_rows) == told.messages
+        assert set(detailed.subscriptions) == set(told.subscribers)
+        assert set(detailed.post_rows) == set(told.posts)
         assert told.creator == creator.uuid
         assert told.now == "2026-11-22T12:00:00.000Z"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from simulator.audience import audience
+from simulator.faults import Fault, FaultKind
 from simulator.population import add_model
 from simulator.sales import add_sales
 
@@ -99,6 +100,47 @@ async def test_empty_page_may_claim_to_be_the_whole_list(
     else:
         assert body["nextCursor"] is None
     assert body.get("total", 0) == 0
+
+
+async def test_half_a_chat_claims_to_be_whole_in_both_families(
+    me: Caller, simulation: Simulation, crowded: Creator
+) -> None:
+    uuid, chat = max(crowded.chats.items(), key=lambda pair: len(pair[1].messages))
+    half = (len(chat.messages) + 1) // 2
+    simulation.knobs.update({"list_share": {"/chats/{userUuid}/messages": 0.5}})
+
+    dated: list[Any] = []
+    cursors: dict[str, str] = {}
+    while True:
+        body = await me.json(f"/v1/chats/{uuid}/messages", limit=3, **cursors)
+        dated += body["data"]
+        cursors = {name: at for name, at in body["dateFilter"].items() if at is not None}
+        if not cursors:
+            break
+
+    assert len(await numbered(me, f"/chats/{uuid}/messages")) == half
+    assert half - 2 <= len(dated) <= half
+
+
+@pytest.mark.parametrize(
+    "path", ["/followers", "/v1/followers", "/v1/chats", "/v1/insights/earnings"]
+)
+@pytest.mark.parametrize(("kind", "count"), [("empty_list", 0), ("early_end", 4)])
+async def test_fault_ends_a_list_once(
+    me: Caller, simulation: Simulation, path: str, kind: str, count: int
+) -> None:
+    simulation.faults.arm(Fault(kind=FaultKind(kind), nth=2))
+    walk = await me.json(path, size=4)
+    second = {"page": 2} if "pagination" in walk else {"cursor": walk["nextCursor"]}
+
+    broken = await me.json(path, size=4, **second)
+    whole = await me.json(path, size=4, **second)
+
+    assert len(broken["data"]) == count
+    assert broken.get("nextCursor") is None
+    assert broken.get("pagination", {"hasMore": False})["hasMore"] is False
+    assert len(whole["data"]) == 4
+    assert whole.get("nextCursor") or whole["pagination"]["hasMore"]
 
 
 async def test_only_the_named_list_of_the_named_creator_is_broken(
