@@ -25,7 +25,9 @@ select s.agency_id, s.model_id, m.handle, s.sync_type, m.status as model_status,
          when m.status = 'paused' then 'paused'
          when j.state = 'running' then 'syncing'
          when j.state = 'dead' then 'gave up; tried again when due'
+         when s.last_error ->> 'kind' = 'partial' then 'partial'
          when s.consecutive_failures > 0 then 'failing'
+         when s.next_sync_at is null and j.state is null then 'at rest'
          when s.last_success_at is null then 'waiting for its first sync'
          when s.next_sync_at < (select private.engine_now()) - interval '5 minutes' then 'late'
          else 'fresh'
@@ -51,7 +53,7 @@ left join lateral (
   order by x.place
   limit 1
 ) j on true;
-comment on view public.sync_health is 'One line per model and stream: fresh, syncing, late, failing and why. health is meant to be read by people.';
+comment on view public.sync_health is 'One line per model and stream: fresh, syncing, late, failing, partial (read, but not wholly believed; see last_error), at rest (switched off, or nothing to do). health is meant to be read by people.';
 revoke all on public.sync_health from public, anon, authenticated;
 grant select on public.sync_health to authenticated, service_role;
 
