@@ -2,107 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.ledger_faults import LedgerFaults
-from worker.app import open_books
-from worker.store.reconcile import ReconcileStore
+from tests.support.reconciling import (
+    NO_LIMIT,
+    assert_rollups_equal_rows,
+    drift,
+    drop_phantoms,
+    mended,
+    midnight,
+    now_at_fanvue,
+    reconcile,
+    runs,
+    settled,
+    synced,
+)
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.support.engine import Engine
 
 
 pytestmark = pytest.mark.system
-
-NO_LIMIT = {"rate_limit": 100_000}
-
-
-def reconcile(engine: Engine, days: int | None = None, creator: str | None = None) -> None:
-    """Queue a run of one creator or of all, and drain."""
-    enqueue(engine, days, creator)
-    engine.drain()
-
-
-def enqueue(engine: Engine, days: int | None = None, creator: str | None = None) -> None:
-    async def put() -> None:
-        async with open_books(engine.settings()) as books:
-            store = ReconcileStore(books.database, timedelta(seconds=60))
-            await store.enqueue(None if creator is None else engine.models[creator], days)
-
-    asyncio.run(put())
-
-
-def runs(engine: Engine) -> list[tuple[str, dict[str, Any]]]:
-    """Return state and detail of the finished runs, oldest first."""
-    return engine.database.execute(
-        "select state, detail from public.sync_runs where sync_type = 'reconcile' order by id"
-    ).fetchall()
-
-
-def drift(engine: Engine, kind: str = "%") -> list[tuple[Any, ...]]:
-    return engine.database.execute(
-        "select kind, transaction_id, day, state from public.reconciliation_findings"
-        " where kind <> 'mended' and kind like %s order by id",
-        (kind,),
-    ).fetchall()
-
-
-def mended(engine: Engine) -> int:
-    row = engine.database.execute(
-        "select coalesce(sum(transactions), 0) from public.reconciliation_findings"
-        " where kind = 'mended'"
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def settled(engine: Engine) -> Callable[[dict[str, Any]], bool]:
-    """Choose rows that are a day old: what is younger is not judged yet."""
-    border = _now(engine) - timedelta(days=1)
-    return lambda row: row["fanvue_created_at"] < border
-
-
-def assert_rollups_equal_rows(engine: Engine) -> None:
-    differing = engine.database.execute(
-        """
-        select day, category from (
-          select model_id, (fanvue_created_at at time zone 'UTC')::date as day,
-                 coalesce(category, 'uncategorised') as category, sum(amount) as gross,
-                 sum(coalesce(net_amount, 0)) as net, count(*)::integer as transactions
-          from public.fanvue_transactions group by 1, 2, 3) r
-        full join public.earnings_daily e using (model_id, day, category)
-        where (r.gross, r.net, r.transactions) is distinct from (e.gross, e.net, e.transactions)
-        """
-    ).fetchall()
-    assert differing == []
-
-
-def synced(engine: Engine, *sizes: int, days: int = 60) -> list[str]:
-    """Connect creators with so many sales each, reversals among them, and sync them."""
-    engine.fanvue.turn(**NO_LIMIT)
-    creators = [engine.creator(size, days=days) for size in sizes]
-    for creator in creators:
-        engine.fanvue.add_sales(creator, 12, ties={"borders": [1, 3], "width": 4})
-        engine.fanvue.add_reversals(creator, 5)
-        engine.fanvue.add_reversals(creator, 3, kind="chargeback")
-    engine.drain()
-    for creator in creators:
-        engine.assert_exact(creator)
-    return creators
 
 
 def test_a_thousand_faults_are_mended_row_for_row_and_phantoms_told_once(engine: Engine) -> None:
     creators = synced(engine, 900, 700, 500, 300)
     faults = LedgerFaults(engine.database, seed=20261123)
     faults.inject(
-        1000, among=lambda row: row["fanvue_created_at"] < _now(engine) - timedelta(days=1)
+        1000, among=lambda row: row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
     )
 
     reconcile(engine, days=90)
@@ -115,7 +47,7 @@ def test_a_thousand_faults_are_mended_row_for_row_and_phantoms_told_once(engine:
     assert mended(engine) == 800
     assert_rollups_equal_rows(engine)
     assert [state for state, _ in runs(engine)] == ["succeeded"] * len(creators)
-    _drop(engine, faults)
+    drop_phantoms(engine, faults)
     for creator in creators:
         engine.assert_exact(creator)
 
@@ -124,7 +56,7 @@ def test_a_second_run_mends_nothing_and_adds_no_finding(engine: Engine) -> None:
     synced(engine, 300, 200)
     faults = LedgerFaults(engine.database, seed=2)
     faults.inject(
-        100, among=lambda row: row["fanvue_created_at"] < _now(engine) - timedelta(days=1)
+        100, among=lambda row: row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
     )
     reconcile(engine, days=90)
     before, rows = drift(engine), faults.current()
@@ -143,7 +75,7 @@ def test_phantoms_that_are_removed_are_resolved(engine: Engine) -> None:
     faults.inject(50, among=settled(engine))
     reconcile(engine, days=90)
 
-    _drop(engine, faults)
+    drop_phantoms(engine, faults)
     reconcile(engine, days=90)
 
     assert {state for *_, state in drift(engine)} == {"resolved"}
@@ -189,11 +121,13 @@ def test_a_run_costs_a_call_for_fifty_rows_and_two_more(engine: Engine, size: in
 
 def test_only_the_days_asked_for_are_read_and_judged(engine: Engine) -> None:
     synced(engine, 900)
-    border = _midnight(_now(engine) - timedelta(days=10))
+    border = midnight(now_at_fanvue(engine) - timedelta(days=10))
     faults = LedgerFaults(engine.database, seed=4)
     faults.inject(
         60,
-        among=lambda row: border <= row["fanvue_created_at"] < _now(engine) - timedelta(days=1),
+        among=lambda row: (
+            border <= row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
+        ),
     )
     outside = LedgerFaults(engine.database, seed=5)
     outside.inject(60, among=lambda row: row["fanvue_created_at"] < border)
@@ -212,7 +146,7 @@ def test_history_is_proved_month_by_month_night_after_night(engine: Engine) -> N
     synced(engine, 600, days=150)
     faults = LedgerFaults(engine.database, seed=6)
     faults.inject(
-        200, among=lambda row: row["fanvue_created_at"] < _now(engine) - timedelta(days=1)
+        200, among=lambda row: row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
     )
 
     for _ in range(6):
@@ -230,7 +164,7 @@ def test_lost_days_beyond_the_range_are_found_by_their_sums(engine: Engine) -> N
     engine.drain()
     engine.database.execute(
         "delete from public.fanvue_transactions where fanvue_created_at between %s and %s",
-        (_now(engine) - timedelta(days=250), _now(engine) - timedelta(days=240)),
+        (now_at_fanvue(engine) - timedelta(days=250), now_at_fanvue(engine) - timedelta(days=240)),
     )
 
     reconcile(engine)
@@ -265,7 +199,7 @@ def test_faults_are_mended_when_fanvue_behaves_like(engine: Engine, knobs: dict[
     engine.drain()
     faults = LedgerFaults(engine.database, seed=7)
     faults.inject(
-        150, among=lambda row: row["fanvue_created_at"] < _now(engine) - timedelta(days=1)
+        150, among=lambda row: row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
     )
 
     reconcile(engine)
@@ -294,19 +228,5 @@ def test_what_cannot_be_read_makes_the_run_partial_and_accuses_no_row(engine: En
 
     faults.assert_mended()
     assert {row for _, row, *_ in drift(engine)} == faults.phantoms
-    _drop(engine, faults)
+    drop_phantoms(engine, faults)
     engine.assert_exact(creator)
-
-
-def _drop(engine: Engine, faults: LedgerFaults) -> None:
-    engine.database.execute(
-        "delete from public.fanvue_transactions where id = any(%s)", (list(faults.phantoms),)
-    )
-
-
-def _now(engine: Engine) -> datetime:
-    return datetime.fromisoformat(engine.fanvue.clock()["now"]).astimezone(UTC)
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

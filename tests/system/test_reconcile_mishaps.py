@@ -1,0 +1,220 @@
+"""Reconciliations that are killed, watched, interrupted, or run while money keeps coming in."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.ledger_faults import LedgerFaults
+from tests.support.program import Program
+from tests.support.reconciling import (
+    NO_LIMIT,
+    assert_rollups_equal_rows,
+    drift,
+    drop_phantoms,
+    enqueue,
+    mended,
+    reconcile,
+    runs,
+    settled,
+    synced,
+)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.support.engine import Engine
+
+
+pytestmark = pytest.mark.system
+
+KILLS = 12
+
+
+@pytest.fixture
+def program(engine: Engine, tmp_path: Path) -> Program:
+    return Program(engine, tmp_path)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Look until it is so; a condition that never comes fails the test."""
+    ends = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < ends, "waited in vain"
+        pause.wait(0.005)
+
+
+def test_a_run_that_is_killed_again_and_again_goes_on_where_it_was(engine: Engine) -> None:
+    (creator,) = synced(engine, 1200)
+    faults = LedgerFaults(engine.database, seed=11)
+    faults.inject(300, among=settled(engine))
+    engine.fanvue.add_fault("slow", path="/insights/earnings$", ms=15)
+    engine.fanvue.clear_requests()
+    enqueue(engine, days=90)
+
+    for _ in range(KILLS):
+        goal = len(engine.calls(creator)) + 2
+        with engine.worker(FANVUE_TIMEOUT_SECONDS="5"):
+            wait_for(lambda goal=goal: len(engine.calls(creator)) >= goal)  # type: ignore[misc] # a bound default
+        engine.end_leases()
+        engine.database.execute(
+            "update public.sync_jobs set run_at = private.engine_now(), max_attempts = 1000"
+        )
+    assert runs(engine) == [], "the run ended before its killer did"
+    engine.drain()
+
+    faults.assert_mended()
+    assert {row for _, row, *_ in drift(engine)} == faults.phantoms
+    assert mended(engine) == 240
+    assert [state for state, _ in runs(engine)] == ["succeeded"]
+    pages = -(-1200 // 49) + 3
+    assert len(engine.calls(creator)) - pages < 2 * KILLS
+
+
+def test_money_that_comes_in_meanwhile_is_neither_mended_nor_drift(engine: Engine) -> None:
+    url = f"{engine.environment['SUPABASE_URL']}/functions/v1/fanvue-webhook"
+    secret = engine.environment["FANVUE_WEBHOOK_SECRETS"].split(",")[0]
+    creators = synced(engine, 500, 500)
+    faults = LedgerFaults(engine.database, seed=12)
+    faults.inject(200, among=settled(engine))
+    engine.fanvue.turn(webhook_reorder_seconds=0.2, webhook_duplicate_probability=0.3)
+    engine.fanvue.set_webhook_target(url, secret)
+    engine.fanvue.add_fault("slow", path="/insights/earnings$", ms=20)
+    enqueue(engine, days=90)
+
+    with engine.worker(), engine.worker():
+        while len(runs(engine)) < len(creators):
+            for creator in creators:
+                engine.fanvue.add_sales(creator, 2)
+                engine.database.execute(
+                    "update public.sync_state set next_sync_at = private.engine_now()"
+                )
+                engine.database.execute("select public.enqueue_due('test')")
+    assert engine.fanvue.flush_webhooks()["done"]
+    engine.fanvue.drop_webhook_target()
+    engine.pass_time(120)
+    engine.drain()
+    told, rows_mended = drift(engine), mended(engine)
+
+    assert {row for _, row, *_ in told} == faults.phantoms
+    # a live poll that looked back may have been first
+    assert 0 < rows_mended <= 160
+    reconcile(engine, days=90)
+    assert drift(engine) == told
+    drop_phantoms(engine, faults)
+    for creator in creators:
+        engine.assert_exact(creator)
+    assert_rollups_equal_rows(engine)
+
+
+def test_the_command_mends_prints_and_ends_with_one_while_drift_stands(program: Program) -> None:
+    engine = program.engine
+    synced(engine, 200, 150)
+    faults = LedgerFaults(engine.database, seed=13)
+    faults.inject(100, among=settled(engine))
+
+    first = program("reconcile", "--days", "90")
+    second = program("reconcile", "--days", "90", "--json")
+    drop_phantoms(engine, faults)
+    third = program("reconcile", "--days", "90")
+
+    assert first.returncode == 1, first.stderr
+    assert "inserted" in first.stdout
+    assert "drift that remains: 20" in first.stdout
+    assert second.returncode == 1, second.stderr
+    assert '"mended": []' in second.stdout
+    assert third.returncode == 0, third.stderr
+    assert "no drift" in third.stdout
+    assert "Traceback" not in first.stderr + second.stderr + third.stderr
+
+
+def test_the_command_follows_what_another_worker_does(program: Program) -> None:
+    engine = program.engine
+    (creator,) = synced(engine, 150)
+    engine.fanvue.add_fault("slow", "/insights/.*", ms=300, times=100)
+    engine.fanvue.clear_requests()
+    enqueue(engine, days=90)
+
+    with engine.worker():
+        wait_for(lambda: engine.calls(creator) != [])
+        result = program.json("reconcile", "--model", engine.models[creator], "--days", "90")
+
+    assert [one["state"] for one in result["models"]] == ["succeeded"]
+    assert result["open"] == 0
+
+
+def test_ctrl_c_stops_a_run_and_gives_its_lease_back(program: Program) -> None:
+    engine = program.engine
+    (creator,) = synced(engine, 200)
+    engine.fanvue.add_fault("slow", "/insights/.*", ms=1500, times=100)
+    engine.fanvue.clear_requests()
+
+    process = program.start("reconcile", "--model", engine.models[creator])
+    wait_for(lambda: engine.calls(creator) != [])
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    states = engine.database.execute(
+        "select state from public.sync_jobs where sync_type = 'reconcile'"
+    ).fetchall()
+    assert states == [("queued",)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--model", "nope"],
+        ["--model", "3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10"],
+        ["--days", "0"],
+        ["--days", "4001"],
+        ["--days", "many"],
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_one_line_with_code_two(program: Program, words: list[str]) -> None:
+    program.engine.creator()
+
+    done = program("reconcile", *words)
+
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_a_night_queues_each_active_model_once_at_its_own_moment(engine: Engine) -> None:
+    engine.fanvue.turn(**NO_LIMIT)
+    creators = [engine.creator(30) for _ in range(4)]
+    engine.drain()
+    paused = creators.pop()
+    engine.database.execute(
+        "update public.models set status = 'paused' where id = %s", (engine.models[paused],)
+    )
+
+    queued = [_start_night(engine), _start_night(engine)]
+
+    jobs = engine.database.execute(
+        "select model_id::text, priority, run_at > private.engine_now() - interval '1 minute',"
+        " run_at < private.engine_now() + interval '4 hours'"
+        " from public.sync_jobs where sync_type = 'reconcile' order by run_at"
+    ).fetchall()
+    assert queued == [{"jobs": 3}, {"jobs": 0}]
+    assert {job[0] for job in jobs} == {engine.models[creator] for creator in creators}
+    assert {job[1:] for job in jobs} == {(200, True, True)}
+    engine.pass_time(4 * 3600)
+    engine.drain()
+    assert [state for state, _ in runs(engine)] == ["succeeded"] * 3
+
+
+def _start_night(engine: Engine) -> dict[str, Any]:
+    row = engine.database.execute("select private.start_nightly_reconcile()").fetchone()
+    assert row is not None
+    return dict(row[0])
