@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from worker import __version__
-from worker.commands import connect, doctor, queue, reconcile, rotation, run, status, sync, tokens
+from worker.commands import (
+    connect,
+    connect_agency,
+    doctor,
+    queue,
+    reconcile,
+    rotation,
+    run,
+    status,
+    sync,
+    tokens,
+)
 from worker.commands.refusals import PROGRAM, PlainErrors
 
 
@@ -24,6 +35,7 @@ def build_app() -> typer.Typer:
     app.callback()(_root)
     app.command(epilog=run.EXAMPLES)(run.run)
     app.command(epilog=connect.EXAMPLES)(connect.connect)
+    app.command("connect-agency", epilog=connect_agency.EXAMPLES)(connect_agency.connect_agency)
     app.command(epilog=sync.EXAMPLES)(sync.sync)
     app.command(epilog=queue.ENQUEUE_EXAMPLES)(queue.enqueue)
     app.command(epilog=reconcile.EXAMPLES)(reconcile.reconcile)

@@ -45,6 +45,7 @@ COMMANDS = [
     ["jobs", "list"],
     ["jobs", "retry"],
     ["jobs", "cancel"],
+    ["connect-agency"],
     ["tokens", "status"],
     ["tokens", "refresh"],
     ["tokens", "rotate-key"],
@@ -110,7 +111,7 @@ def test_without_a_command_the_program_explains_itself() -> None:
         (["jobs", "cancel", str(2**63)], "less than or equal to"),
         (["jobs", "list", "--limit", "-1"], "greater than or equal to 1"),
         (["jobs", "list", "--state", "lost"], "'queued', 'running'"),
-        (["tokens", "refresh"], "name the models to refresh; give model ids, or --all"),
+        (["tokens", "refresh"], "name the grants to refresh; give their ids, or --all"),
     ],
 )
 def test_wrong_usage_is_one_line_and_code_two(words: list[str], complaint: str) -> None:

@@ -36,7 +36,11 @@ def keyring(*ids: str, fill: int = 0) -> Keyring:
 
 def grant(ring: Keyring) -> dict[str, Any]:
     return {
+        "grant_id": MODEL,
         "model_id": MODEL,
+        "connection_id": None,
+        "creators": 1,
+        "in_use": True,
         "agency": "Nova",
         "handle": "nova",
         "status": "active",

@@ -5,25 +5,30 @@ Everything that was given is checked before anything is written. Tokens are neve
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path  # noqa: TC003 - typer reads the annotation at run time
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from uuid import UUID
+from uuid import UUID  # noqa: TC003 - typer reads the annotation at run time
 
 import typer
 
 from worker.app import open_books
+from worker.commands.given import (
+    LONGEST_LIFETIME_SECONDS,
+    check_agency,
+    name_problems,
+    raise_all,
+    read_token,
+    token_problems,
+)
 from worker.commands.session import begin, wait_for
 from worker.commands.terminal import AsJson, note, print_json
-from worker.errors import UsageError
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.sealing import Keyring
 
 
 if TYPE_CHECKING:
-    from worker.app import Books
     from worker.settings import Settings
 
 
@@ -37,10 +42,6 @@ Examples:
   fanvue-sync connect --agency "Nova Talent" --creator-uuid UUID \\
       --refresh-token "$REFRESH" --access-token "$ACCESS" --expires-in 3600 --json
 """
-FROM_STDIN: Final = "-"
-LONGEST_NAME: Final = 200
-LONGEST_TOKEN: Final = 16_384
-LONGEST_LIFETIME_SECONDS: Final = 366 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def connect(  # noqa: PLR0913 - one parameter per option
         agency=agency,
         creator_uuid=creator_uuid,
         handle=handle,
-        refresh_token=_read_token(refresh_token, refresh_token_file),
+        refresh_token=read_token(refresh_token, refresh_token_file),
         access_token=access_token,
         expires_in=expires_in,
         replace=replace,
@@ -101,27 +102,6 @@ def connect(  # noqa: PLR0913 - one parameter per option
     typer.echo(connected["model_id"])
     word = "connected" if connected["created"] else "connected again"
     note(f"{word}: the first sync is queued as job {connected['job_id']}")
-
-
-def _read_token(given: str | None, file: Path | None) -> str:
-    if (given is None) == (file is None):
-        raise UsageError(
-            "a grant needs exactly one refresh token",
-            remedy="give --refresh-token TOKEN, --refresh-token - or --refresh-token-file FILE",
-        )
-    if file is not None:
-        try:
-            return file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            raise UsageError(
-                "--refresh-token-file cannot be read as text", remedy="name a readable text file"
-            ) from None
-    if given == FROM_STDIN:
-        if sys.stdin.isatty():
-            # Not echoed: a terminal's history outlives the command.
-            return str(typer.prompt("refresh token", hide_input=True, err=True)).strip()
-        return sys.stdin.read().strip()
-    return (given or "").strip()
 
 
 def _check(  # noqa: PLR0913 - one parameter per option
@@ -136,18 +116,14 @@ def _check(  # noqa: PLR0913 - one parameter per option
 ) -> Order:
     """Collect everything that is wrong with the order before anything is written."""
     problems = [
-        *_name_problems("--agency", agency, "name the agency"),
-        *_token_problems("--refresh-token", refresh_token),
+        *name_problems("--agency", agency, "name the agency"),
+        *token_problems("--refresh-token", refresh_token),
     ]
     if handle is not None:
-        problems += _name_problems("--handle", handle, "give the creator's handle or leave it out")
+        problems += name_problems("--handle", handle, "give the creator's handle or leave it out")
     if access_token is not None:
-        problems += _token_problems("--access-token", access_token)
-    if problems:
-        message, _, remedy = problems[0].partition("; ")
-        if len(problems) > 1:
-            raise UsageError("\n".join(problems))
-        raise UsageError(message, remedy=remedy)
+        problems += token_problems("--access-token", access_token)
+    raise_all(problems)
     return Order(
         agency=agency.strip(),
         creator_uuid=str(creator_uuid),
@@ -162,40 +138,10 @@ def _check(  # noqa: PLR0913 - one parameter per option
     )
 
 
-def _name_problems(option: str, value: str, remedy: str) -> list[str]:
-    text = value.strip().removeprefix("@")
-    if not text:
-        return [f"{option} is empty; {remedy}"]
-    if len(text) > LONGEST_NAME or not text.isprintable():
-        return [f"{option} is longer than {LONGEST_NAME} or not plain text; {remedy}"]
-    return []
-
-
-def _token_problems(option: str, value: str) -> list[str]:
-    text = value.strip()
-    if not text:
-        return [f"{option} is empty; paste the token that Fanvue issued"]
-    if len(text) > LONGEST_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
-        return [f"{option} does not look like a token; paste it whole, on one line, without quotes"]
-    return []
-
-
-async def _check_agency(books: Books, agency: str) -> None:
-    """Refuse an id of no agency: it would become the name of a new one."""
-    try:
-        agency_id = str(UUID(agency))
-    except ValueError:
-        return
-    if not await books.database.select("agencies", "id", id=agency_id):
-        raise UsageError(
-            f"no agency has the id {agency_id}", remedy="give an agency's id, or a name"
-        )
-
-
 async def _connect(settings: Settings, order: Order) -> dict[str, Any]:
     keyring = Keyring(settings.sealing.keys)
     async with open_books(settings) as books:
-        await _check_agency(books, order.agency)
+        await check_agency(books, order.agency)
         place = await books.grants.connect(
             order.agency, order.creator_uuid, order.handle, replace=order.replace
         )

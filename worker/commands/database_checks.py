@@ -150,7 +150,7 @@ def _seal_problem(grant: dict[str, Any], keyring: Keyring) -> str | None:
         if token is None:
             continue
         try:
-            keyring.open(token, grant["model_id"], column)
+            keyring.open(token, grant["grant_id"], column)
         except Misconfigured as error:
             return error.operator_message
     return None

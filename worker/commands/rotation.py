@@ -64,7 +64,7 @@ def rotate_key(*, as_json: AsJson = False) -> None:
             f"{rotation.unchanged} were already, {len(rotation.failed)} failed"
         )
         for failure in rotation.failed:
-            typer.echo(f"{failure['model_id']}: {failure['message']}; {failure['remedy']}")
+            typer.echo(f"{failure['grant_id']}: {failure['message']}; {failure['remedy']}")
     if rotation.failed:
         raise typer.Exit(1)
 
@@ -83,11 +83,11 @@ async def _rotate(settings: Settings, *, quiet: bool) -> Rotation:
                     if await _seal(books, keyring, grant, rotation):
                         progress.step()
                     else:
-                        moved.add(grant["model_id"])
+                        moved.add(grant["grant_id"])
                 if not moved:
                     return rotation
                 # A worker refreshed these meanwhile, perhaps still with the old key first.
-                waiting = [one for one in await books.grants.stored() if one["model_id"] in moved]
+                waiting = [one for one in await books.grants.stored() if one["grant_id"] in moved]
     rotation.failed += [_failure(grant, _keeps_changing()) for grant in waiting]
     return rotation
 
@@ -102,26 +102,26 @@ async def _seal(books: Books, keyring: Keyring, grant: dict[str, Any], rotation:
     if not _needs_sealing(keyring, grant):
         rotation.unchanged += 1
         return True
-    model_id = str(grant["model_id"])
+    grant_id = str(grant["grant_id"])
     before = (grant["access_token"], grant["refresh_token"])
     try:
         after = (
-            _resealed(keyring, before[0], model_id, ACCESS_COLUMN),
-            _resealed(keyring, before[1], model_id, REFRESH_COLUMN),
+            _resealed(keyring, before[0], grant_id, ACCESS_COLUMN),
+            _resealed(keyring, before[1], grant_id, REFRESH_COLUMN),
         )
     except Misconfigured as error:
         rotation.failed.append(_failure(grant, error))
         return True
-    if not await books.grants.reseal(model_id, before, after):
+    if not await books.grants.reseal(grant_id, before, after):
         return False
     rotation.resealed += 1
     return True
 
 
-def _resealed(keyring: Keyring, stored: str | None, model_id: str, column: str) -> str | None:
+def _resealed(keyring: Keyring, stored: str | None, grant_id: str, column: str) -> str | None:
     if stored is None or not keyring.needs_sealing(stored):
         return stored
-    return keyring.seal(keyring.open(stored, model_id, column).value, model_id, column)
+    return keyring.seal(keyring.open(stored, grant_id, column).value, grant_id, column)
 
 
 def _keeps_changing() -> Misconfigured:
@@ -131,4 +131,4 @@ def _keeps_changing() -> Misconfigured:
 
 
 def _failure(grant: dict[str, Any], error: Misconfigured) -> dict[str, str]:
-    return {"model_id": str(grant["model_id"])} | error.describe()
+    return {"grant_id": str(grant["grant_id"])} | error.describe()

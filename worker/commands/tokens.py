@@ -38,6 +38,17 @@ Examples:
   fanvue-sync tokens refresh 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10
   fanvue-sync tokens refresh --all
 """
+COLUMNS: Final = (
+    "grant",
+    "agency",
+    "account",
+    "serves",
+    "status",
+    "sealed by",
+    "expires",
+    "refreshed",
+    "note",
+)
 AT_ONCE: Final = 4
 PLAIN: Final = "plain text"
 
@@ -46,7 +57,8 @@ PLAIN: Final = "plain text"
 class Refreshed:
     """How one refresh went; `error` is None when it went well."""
 
-    model_id: str
+    grant_id: str
+    model_id: str | None
     handle: str | None
     version: int | None
     error: SyncError | None
@@ -54,7 +66,12 @@ class Refreshed:
     def as_json(self) -> dict[str, Any]:
         """Return it as `--json` prints it."""
         error = None if self.error is None else self.error.describe()
-        return {"model_id": self.model_id, "version": self.version, "error": error}
+        return {
+            "grant_id": self.grant_id,
+            "model_id": self.model_id,
+            "version": self.version,
+            "error": error,
+        }
 
 
 def status(*, as_json: AsJson = False) -> None:
@@ -69,12 +86,13 @@ def status(*, as_json: AsJson = False) -> None:
         return
     now = SystemClock().now()
     print_table(
-        ("model", "agency", "creator", "status", "sealed by", "expires", "refreshed", "note"),
+        COLUMNS,
         [
             (
-                grant["model_id"],
+                grant["grant_id"],
                 grant["agency"],
                 grant["handle"],
+                _serves(grant),
                 grant["status"],
                 ", ".join(grant["sealed_by"]),
                 "unknown" if grant["expires_at"] is None else ago(grant["expires_at"], now),
@@ -87,23 +105,23 @@ def status(*, as_json: AsJson = False) -> None:
 
 
 def refresh(
-    model_ids: Annotated[
-        list[UUID] | None, typer.Argument(help="Models, as `tokens status` lists them.")
+    grant_ids: Annotated[
+        list[UUID] | None, typer.Argument(help="Grants, as `tokens status` lists them.")
     ] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="Every active model's grant.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every grant in use.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Refresh grants now, single-flight with all workers; exits 1 if one fails."""
-    if bool(model_ids) == every:
-        raise UsageError("name the models to refresh", remedy="give model ids, or --all")
-    wanted = None if every else {str(model_id) for model_id in model_ids or ()}
+    if bool(grant_ids) == every:
+        raise UsageError("name the grants to refresh", remedy="give their ids, or --all")
+    wanted = None if every else {str(grant_id) for grant_id in grant_ids or ()}
     results = wait_for(_refresh(begin(), wanted))
     if as_json:
         print_json([result.as_json() for result in results])
     else:
         for result in results:
-            name = result.handle or result.model_id
+            name = result.handle or result.grant_id
             if result.error is None:
                 typer.echo(f"{name}: refreshed, version {result.version}")
             else:
@@ -122,7 +140,10 @@ def _without_tokens(grant: dict[str, Any]) -> dict[str, Any]:
     stored = [grant["access_token"], grant["refresh_token"]]
     keys = {_key_of(token) for token in stored if token is not None}
     return {
+        "grant_id": grant["grant_id"],
         "model_id": grant["model_id"],
+        "connection_id": grant["connection_id"],
+        "creators": grant["creators"],
         "agency": grant["agency"],
         "handle": grant["handle"],
         "status": grant["status"],
@@ -136,22 +157,30 @@ def _without_tokens(grant: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _serves(grant: dict[str, Any]) -> str:
+    if grant["connection_id"] is not None:
+        return f"{grant['creators']} creators"
+    return "herself" if grant["creators"] else "nobody: read through her agency's"
+
+
 def _key_of(stored: str) -> str:
     return stored.removeprefix(PREFIX).partition(".")[0] if is_sealed(stored) else PLAIN
 
 
 async def _refresh(settings: Settings, wanted: set[str] | None) -> list[Refreshed]:
     async with open_engine(settings) as engine:
-        grants = {str(grant["model_id"]): grant for grant in await engine.books.grants.stored()}
+        stored = await engine.books.grants.stored()
+        grants = {str(grant["grant_id"]): grant for grant in stored if grant["in_use"]}
         if wanted is None:
             chosen = [grant for grant in grants.values() if grant["status"] == "active"]
         else:
             unknown = sorted(wanted - grants.keys())
             if unknown:
                 raise UsageError(
-                    f"no grant of model {unknown[0]}", remedy="fanvue-sync tokens status lists them"
+                    f"no grant {unknown[0]} is in use",
+                    remedy="fanvue-sync tokens status lists them",
                 )
-            chosen = [grants[model_id] for model_id in sorted(wanted)]
+            chosen = [grants[grant_id] for grant_id in sorted(wanted)]
         slots = asyncio.Semaphore(AT_ONCE)
         return list(await asyncio.gather(*(_refresh_one(engine, one, slots) for one in chosen)))
 
@@ -159,11 +188,13 @@ async def _refresh(settings: Settings, wanted: set[str] | None) -> list[Refreshe
 async def _refresh_one(
     engine: Engine, grant: dict[str, Any], slots: asyncio.Semaphore
 ) -> Refreshed:
-    model_id, handle = str(grant["model_id"]), grant["handle"]
+    grant_id, model_id, handle = str(grant["grant_id"]), grant["model_id"], grant["handle"]
     async with slots:
         try:
             # Calling the stored version refused is how a refresh is forced.
-            token = await engine.grants.token(model_id, rejected=int(grant["version"]))
+            token = await engine.grants.token(
+                grant_id, grant_id=grant_id, rejected=int(grant["version"])
+            )
         except SyncError as error:
-            return Refreshed(model_id, handle, None, error)
-    return Refreshed(model_id, handle, token.version, None)
+            return Refreshed(grant_id, model_id, handle, None, error)
+    return Refreshed(grant_id, model_id, handle, token.version, None)

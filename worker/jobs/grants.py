@@ -54,6 +54,7 @@ GRANTS_KEPT: Final = 4096
 # new pair goes on trying to store it through any outage of ours that a process outlives.
 STORE_PATIENCE: Final = timedelta(minutes=30)
 STORE_PAUSE: Final = timedelta(seconds=1)
+CLIENT_REMEDY: Final = "check FANVUE_CLIENT_ID, FANVUE_CLIENT_SECRET and FANVUE_AUTH_URL"
 # One of ours, and one more should another worker's come to nothing meanwhile.
 REFRESHES_PER_CALL: Final = 2
 
@@ -66,6 +67,15 @@ class Token:
 
     value: str = field(repr=False)
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class FreshPair:
+    """A pair in the clear, as Fanvue just issued it."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +210,21 @@ class GrantKeeper:
             self._keyring.open(stored, grant_id, column).value, grant_id, column
         )
 
+    async def exchange(self, refresh_token: str) -> FreshPair:
+        """Trade a consent's refresh token for a pair that is stored nowhere yet: store it next.
+
+        Raises `GrantInvalid`, `Misconfigured`, `Transient`.
+        """
+        answer = await self._refresh(refresh_token)
+        if not isinstance(answer, RefusedRefresh):
+            lifetime = max(answer.expires_at - self._clock.now(), timedelta(0))
+            return FreshPair(answer.access_token, answer.refresh_token or refresh_token, lifetime)
+        if answer.kind == "invalid_grant":
+            raise GrantInvalid(answer.message)
+        if answer.kind == "config":
+            raise Misconfigured(answer.message, remedy=CLIENT_REMEDY)
+        raise Transient(answer.message, retry_after=answer.retry_after)
+
     async def _do_refresh(self, model_id: str, view: GrantView) -> None:
         # Shielded: once Fanvue may have rotated, not even our own shutdown may lose the pair.
         task = asyncio.create_task(self._refresh_and_store(model_id, view))
@@ -263,7 +288,7 @@ class GrantKeeper:
         if refused.kind == "config":
             raise Misconfigured(
                 refused.message,
-                remedy="check FANVUE_CLIENT_ID, FANVUE_CLIENT_SECRET and FANVUE_AUTH_URL",
+                remedy=CLIENT_REMEDY,
                 retry_after=wait,
             )
         if state == "suspect":

@@ -1,0 +1,297 @@
+"""`fanvue-sync connect-agency`: one grant of an agency's administrator, for all its creators.
+
+The grant is proven to be the named account's before it replaces anything. Tokens are never printed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path  # noqa: TC003 - typer reads the annotation at run time
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from uuid import UUID  # noqa: TC003 - typer reads the annotation at run time
+
+import typer
+
+from worker.app import open_engine
+from worker.commands.given import (
+    LONGEST_LIFETIME_SECONDS,
+    check_agency,
+    name_problems,
+    raise_all,
+    read_token,
+    token_problems,
+)
+from worker.commands.session import begin, wait_for
+from worker.commands.terminal import AsJson, note, print_json, print_table
+from worker.errors import Rejected, Unauthorized, UsageError
+from worker.jobs.grants import FreshPair, Token
+from worker.jobs.roster import Roster
+from worker.store.agencies import AgencyStore, Attachment, Creator
+
+
+if TYPE_CHECKING:
+    from worker.app import Engine
+    from worker.fanvue.wire import Me
+    from worker.jobs.roster import TokenSource
+    from worker.settings import Settings
+    from worker.store.agencies import AgencyConnection
+
+
+EXAMPLES: Final = """
+\b
+Examples:
+  fanvue-sync connect-agency --agency "Nova Talent" --user-uuid UUID \\
+      --refresh-token-file grant.txt
+  fanvue-sync connect-agency --agency "Nova Talent" --user-uuid UUID \\
+      --refresh-token "$REFRESH" --access-token "$ACCESS" --expires-in 3600 --include-self
+Once connected, without a token: adds the creators whom the account manages by now.
+  fanvue-sync connect-agency --agency "Nova Talent" --user-uuid UUID
+  fanvue-sync connect-agency --agency "Nova Talent" --user-uuid UUID --creator UUID --replace
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to connect, checked."""
+
+    agency: str
+    user_uuid: str
+    refresh_token: str | None = field(repr=False)
+    access_token: str | None = field(repr=False)
+    expires_in: timedelta | None
+    creators: frozenset[str]
+    include_self: bool
+    replace: bool
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Name the consent without its token."""
+        token = self.refresh_token
+        return None if token is None else sha256(token.encode()).hexdigest()
+
+
+def connect_agency(  # noqa: PLR0913 - one parameter per option
+    *,
+    agency: Annotated[
+        str, typer.Option(help="Name or id of the agency; a new name makes a new agency.")
+    ],
+    user_uuid: Annotated[UUID, typer.Option(help="The administrator account's UUID on Fanvue.")],
+    refresh_token: Annotated[
+        str | None, typer.Option(help="The OAuth refresh token; - reads it from stdin.")
+    ] = None,
+    refresh_token_file: Annotated[
+        Path | None,
+        typer.Option(help="A file with the refresh token.", exists=True, dir_okay=False),
+    ] = None,
+    access_token: Annotated[
+        str | None, typer.Option(help="The access token that came with it, if it is still good.")
+    ] = None,
+    expires_in: Annotated[
+        int | None,
+        typer.Option(
+            help="Seconds the access token still lives.", min=0, max=LONGEST_LIFETIME_SECONDS
+        ),
+    ] = None,
+    creator: Annotated[
+        list[UUID] | None,
+        typer.Option(metavar="UUID", help="Only this creator; may be given several times."),
+    ] = None,
+    include_self: Annotated[
+        bool, typer.Option("--include-self", help="The account itself too, if it is a creator.")
+    ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Also creators who have a working grant of their own."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Connect an agency: store its grant sealed and add every creator whom it manages."""
+    given = refresh_token is not None or refresh_token_file is not None
+    order = _check(
+        agency=agency,
+        user_uuid=user_uuid,
+        refresh_token=read_token(refresh_token, refresh_token_file) if given else None,
+        access_token=access_token,
+        expires_in=expires_in,
+        creators=creator or [],
+        include_self=include_self,
+        replace=replace,
+    )
+    result = wait_for(_connect(begin(), order))
+    if as_json:
+        print_json(result)
+    else:
+        _show(result)
+    if any(one["outcome"] == "refused" for one in result["creators"]):
+        raise typer.Exit(1)
+
+
+def _check(  # noqa: PLR0913 - one parameter per option
+    *,
+    agency: str,
+    user_uuid: UUID,
+    refresh_token: str | None,
+    access_token: str | None,
+    expires_in: int | None,
+    creators: list[UUID],
+    include_self: bool,
+    replace: bool,
+) -> Order:
+    """Collect everything that is wrong with the order before anything is written."""
+    problems = name_problems("--agency", agency, "name the agency")
+    if refresh_token is not None:
+        problems += token_problems("--refresh-token", refresh_token)
+    if access_token is not None:
+        problems += token_problems("--access-token", access_token)
+        if refresh_token is None:
+            problems.append("--access-token stands alone; give the refresh token too")
+    raise_all(problems)
+    lives = expires_in is not None and access_token is not None
+    return Order(
+        agency=agency.strip(),
+        user_uuid=str(user_uuid),
+        refresh_token=refresh_token,
+        access_token=None if access_token is None else access_token.strip(),
+        expires_in=timedelta(seconds=expires_in or 0) if lives else None,
+        creators=frozenset(str(one) for one in creators),
+        include_self=include_self,
+        replace=replace,
+    )
+
+
+def _show(result: dict[str, Any]) -> None:
+    word = "stored" if result["stored"] else "unchanged"
+    note(f"connection {result['connection_id']}: grant {word}, {result['mended']} creators woken")
+    if not result["creators"]:
+        note("Fanvue lists no creators for this account: is it the agency's administrator?")
+        return
+    print_table(
+        ("model", "creator", "outcome", "note"),
+        [
+            (
+                one["model_id"] or "",
+                one["handle"] or one["creator_uuid"],
+                one["outcome"],
+                one["message"] or _remark(one),
+            )
+            for one in result["creators"]
+        ],
+    )
+
+
+def _remark(one: dict[str, Any]) -> str:
+    if one["job_id"] is not None:
+        return f"the first sync is queued as job {one['job_id']}"
+    if one["outcome"] == "kept":
+        return "has a grant of her own; --replace moves her to the agency's"
+    return "" if one["status"] == "active" else f"the model is {one['status']}"
+
+
+async def _connect(settings: Settings, order: Order) -> dict[str, Any]:
+    async with open_engine(settings) as engine:
+        await check_agency(engine.books, order.agency)
+        store = AgencyStore(engine.books.database)
+        place = await store.connect(order.agency, order.user_uuid, order.fingerprint)
+        mended, stored = 0, False
+        if order.refresh_token is not None and not place.repeated:
+            mended, stored = await _store_consent(engine, store, place, order), True
+        elif place.status != "active":
+            raise UsageError(
+                f"the grant of account {order.user_uuid} is dead",
+                remedy="let the administrator consent again and give the new refresh token",
+            )
+
+        async def token(rejected: int | None) -> Token:
+            grant_id = place.connection_id
+            return await engine.grants.token(grant_id, grant_id=grant_id, rejected=rejected)
+
+        attached = await _attach(store, place, order, Roster(engine.client, order.user_uuid, token))
+    return {
+        "connection_id": place.connection_id,
+        "agency_id": place.agency_id,
+        "user_uuid": order.user_uuid,
+        "created": place.created,
+        "stored": stored,
+        "mended": mended,
+        "creators": [_as_json(one) for one in attached],
+    }
+
+
+async def _store_consent(
+    engine: Engine, store: AgencyStore, place: AgencyConnection, order: Order
+) -> int:
+    """Prove whose the new grant is, then store it; what was stored before stands until then."""
+    pair, me = await _prove(engine, order)
+    if str(me.uuid) != order.user_uuid:
+        raise Rejected(
+            f"the grant is of account {me.uuid}, not of {order.user_uuid}",
+            remedy="let the administrator consent, signed in as the account you name",
+        )
+    access, refresh = engine.grants.sealed(
+        place.connection_id, (pair.access_token, pair.refresh_token)
+    )
+    return await store.store(
+        place,
+        access_token=access,
+        refresh_token=str(refresh),
+        expires_in=pair.expires_in,
+        fingerprint=str(order.fingerprint),
+        handle=me.handle,
+    )
+
+
+async def _prove(engine: Engine, order: Order) -> tuple[FreshPair, Me]:
+    refresh = str(order.refresh_token)
+    if order.access_token is not None:
+        roster = Roster(engine.client, order.user_uuid, _only(order.access_token))
+        try:
+            return FreshPair(order.access_token, refresh, order.expires_in), await roster.account()
+        except Unauthorized:
+            # It ended meanwhile; the refresh token brings another.
+            pass
+    pair = await engine.grants.exchange(refresh)
+    return pair, await Roster(engine.client, order.user_uuid, _only(pair.access_token)).account()
+
+
+def _only(value: str) -> TokenSource:
+    async def token(rejected: int | None) -> Token:
+        if rejected is not None:
+            raise Unauthorized("Fanvue refuses the new access token")
+        return Token(value, 0)
+
+    return token
+
+
+async def _attach(
+    store: AgencyStore, place: AgencyConnection, order: Order, roster: Roster
+) -> list[Attachment]:
+    listed = {one.uuid: one for one in await roster.creators()}
+    # Its own data is not to be had as a creator's of its own.
+    listed.pop(order.user_uuid, None)
+    wanted = [one for one in listed.values() if not order.creators or one.uuid in order.creators]
+    refused = [
+        Attachment(uuid, None, "refused", message="Fanvue does not list her for this account")
+        for uuid in sorted(order.creators - listed.keys() - {order.user_uuid})
+    ]
+    if order.include_self or order.user_uuid in order.creators:
+        me = await roster.account()
+        if me.is_creator:
+            wanted.append(Creator(order.user_uuid, me.handle, me.display_name))
+        else:
+            no = "the account itself is no creator"
+            refused.append(Attachment(order.user_uuid, me.handle, "refused", message=no))
+    return await store.attach(place.connection_id, wanted, replace=order.replace) + refused
+
+
+def _as_json(one: Attachment) -> dict[str, Any]:
+    return {
+        "creator_uuid": one.creator_uuid,
+        "handle": one.handle,
+        "model_id": one.model_id,
+        "outcome": one.outcome,
+        "status": one.status,
+        "job_id": one.job_id,
+        "message": one.message,
+    }
