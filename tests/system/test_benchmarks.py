@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +31,8 @@ def test_benchmark_prints_its_ratios(engine: Engine, stack: dict[str, str], name
     Console(file=paper, width=200).print(as_table(rows))
 
     assert [row.benchmark for row in rows] == [name] * ROWS[name]
-    assert all(row.figure > 0 and row.baseline > 0 for row in rows)
+    # What one hop adds to another is a difference: of so few measurements it may be negative.
+    assert all(isfinite(row.figure) and row.baseline > 0 for row in rows)
     printed = paper.getvalue()
     for row in rows:
         assert row.measured in printed
