@@ -59,10 +59,10 @@ def account_figures(creator: Creator, now_ms: int) -> AccountFigures:
     """Return the totals of an account."""
     people = roster(creator, now_ms)
     return AccountFigures(
-        status="active",
+        status=creator.status,
         total_gross_cents=creator.ledger.total(SALES).gross,
-        available_balance_cents=max(0, creator.ledger.available(now_ms)),
-        last_payout_at=None,
+        available_balance_cents=creator.balance(now_ms),
+        last_payout_at=None if creator.last_payout_at is None else stamp(creator.last_payout_at),
         followers=len(people.followers),
         subscribers=len(people.subscribers),
     )

@@ -59,6 +59,14 @@ class SimulatorControl(LifeControl):
         """Refund or charge back sales; see `control.orders.NewReversals`."""
         return self._call("POST", "reversals", {"creator": creator, "count": count, **order})
 
+    def pay_out(self, creator: str) -> int:
+        """Pay out the available balance now; return the cents."""
+        return int(self._call("POST", "payouts", {"creator": creator})["paid_out_cents"])
+
+    def set_account_status(self, creator: str, status: str) -> None:
+        """Let an account be `active` or `suspended`."""
+        self._call("POST", "account-status", {"creator": creator, "status": status})
+
     def flip_statuses(self, creator: str, **order: Any) -> dict[str, Any]:
         """Make pending rows available for payout."""
         return self._call("POST", "status-flips", {"creator": creator, **order})

@@ -143,6 +143,14 @@ class ChatBook(dict[str, Chat]):
             self.note(chat, message)
         self.changed()
 
+    def __delitem__(self, uuid: str) -> None:
+        chat = self[uuid]
+        super().__delitem__(uuid)
+        chat.book = None
+        for message in chat.messages:
+            self.locked.pop(message.uuid, None)
+        self.changed()
+
     def with_fan(self, fan: Fan, at: int) -> Chat:
         """Return the chat with a fan, which begins at an instant if there is none yet."""
         chat = self.get(fan.uuid)

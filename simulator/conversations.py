@@ -68,6 +68,20 @@ def delete_messages(
         return gone
 
 
+def delete_chat(world: World, creator: Creator, fan_uuid: str) -> int:
+    """Delete a chat as if it had never been; return how many messages it had."""
+    with world.lock:
+        count = len(_chat(creator, fan_uuid).messages)
+        del creator.chats[fan_uuid]
+        return count
+
+
+def mute_chat(world: World, creator: Creator, fan_uuid: str, *, muted: bool) -> None:
+    """Mute a chat or let it be heard again."""
+    with world.lock:
+        _chat(creator, fan_uuid).is_muted = muted
+
+
 def _chat(creator: Creator, fan_uuid: str) -> Chat:
     found = creator.chats.get(creator.fan(fan_uuid).uuid)
     if found is None:

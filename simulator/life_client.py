@@ -75,6 +75,20 @@ class LifeControl(ControlCalls):
         """Publish posts now."""
         return self._call("POST", "posts", {"creator": creator, "count": count, **order})
 
+    def delete_chat(self, creator: str, fan_uuid: str) -> int:
+        """Delete a chat; return how many messages it had."""
+        body = {"creator": creator, "fan_uuid": fan_uuid}
+        return int(self._call("POST", "chats/delete", body)["deleted"])
+
+    def mute_chat(self, creator: str, fan_uuid: str, *, muted: bool = True) -> None:
+        """Mute a chat, or let it be heard again."""
+        body = {"creator": creator, "fan_uuid": fan_uuid, "muted": muted}
+        self._call("POST", "chats/mute", body)
+
+    def rename_fan(self, creator: str, fan_uuid: str, **names: str) -> None:
+        """Give a fan another `handle` or `display_name`."""
+        self._call("POST", "fans/rename", {"creator": creator, "fan_uuid": fan_uuid, **names})
+
     def delete_posts(self, creator: str, *post_uuids: str) -> list[str]:
         """Delete posts, or the newest; return which."""
         body = {"creator": creator, "post_uuids": post_uuids}

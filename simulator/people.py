@@ -84,6 +84,9 @@ class Creator:
     fans_by_uuid: dict[str, Fan] = field(default_factory=dict)
     chats: ChatBook = field(default_factory=ChatBook)
     posts: list[Post] = field(default_factory=list)
+    status: str = "active"
+    paid_out: int = 0
+    last_payout_at: int | None = None
     people_version: int = 0
     roster: Roster | None = None
 
@@ -124,6 +127,10 @@ class Creator:
         if found is None:
             raise KeyError(f"{self.handle} has no fan {uuid!r}")
         return found
+
+    def balance(self, now_ms: int) -> int:
+        """Return the cents available for payout; taken back money never makes it negative."""
+        return max(0, self.ledger.available(now_ms) - self.paid_out)
 
     def subscribers(self, now_ms: int) -> list[Fan]:
         """Return the fans whose subscription is active."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from simulator.accounts import rename_fan
 from simulator.clock import stamp
 from simulator.control.life_orders import (
     Cancellations,
+    DeletedChat,
     DeletedMessages,
     DeletedPosts,
+    MutedChat,
     NewFans,
     NewHistory,
     NewMessages,
+    NewName,
     NewPosts,
     Reactions,
     ReadMessages,
@@ -19,7 +23,13 @@ from simulator.control.life_orders import (
     Unfollows,
 )
 from simulator.control.orders import CreatorMove, NewCreators
-from simulator.conversations import add_messages, delete_messages, read_messages
+from simulator.conversations import (
+    add_messages,
+    delete_chat,
+    delete_messages,
+    mute_chat,
+    read_messages,
+)
 from simulator.history import add_history
 from simulator.memberships import (
     Change,
@@ -111,6 +121,32 @@ class Life:
             self._world, creator, order.count, fans=order.fans, days=order.days, ties=order.ties
         )
         return {"creator": creator.uuid, "messages": order.count, "tied": tied}
+
+    def delete_chat(self, _query: dict[str, str], body: Any) -> Any:
+        """Delete a chat."""
+        order = DeletedChat.model_validate(body)
+        creator = self._world.creator(order.creator)
+        return {"deleted": delete_chat(self._world, creator, order.fan_uuid)}
+
+    def mute_chat(self, _query: dict[str, str], body: Any) -> Any:
+        """Mute a chat."""
+        order = MutedChat.model_validate(body)
+        creator = self._world.creator(order.creator)
+        mute_chat(self._world, creator, order.fan_uuid, muted=order.muted)
+        return {"muted": order.muted}
+
+    def rename_fan(self, _query: dict[str, str], body: Any) -> Any:
+        """Give a fan another name."""
+        order = NewName.model_validate(body)
+        creator = self._world.creator(order.creator)
+        fan = rename_fan(
+            self._world,
+            creator,
+            order.fan_uuid,
+            handle=order.handle,
+            display_name=order.display_name,
+        )
+        return _people([fan])
 
     def add_posts(self, _query: dict[str, str], body: Any) -> Any:
         """Add posts."""

@@ -67,6 +67,30 @@ class ReadMessages(Order):
     fan_uuid: str
 
 
+class DeletedChat(Order):
+    """A chat that is deleted with all its messages."""
+
+    creator: str
+    fan_uuid: str
+
+
+class MutedChat(Order):
+    """A chat that is muted, or heard again."""
+
+    creator: str
+    fan_uuid: str
+    muted: bool = True
+
+
+class NewName(Order):
+    """Another handle or name of a fan."""
+
+    creator: str
+    fan_uuid: str
+    handle: str | None = None
+    display_name: str | None = None
+
+
 class DeletedMessages(Order):
     """Messages of a chat that are deleted; none named means the newest."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from simulator.accounts import pay_out, set_status
 from simulator.books import books
 from simulator.clock import to_millis
 from simulator.control import orders
@@ -113,6 +114,19 @@ class Money:
                 for fan, message, row in bought
             ]
         }
+
+    def pay_out(self, _query: dict[str, str], body: Any) -> Any:
+        """Pay out the available balance."""
+        order = orders.Payout.model_validate(body)
+        creator = self._sim.world.creator(order.creator)
+        return {"creator": creator.uuid, "paid_out_cents": pay_out(self._sim.world, creator)}
+
+    def set_status(self, _query: dict[str, str], body: Any) -> Any:
+        """Set an account's status."""
+        order = orders.AccountStatus.model_validate(body)
+        creator = self._sim.world.creator(order.creator)
+        set_status(self._sim.world, creator, order.status)
+        return {"creator": creator.uuid, "status": creator.status}
 
     def flip_statuses(self, _query: dict[str, str], body: Any) -> Any:
         """Make pending rows available."""

@@ -88,6 +88,19 @@ class NewPurchases(Order):
     announce: bool = True
 
 
+class Payout(Order):
+    """The available balance is paid out now."""
+
+    creator: str
+
+
+class AccountStatus(Order):
+    """What an account's status is from now on."""
+
+    creator: str
+    status: str = Field(pattern="^(active|suspended)$")
+
+
 class NewGrant(Order):
     """A ready grant of a creator or of an agency's administrator."""
 

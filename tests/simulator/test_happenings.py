@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from simulator.accounts import rename_fan
 from simulator.client import SimulatorControl
+from simulator.conversations import delete_chat, mute_chat
 from simulator.happenings import Kind
 from simulator.memberships import Change, change_subscriptions, follow_again, unfollow
 from simulator.population import add_model
@@ -138,6 +140,38 @@ async def test_ended_subscription_can_return(world: World, me: Caller, creator: 
 
     assert fan in returned
     assert fan.uuid in str(await me.json("/subscribers", size=50))
+
+
+def test_balance_is_paid_out_and_the_account_suspended(control: SimulatorControl) -> None:
+    sale = {"source": "tip", "gross_cents": 1000, "available_at": "2026-11-22T12:00:00Z"}
+    control.add_sales("nova-1", rows=[sale])
+    before = control.audience("nova-1").account
+
+    paid = control.pay_out("nova-1")
+    control.set_account_status("nova-1", "suspended")
+    after = control.audience("nova-1").account
+
+    assert (before.available_balance_cents, before.last_payout_at) == (800, None)
+    assert (paid, after.available_balance_cents) == (800, 0)
+    assert after.last_payout_at == "2026-11-22T12:00:00.000Z"
+    assert (after.status, after.total_gross_cents) == ("suspended", 1000)
+
+
+async def test_chats_are_muted_renamed_and_deleted(
+    world: World, me: Caller, creator: Creator
+) -> None:
+    fan_uuid = (await me.json("/chats"))["data"][0]["user"]["uuid"]
+
+    mute_chat(world, creator, fan_uuid, muted=True)
+    rename_fan(world, creator, fan_uuid, handle="new-handle", display_name="New Name")
+
+    row = (await me.json("/chats"))["data"][0]
+    assert (row["isMuted"], row["user"]["handle"]) == (True, "new-handle")
+    assert row["user"]["displayName"] == "New Name"
+    assert delete_chat(world, creator, fan_uuid) > 0
+    assert fan_uuid not in str(await me.json("/chats", size=50))
+    assert (await me.get(f"/chats/{fan_uuid}/messages")).status_code == 404
+    assert all(chat.fan.uuid != fan_uuid for chat, _ in creator.chats.locked.values())
 
 
 def test_many_things_happen_for_many_creators_in_one_call(control: SimulatorControl) -> None:
