@@ -148,10 +148,11 @@ class House:
         size = min(int(params.get("size", 15)), self.largest)
         if not self.v1 or path in NUMBERED_IN_BOTH:
             return _numbered(rows, int(params.get("page", 1)), size)
-        cursor = params.get("cursor")
-        if cursor in self.expired:
+        cursor = params.get("cursor", "after-0")
+        place = cursor.removeprefix("after-")
+        if cursor in self.expired or not (place.isascii() and place.isdigit()):
             return json_answer({"errors": ["cursor is invalid or has expired"]}, 400)
-        start = int((cursor or "after-0").rpartition("-")[2] or 0)
+        start = int(place)
         following = start + size
         more = following < len(rows)
         return {

@@ -112,10 +112,14 @@ class StreamBook:
             name = row.get("fan_uuid") or row.get("post_uuid") or "account"
             self.rows[name] = row
             if self.sync_type == "messages":
-                self._heard_of(name, datetime.fromisoformat(row["at"]))
+                self._heard_of(name, row["at"])
         return len(self.rows) - before
 
-    def _heard_of(self, name: str, at: datetime) -> None:
+    def _heard_of(self, name: str, instant: str | None) -> None:
+        if instant is None:
+            # A chat without messages.
+            return
+        at = datetime.fromisoformat(instant)
         chat = self.chats.setdefault(name, Chat())
         chat.pending |= chat.at is None or at > chat.at
         chat.at = at
