@@ -30,6 +30,75 @@ export type Database = {
         };
         Relationships: [];
       };
+      "agency_connections": {
+        Row: {
+          "access_token": string | null;
+          "agency_id": string;
+          "connected_at": string | null;
+          "consent_fingerprint": string | null;
+          "created_at": string;
+          "fanvue_user_uuid": string;
+          "handle": string | null;
+          "id": string;
+          "listed_at": string | null;
+          "refresh_token": string | null;
+          "status": string;
+          "status_changed_at": string;
+          "status_reason": string | null;
+          "token_expires_at": string | null;
+          "token_issued_at": string | null;
+          "token_version": number;
+          "updated_at": string;
+        };
+        ComputedFields: never;
+        Insert: {
+          "access_token"?: string | null;
+          "agency_id": string;
+          "connected_at"?: string | null;
+          "consent_fingerprint"?: string | null;
+          "created_at"?: string;
+          "fanvue_user_uuid": string;
+          "handle"?: string | null;
+          "id"?: string;
+          "listed_at"?: string | null;
+          "refresh_token"?: string | null;
+          "status"?: string;
+          "status_changed_at"?: string;
+          "status_reason"?: string | null;
+          "token_expires_at"?: string | null;
+          "token_issued_at"?: string | null;
+          "token_version"?: number;
+          "updated_at"?: string;
+        };
+        Update: {
+          "access_token"?: string | null;
+          "agency_id"?: string;
+          "connected_at"?: string | null;
+          "consent_fingerprint"?: string | null;
+          "created_at"?: string;
+          "fanvue_user_uuid"?: string;
+          "handle"?: string | null;
+          "id"?: string;
+          "listed_at"?: string | null;
+          "refresh_token"?: string | null;
+          "status"?: string;
+          "status_changed_at"?: string;
+          "status_reason"?: string | null;
+          "token_expires_at"?: string | null;
+          "token_issued_at"?: string | null;
+          "token_version"?: number;
+          "updated_at"?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "agency_connections_agency_id_fkey";
+            columns: ["agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agencies";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       "agency_members": {
         Row: {
           "agency_id": string;
@@ -113,9 +182,161 @@ export type Database = {
           },
         ];
       };
+      "fanvue_accounts": {
+        Row: {
+          "agency_id": string;
+          "available_balance": number | null;
+          "counted_followers": number | null;
+          "counted_subscribers": number | null;
+          "followers": number | null;
+          "last_payout_at": string | null;
+          "model_id": string;
+          "status": string | null;
+          "subscribers": number | null;
+          "synced_at": string;
+          "total_gross": number | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "agency_id": string;
+          "available_balance"?: number | null;
+          "counted_followers"?: number | null;
+          "counted_subscribers"?: number | null;
+          "followers"?: number | null;
+          "last_payout_at"?: string | null;
+          "model_id": string;
+          "status"?: string | null;
+          "subscribers"?: number | null;
+          "synced_at"?: string;
+          "total_gross"?: number | null;
+        };
+        Update: {
+          "agency_id"?: string;
+          "available_balance"?: number | null;
+          "counted_followers"?: number | null;
+          "counted_subscribers"?: number | null;
+          "followers"?: number | null;
+          "last_payout_at"?: string | null;
+          "model_id"?: string;
+          "status"?: string | null;
+          "subscribers"?: number | null;
+          "synced_at"?: string;
+          "total_gross"?: number | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "fanvue_accounts_agency_id_fkey";
+            columns: ["agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agencies";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "fanvue_accounts_model_id_fkey";
+            columns: ["model_id"];
+            isOneToOne: true;
+            referencedRelation: "model_overview";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "fanvue_accounts_model_id_fkey";
+            columns: ["model_id"];
+            isOneToOne: true;
+            referencedRelation: "models";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "fanvue_chats": {
+        Row: {
+          "agency_id": string;
+          "display_name": string | null;
+          "fan_uuid": string;
+          "fanvue_created_at": string | null;
+          "first_seen_at": string;
+          "handle": string | null;
+          "history_cursor": string | null;
+          "history_done": boolean;
+          "id": string;
+          "is_muted": boolean | null;
+          "known_until": string | null;
+          "last_message_at": string | null;
+          "last_message_uuid": string | null;
+          "live_cursor": string | null;
+          "live_newest": string | null;
+          "model_id": string;
+          "pending": boolean;
+          "unread_count": number | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "agency_id": string;
+          "display_name"?: string | null;
+          "fan_uuid": string;
+          "fanvue_created_at"?: string | null;
+          "first_seen_at"?: string;
+          "handle"?: string | null;
+          "history_cursor"?: string | null;
+          "history_done"?: boolean;
+          "id"?: string;
+          "is_muted"?: boolean | null;
+          "known_until"?: string | null;
+          "last_message_at"?: string | null;
+          "last_message_uuid"?: string | null;
+          "live_cursor"?: string | null;
+          "live_newest"?: string | null;
+          "model_id": string;
+          "pending"?: boolean;
+          "unread_count"?: number | null;
+        };
+        Update: {
+          "agency_id"?: string;
+          "display_name"?: string | null;
+          "fan_uuid"?: string;
+          "fanvue_created_at"?: string | null;
+          "first_seen_at"?: string;
+          "handle"?: string | null;
+          "history_cursor"?: string | null;
+          "history_done"?: boolean;
+          "id"?: string;
+          "is_muted"?: boolean | null;
+          "known_until"?: string | null;
+          "last_message_at"?: string | null;
+          "last_message_uuid"?: string | null;
+          "live_cursor"?: string | null;
+          "live_newest"?: string | null;
+          "model_id"?: string;
+          "pending"?: boolean;
+          "unread_count"?: number | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "fanvue_chats_agency_id_fkey";
+            columns: ["agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agencies";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "fanvue_chats_model_id_fkey";
+            columns: ["model_id"];
+            isOneToOne: false;
+            referencedRelation: "model_overview";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "fanvue_chats_model_id_fkey";
+            columns: ["model_id"];
+            isOneToOne: false;
+            referencedRelation: "models";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       "fanvue_fans": {
         Row: {
           "agency_id": string;
+          "auto_renews": boolean | null;
           "changed_at": string | null;
           "display_name": string | null;
           "end_reason": string | null;
@@ -124,19 +345,29 @@ export type Database = {
           "fan_uuid": string;
           "first_seen_at": string;
           "followed_at": string | null;
+          "follower_missed_at": string | null;
+          "follower_seen_at": string | null;
           "handle": string | null;
           "id": string;
           "is_follower": boolean;
           "is_subscriber": boolean;
+          "is_top_spender": boolean | null;
           "last_seen_at": string;
           "model_id": string;
+          "price": number | null;
           "read_until": string | null;
+          "registered_at": string | null;
           "subscribed_at": string | null;
+          "subscriber_missed_at": string | null;
+          "subscriber_seen_at": string | null;
           "subscription_id": string | null;
+          "subscription_status": string | null;
+          "unfollowed_at": string | null;
         };
         ComputedFields: never;
         Insert: {
           "agency_id": string;
+          "auto_renews"?: boolean | null;
           "changed_at"?: string | null;
           "display_name"?: string | null;
           "end_reason"?: string | null;
@@ -145,18 +376,28 @@ export type Database = {
           "fan_uuid": string;
           "first_seen_at"?: string;
           "followed_at"?: string | null;
+          "follower_missed_at"?: string | null;
+          "follower_seen_at"?: string | null;
           "handle"?: string | null;
           "id"?: string;
           "is_follower"?: boolean;
           "is_subscriber"?: boolean;
+          "is_top_spender"?: boolean | null;
           "last_seen_at"?: string;
           "model_id": string;
+          "price"?: number | null;
           "read_until"?: string | null;
+          "registered_at"?: string | null;
           "subscribed_at"?: string | null;
+          "subscriber_missed_at"?: string | null;
+          "subscriber_seen_at"?: string | null;
           "subscription_id"?: string | null;
+          "subscription_status"?: string | null;
+          "unfollowed_at"?: string | null;
         };
         Update: {
           "agency_id"?: string;
+          "auto_renews"?: boolean | null;
           "changed_at"?: string | null;
           "display_name"?: string | null;
           "end_reason"?: string | null;
@@ -165,15 +406,24 @@ export type Database = {
           "fan_uuid"?: string;
           "first_seen_at"?: string;
           "followed_at"?: string | null;
+          "follower_missed_at"?: string | null;
+          "follower_seen_at"?: string | null;
           "handle"?: string | null;
           "id"?: string;
           "is_follower"?: boolean;
           "is_subscriber"?: boolean;
+          "is_top_spender"?: boolean | null;
           "last_seen_at"?: string;
           "model_id"?: string;
+          "price"?: number | null;
           "read_until"?: string | null;
+          "registered_at"?: string | null;
           "subscribed_at"?: string | null;
+          "subscriber_missed_at"?: string | null;
+          "subscriber_seen_at"?: string | null;
           "subscription_id"?: string | null;
+          "subscription_status"?: string | null;
+          "unfollowed_at"?: string | null;
         };
         Relationships: [
           {
@@ -206,12 +456,18 @@ export type Database = {
           "created_at": string;
           "deleted_at": string | null;
           "fan_uuid": string;
+          "has_media": boolean | null;
           "id": string;
+          "media_count": number | null;
+          "media_type": string | null;
           "message_uuid": string;
           "model_id": string;
+          "price": number | null;
+          "purchased_at": string | null;
           "read_at": string | null;
           "sender": string;
           "sent_at": string;
+          "type": string | null;
         };
         ComputedFields: never;
         Insert: {
@@ -220,12 +476,18 @@ export type Database = {
           "created_at"?: string;
           "deleted_at"?: string | null;
           "fan_uuid": string;
+          "has_media"?: boolean | null;
           "id"?: string;
+          "media_count"?: number | null;
+          "media_type"?: string | null;
           "message_uuid": string;
           "model_id": string;
+          "price"?: number | null;
+          "purchased_at"?: string | null;
           "read_at"?: string | null;
           "sender": string;
           "sent_at": string;
+          "type"?: string | null;
         };
         Update: {
           "agency_id"?: string;
@@ -233,12 +495,18 @@ export type Database = {
           "created_at"?: string;
           "deleted_at"?: string | null;
           "fan_uuid"?: string;
+          "has_media"?: boolean | null;
           "id"?: string;
+          "media_count"?: number | null;
+          "media_type"?: string | null;
           "message_uuid"?: string;
           "model_id"?: string;
+          "price"?: number | null;
+          "purchased_at"?: string | null;
           "read_at"?: string | null;
           "sender"?: string;
           "sent_at"?: string;
+          "type"?: string | null;
         };
         Relationships: [
           {
@@ -257,6 +525,169 @@ export type Database = {
           },
           {
             foreignKeyName: "fanvue_messages_model_id_fkey";
+            columns: ["model_id"];
+            isOneToOne: false;
+            referencedRelation: "models";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "fanvue_posts": {
+        Row: {
+          "agency_id": string;
+          "audience": string | null;
+          "body": string | null;
+          "comments": number | null;
+          "deleted_at": string | null;
+          "expires_at": string | null;
+          "fanvue_created_at": string;
+          "first_seen_at": string;
+          "id": string;
+          "is_pinned": boolean | null;
+          "likes": number | null;
+          "missed_at": string | null;
+          "model_id": string;
+          "post_uuid": string;
+          "price": number | null;
+          "publish_at": string | null;
+          "published_at": string | null;
+          "seen_at": string | null;
+          "synced_at": string;
+          "tips": number | null;
+          "tips_gross": number | null;
+          "tips_net": number | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "agency_id": string;
+          "audience"?: string | null;
+          "body"?: string | null;
+          "comments"?: number | null;
+          "deleted_at"?: string | null;
+          "expires_at"?: string | null;
+          "fanvue_created_at": string;
+          "first_seen_at"?: string;
+          "id"?: string;
+          "is_pinned"?: boolean | null;
+          "likes"?: number | null;
+          "missed_at"?: string | null;
+          "model_id": string;
+          "post_uuid": string;
+          "price"?: number | null;
+          "publish_at"?: string | null;
+          "published_at"?: string | null;
+          "seen_at"?: string | null;
+          "synced_at"?: string;
+          "tips"?: number | null;
+          "tips_gross"?: number | null;
+          "tips_net"?: number | null;
+        };
+        Update: {
+          "agency_id"?: string;
+          "audience"?: string | null;
+          "body"?: string | null;
+          "comments"?: number | null;
+          "deleted_at"?: string | null;
+          "expires_at"?: string | null;
+          "fanvue_created_at"?: string;
+          "first_seen_at"?: string;
+          "id"?: string;
+          "is_pinned"?: boolean | null;
+          "likes"?: number | null;
+          "missed_at"?: string | null;
+          "model_id"?: string;
+          "post_uuid"?: string;
+          "price"?: number | null;
+          "publish_at"?: string | null;
+          "published_at"?: string | null;
+          "seen_at"?: string | null;
+          "synced_at"?: string;
+          "tips"?: number | null;
+          "tips_gross"?: number | null;
+          "tips_net"?: number | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "fanvue_posts_agency_id_fkey";
+            columns: ["agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agencies";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "fanvue_posts_model_id_fkey";
+            columns: ["model_id"];
+            isOneToOne: false;
+            referencedRelation: "model_overview";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "fanvue_posts_model_id_fkey";
+            columns: ["model_id"];
+            isOneToOne: false;
+            referencedRelation: "models";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "fanvue_top_fans": {
+        Row: {
+          "agency_id": string;
+          "day": string;
+          "display_name": string | null;
+          "fan_uuid": string;
+          "gross": number;
+          "handle": string | null;
+          "messages": number | null;
+          "model_id": string;
+          "net": number;
+          "rank": number;
+          "synced_at": string;
+        };
+        ComputedFields: never;
+        Insert: {
+          "agency_id": string;
+          "day": string;
+          "display_name"?: string | null;
+          "fan_uuid": string;
+          "gross": number;
+          "handle"?: string | null;
+          "messages"?: number | null;
+          "model_id": string;
+          "net": number;
+          "rank": number;
+          "synced_at"?: string;
+        };
+        Update: {
+          "agency_id"?: string;
+          "day"?: string;
+          "display_name"?: string | null;
+          "fan_uuid"?: string;
+          "gross"?: number;
+          "handle"?: string | null;
+          "messages"?: number | null;
+          "model_id"?: string;
+          "net"?: number;
+          "rank"?: number;
+          "synced_at"?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "fanvue_top_fans_agency_id_fkey";
+            columns: ["agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agencies";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "fanvue_top_fans_model_id_fkey";
+            columns: ["model_id"];
+            isOneToOne: false;
+            referencedRelation: "model_overview";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "fanvue_top_fans_model_id_fkey";
             columns: ["model_id"];
             isOneToOne: false;
             referencedRelation: "models";
@@ -363,6 +794,7 @@ export type Database = {
         Row: {
           "agency_id": string;
           "connected_at": string | null;
+          "connection_id": string | null;
           "created_at": string | null;
           "display_name": string | null;
           "fanvue_access_token": string | null;
@@ -385,6 +817,7 @@ export type Database = {
         Insert: {
           "agency_id": string;
           "connected_at"?: string | null;
+          "connection_id"?: string | null;
           "created_at"?: string | null;
           "display_name"?: string | null;
           "fanvue_access_token"?: string | null;
@@ -406,6 +839,7 @@ export type Database = {
         Update: {
           "agency_id"?: string;
           "connected_at"?: string | null;
+          "connection_id"?: string | null;
           "created_at"?: string | null;
           "display_name"?: string | null;
           "fanvue_access_token"?: string | null;
@@ -430,6 +864,114 @@ export type Database = {
             columns: ["agency_id"];
             isOneToOne: false;
             referencedRelation: "agencies";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "models_connection_id_fkey";
+            columns: ["connection_id", "agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agency_connections";
+            referencedColumns: ["id", "agency_id"];
+          },
+        ];
+      };
+      "reconciliation_findings": {
+        Row: {
+          "accepted_note": string | null;
+          "agency_id": string;
+          "category": string | null;
+          "changed_columns": (string)[];
+          "day": string;
+          "fanvue_gross": number | null;
+          "fanvue_id": string | null;
+          "fanvue_net": number | null;
+          "first_seen_at": string;
+          "happened_at": string | null;
+          "id": number;
+          "kind": string;
+          "last_seen_at": string;
+          "ledger_gross": number | null;
+          "ledger_net": number | null;
+          "model_id": string;
+          "resolved_at": string | null;
+          "run_id": string | null;
+          "state": string;
+          "subject": string;
+          "transaction_id": string | null;
+          "transactions": number;
+          "what": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "accepted_note"?: string | null;
+          "agency_id": string;
+          "category"?: string | null;
+          "changed_columns"?: (string)[];
+          "day": string;
+          "fanvue_gross"?: number | null;
+          "fanvue_id"?: string | null;
+          "fanvue_net"?: number | null;
+          "first_seen_at"?: string;
+          "happened_at"?: string | null;
+          "id"?: never;
+          "kind": string;
+          "last_seen_at"?: string;
+          "ledger_gross"?: number | null;
+          "ledger_net"?: number | null;
+          "model_id": string;
+          "resolved_at"?: string | null;
+          "run_id"?: string | null;
+          "state"?: string;
+          "subject": string;
+          "transaction_id"?: string | null;
+          "transactions"?: number;
+          "what"?: string | null;
+        };
+        Update: {
+          "accepted_note"?: string | null;
+          "agency_id"?: string;
+          "category"?: string | null;
+          "changed_columns"?: (string)[];
+          "day"?: string;
+          "fanvue_gross"?: number | null;
+          "fanvue_id"?: string | null;
+          "fanvue_net"?: number | null;
+          "first_seen_at"?: string;
+          "happened_at"?: string | null;
+          "id"?: never;
+          "kind"?: string;
+          "last_seen_at"?: string;
+          "ledger_gross"?: number | null;
+          "ledger_net"?: number | null;
+          "model_id"?: string;
+          "resolved_at"?: string | null;
+          "run_id"?: string | null;
+          "state"?: string;
+          "subject"?: string;
+          "transaction_id"?: string | null;
+          "transactions"?: number;
+          "what"?: string | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "reconciliation_findings_agency_id_fkey";
+            columns: ["agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agencies";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "reconciliation_findings_model_id_fkey";
+            columns: ["model_id"];
+            isOneToOne: false;
+            referencedRelation: "model_overview";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "reconciliation_findings_model_id_fkey";
+            columns: ["model_id"];
+            isOneToOne: false;
+            referencedRelation: "models";
             referencedColumns: ["id"];
           },
         ];
@@ -651,11 +1193,15 @@ export type Database = {
           "last_sync_at": string | null;
           "model_id": string;
           "next_sync_at": string | null;
+          "quiet_runs": number;
           "requested_at": string | null;
+          "shrink_accepted_at": string | null;
           "sync_type": string;
+          "validator": Json | null;
           "version": number;
           "walk_border": (string)[];
           "walk_ceiling": string | null;
+          "walk_changed": number;
           "walk_floor": string | null;
           "walk_id": string | null;
           "walk_kind": string | null;
@@ -686,11 +1232,15 @@ export type Database = {
           "last_sync_at"?: string | null;
           "model_id": string;
           "next_sync_at"?: string | null;
+          "quiet_runs"?: number;
           "requested_at"?: string | null;
+          "shrink_accepted_at"?: string | null;
           "sync_type": string;
+          "validator"?: Json | null;
           "version"?: number;
           "walk_border"?: (string)[];
           "walk_ceiling"?: string | null;
+          "walk_changed"?: number;
           "walk_floor"?: string | null;
           "walk_id"?: string | null;
           "walk_kind"?: string | null;
@@ -720,11 +1270,15 @@ export type Database = {
           "last_sync_at"?: string | null;
           "model_id"?: string;
           "next_sync_at"?: string | null;
+          "quiet_runs"?: number;
           "requested_at"?: string | null;
+          "shrink_accepted_at"?: string | null;
           "sync_type"?: string;
+          "validator"?: Json | null;
           "version"?: number;
           "walk_border"?: (string)[];
           "walk_ceiling"?: string | null;
+          "walk_changed"?: number;
           "walk_floor"?: string | null;
           "walk_id"?: string | null;
           "walk_kind"?: string | null;
@@ -915,6 +1469,14 @@ export type Database = {
       };
     };
     Functions: {
+      "attach_creators": {
+        Args: {
+          "p_connection_id": string;
+          "p_creators": Json;
+          "p_replace"?: boolean;
+        };
+        Returns: Json;
+      };
       "begin_connection": {
         Args: {
           "p_agency_id": string;
@@ -923,6 +1485,10 @@ export type Database = {
           "p_state_hash": string;
           "p_verifier": string;
         };
+        Returns: Json;
+      };
+      "begin_reconcile": {
+        Args: { "p_job_id": number; "p_lease_id": number };
         Returns: Json;
       };
       "begin_sync_walk": {
@@ -962,6 +1528,16 @@ export type Database = {
         };
         Returns: Json;
       };
+      "commit_reconcile_page": {
+        Args: {
+          "p_job_id": number;
+          "p_lease_id": number;
+          "p_lease_seconds"?: number;
+          "p_page": Json;
+          "p_version": number;
+        };
+        Returns: Json;
+      };
       "commit_sync_page": {
         Args: {
           "p_job_id": number;
@@ -969,6 +1545,14 @@ export type Database = {
           "p_lease_seconds"?: number;
           "p_page": Json;
           "p_version": number;
+        };
+        Returns: Json;
+      };
+      "connect_agency": {
+        Args: {
+          "p_agency": string;
+          "p_fingerprint"?: string;
+          "p_user_uuid": string;
         };
         Returns: Json;
       };
@@ -988,6 +1572,14 @@ export type Database = {
         Args: { "p_by"?: string; "p_limit"?: number };
         Returns: Json;
       };
+      "enqueue_reconcile": {
+        Args: {
+          "p_days"?: number;
+          "p_model_id"?: string;
+          "p_priority"?: number;
+        };
+        Returns: Json;
+      };
       "enqueue_sync": {
         Args: {
           "p_full"?: boolean;
@@ -1000,9 +1592,18 @@ export type Database = {
       "fail_token_refresh": {
         Args: {
           "p_fence": number;
+          "p_grant_id": string;
           "p_kind": string;
           "p_message": string;
-          "p_model_id": string;
+          "p_version": number;
+        };
+        Returns: Json;
+      };
+      "finish_reconcile": {
+        Args: {
+          "p_job_id": number;
+          "p_lease_id": number;
+          "p_verdict": Json;
           "p_version": number;
         };
         Returns: Json;
@@ -1012,7 +1613,7 @@ export type Database = {
           "p_access_token": string;
           "p_expires_in_s"?: number;
           "p_fence": number;
-          "p_model_id": string;
+          "p_grant_id": string;
           "p_refresh_token": string;
           "p_version": number;
         };
@@ -1048,6 +1649,23 @@ export type Database = {
         Args: { "p_hint_topic"?: string; "p_payload": Json };
         Returns: Json;
       };
+      "reconcile_report": {
+        Args: {
+          "p_limit"?: number;
+          "p_model_ids": (string)[];
+          "p_run_ids": (string)[];
+        };
+        Returns: Json;
+      };
+      "reconcile_sums": {
+        Args: {
+          "p_from": string;
+          "p_job_id": number;
+          "p_lease_id": number;
+          "p_until": string;
+        };
+        Returns: Json;
+      };
       "request_sync": {
         Args: { "p_model_id": string; "p_sync_type": string };
         Returns: Json;
@@ -1058,7 +1676,7 @@ export type Database = {
         Args: {
           "p_access_from": string;
           "p_access_to": string;
-          "p_model_id": string;
+          "p_grant_id": string;
           "p_refresh_from": string;
           "p_refresh_to": string;
         };
@@ -1066,6 +1684,18 @@ export type Database = {
       };
       "settle_sync_jobs": {
         Args: { "p_items": Json; "p_worker": string };
+        Returns: Json;
+      };
+      "store_connection": {
+        Args: {
+          "p_access_token": string;
+          "p_connection_id": string;
+          "p_expires_in_s": number;
+          "p_fingerprint": string;
+          "p_handle"?: string;
+          "p_refresh_token": string;
+          "p_version": number;
+        };
         Returns: Json;
       };
       "store_grant": {
