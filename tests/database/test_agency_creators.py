@@ -1,0 +1,188 @@
+"""Who is read through an agency's grant, on which path, from which budget, and who may see it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from tests.database.agency import Agency
+
+
+if TYPE_CHECKING:
+    from tests.database.engine import Engine
+
+
+@pytest.fixture
+def agency(engine: Engine) -> Agency:
+    return Agency(engine)
+
+
+def refused(engine: Engine, function: str, *arguments: Any) -> str | None:
+    with pytest.raises(psycopg.Error) as error:
+        engine.call(function, *arguments)
+    return error.value.sqlstate
+
+
+def outcomes(attached: list[dict[str, Any]]) -> list[str]:
+    return [one["outcome"] for one in attached]
+
+
+def test_an_account_belongs_to_one_agency(agency: Agency) -> None:
+    engine = agency.engine
+
+    assert refused(engine, "connect_agency", "Borealis", agency.account, "c") == "PT409"
+    assert refused(engine, "connect_agency", "Borealis", uuid.uuid4(), None) == "PT404"
+
+    assert engine.value("select count(*) from public.agencies") == 1
+
+
+def test_attached_creators_are_due_at_once_and_attached_again_nothing_happens(
+    agency: Agency,
+) -> None:
+    (newcomer,) = agency.attach(uuid.uuid4())
+    again = agency.attach(*agency.creators)
+
+    queued = "select sync_type from public.sync_jobs where id = %s"
+    assert newcomer["outcome"] == "created"
+    assert agency.engine.value(queued, newcomer["job_id"]) == "earnings"
+    assert outcomes(again) == ["unchanged"] * 3
+    assert agency.row()["listed_at"] is not None
+
+
+def test_a_working_grant_of_her_own_is_kept_unless_replaced_on_purpose(agency: Agency) -> None:
+    creator = uuid.uuid4()
+    model_id = agency.engine.model(uuid.UUID(agency.agency_id), fanvue_user_uuid=str(creator))
+    agency.engine.call("enqueue_sync", model_id, "earnings")
+
+    assert outcomes(agency.attach(creator)) == ["kept"]
+    assert outcomes(agency.attach(creator, replace=True)) == ["attached"]
+
+    bucket = "select distinct bucket from public.sync_jobs where model_id = %s"
+    assert agency.engine.value(bucket, model_id) == f"user:{agency.account}:{creator}"
+    own = "select fanvue_refresh_token from public.models where id = %s"
+    assert agency.engine.value(own, model_id) == "refresh-0"
+
+
+def test_a_dead_grant_of_her_own_gives_way_to_the_agencys(agency: Agency) -> None:
+    creator = uuid.uuid4()
+    agency.engine.model(
+        uuid.UUID(agency.agency_id), fanvue_user_uuid=str(creator), status="reauth_required"
+    )
+
+    (attached,) = agency.attach(creator)
+
+    assert (attached["outcome"], attached["status"]) == ("attached", "active")
+
+
+def test_a_creator_of_another_agency_is_refused_and_the_others_are_not(agency: Agency) -> None:
+    theirs, ours = uuid.uuid4(), uuid.uuid4()
+    agency.engine.model(agency.engine.agency(), fanvue_user_uuid=str(theirs))
+
+    attached = {one["creator_uuid"]: one for one in agency.attach(theirs, ours, replace=True)}
+
+    assert attached[str(theirs)]["outcome"] == "refused"
+    assert "another agency" in attached[str(theirs)]["message"]
+    assert attached[str(ours)]["outcome"] == "created"
+
+
+def test_a_claimed_job_names_grant_path_and_bucket(agency: Agency) -> None:
+    agency.attach(agency.account)
+    own = agency.engine.model(agency.engine.agency())
+    agency.engine.call("enqueue_due")
+
+    jobs = {one["model_id"]: one for one in agency.engine.claim(100)}
+
+    creator, model_id = str(agency.creators[0]), agency.models[0]
+    assert jobs[model_id]["model"]["path_prefix"] == f"/creators/{creator}"
+    assert jobs[model_id]["model"]["grant_id"] == agency.connection_id
+    assert jobs[model_id]["bucket"] == f"user:{agency.account}:{creator}"
+    (hers,) = [
+        job for job in jobs.values() if job["model"]["fanvue_user_uuid"] == str(agency.account)
+    ]
+    assert (hers["model"]["path_prefix"], hers["bucket"]) == ("", f"user:{agency.account}")
+    assert jobs[str(own)]["model"]["path_prefix"] == ""
+    assert jobs[str(own)]["model"]["grant_id"] == str(own)
+
+
+def test_a_model_given_to_another_agency_leaves_the_grant_behind(agency: Agency) -> None:
+    elsewhere = agency.engine.agency()
+
+    agency.engine.rows(
+        "update public.models set agency_id = %s where id = %s", elsewhere, agency.models[0]
+    )
+
+    assert agency.begin()["state"] == "missing"
+
+
+def test_a_model_cannot_use_another_agencys_grant(agency: Agency) -> None:
+    model_id = agency.engine.model(agency.engine.agency())
+
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        agency.engine.rows(
+            "update public.models set connection_id = %s where id = %s",
+            agency.connection_id,
+            model_id,
+        )
+
+
+def test_a_model_without_a_creator_cannot_be_read_through_a_connection(agency: Agency) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        agency.engine.model(
+            uuid.UUID(agency.agency_id), fanvue_user_uuid=None, connection_id=agency.connection_id
+        )
+
+
+@pytest.mark.parametrize("what", ["agency_connections", "agencies"])
+def test_a_removed_connection_leaves_no_trace_but_its_models(agency: Agency, what: str) -> None:
+    agency.expire()
+    agency.begin()
+
+    agency.engine.rows(f"delete from public.{what}")  # noqa: S608 - one of two constants
+
+    assert agency.engine.value("select count(*) from private.token_refreshes") == 0
+    left = agency.engine.value("select count(*) from public.models")
+    assert left == (3 if what == "agency_connections" else 0)
+
+
+def test_all_grants_are_listed_and_say_whom_they_serve(agency: Agency) -> None:
+    own = agency.engine.model(uuid.UUID(agency.agency_id))
+    idle = uuid.uuid4()
+    agency.engine.model(uuid.UUID(agency.agency_id), fanvue_user_uuid=str(idle))
+    agency.attach(idle, replace=True)
+
+    pages = [agency.engine.call("list_grants", None, 2)]
+    pages.append(agency.engine.call("list_grants", pages[0][-1]["grant_id"], 2))
+    listed = {one["grant_id"]: one for page in pages for one in page}
+
+    assert len(listed) == 3
+    assert (listed[agency.connection_id]["creators"], listed[str(own)]["creators"]) == (4, 1)
+    assert [one["creators"] for one in listed.values() if not one["in_use"]] == [0]
+
+
+def test_members_see_their_connection_without_tokens_and_others_see_nothing(
+    engine: Engine,
+) -> None:
+    agency, other = Agency(engine), Agency(engine, name="Borealis")
+    member = uuid.uuid4()
+    engine.rows(
+        "insert into public.agency_members (agency_id, user_id) values (%s, %s)",
+        agency.agency_id,
+        member,
+    )
+
+    def read(columns: str) -> Any:
+        with engine.owner.transaction():
+            engine.rows(
+                "select set_config('request.jwt.claims', %s, true)", f'{{"sub": "{member}"}}'
+            )
+            engine.rows("set local role authenticated")
+            return engine.rows(f"select {columns} from public.agency_connections")  # noqa: S608 - the test's own columns
+
+    assert [row["id"] for row in read("id")] == [uuid.UUID(agency.connection_id)]
+    assert other.connection_id != agency.connection_id
+    for column in ("access_token", "refresh_token", "consent_fingerprint", "*"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            read(column)
