@@ -36,6 +36,7 @@ comment on column public.agency_connections.status_reason is 'Why the status is 
 comment on column public.agency_connections.access_token is 'Sealed (AES-256-GCM, bound to this row). service_role only.';
 comment on column public.agency_connections.refresh_token is
   'Sealed like the access token. Single-use at Fanvue: only the token functions may replace it. service_role only.';
+comment on column public.agency_connections.token_expires_at is 'When the access token ends, by the database''s clock. service_role only.';
 comment on column public.agency_connections.token_issued_at is
   'When the access token was issued; with its expiry it gives the lifetime that the refresh margin needs.';
 comment on column public.agency_connections.token_version is 'Grows with every stored grant; a refresh is a compare-and-swap on it.';
