@@ -21,7 +21,7 @@ from worker.sync.window import PAGE_SIZE, Place, Span, Turn, query_span, turn_pa
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from worker.fanvue.client import FanvueClient, Parameter, Parameters
@@ -81,12 +81,26 @@ class PageReader:
         validator: Validator | None = None,
     ) -> Reply:
         """Call once; after a 401 refresh the token and call once more."""
+        return await self._with_token(
+            lambda token: self._call(path, params, token, hint, validator)
+        )
+
+    async def get_of_account(self, path: str, params: Parameters) -> Reply:
+        """Call once on a path that is no creator's, from the budget of the grant's own account."""
+
+        async def call(token: str) -> Reply:
+            access = Access(token, self._job.account_bucket, self._lane)
+            return await self._client.get(path, params, auth=access, meter=self._meter)
+
+        return await self._with_token(call)
+
+    async def _with_token(self, call: Callable[[str], Awaitable[Reply]]) -> Reply:
         token = await self._token()
         try:
-            return await self._call(path, params, token.value, hint, validator)
+            return await call(token.value)
         except Unauthorized:
             token = await self._token(rejected=token.version)
-            return await self._call(path, params, token.value, hint, validator)
+            return await call(token.value)
 
     async def _token(self, rejected: int | None = None) -> Token:
         job = self._job

@@ -13,21 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from worker.errors import (
-    CursorExpired,
-    DatabaseUnavailable,
-    Misconfigured,
-    ProviderContract,
-    ScopeMissing,
-    Throttled,
-    Transient,
-    Unavailable,
-)
+from worker.errors import CursorExpired, ProviderContract
 from worker.fanvue.calls import Family
 from worker.jobs.outcomes import Cancelled, Done, Result, Yielded
 from worker.jobs.pages import EarningsList
+from worker.jobs.reconcile_sums import FanvueSums
 from worker.store.reconcile import RunCommit
-from worker.sync.drift import DaySum, summary_sums
+from worker.sync.drift import DaySum
 from worker.sync.reconcile import (
     EARNINGS,
     SPENDING,
@@ -44,22 +36,21 @@ from worker.sync.window import HISTORY_BEGINS, Place, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date, datetime
+    from datetime import date
 
     from worker.clock import Clock
     from worker.jobs.pages import PageReader, ReadPage
     from worker.jobs.walk import Slice
     from worker.store.jobs import Job
-    from worker.store.reconcile import ReconcileStore, RunState
+    from worker.store.reconcile import OurSums, ReconcileStore, RunState
 
 
 PATHS: Final = {SPENDING: "/insights/spending"}
 EARNINGS_PATH: Final = "/insights/earnings"
-SUMMARY_PATH: Final = "/insights/earnings/summary"
 # By instants, by cursor, by days: a list that none of them turns is not one we understand.
 PLACES_TRIED: Final = 4
-# So often a job tries the summary before it ends its run without.
-SUMMARY_ATTEMPTS: Final = 3
+# An agency's report is compared over so many days at most.
+LONGEST_REPORT: Final = timedelta(days=90)
 # Many pages follow: the budget is taken in blocks.
 CALLS_AHEAD: Final = 10
 
@@ -81,6 +72,7 @@ class Reconciliation:
         self._job = job
         self._store = store
         self._reader = reader
+        self._fanvue = FanvueSums(job, reader)
         self._clock = clock
         self._limits = limits
         self._stopping = stopping
@@ -146,18 +138,15 @@ class Reconciliation:
         partial = _partial(state.notes)
         sums: list[dict[str, Any]] = []
         if whole is not None and partial is None:
-            differences, again = await self._differences(state, whole)
+            differences, again = await self._against_summary(state, whole)
             if again is not None:
                 return again
             if differences is not None:
-                sums.append(
-                    {
-                        "kind": "summary",
-                        "from": whole.first.isoformat(),
-                        "until": whole.until.isoformat(),
-                        "differ": [found.as_json() for found in differences],
-                    }
-                )
+                sums.append(_verdict("summary", whole, differences))
+            reported = Days(max(whole.first, whole.until - LONGEST_REPORT), whole.until)
+            differences = await self._against_report(reported)
+            if differences is not None:
+                sums.append(_verdict("agency", reported, differences))
         proved = await self._store.finish(self._job, state, sums, partial)
         log.info(
             "reconciled",
@@ -173,7 +162,7 @@ class Reconciliation:
         first = _ranges(state)[0].start if state.requested else HISTORY_BEGINS
         return judged_days(first, state.ceiling or self._clock.now(), state.settle)
 
-    async def _differences(
+    async def _against_summary(
         self, state: RunState, whole: Days
     ) -> tuple[list[Difference] | None, RunCommit | None]:
         """Return the differences that stand, or what to read before they can be told.
@@ -182,12 +171,15 @@ class Reconciliation:
         and a second, fresh summary: the first may be from before a row that was just listed.
         """
         doubtful = _days_from(state.notes.get("doubtful"))
-        theirs = await self._summary(state, doubtful or whole)
+        if doubtful is None:
+            theirs = await self._fanvue.summary(whole.span.start, state.ceiling)
+        else:
+            # Another end than the first time: what is cached for one is not for the other.
+            theirs = await self._fanvue.summary(doubtful.span.start, doubtful.span.end)
         if theirs is None:
             return None, None
         ours = await self._store.sums(self._job, whole.first, whole.until)
-        held = {day: DaySum(*sums) for day, sums in ours.days.items()}
-        differences = compare(held, theirs, doubtful or whole)
+        differences = compare(_held(ours), theirs, doubtful or whole)
         if doubtful is not None:
             return differences, None
         news = [
@@ -202,28 +194,27 @@ class Reconciliation:
         again = [reading.as_json() for reading in read_again(news, _ranges(state))]
         return None, RunCommit(again, "window", notes=notes, pages=0)
 
-    async def _summary(self, state: RunState, days: Days) -> dict[date, DaySum] | None:
-        """Return Fanvue's day sums, or None: without them the enumeration itself still stands."""
-        end: datetime | None = days.span.end
-        start = max(days.span.start, HISTORY_BEGINS)
-        if "doubtful" not in state.notes:
-            # Another end than the second time: what is cached for one is not for the other.
-            end = state.ceiling
-        try:
-            reply = await self._reader.get(
-                SUMMARY_PATH, {"startDate": start, "endDate": end, "granularity": "day"}
-            )
-            return summary_sums(reply.body)
-        except (Throttled, DatabaseUnavailable):
-            raise
-        except Transient as error:
-            if self._job.attempt < SUMMARY_ATTEMPTS:
-                raise
-            reason = error.message
-        except (ScopeMissing, Unavailable, ProviderContract, Misconfigured, ValueError) as error:
-            reason = str(error)
-        log.warning("summary_unavailable", model_id=self._job.model_id, reason=reason)
-        return None
+    async def _against_report(self, days: Days) -> list[Difference] | None:
+        """Return the days on which an agency's report differs; None where there is none."""
+        theirs = await self._fanvue.report(days)
+        if theirs is None:
+            return None
+        ours = _held(await self._store.sums(self._job, days.first, days.until))
+        # A day that the report leaves out, or has in other currencies, says nothing.
+        return compare({day: ours[day] for day in ours.keys() & theirs.keys()}, theirs, days)
+
+
+def _held(ours: OurSums) -> dict[date, DaySum]:
+    return {day: DaySum(*sums) for day, sums in ours.days.items()}
+
+
+def _verdict(kind: str, days: Days, differences: list[Difference]) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "from": days.first.isoformat(),
+        "until": days.until.isoformat(),
+        "differ": [found.as_json() for found in differences],
+    }
 
 
 def _commit_of(state: RunState, page: ReadPage) -> RunCommit:

@@ -40,6 +40,11 @@ class Job:
     grant_id: str | None = None
     path_prefix: str = ""
 
+    @property
+    def account_bucket(self) -> str:
+        """Return the budget of the account whose grant it is: of paths that are no creator's."""
+        return self.bucket.rpartition(":")[0] if self.path_prefix else self.bucket
+
     @classmethod
     def from_reply(cls, item: dict[str, Any]) -> Job:
         """Read a job from a claim's answer."""

@@ -16,7 +16,7 @@ from worker.sync.window import Span
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 # No creator earns more in a day, and no longer number is worth computing with.
@@ -52,6 +52,27 @@ def summary_sums(body: object) -> dict[date, DaySum]:
     }
 
 
+def report_sums(rows: Iterable[object], creator_uuid: str) -> dict[date, DaySum]:
+    """Return gross and net per UTC day from the rows of an agency's report.
+
+    Amounts are in the minor units of each row's currency: a day that is not all in dollars is left
+    out. Raises `ValueError` when a row has another shape.
+    """
+    sums: dict[date, DaySum] = {}
+    foreign: set[date] = set()
+    for row in rows:
+        if not isinstance(row, dict) or row.get("creatorUuid") != creator_uuid:
+            raise ValueError("a row of the report is not of the creator who was asked for")
+        day = date.fromisoformat(str(row.get("date")))
+        if row.get("currency") not in {None, "USD"}:
+            foreign.add(day)
+            continue
+        held = sums.get(day, DaySum(dollars(0), dollars(0)))
+        gross, net = _dollars_of(row, "gross"), _dollars_of(row, "net")
+        sums[day] = DaySum(held.gross + gross, held.net + net)
+    return {day: total for day, total in sums.items() if day not in foreign}
+
+
 def _over_time(body: object) -> list[Any]:
     if not isinstance(body, dict) or not isinstance(body.get("overTime"), list):
         raise ValueError("the summary has no overTime list")  # noqa: TRY004 - one error kind
@@ -77,11 +98,11 @@ def _day_of(entry: Any) -> str:
 def _dollars_of(entry: dict[str, Any], name: str) -> Decimal:
     value = entry.get(name)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise ValueError(f"an entry of overTime has no {name}")  # noqa: TRY004 - one error kind
+        raise ValueError(f"an entry has no {name}")  # noqa: TRY004 - one error kind
     exact = Decimal(value)
     # Bounded before it is compared: 1E+999999 would otherwise be written out in full.
     if not exact.is_finite() or exact.adjusted() >= LARGEST_DIGITS or exact % 1:
-        raise ValueError(f"the {name} of an entry of overTime is not an amount in cents")
+        raise ValueError(f"the {name} of an entry is not an amount in cents")
     return dollars(int(exact))
 
 

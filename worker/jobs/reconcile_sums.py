@@ -1,0 +1,99 @@
+"""What Fanvue itself says a creator's days come to: its summary, and its report to the agency.
+
+Second opinions, no more: where one cannot be had, the reading of the rows still stands. Rate limits
+and a database that is away are no opinions and are raised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from worker.errors import (
+    DatabaseUnavailable,
+    Misconfigured,
+    ProviderContract,
+    ScopeMissing,
+    Throttled,
+    Transient,
+    Unavailable,
+)
+from worker.fanvue.pages import position, read_envelope
+from worker.sync.drift import report_sums, summary_sums
+from worker.sync.window import HISTORY_BEGINS, PAGE_SIZE
+
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from datetime import date, datetime
+
+    from worker.jobs.pages import PageReader
+    from worker.store.jobs import Job
+    from worker.sync.drift import DaySum
+    from worker.sync.reconcile import Days
+
+
+SUMMARY_PATH: Final = "/insights/earnings/summary"
+REPORT_PATH: Final = "/agencies/earnings"
+# So often a job tries before it ends its run without.
+ATTEMPTS: Final = 3
+
+_T = TypeVar("_T")
+log = structlog.get_logger(__name__)
+
+
+class FanvueSums:
+    """Asks for one job."""
+
+    def __init__(self, job: Job, reader: PageReader) -> None:
+        self._job = job
+        self._reader = reader
+
+    async def summary(self, start: datetime, end: datetime | None) -> dict[date, DaySum] | None:
+        """Return the summary's days, reversals left out, or None."""
+        return await self._opinion("summary", self._summary(max(start, HISTORY_BEGINS), end))
+
+    async def report(self, days: Days) -> dict[date, DaySum] | None:
+        """Return the agency report's days that are all dollars, or None."""
+        if not self._job.path_prefix or self._job.creator_uuid is None:
+            return None
+        return await self._opinion("agency", self._report(days, self._job.creator_uuid))
+
+    async def _summary(self, start: datetime, end: datetime | None) -> dict[date, DaySum]:
+        asked = {"startDate": start, "endDate": end, "granularity": "day"}
+        return summary_sums((await self._reader.get(SUMMARY_PATH, asked)).body)
+
+    async def _report(self, days: Days, creator_uuid: str) -> dict[date, DaySum]:
+        asked = {
+            "startDate": days.span.start,
+            "endDate": days.span.end,
+            "creatorUuids": creator_uuid,
+            "size": PAGE_SIZE,
+        }
+        rows: list[object] = []
+        cursor: str | None = None
+        while True:
+            where = position(cursor)
+            reply = await self._reader.get_of_account(REPORT_PATH, {**asked, **where})
+            found, following = read_envelope(reply)
+            rows += found
+            if following is None:
+                return report_sums(rows, creator_uuid)
+            if following == cursor:
+                raise ProviderContract("the cursor does not advance", json_path="nextCursor")
+            cursor = following
+
+    async def _opinion(self, name: str, asking: Awaitable[_T]) -> _T | None:
+        try:
+            return await asking
+        except (Throttled, DatabaseUnavailable):
+            raise
+        except Transient as error:
+            if self._job.attempt < ATTEMPTS:
+                raise
+            reason = error.message
+        except (ScopeMissing, Unavailable, ProviderContract, Misconfigured, ValueError) as error:
+            reason = str(error)
+        log.warning("sums_unavailable", model_id=self._job.model_id, of=name, reason=reason)
+        return None
