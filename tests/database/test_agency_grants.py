@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
@@ -179,3 +180,61 @@ def test_sealing_replaces_exactly_the_tokens_it_read(agency: Agency) -> None:
 
     assert [seal("access-other"), seal("access-1"), seal("access-1")] == [False, True, False]
     assert (agency.row()["access_token"], agency.row()["token_version"]) == ("sealed-a", 1)
+
+
+def test_a_verdict_and_a_commit_of_one_of_its_models_let_each_other_through(
+    agency: Agency,
+) -> None:
+    engine, model_id = agency.engine, agency.models[1]
+    engine.rows("delete from public.sync_jobs")
+    job = engine.running_job(uuid.UUID(model_id))
+    walk = engine.begin(job)
+    agency.expire()
+    agency.fail(agency.begin())
+    engine.move_clock(seconds=11)
+    begun = agency.begin()
+    worker, judge, blocker = engine.another(), engine.another(), engine.another()
+
+    with blocker.connection.transaction():
+        blocker.connection.execute(
+            "select from public.sync_state where model_id = %s for update", [model_id]
+        )
+        page = engine.page(walk, "p1")
+        commit = worker.start("commit_sync_page", job["id"], job["lease_id"], 0, page)
+        engine.wait_until_blocked(worker)
+        grant = (begun["sealed_for"], begun["fence"], begun["version"])
+        verdict = judge.start("fail_token_refresh", *grant, "invalid_grant", "the words of Fanvue")
+        engine.wait_until_blocked(judge)
+
+    assert commit.result(WAIT)["inserted"] == 0
+    assert verdict.result(WAIT)["state"] == "reauth_required"
+
+
+def test_a_verdict_and_a_settlement_of_all_its_jobs_let_each_other_through(
+    engine: Engine,
+) -> None:
+    agency = Agency(engine, 12)
+    engine.rows("delete from public.sync_jobs")
+    jobs = [engine.running_job(uuid.UUID(model_id)) for model_id in agency.models]
+    agency.expire()
+    agency.fail(agency.begin())
+    engine.move_clock(seconds=11)
+    begun = agency.begin()
+    settler, judge, blocker = engine.another(), engine.another(), engine.another()
+    items = [{"id": job["id"], "lease_id": job["lease_id"], "outcome": "retry"} for job in jobs]
+
+    with blocker.connection.transaction():
+        blocker.connection.execute(
+            "select from public.sync_jobs where model_id = %s and state = 'running' for update",
+            [sorted(agency.models)[6]],
+        )
+        settled = settler.start("settle_sync_jobs", settler.name, items)
+        engine.wait_until_blocked(settler)
+        grant = (begun["sealed_for"], begun["fence"], begun["version"])
+        verdict = judge.start("fail_token_refresh", *grant, "invalid_grant", "the words of Fanvue")
+        engine.wait_until_blocked(judge)
+
+    assert len(settled.result(WAIT)) == 12
+    assert verdict.result(WAIT)["state"] == "reauth_required"
+    jobs_left = "select count(*) from public.sync_jobs where sync_type = 'earnings'"
+    assert engine.value(jobs_left) == 0
