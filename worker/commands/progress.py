@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
@@ -12,6 +12,17 @@ from worker.commands.terminal import open_console, span
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+# What a walk does in a phase; the first one, its list, needs no words.
+PHASES: Final = {
+    "rows": "",
+    "aside": "reversals",
+    "verify": "comparing with Fanvue's sums",
+    "mend": "reading days again",
+    "talk": "messages of chats with news",
+    "history": "older messages",
+}
 
 
 class SyncProgress:
@@ -59,7 +70,7 @@ class SyncProgress:
             pages=progress.get("pages", 0),
             rows=progress.get("rows", 0),
             place=place,
-            note="" if progress.get("phase") == "rows" else str(progress.get("phase") or ""),
+            note=phase_text(progress.get("phase")),
         )
 
     def waiting(self, wait: timedelta, why: str) -> None:
@@ -101,6 +112,11 @@ class CountProgress:
     def step(self) -> None:
         """Count one more."""
         self._progress.advance(self._task)
+
+
+def phase_text(phase: str | None) -> str:
+    """Say what a walk does in a phase."""
+    return PHASES.get(phase or "rows", str(phase))
 
 
 def _share(progress: dict[str, Any]) -> float | None:

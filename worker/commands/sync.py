@@ -18,6 +18,7 @@ from worker.commands.progress import SyncProgress
 from worker.commands.session import begin, wait_for
 from worker.commands.terminal import AsJson, error_text, print_json
 from worker.errors import SyncError
+from worker.streams.registry import STREAMS
 
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ EXAMPLES: Final = """
 Examples:
   fanvue-sync sync 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10
   fanvue-sync sync 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10 --full
-  fanvue-sync sync 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10 --type earnings --json
+  fanvue-sync sync 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10 --type messages
+  fanvue-sync sync 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10 --type subscribers --json
 """
+STREAM_NAMES: Final = ", ".join(STREAMS)
 LOOK_EVERY: Final = timedelta(milliseconds=400)
 LOOK_ELSEWHERE_EVERY: Final = timedelta(seconds=1)
 # A rate limit is waited for; after a failure, longer pauses are the queue's own affair.
@@ -64,8 +67,12 @@ class Watch:
 def sync(
     model_id: Annotated[UUID, typer.Argument(help="The model, as `status` lists it.")],
     *,
-    sync_type: Annotated[str, typer.Option("--type", help="Which stream.")] = "earnings",
-    full: Annotated[bool, typer.Option("--full", help="Read all history again.")] = False,
+    sync_type: Annotated[
+        str, typer.Option("--type", help=f"Which stream: {STREAM_NAMES}.")
+    ] = "earnings",
+    full: Annotated[
+        bool, typer.Option("--full", help="Read everything again, from the beginning.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Sync one creator now and wait until it is done."""
