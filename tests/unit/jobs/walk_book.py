@@ -31,6 +31,7 @@ class WalkBook:
     high_water: datetime | None = None
     version: int = 0
     walk: dict[str, Any] | None = None
+    validator: dict[str, Any] | None = None
     _border: list[Entry] = field(default_factory=list)
     _replies: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -59,6 +60,7 @@ class WalkBook:
             "floor": _text(self.floor),
             "aside_due": self.aside_due,
             "aside_checked_at": _text(self.aside_checked_at),
+            "validator": None if self.walk["pages"] else self.validator,
         }
 
     def commit(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -75,6 +77,7 @@ class WalkBook:
         self.version += 1
         self.pages.append(page)
         self._advance(self.walk, page, rows)
+        self.validator = page["validator"] or self.validator
         reply = {
             "version": self.version,
             "inserted": inserted,
