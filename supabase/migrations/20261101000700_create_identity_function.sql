@@ -226,8 +226,12 @@ begin
     join left_stored s on s.fanvue_created_at = i.at and s.fanvue_id = i.fanvue_id || '#' || left(i.hash, 8)
   ), named_by_hash as (
     select i.n, s.id
-    from (select i.n, i.at, i.hash, row_number() over (partition by i.at, i.hash order by i.n) as place
-          from left_in i where not exists (select from known_by_hash k where k.n = i.n)) i
+    from (select i.n, i.at, i.hash, row_number() over (partition by i.at, i.hash order by i.fanvue_id is not null, i.n) as place
+          from left_in i
+          where not exists (select from known_by_hash k where k.n = i.n)
+            -- a row that can be known by its id is
+            and not exists (select from left_stored s
+                            where s.fanvue_created_at = i.at and regexp_replace(s.fanvue_id, '#[0-9a-f]{8}$', '') = i.fanvue_id)) i
     join (select s.id, s.fanvue_created_at as at, split_part(s.fanvue_id, ':', 2) as hash,
                  row_number() over (partition by s.fanvue_created_at, split_part(s.fanvue_id, ':', 2) order by s.fanvue_id) as place
           from left_stored s where s.fanvue_id like 'h:%') s
