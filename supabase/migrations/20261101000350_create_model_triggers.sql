@@ -70,6 +70,7 @@ begin
     where t.enabled
     on conflict (model_id, sync_type) do nothing;
     if tg_op = 'UPDATE' and old.status <> 'active' then
+      perform from public.sync_state s where s.model_id = new.id order by s.sync_type for update;
       update public.sync_state s
       -- streams on demand too: their work may have been left half done
       set next_sync_at = v_now, consecutive_failures = 0, quiet_runs = 0
@@ -79,7 +80,9 @@ begin
     end if;
   elsif tg_op = 'UPDATE' and old.status = 'active' then
     -- A stopped model costs nothing: what runs is told to stop, what waits is cancelled. In this order, so that a job
-    -- which its worker gives back meanwhile is found waiting.
+    -- which its worker gives back meanwhile is found waiting. Locked stream by stream, as a settlement of several does.
+    perform from public.sync_jobs j where j.model_id = new.id order by j.sync_type, j.state = 'queued', j.id for update;
+    perform from public.sync_state s where s.model_id = new.id order by s.sync_type for update;
     update public.sync_jobs j set cancel_requested = true where j.model_id = new.id and j.state = 'running';
     with gone as (
       delete from public.sync_jobs j where j.model_id = new.id and j.state = 'queued' returning j.*
@@ -187,6 +190,9 @@ begin
     join public.sync_state s on s.sync_type = c.sync_type
     cross join lateral private.stream_settings(s.agency_id, s.model_id, s.sync_type) t
     where (c.model_id is null or c.model_id = s.model_id) and (c.agency_id is null or c.agency_id = s.agency_id)
+    -- in the order in which a settlement of several jobs takes them
+    order by s.model_id, s.sync_type
+    for update of s
   )
   update public.sync_state s
   set next_sync_at = case when p.next_due is not null then least(s.next_sync_at, p.next_due) end
@@ -209,6 +215,11 @@ create trigger sync_overrides_follow_insert
 create trigger sync_overrides_follow_update
   after update on private.sync_overrides
   referencing new table as new_rows
+  for each statement execute function private.follow_settings();
+-- the row that it was about before
+create trigger sync_overrides_follow_move
+  after update on private.sync_overrides
+  referencing old table as new_rows
   for each statement execute function private.follow_settings();
 create trigger sync_overrides_follow_delete
   after delete on private.sync_overrides

@@ -23,9 +23,10 @@ begin
            coalesce(l.handle, f.handle) as handle, coalesce(l.display_name, f.display_name) as display_name,
            coalesce(l.registered_at, f.registered_at) as registered_at, coalesce(l.is_top_spender, f.is_top_spender) as is_top_spender,
            case when v.stale then f.is_subscriber else l.active end as is_subscriber,
-           coalesce(l.subscription_status, f.subscription_status) as subscription_status, coalesce(l.price, f.price) as price,
+           case when v.stale then f.subscription_status else coalesce(l.subscription_status, f.subscription_status) end as subscription_status,
+           coalesce(l.price, f.price) as price,
            case when v.stale then f.expires_at else coalesce(l.expires_at, f.expires_at) end as expires_at,
-           coalesce(l.auto_renews, f.auto_renews) as auto_renews, least(f.subscribed_at, l.subscribed_at) as subscribed_at,
+           case when v.stale then f.auto_renews else coalesce(l.auto_renews, f.auto_renews) end as auto_renews, least(f.subscribed_at, l.subscribed_at) as subscribed_at,
            case when v.stale then f.ended_at when not l.active then coalesce(f.ended_at, l.expires_at, p_at) end as ended_at,
            case when v.stale or not l.active then f.end_reason end as end_reason,
            -- a complete reading marks whom it saw
@@ -49,7 +50,7 @@ begin
         auto_renews = j.auto_renews, subscribed_at = j.subscribed_at, ended_at = j.ended_at, end_reason = j.end_reason,
         last_seen_at = p_now, subscriber_seen_at = j.seen_at, subscriber_missed_at = null
     from judged j
-    where f.id = j.id and (j.differs or p_state.walk_kind = 'full')
+    where f.id = j.id and (j.differs or f.subscriber_missed_at is not null or p_state.walk_kind = 'full')
   ), added as (
     insert into public.fanvue_fans (agency_id, model_id, fan_uuid, handle, display_name, registered_at, is_top_spender,
       is_subscriber, subscription_status, price, expires_at, auto_renews, subscribed_at, ended_at, first_seen_at, last_seen_at, subscriber_seen_at)
@@ -98,7 +99,7 @@ begin
     set handle = j.handle, display_name = j.display_name, registered_at = j.registered_at, is_top_spender = j.is_top_spender,
         is_follower = true, unfollowed_at = null, last_seen_at = p_now, follower_seen_at = j.seen_at, follower_missed_at = null
     from judged j
-    where f.id = j.id and (j.differs or p_state.walk_kind = 'full')
+    where f.id = j.id and (j.differs or f.follower_missed_at is not null or p_state.walk_kind = 'full')
   ), added as (
     insert into public.fanvue_fans (agency_id, model_id, fan_uuid, handle, display_name, registered_at, is_top_spender, is_follower,
                                     first_seen_at, last_seen_at, follower_seen_at)

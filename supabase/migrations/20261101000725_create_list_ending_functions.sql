@@ -50,6 +50,7 @@ begin
       set is_subscriber = not (p_at_once or f.subscriber_missed_at is not null) and f.is_subscriber,
           ended_at = case when p_at_once or f.subscriber_missed_at is not null then least(f.expires_at, p_now) else f.ended_at end,
           end_reason = case when p_at_once or f.subscriber_missed_at is not null then 'no longer listed' else f.end_reason end,
+          subscription_status = case when p_at_once or f.subscriber_missed_at is not null then null else f.subscription_status end,
           subscriber_missed_at = coalesce(f.subscriber_missed_at, p_now)
       where f.id = any (p_missing);
       select count(*) into v_ended from public.fanvue_fans f where f.id = any (p_missing) and not f.is_subscriber;
@@ -128,7 +129,9 @@ begin
     raise sqlstate 'PT422' using message = format('%L is no list that can shrink', p_sync_type), hint = 'subscribers, followers or posts';
   end if;
   update public.sync_state s
-  set shrink_accepted_at = v_now, full_requested = true, next_sync_at = least(s.next_sync_at, v_now)
+  set shrink_accepted_at = v_now, full_requested = true,
+      -- a stream that is not scheduled stays so
+      next_sync_at = case when s.next_sync_at is not null then least(s.next_sync_at, v_now) end
   where s.model_id = p_model_id and s.sync_type = p_sync_type;
   if not found then
     raise sqlstate 'PT404' using message = format('model %s has no stream %s', p_model_id, p_sync_type);

@@ -28,7 +28,8 @@ begin
            coalesce(l.unread, c.unread_count) as unread_count, coalesce(l.is_muted, c.is_muted) as is_muted,
            coalesce(l.created_at, c.fanvue_created_at) as fanvue_created_at,
            -- a message that a webhook brought is news all the same: only the list knows its type, price and media
-           l.at is not null and (c.id is null or (l.at, l.last_message_uuid) is distinct from (c.last_message_at, c.last_message_uuid)) as has_news,
+           l.at is not null and (c.id is null or (l.at, coalesce(l.last_message_uuid, c.last_message_uuid))
+                                                  is distinct from (c.last_message_at, c.last_message_uuid)) as has_news,
            l.at is null as is_empty, c as before
     from listed l
     left join public.fanvue_chats c on c.model_id = p_job.model_id and c.fan_uuid = l.fan_uuid
@@ -143,7 +144,7 @@ comment on function private.turn_chat(public.sync_jobs, jsonb) is 'Notes how far
 revoke all on function private.turn_chat(public.sync_jobs, jsonb) from public, anon, authenticated;
 grant execute on function private.turn_chat(public.sync_jobs, jsonb) to service_role;
 
-create or replace function private.chats_to_read(p_model_id uuid, p_sync_type text)
+create or replace function private.chats_to_read(p_model_id uuid, p_sync_type text, p_skipped jsonb default '[]')
 returns jsonb
 language sql
 stable
@@ -155,7 +156,7 @@ as $$
                                  order by x.live_cursor is null, x.last_message_at desc), '[]')
        from (select c.fan_uuid, c.known_until, c.live_cursor, c.last_message_at
              from public.fanvue_chats c
-             where c.model_id = p_model_id and c.pending
+             where c.model_id = p_model_id and c.pending and not coalesce(p_skipped ? c.fan_uuid, false)
              order by c.last_message_at desc
              limit 20) x)
     when 'message_history' then
@@ -164,14 +165,15 @@ as $$
        from (select c.fan_uuid, c.known_until, c.history_cursor, c.last_message_at
              from public.fanvue_chats c
              where c.model_id = p_model_id and not c.history_done and c.known_until is not null
+               and not coalesce(p_skipped ? c.fan_uuid, false)
              order by c.last_message_at desc
              limit 20) x)
     else '[]'::jsonb end
 $$;
-comment on function private.chats_to_read(uuid, text) is
-  'The next chats whose news (messages) or older messages (message_history) are to be read, at most twenty, the liveliest first.';
-revoke all on function private.chats_to_read(uuid, text) from public, anon, authenticated;
-grant execute on function private.chats_to_read(uuid, text) to service_role;
+comment on function private.chats_to_read(uuid, text, jsonb) is
+  'The next chats whose news (messages) or older messages (message_history) are to be read, at most twenty, the liveliest first. p_skipped: chats that the open walk gave up on.';
+revoke all on function private.chats_to_read(uuid, text, jsonb) from public, anon, authenticated;
+grant execute on function private.chats_to_read(uuid, text, jsonb) to service_role;
 
 create or replace function private.forget_reading(p_model_id uuid)
 returns void

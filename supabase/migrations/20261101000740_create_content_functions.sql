@@ -35,7 +35,7 @@ begin
         tips_gross = j.gross_now, tips_net = j.net_now, deleted_at = null, missed_at = null, seen_at = j.seen_now,
         synced_at = case when j.differs then p_now else p.synced_at end
     from judged j
-    where p.id = j.id and (j.differs or p_state.walk_kind = 'full')
+    where p.id = j.id and (j.differs or p.missed_at is not null or p_state.walk_kind = 'full')
   ), added as (
     insert into public.fanvue_posts (agency_id, model_id, post_uuid, body, price, audience, is_pinned, likes, comments, tips, tips_gross,
       tips_net, fanvue_created_at, publish_at, published_at, expires_at, seen_at, first_seen_at, synced_at)
@@ -80,7 +80,8 @@ begin
     on conflict (model_id, day, fan_uuid) do update
       set rank = excluded.rank, handle = coalesce(excluded.handle, t.handle), display_name = coalesce(excluded.display_name, t.display_name),
           gross = excluded.gross, net = excluded.net, messages = excluded.messages, synced_at = excluded.synced_at
-      where (t.rank, t.gross, t.net, t.messages) is distinct from (excluded.rank, excluded.gross, excluded.net, excluded.messages)
+      where (t.rank, t.gross, t.net, t.messages, t.handle, t.display_name) is distinct from
+            (excluded.rank, excluded.gross, excluded.net, excluded.messages, coalesce(excluded.handle, t.handle), coalesce(excluded.display_name, t.display_name))
     returning t.fan_uuid
   ), known as (
     select t.fan_uuid from public.fanvue_top_fans t where t.model_id = p_job.model_id and t.day = v_day
@@ -112,7 +113,10 @@ begin
     -- Fanvue's figure moved and no row of ours did: somebody left whom no event told of.
     update public.sync_state s
     set full_requested = true, quiet_runs = 0, next_sync_at = least(s.next_sync_at, p_now)
-    where s.model_id = p_model_id and s.sync_type = p_sync_type and s.next_sync_at is not null and not s.full_requested;
+    -- who holds the row settles its last run: the account's next page asks again
+    where s.id in (select w.id from public.sync_state w
+                   where w.model_id = p_model_id and w.sync_type = p_sync_type and w.next_sync_at is not null and not w.full_requested
+                   for update skip locked);
   end if;
   return p_explained;
 end

@@ -36,7 +36,7 @@ as $$
     'notes', p_state.walk_notes, 'high_water', p_state.high_water, 'aside_checked_at', p_state.aside_checked_at,
     'aside_due', p_state.aside_checked_at is null
       or p_state.aside_checked_at <= private.engine_now() - coalesce(t.aside_every, interval '1 hour'),
-    'todo', private.chats_to_read(p_state.model_id, p_state.sync_type),
+    'todo', private.chats_to_read(p_state.model_id, p_state.sync_type, p_state.walk_notes -> 'skipped'),
     'validator', case when p_state.walk_kind = 'incremental' and p_state.walk_pages = 0 then p_state.validator end,
     'settings', jsonb_build_object('keep_text', coalesce(t.keep_text, true), 'day', (private.engine_now() at time zone 'UTC')::date))
   from (select private.stream_settings(p_state.agency_id, p_state.model_id, p_state.sync_type) as s) x
@@ -186,10 +186,11 @@ as $$
 declare
   v_partial text := p_partial;
   v_list record;
+  v_is_list boolean := p_state.walk_kind = 'full' and p_state.sync_type in ('subscribers', 'followers', 'posts');
   v_again boolean := false;
   v_state public.sync_state := p_state;
 begin
-  if v_partial is null and p_state.walk_kind = 'full' and p_state.sync_type in ('subscribers', 'followers', 'posts') then
+  if v_partial is null and v_is_list then
     select l.ended, l.again, l.refusal into v_list from private.close_list(p_state, p_settings, p_now) l;
     v_partial := v_list.refusal;
     v_again := v_list.again;
@@ -202,8 +203,9 @@ begin
       quiet_runs = v_state.quiet_runs,
       -- what could not be read whole is not taken for known next time
       validator = case when v_partial is null then s.validator end,
-      full_requested = s.full_requested or v_again,
-      shrink_accepted_at = case when p_state.walk_kind = 'full' and v_partial is null then null else s.shrink_accepted_at end,
+      -- what is to be looked for once more, or is not believed, needs the whole list again
+      full_requested = s.full_requested or v_again or (v_is_list and v_partial is not null),
+      shrink_accepted_at = case when v_is_list and v_partial is null and not v_again then null else s.shrink_accepted_at end,
       -- the high-water mark: only when the enumeration finished, never past the ceiling, never backwards
       high_water = case when v_partial is not null then s.high_water
                         when p_state.sync_type not in ('earnings', 'messages') then greatest(s.high_water, p_ceiling)
@@ -214,15 +216,22 @@ begin
       last_deep_at = case when v_partial is null and p_state.walk_kind in ('full', 'deep') then p_now else s.last_deep_at end,
       consecutive_failures = case when v_partial is null then 0 else s.consecutive_failures + 1 end,
       last_error = case when v_partial is not null then jsonb_build_object('kind', 'partial', 'message', v_partial, 'at', p_now) end,
-      next_sync_at = private.next_due(v_state, p_now)
+      next_sync_at = coalesce(private.next_due(v_state, p_now),
+                              -- work on demand that could not be finished: later, not with each demand
+                              case when p_settings.on_demand and p_settings.enabled and v_partial is not null
+                                        and exists (select from public.models m where m.id = s.model_id and m.status = 'active')
+                                   then p_now + p_settings.every end)
   where s.id = p_state.id;
   if p_state.sync_type = 'messages' and private.chats_to_read(p_state.model_id, 'message_history') <> '[]' then
     -- chats whose older messages are still unread: work for the stream that runs on demand
     update public.sync_state s
     set next_sync_at = p_now
     from private.stream_settings(p_state.agency_id, p_state.model_id, 'message_history') t
-    where s.model_id = p_state.model_id and s.sync_type = 'message_history' and t.enabled and s.next_sync_at is null
-      and s.walk_id is null
+    where t.enabled
+      -- who holds the row settles its last run: the next walk looks again
+      and s.id in (select w.id from public.sync_state w
+                   where w.model_id = p_state.model_id and w.sync_type = 'message_history' and w.next_sync_at is null
+                   for update skip locked)
       and exists (select from public.models m where m.id = s.model_id and m.status = 'active');
   end if;
   return v_partial;
@@ -286,10 +295,10 @@ begin
   v_complete := v_complete or v_unmodified
     or (v_state.walk_kind = 'incremental' and v_done.inserted = 0 and coalesce((p_page ->> 'until_known')::boolean, false));
   if v_job.sync_type in ('messages', 'message_history') then
-    v_todo := private.chats_to_read(v_job.model_id, v_job.sync_type);
+    v_todo := private.chats_to_read(v_job.model_id, v_job.sync_type, (v_state.walk_notes || coalesce(p_page -> 'notes', '{}')) -> 'skipped');
     if v_complete or v_phase <> 'rows' then
-      -- a walk over chats ends when none is left to read
-      v_complete := v_todo = '[]';
+      -- a walk over chats ends when none is left to read, or when its worker gave up on what is left
+      v_complete := v_todo = '[]' or (v_complete and coalesce(p_page ->> 'phase', 'rows') <> 'rows');
       v_phase := case when v_job.sync_type = 'messages' then 'talk' else 'history' end;
     end if;
   end if;

@@ -7,6 +7,8 @@ returns void
 language plpgsql
 set search_path = ''
 as $$
+declare
+  v_since timestamptz := coalesce(e.happened_at, p_at);
 begin
   insert into public.fanvue_fans (agency_id, model_id, fan_uuid, first_seen_at, last_seen_at)
   values (p_model.agency_id, p_model.id, p_fan_uuid, p_now, p_now)
@@ -15,7 +17,11 @@ begin
   update public.fanvue_fans f
   set handle = coalesce(e.fan ->> 'handle', f.handle),
       display_name = coalesce(e.fan ->> 'display_name', e.fan ->> 'displayName', f.display_name),
-      is_follower = f.is_follower or e.kind = 'follow',
+      -- a follow that came before the list stopped naming the fan is over
+      is_follower = f.is_follower or (e.kind = 'follow' and v_since > coalesce(f.unfollowed_at, '-infinity')),
+      unfollowed_at = case when e.kind = 'follow' and v_since > f.unfollowed_at then null else f.unfollowed_at end,
+      follower_seen_at = case when e.kind = 'follow' then p_now else f.follower_seen_at end,
+      follower_missed_at = case when e.kind <> 'follow' then f.follower_missed_at end,
       followed_at = least(f.followed_at, case when e.kind = 'follow' then e.happened_at end),
       subscribed_at = least(f.subscribed_at, case when e.kind in ('subscribed', 'payment') then e.happened_at end),
       subscription_id = coalesce(f.subscription_id, case when e.kind <> 'payment' then e.data ->> 'id' end),
@@ -27,7 +33,11 @@ begin
     update public.fanvue_fans f
     set is_subscriber = e.kind <> 'unsubscribed',
         subscription_id = coalesce(case when e.kind <> 'payment' then e.data ->> 'id' end, f.subscription_id),
+        subscription_status = case when e.kind <> 'payment' then e.data ->> 'status' end,
         expires_at = private.as_moment(e.data ->> 'expires_at'),
+        -- heard of just now: a reading under way that does not name the fan is older
+        subscriber_seen_at = p_now,
+        subscriber_missed_at = null,
         ended_at = case when e.kind = 'unsubscribed' then p_at end,
         end_reason = case when e.kind = 'unsubscribed' then e.data ->> 'deactivation_reason' end,
         changed_at = p_at

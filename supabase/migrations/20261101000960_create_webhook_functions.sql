@@ -230,7 +230,9 @@ begin
   end if;
   update public.webhook_events w
   set status = v_status, error = v_error,
-      payload = case when v_kind = 'message' and not private.keeps_text(v_model)
+      -- what was deleted, or may not be stored, keeps no text
+      payload = case when v_kind = 'deleted'
+                       or (v_model.id is not null and coalesce(v_kind, 'message') = 'message' and not private.keeps_text(v_model))
                 then w.payload #- '{data,text}' #- '{message,text}' else w.payload end,
       applied_at = case when v_status in ('applied', 'duplicate_of_api') then p_now end
   where w.id = p_event_id;
