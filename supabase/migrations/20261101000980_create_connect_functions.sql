@@ -144,12 +144,21 @@ begin
   update public.sync_jobs j
   set bucket = private.bucket_of(new)
   where j.model_id = new.id and j.state in ('queued', 'dead') and j.bucket is distinct from private.bucket_of(new);
+  -- A model that lost its only grant says so, unless it is on its way out together with its agency.
+  if new.status = 'active' and not private.has_grant(new)
+     and exists (select from public.agencies a where a.id = new.agency_id) then
+    update public.models m
+    set status = 'reauth_required', status_reason = 'the agency''s grant serves this creator no more: connect her again'
+    where m.id = new.id and m.status = 'active';
+  end if;
   return null;
 end
 $$;
-comment on function private.follow_connection() is 'The waiting jobs of a model that changed its grant draw on the new grant''s budget.';
+comment on function private.follow_connection() is
+  'The waiting jobs of a model that changed its grant draw on the new grant''s budget; a model left without one needs a reconnect.';
 revoke all on function private.follow_connection() from public, anon, authenticated;
+-- Without a list of columns: a trigger before it may be what changed the connection.
 create trigger models_follow_connection
-  after update of connection_id on public.models
+  after update on public.models
   for each row when (new.connection_id is distinct from old.connection_id)
   execute function private.follow_connection();

@@ -114,7 +114,11 @@ def test_a_model_given_to_another_agency_leaves_the_grant_behind(agency: Agency)
         "update public.models set agency_id = %s where id = %s", elsewhere, agency.models[0]
     )
 
-    assert agency.begin()["state"] == "missing"
+    (left,) = agency.engine.rows(
+        "select status, connection_id from public.models where id = %s", agency.models[0]
+    )
+    assert left == {"status": "reauth_required", "connection_id": None}
+    assert agency.begin()["state"] == "reauth_required"
 
 
 def test_a_model_cannot_use_another_agencys_grant(agency: Agency) -> None:
@@ -135,16 +139,31 @@ def test_a_model_without_a_creator_cannot_be_read_through_a_connection(agency: A
         )
 
 
-@pytest.mark.parametrize("what", ["agency_connections", "agencies"])
-def test_a_removed_connection_leaves_no_trace_but_its_models(agency: Agency, what: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "left"), [("agency_connections", {"reauth_required": 3}), ("agencies", {})]
+)
+def test_a_removed_connection_leaves_its_models_and_a_removed_agency_nothing(
+    agency: Agency, what: str, left: dict[str, int]
+) -> None:
     agency.expire()
     agency.begin()
 
     agency.engine.rows(f"delete from public.{what}")  # noqa: S608 - one of two constants
 
     assert agency.engine.value("select count(*) from private.token_refreshes") == 0
-    left = agency.engine.value("select count(*) from public.models")
-    assert left == (3 if what == "agency_connections" else 0)
+    rows = agency.engine.rows("select status, count(*) as n from public.models group by status")
+    assert {row["status"]: row["n"] for row in rows} == left
+
+
+def test_a_removed_connection_gives_a_creator_her_own_grant_back(agency: Agency) -> None:
+    creator = uuid.uuid4()
+    model_id = agency.engine.model(uuid.UUID(agency.agency_id), fanvue_user_uuid=str(creator))
+    agency.attach(creator, replace=True)
+
+    agency.engine.rows("delete from public.agency_connections")
+
+    own = agency.begin(model_id)
+    assert (own["state"], own["access_token"]) == ("ready", "access-0")
 
 
 def test_all_grants_are_listed_and_say_whom_they_serve(agency: Agency) -> None:

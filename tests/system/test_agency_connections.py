@@ -281,3 +281,40 @@ def test_a_rotated_key_seals_the_connection_anew(agency: AgencyStage) -> None:
     assert stored["refresh_token"].startswith("fse1.k2.")
     assert (shown["connection_id"], shown["creators"]) == (stored["id"], 2)
     assert [one["version"] for one in refreshed] == [2]
+
+
+def test_people_are_told_what_was_done_and_never_a_token(agency: AgencyStage) -> None:
+    (made,) = agency.engine.fanvue.add_creators(transactions=1)
+    words = agency.consent()
+    who = ("--agency", "Nova", "--user-uuid", agency.account)
+
+    done = agency.program("connect-agency", *who, *words)
+    again = agency.program("connect-agency", *who)
+
+    (line,) = [line for line in done.stdout.splitlines() if made["handle"] in line]
+    assert "created" in line
+    assert "the first sync is queued as job" in line
+    assert "grant stored" in done.stderr
+    assert "grant unchanged" in again.stderr
+    said = done.stdout + done.stderr + again.stdout + again.stderr
+    assert not [token for token in (words[1], words[3]) if token in said]
+
+
+def test_an_account_that_is_not_connected_needs_a_token(agency: AgencyStage) -> None:
+    unconnected = agency.run()
+    alone = agency.run("--access-token", "made-up")
+
+    assert unconnected.returncode == alone.returncode == 2
+    assert "is not connected yet" in unconnected.stderr
+    assert "give the refresh token" in alone.stderr
+    assert agency.engine.database.execute("select count(*) from public.agencies").fetchone() == (0,)
+
+
+def test_an_account_without_creators_is_connected_and_told_so(agency: AgencyStage) -> None:
+    who = ("--agency", "Nova", "--user-uuid", agency.account)
+
+    done = agency.program("connect-agency", *who, *agency.consent())
+
+    assert done.returncode == 0, done.stderr
+    assert "Fanvue lists no creators for this account" in done.stderr
+    assert agency.connection()["status"] == "active"
