@@ -152,9 +152,9 @@ def _is_done(phase: str, chat: ChatToRead, page: ChatPage) -> bool:
 
 
 def _below(page: ListPage, floor: datetime | None) -> bool:
-    """Tell whether a page reaches below the floor: what follows it is older still."""
-    if floor is None:
-        return False
-    return any(
-        datetime.fromisoformat(row["at"]) < floor for row in page.rows if row["at"] is not None
-    )
+    """Tell whether a page ends below the floor: what follows it is older still.
+
+    Its last chat decides, since one that is pinned to the top may be as old as it likes.
+    """
+    instants = [row["at"] for row in page.rows if row["at"] is not None]
+    return floor is not None and bool(instants) and datetime.fromisoformat(instants[-1]) < floor

@@ -145,6 +145,8 @@ class PageReader:
         if known is not None and known.request == name:
             validator = Validator(known.etag, known.last_modified)
         reply = await self.get(path, params, hint=hint, validator=validator)
+        if reply.not_modified and validator is None:
+            raise ProviderContract("Fanvue answered 304 although nothing was known")
         if reply.validator is None:
             return reply, known if reply.not_modified else None
         offered = reply.validator

@@ -57,7 +57,8 @@ class StreamJob:
         try:
             return await walk.run(self._turns(job, reader))
         except ScopeMissing as error:
-            scopes = " ".join(self._stream.scopes)
+            agency = ("read:creator",) if job.path_prefix else ()
+            scopes = " ".join((*self._stream.scopes, *agency))
             raise ScopeMissing(
                 error.message,
                 remedy=f"{self._stream.sync_type} takes {scopes}: {error.remedy}",

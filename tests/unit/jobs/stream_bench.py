@@ -38,6 +38,7 @@ class StreamBench:
     kind: str = "incremental"
     v1: bool = True
     attempt: int = 1
+    path_prefix: str = ""
     limits: Slice = PATIENT
     clock: ManualClock = field(default_factory=lambda: ManualClock(skips=True))
 
@@ -65,7 +66,9 @@ class StreamBench:
         """Run the job once."""
         self.limits = limits
         book = book or self.book
-        job = replace(JOB, sync_type=book.sync_type, attempt=self.attempt)
+        job = replace(
+            JOB, sync_type=book.sync_type, attempt=self.attempt, path_prefix=self.path_prefix
+        )
         return await self.job(book)(job, self.meter, lambda: False)
 
     async def run_in_slices(self, limits: Slice) -> tuple[Result, int]:

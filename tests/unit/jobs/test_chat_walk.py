@@ -119,6 +119,24 @@ async def test_the_list_is_read_down_to_the_floor() -> None:
     assert len(b.book.rows) == 150
 
 
+async def test_an_old_chat_pinned_to_the_top_does_not_end_the_list() -> None:
+    b = StreamBench("messages", "deep")
+    for number in range(1, 121):
+        b.house.talk(number, number)
+    b.book.floor = NOON - timedelta(minutes=300)
+
+    def pin(path: str, number: int, body: Any) -> Any:
+        if path == "/chats" and number == 1:
+            pinned = {"user": {"uuid": uuid_of("fan", 1)}, "lastMessageAt": "2020-01-01T00:00:00Z"}
+            body["data"].insert(0, pinned)
+        return body
+
+    b.house.tamper = pin
+
+    assert await b.run() == Done()
+    assert len(b.book.rows) == 120
+
+
 @FAMILIES
 async def test_nothing_is_ever_marked_as_read(*, v1: bool) -> None:
     b = await after_first_sync(chatting(v1=v1, fan1=120))

@@ -296,6 +296,17 @@ async def test_a_missing_scope_is_called_by_its_name() -> None:
     assert "posts takes read:post" in caught.value.remedy
 
 
+async def test_an_agencys_grant_takes_one_scope_more() -> None:
+    b = listing("posts", 10)
+    b.path_prefix = "/creators/7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a01"
+    b.house.tamper = lambda *_: json_answer({"error": "forbidden"}, 403)
+
+    with pytest.raises(ScopeMissing) as caught:
+        await b.run()
+
+    assert "posts takes read:post read:creator" in caught.value.remedy
+
+
 async def test_a_refused_token_is_refreshed_and_the_page_read_with_the_new_one() -> None:
     b = listing("posts", 10)
     refuse: Callable[[str, int, Any], Any] = lambda _, number, body: (  # noqa: E731 - one line of Fanvue

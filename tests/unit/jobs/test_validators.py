@@ -12,6 +12,7 @@ from tests.support.clock import NOON
 from tests.unit.jobs.house import fan, post
 from tests.unit.jobs.stream_bench import StreamBench
 from tests.unit.jobs.walk_bench import walking
+from worker.errors import ProviderContract
 from worker.jobs.outcomes import Done
 
 
@@ -62,6 +63,14 @@ async def test_a_list_that_changed_is_read() -> None:
     await b.run()
 
     assert len(b.book.rows) == 81
+
+
+async def test_nothing_changed_is_no_answer_to_a_question_that_was_not_asked() -> None:
+    b = polled()
+    b.house.tamper = lambda *_: httpx.Response(304)
+
+    with pytest.raises(ProviderContract, match="304"):
+        await b.run()
 
 
 async def test_only_the_first_page_of_a_poll_asks_on_a_condition() -> None:
