@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-LOG_SECONDS = 10
+LOG_SECONDS = 30
 SHARED = PROJECT / "supabase" / "functions" / "_shared"
 
 

@@ -173,12 +173,13 @@ def test_a_drain_in_which_a_job_died_exits_with_one_and_retry_mends_it(program: 
     engine.fanvue.add_fault("403", "/insights/.*", times=50)
 
     died = program("run", "--drain")
+    assert died.returncode == 1, died.stderr
     dead = program.json("jobs", "list", "--state", "dead")
     engine.fanvue.clear_faults()
     retried = program.json("jobs", "retry", str(dead[0]["id"]))
     mended = program("run", "--drain")
 
-    assert (died.returncode, mended.returncode) == (1, 0)
+    assert mended.returncode == 0, mended.stderr
     assert retried["state"] == "queued"
     engine.assert_exact(creator)
 
@@ -248,7 +249,7 @@ def test_a_refresh_that_fanvue_refuses_is_told_and_loses_no_grant(program: Progr
 def test_sync_follows_the_run_of_another_worker(program: Program) -> None:
     engine = program.engine
     creator = engine.creator(120)
-    engine.fanvue.add_fault("slow", "/insights/.*", ms=700, times=100)
+    engine.fanvue.add_fault("slow", "/insights/.*", ms=500, times=100)
 
     with engine.worker():
         while engine.fanvue.requests(creator=creator) == []:
@@ -265,11 +266,11 @@ def test_ctrl_c_stops_a_sync_and_gives_its_lease_back(program: Program) -> None:
     engine.fanvue.add_fault("slow", "/insights/.*", ms=1500, times=100)
 
     process = program.start("sync", engine.models[creator])
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not engine.fanvue.requests(creator=creator) and time.monotonic() < deadline:
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert "Traceback" not in err

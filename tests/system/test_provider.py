@@ -100,9 +100,9 @@ def test_one_fault_at_any_call_of_a_walk_costs_no_row(
         engine.connect(uuid)
         creators.append(uuid)
 
-    engine.drain(FANVUE_TIMEOUT_SECONDS="0.4")
+    engine.drain(FANVUE_TIMEOUT_SECONDS="1")
     engine.pass_time(120)
-    engine.drain(FANVUE_TIMEOUT_SECONDS="0.4")
+    engine.drain(FANVUE_TIMEOUT_SECONDS="1")
 
     assert [rule["hits"] for rule in engine.fanvue.faults()] == [1] * 5
     engine.fanvue.clear_faults()
