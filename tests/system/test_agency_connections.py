@@ -55,6 +55,24 @@ def test_one_grant_reads_twenty_creators_to_the_cent(agency: AgencyStage) -> Non
     assert wanted == set(engine.fanvue.stats()["buckets"])
 
 
+def test_every_stream_of_a_managed_creator_is_read_on_her_path(agency: AgencyStage) -> None:
+    engine = agency.engine
+    engine.database.execute("update private.sync_streams set enabled = true")
+    made = engine.fanvue.add_creators(2, transactions=20, messages=30, posts=5, subscribers=4)
+    agency.connect(*agency.consent())
+    agency.tick()
+    engine.fanvue.clear_requests()
+
+    tally = engine.drain()
+
+    assert (tally.outcomes["dead"], tally.outcomes["retry"]) == (0, 0)
+    assert tally.outcomes["succeeded"] >= 14
+    for call in agency.data_paths():
+        assert f"/creators/{call['creator']}/" in call["path"], call
+    for creator in made:
+        engine.assert_exact(creator["uuid"])
+
+
 def test_an_administrator_who_is_a_creator_is_read_on_the_personal_path(
     agency: AgencyStage,
 ) -> None:
