@@ -1,0 +1,253 @@
+"""A day of many creators, minute by minute in simulated time: happenings, ticks, workers.
+
+Opens the engine once for the whole day. Measures nothing itself but keeps what measuring needs;
+webhooks are off, so that polling alone is judged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from tests.support.day_clock import DayClock
+from tests.support.engine import FORGET
+from tests.support.fanvue_process import fanvue_process
+from tests.support.freshness import Watch
+from worker.app import open_engine
+from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
+from worker.sealing import Keyring
+from worker.settings import load_settings
+from worker.store.agencies import AgencyStore, Creator
+
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from simulator.client import Grant, SimulatorControl
+    from simulator.truths import Audience
+    from tests.support.news import News
+    from worker.app import Engine
+    from worker.settings import Settings
+
+
+MINUTE: Final = timedelta(minutes=1)
+NOTHING: Final = timedelta(0)
+# The settings of a new installation: what a test of the rhythm judges.
+AS_DELIVERED: Final = """
+update private.sync_streams t
+set enabled = true, every = d.every
+from (values ('earnings', interval '15 minutes'), ('messages', interval '5 minutes'),
+             ('message_history', interval '1 day'), ('subscribers', interval '30 minutes'),
+             ('followers', interval '30 minutes'), ('posts', interval '60 minutes'),
+             ('top_fans', interval '60 minutes'), ('account', interval '60 minutes'))
+     d (sync_type, every)
+where t.sync_type = d.sync_type
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How large the day is; every creator begins with the same figures."""
+
+    agencies: int = 5
+    # so many of the agencies have one grant for all their creators
+    connected: int = 2
+    creators: int = 50
+    minutes: int = 1440
+    start: datetime = datetime(2026, 11, 2, tzinfo=UTC)
+    seed: int = 7
+    pace: float = 1
+    transactions: int = 500
+    fans: int = 30
+    messages: int = 400
+    posts: int = 60
+    subscribers: int = 60
+    followers: int = 120
+
+    def agency(self, number: int) -> str:
+        """Name an agency."""
+        return f"Agency {number + 1}"
+
+
+@dataclass(slots=True)
+class Day:
+    """The day, under way: its clock, its creators, its worker."""
+
+    shape: Shape
+    environment: dict[str, str]
+    control: SimulatorControl
+    database: psycopg.Connection[Any]
+    clock: DayClock
+    watch: Watch
+    creators: list[str] = field(default_factory=list)
+    models: dict[str, str] = field(default_factory=dict)
+
+    def settings(self, **changes: str) -> Settings:
+        """Return the worker's settings, some of them changed."""
+        return load_settings({**self.environment, **changes}, None)
+
+    @asynccontextmanager
+    async def engine(self, **changes: str) -> AsyncIterator[Engine]:
+        """Open a worker that lives in the day's time."""
+        async with open_engine(self.settings(**changes), self.clock.worker) as engine:
+            yield engine
+
+    async def connect(self, engine: Engine) -> None:
+        """Add the creators to Fanvue and connect them, agency by agency."""
+        shape = self.shape
+        owners = {one["name"]: one["owner_uuid"] for one in self.control.world()["agencies"]}
+        for number in range(shape.agencies):
+            name = shape.agency(number)
+            count = len(range(number, shape.creators, shape.agencies))
+            if not count:
+                continue
+            made = self.control.add_creators(
+                count,
+                agency=name,
+                transactions=shape.transactions,
+                fans=shape.fans,
+                messages=shape.messages,
+                posts=shape.posts,
+                subscribers=shape.subscribers,
+                followers=shape.followers,
+            )
+            creators = [one["uuid"] for one in made]
+            self.creators += creators
+            if number < shape.connected:
+                await self.connect_agency(engine, name, owners[name], creators)
+            else:
+                for creator in creators:
+                    await self._connect_one(engine, name, creator)
+
+    async def connect_agency(
+        self, engine: Engine, name: str, owner: str, creators: list[str]
+    ) -> None:
+        """Connect creators through the grant of their agency's administrator."""
+        pair = self.control.agency_grant(name)
+        store = AgencyStore(engine.books.database)
+        fingerprint = hashlib.sha256(str(pair.refresh_token).encode()).hexdigest()
+        place = await store.connect(name, owner, fingerprint)
+        access, refresh = self._sealed(place.connection_id, pair)
+        await store.store(
+            place,
+            access_token=access,
+            refresh_token=refresh,
+            expires_in=timedelta(seconds=pair.expires_in),
+            fingerprint=fingerprint,
+            handle=None,
+        )
+        wanted = [Creator(creator) for creator in creators]
+        for one in await store.attach(place.connection_id, wanted, replace=False):
+            self.models[one.creator_uuid] = str(one.model_id)
+
+    async def _connect_one(self, engine: Engine, agency: str, creator: str) -> None:
+        pair = self.control.grant(creator)
+        grants = engine.books.grants
+        connection = await grants.connect(agency, creator, None, replace=False)
+        access, refresh = self._sealed(connection.model_id, pair)
+        lives = timedelta(seconds=pair.expires_in)
+        await grants.store(connection, access, refresh, lives)
+        self.models[creator] = connection.model_id
+
+    def _sealed(self, owner: str, pair: Grant) -> tuple[str, str]:
+        keyring = Keyring(self.settings().sealing.keys)
+        return (
+            keyring.seal(pair.access_token, owner, ACCESS_COLUMN),
+            keyring.seal(str(pair.refresh_token), owner, REFRESH_COLUMN),
+        )
+
+    async def work(self, engine: Engine) -> None:
+        """Queue what is due and work until nothing is due at this instant."""
+        await engine.books.jobs.enqueue_due("day")
+        await engine.runner.run(drain=_nobody_else, horizon=NOTHING)
+
+    async def catch_up(self, engine: Engine) -> int:
+        """Let minutes pass until no work is left; return how many."""
+        minutes = 0
+        while True:
+            await engine.books.jobs.reap()
+            await self.work(engine)
+            row = self.database.execute(
+                """select exists (select from public.sync_jobs where state <> 'dead')
+                       or exists (select from public.sync_state s
+                                  where s.next_sync_at <= private.engine_now())"""
+            ).fetchone()
+            assert row is not None
+            if not row[0]:
+                return minutes
+            self.clock.pass_seconds(60)
+            minutes += 1
+
+    async def read_everything(self, engine: Engine) -> None:
+        """Read every list of every creator to its end, as often as an end must be seen."""
+        for _ in range(2):
+            for model_id in self.models.values():
+                for stream in ("earnings", "subscribers", "followers", "posts"):
+                    await engine.books.jobs.enqueue(model_id, stream, full=True)
+                for stream in ("messages", "top_fans", "account"):
+                    await engine.books.jobs.enqueue(model_id, stream, full=False)
+            await self.catch_up(engine)
+
+    def truths(self) -> list[Audience]:
+        """Return the truth about every creator, top spenders as `top_fans` would show them."""
+        day = self.clock.instant.replace(hour=0, minute=0, second=0, microsecond=0)
+        end = day + timedelta(days=1)
+        start = end - timedelta(days=30)
+        return [self.control.audience(one, start=start, end=end) for one in self.creators]
+
+    async def minute(self, engine: Engine, news: News) -> None:
+        """Let a minute's news happen, and work at its end."""
+        self.happen(news)
+        self.clock.move_to(self.clock.instant + MINUTE)
+        await self.work(engine)
+        self.watch.look(self.clock.now())
+
+    def happen(self, news: News) -> None:
+        """Let a minute's news happen now."""
+        orders = news.orders(self.clock.instant.hour)
+        if orders:
+            answers = self.control.happen(*orders)
+            self.watch.expect(news.expected(orders, answers), self.clock.instant)
+
+    async def live(self, engine: Engine, news: News, told: Callable[[int], None]) -> None:
+        """Live through the day; `told` hears of every minute that has passed."""
+        for minute in range(1, self.shape.minutes + 1):
+            await self.minute(engine, news)
+            told(minute)
+
+
+async def _nobody_else() -> int:
+    """Tell the drain that no other worker runs."""
+    await asyncio.sleep(0)
+    return 0
+
+
+@contextmanager
+def new_day(stack: dict[str, str], shape: Shape) -> Iterator[Day]:
+    """Return a day about to begin, with empty books; cron must be silent meanwhile."""
+    names = [shape.agency(number) for number in range(shape.agencies)]
+    with (
+        psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database,
+        fanvue_process(shape.start, names, shape.seed) as fanvue,
+    ):
+        database.execute(FORGET.encode())
+        database.execute(AS_DELIVERED.encode())
+        clock = DayClock(fanvue.control, database, shape.start)
+        clock.move_to(shape.start)
+        try:
+            yield Day(
+                shape=shape,
+                environment={**stack, **fanvue.environment()},
+                control=fanvue.control,
+                database=database,
+                clock=clock,
+                watch=Watch(database),
+            )
+        finally:
+            database.execute(FORGET.encode())

@@ -1,0 +1,66 @@
+"""One simulated time for Fanvue, the database and the workers, moved instead of waited for.
+
+Fanvue stands still between moves, so that what happens is dated alike in every run; the other
+two run on from the instant by the seconds that the work takes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from worker.clock import SystemClock
+
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from simulator.client import SimulatorControl
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clock, moved ahead or back; waiting takes as long as ever."""
+
+    def __init__(self, shift: timedelta = timedelta(0)) -> None:
+        self.shift = shift
+
+    def now(self) -> datetime:
+        return super().now() + self.shift
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.shift.total_seconds()
+
+
+@dataclass(slots=True)
+class DayClock:
+    """Moves the three clocks alike."""
+
+    control: SimulatorControl
+    database: psycopg.Connection[Any]
+    instant: datetime
+    worker: ShiftedClock = field(default_factory=ShiftedClock)
+    _set_at: float = 0
+
+    def move_to(self, instant: datetime) -> None:
+        """Let it be an instant everywhere."""
+        self.instant = instant
+        self.control.set_clock(instant)
+        self.worker.shift = instant - datetime.now(UTC)
+        self._set_at = time.monotonic()
+        self.database.execute(
+            """
+            insert into private.engine_clock (shift) values (%(instant)s - clock_timestamp())
+            on conflict (singleton) do update set shift = excluded.shift
+            """,
+            {"instant": instant},
+        )
+
+    def pass_seconds(self, seconds: float) -> None:
+        """Let it be so much later everywhere."""
+        self.move_to(self.instant + timedelta(seconds=seconds))
+
+    def now(self) -> datetime:
+        """Return the instant plus what the work at it has taken."""
+        return self.instant + timedelta(seconds=time.monotonic() - self._set_at)
