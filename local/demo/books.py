@@ -1,4 +1,4 @@
-"""What our database says, read over psql in one query each: books, runs, ticks, tokens."""
+"""What our database says, read over psql in one query each: books, runs, ticks, grants."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from local.demo.calls import read_readings
+
 
 if TYPE_CHECKING:
+    from local.demo.calls import Readings
     from local.stack import Stack
 
 
 _LEDGER: Final = """
 select coalesce(jsonb_agg(to_jsonb(x)), '[]') from (
-  select m.fanvue_user_uuid as creator, m.handle, m.status, m.token_version as version,
+  select m.fanvue_user_uuid as creator, m.handle, m.status,
          l.count, l.gross::text, l.net::text, m.revenue_total::text,
          d.count as daily_count, d.gross::text as daily_gross, d.net::text as daily_net
   from public.models m
@@ -40,8 +43,12 @@ select jsonb_build_object(
                from (select case when r.error ->> 'kind' = 'folded' then 'folded'
                                  else r.state end as state, count(*) as runs
                      from public.sync_runs r group by 1) s),
-  'syncs', (select count(*) from public.sync_runs r
-            where r.sync_type = 'earnings' and r.state = 'succeeded'),
+  -- What was asked for must have ended, and a chat's messages must be read to their beginning.
+  'streams', (select jsonb_build_object(
+                'all', count(*),
+                'finished', count(*) filter (where s.walk_id is null and s.last_error is null
+                                               and s.last_success_at is not null))
+              from public.sync_state s join public.models m on m.id = s.model_id),
   'webhooks', (select coalesce(jsonb_object_agg(e.status, e.events), '{{}}')
                from (select w.status, count(*) as events
                      from public.webhook_events w group by 1) e),
@@ -58,6 +65,29 @@ select jsonb_build_object(
 """
 
 
+# Older messages are one reading, in however many jobs, each of which reads only what is left.
+_READINGS: Final = """
+select coalesce(jsonb_agg(to_jsonb(x)), '[]') from (
+  select m.fanvue_user_uuid as creator, r.sync_type,
+         case when r.sync_type = 'message_history' then 1
+              else count(*) filter (where r.detail ->> 'kind' = 'full') end as complete,
+         case when r.sync_type = 'message_history' then 0
+              else count(*) filter (where r.detail ->> 'kind' <> 'full') end as polls
+  from public.sync_runs r
+  join public.models m on m.id = r.model_id
+  where r.state = 'succeeded' and r.sync_type in (select t.sync_type from private.sync_streams t)
+  group by 1, 2) x
+"""
+_GRANTS: Final = """
+select coalesce(jsonb_agg(to_jsonb(x)), '[]') from (
+  select m.fanvue_user_uuid as account, m.handle as name, m.status, m.token_version as version
+  from public.models m where m.connection_id is null
+  union all
+  select c.fanvue_user_uuid, a.name, c.status, c.token_version
+  from public.agency_connections c join public.agencies a on a.id = c.agency_id) x
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelBooks:
     """One creator's money with us: rows, daily sums, running total."""
@@ -65,12 +95,21 @@ class ModelBooks:
     creator: str
     handle: str
     status: str
-    token_version: int
     count: int
     gross: Decimal
     net: Decimal
     daily: tuple[int, Decimal, Decimal]
     revenue_total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class GrantBooks:
+    """One grant with us, a creator's own or an agency's, and how many tokens it has had."""
+
+    account: str
+    name: str
+    status: str
+    token_version: int
 
 
 class OurBooks:
@@ -88,6 +127,18 @@ class OurBooks:
         rows: list[dict[str, Any]] = json.loads(self._stack.query(_LEDGER))
         return {row["creator"]: _model(row) for row in rows}
 
+    def grants(self) -> list[GrantBooks]:
+        """Return every grant."""
+        rows: list[dict[str, Any]] = json.loads(self._stack.query(_GRANTS))
+        return [
+            GrantBooks(row["account"], row["name"], row["status"], int(row["version"]))
+            for row in rows
+        ]
+
+    def readings(self) -> dict[str, dict[str, Readings]]:
+        """Return how often each stream of each creator was read."""
+        return read_readings(json.loads(self._stack.query(_READINGS)))
+
     def queue(self) -> dict[str, int]:
         """Return how many jobs wait, run and are dead."""
         found: dict[str, int] = json.loads(self._stack.query(_QUEUE))
@@ -104,7 +155,6 @@ def _model(row: dict[str, Any]) -> ModelBooks:
         creator=row["creator"],
         handle=row["handle"],
         status=row["status"],
-        token_version=int(row["version"]),
         count=int(row["count"]),
         gross=Decimal(row["gross"]),
         net=Decimal(row["net"]),

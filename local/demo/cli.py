@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from local.demo.promises import Promise
+    from local.demo.promise import Promise
 
 
 INTERRUPTED = 130
@@ -47,11 +47,11 @@ def demo(
     *,
     duration: Annotated[
         int | None,
-        typer.Option(help="Stop new sales after so many seconds, check, end.", min=5, max=86_400),
+        typer.Option(help="Stop the news after so many seconds, check, end.", min=5, max=86_400),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
-    """Run the stack, a simulated Fanvue, two workers and a stream of new sales.
+    """Run the stack, a simulated Fanvue, two workers and a stream of news.
 
     With --duration, exit 0 only if every promise held.
     """

@@ -1,4 +1,4 @@
-"""The demo's course: open the stage, let sales arrive, catch up, and collect what both sides say.
+"""The demo's course: open the stage, let news arrive, catch up, and collect what both sides say.
 
 Every wait ends at once when somebody interrupts; closing the stage is the caller's.
 """
@@ -10,21 +10,25 @@ import time
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from local.demo.audience import our_content, our_counts, their_content
 from local.demo.books import OurBooks
+from local.demo.calls import Calls, count_calls, sizes_of
+from local.demo.news import News
 from local.demo.promises import Records
-from local.demo.sales import Sales
 from local.errors import StackError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from rich.console import Console
 
+    from local.demo.calls import Sizes
     from local.demo.stage import Stage
+    from simulator.truths import Audience
 
 
-SALES_EVERY_SECONDS: Final = 3.0
+NEWS_EVERY_SECONDS: Final = 3.0
 REPORT_EVERY_SECONDS: Final = 10.0
 LOOK_EVERY_SECONDS: Final = 0.5
 PICK_UP_SECONDS: Final = 20.0
@@ -33,12 +37,26 @@ DELIVERY_SECONDS: Final = 20.0
 CRON_SECONDS: Final = 65.0
 
 
+# What the last days hold is read again, which no creator lacks the calls for.
+PROVED_DAYS: Final = "2"
 # Polls that a webhook asked for wait a little for more of them; nothing more comes.
 NOW_RUNNING: Final = (
     "update public.sync_jobs set run_at = private.engine_now() "
-    "where state = 'queued' and sync_type = 'earnings' and last_error is null"
+    "where state = 'queued' and last_error is null"
 )
-NOW_DUE: Final = "update public.sync_state set next_sync_at = private.engine_now()"
+# "Sync now" for every stream; only a whole list tells who left.
+EVERYTHING_AGAIN: Final = """
+select count(public.enqueue_sync(m.id, t.sync_type, t.sync_type = any (
+  '{subscribers, followers, posts}')))
+from public.models m cross join private.sync_streams t where not t.on_demand
+"""
+# Whom a list of several pages no longer names is looked for once more, older messages are a job
+# of their own: both are due at once.
+LEFT_TO_DO: Final = """
+select count(*) from public.sync_state s
+where s.full_requested
+  or (s.sync_type = 'message_history' and s.next_sync_at <= private.engine_now())
+"""
 
 
 class InterruptedDemoError(Exception):
@@ -52,9 +70,9 @@ class Performance:
         self._stage = stage
         self._console = console
         self._stop = threading.Event()
-        self._histories: dict[str, int] = {}
         self._since = ""
-        self._sales: Sales | None = None
+        self._sizes: Sizes | None = None
+        self._news: News | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -73,15 +91,17 @@ class Performance:
             step()
             self._heed()
         books = OurBooks(stage.stack)
+        histories = stage.histories()
+        sizes = self._sizes = sizes_of(histories, self._truths(histories))
         stage.start_workers()
-        self._histories = stage.connect_creators()
+        stage.connect_creators()
         self._heed()
         login = stage.sign_up()
         if not self._until(lambda: _has_begun(books), PICK_UP_SECONDS):
             stage.check_workers()
             raise StackError("the workers took no job; see .local/demo/logs")
         self._since = books.now()
-        self._sales = Sales(stage.fanvue, list(self._histories), Random(7))  # noqa: S311 - which creator sells is no secret
+        self._news = News(stage.fanvue, list(histories), Random(7))  # noqa: S311 - whom something happens to is no secret
         settings = stage.stack.env()
         for label, value in (
             ("API", settings["SUPABASE_URL"]),
@@ -91,27 +111,26 @@ class Performance:
             ("Logs", str(stage.stack.instance.directory / "logs")),
         ):
             self._console.print(f"{label:<9} {value}", soft_wrap=True)
-        rows = sum(self._histories.values())
         self._console.print(
-            f"ready after {time.monotonic() - began:.0f} s: {len(self._histories)} creators, "
-            f"{rows:,} rows to read, 2 workers, new sales every {SALES_EVERY_SECONDS:.0f} s. "
-            "Ctrl-C stops everything.",
+            f"ready after {time.monotonic() - began:.0f} s: {len(histories)} creators, "
+            f"{sizes.sales:,} sales and {sizes.messages:,} messages to read, 2 workers, "
+            f"news every {NEWS_EVERY_SECONDS:.0f} s. Ctrl-C stops everything.",
             soft_wrap=True,
         )
 
     def play(self, seconds: float | None) -> None:
-        """Let sales arrive, for so long or until interrupted."""
-        assert self._sales is not None  # noqa: S101 - made by open()
+        """Let news arrive, for so long or until interrupted."""
+        assert self._news is not None  # noqa: S101 - made by open()
         books = OurBooks(self._stage.stack)
         began = time.monotonic()
         reported = began
         while seconds is None or time.monotonic() < began + seconds:
-            self._sales.next_round()
+            self._news.next_round()
             if time.monotonic() >= reported + REPORT_EVERY_SECONDS:
                 reported = time.monotonic()
                 self._report(books, reported - began)
                 self._stage.check_workers()
-            left = SALES_EVERY_SECONDS
+            left = NEWS_EVERY_SECONDS
             if seconds is not None:
                 left = max(0.0, min(left, began + seconds - time.monotonic()))
             self._stop.wait(left)
@@ -119,45 +138,68 @@ class Performance:
 
     def catch_up(self) -> Records:
         """Let the engine read what is left, stop the workers, and return what both sides say."""
-        assert self._sales is not None  # noqa: S101 - made by open()
-        self._console.print("no more sales; the engine catches up")
+        assert self._news is not None  # noqa: S101 - made by open()
+        assert self._sizes is not None  # noqa: S101 - likewise
+        self._console.print("no more news; the engine catches up")
         stage, books = self._stage, OurBooks(self._stage.stack)
-        deadline = time.monotonic() + CATCH_UP_SECONDS
         deliveries = stage.fanvue.flush_webhooks(DELIVERY_SECONDS)
         self._heed()
-        # Twice: what was read before the last sale must be asked for once more.
-        stage.stack.query(NOW_RUNNING)
-        caught_up = self._until(lambda: _is_idle(books), CATCH_UP_SECONDS)
-        stage.stack.query(NOW_DUE)
-        stage.program.json("enqueue")
-        left = max(1.0, deadline - time.monotonic())
-        caught_up = self._until(lambda: _is_idle(books), left) and caught_up
+        caught_up = self._read_the_rest(books)
+        money, other = count_calls(stage.fanvue.request_counts(by=("template",)))
+        calls = Calls(money, other, self._sizes, books.readings(), self._news.readable)
+        proof = stage.program.verdict("reconcile", "--days", PROVED_DAYS)
+        self._heed()
         # A short run may have ended before the first full minute.
         self._until(lambda: books.runs(self._since)["ticks"] > 0, CRON_SECONDS)
+        # A walk that is stopped on its way would not be finished.
+        caught_up = self._until(lambda: _is_idle(books), CRON_SECONDS) and caught_up
         stage.check_workers()
         stage.stop_workers()
+        truths = self._truths(self._sizes.pages)
         return Records(
             ours=books.models(),
             theirs=stage.fanvue.all_books()["creators"],
-            histories=self._histories,
+            our_content=our_content(stage.stack),
+            their_content={creator: their_content(truth) for creator, truth in truths.items()},
+            grants=books.grants(),
+            calls=calls,
+            proof=proof,
             stats=stage.fanvue.stats(),
             deliveries=deliveries,
             runs=books.runs(self._since),
             workers=stage.worker_summaries(),
             queue=books.queue(),
-            sold=self._sales.sold,
-            refunded=self._sales.refunded,
+            news=self._news.counts,
             caught_up=caught_up,
         )
+
+    def _read_the_rest(self, books: OurBooks) -> bool:
+        """Let what waits be read, and then everything once more: some of it was read too early."""
+        stack = self._stage.stack
+        deadline = time.monotonic() + CATCH_UP_SECONDS
+        stack.query(NOW_RUNNING)
+        if not self._until(lambda: _is_idle(books), CATCH_UP_SECONDS):
+            return False
+        stack.query(EVERYTHING_AGAIN)
+        while self._until(lambda: _is_idle(books), max(1.0, deadline - time.monotonic())):
+            if stack.query(LEFT_TO_DO).strip() == "0":
+                return True
+            self._stage.program.json("enqueue")
+        return False
+
+    def _truths(self, creators: Iterable[str]) -> dict[str, Audience]:
+        return {creator: self._stage.fanvue.audience(creator) for creator in creators}
 
     def _report(self, books: OurBooks, elapsed: float) -> None:
         ours = sum(model.count for model in books.models().values())
         theirs = self._stage.fanvue.all_books()["count"]
+        content = our_counts(self._stage.stack)
         queue = books.queue()
-        sold = 0 if self._sales is None else self._sales.sold
         self._console.print(
-            f"{elapsed:4.0f} s  {ours:,} of {theirs:,} rows · {sold} sold · "
-            f"{queue['running']} running, {queue['queued']} queued, {queue['dead']} dead"
+            f"{elapsed:4.0f} s  {ours:,} of {theirs:,} sales · {content['messages']:,} messages · "
+            f"{content['fans']:,} fans · "
+            f"{queue['running']} running, {queue['queued']} queued, {queue['dead']} dead",
+            soft_wrap=True,
         )
 
     def _until(self, condition: Callable[[], bool], seconds: float) -> bool:

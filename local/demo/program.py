@@ -30,6 +30,13 @@ class Program:
 
     def json(self, *words: str, stdin: str = "") -> Any:
         """Run a command with `--json` and return what it printed."""
+        return self._run(words, stdin, good=(0,))
+
+    def verdict(self, *words: str) -> Any:
+        """Run a command whose code 1 means that it found something; return what it printed."""
+        return self._run(words, "", good=(0, 1))
+
+    def _run(self, words: tuple[str, ...], stdin: str, *, good: tuple[int, ...]) -> Any:
         done = subprocess.run(  # noqa: S603 - our own program
             [*COMMAND, *words, "--json"],
             env=self.environment,
@@ -42,6 +49,6 @@ class Program:
             # A Ctrl-C in the terminal is the demo's to handle.
             start_new_session=True,
         )
-        if done.returncode != 0:
+        if done.returncode not in good or not done.stdout:
             raise StackError(f"fanvue-sync {words[0]} failed: {done.stderr.strip()}")
         return json.loads(done.stdout)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from math import ceil
 from typing import TYPE_CHECKING, Any, Final
+
+from local.demo.audience import Content
+from local.demo.calls import judge_calls
+from local.demo.promise import Promise
 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from local.demo.books import ModelBooks
+    from local.demo.books import GrantBooks, ModelBooks
+    from local.demo.calls import Calls
 
 
-PAGE_SIZE: Final = 50
-# A first walk looks once more for reversals and at Fanvue's summary.
-CALLS_BESIDE_A_HISTORY: Final = 2
-MOST_CALLS_OF_A_POLL: Final = 2
 LONGEST_PICKUP_SECONDS: Final = 3.0
 LONGEST_ARRIVAL_SECONDS: Final = 3.0
 
@@ -29,7 +29,13 @@ class Records:
     ours: Mapping[str, ModelBooks]
     # Fanvue's books by creator: count, gross_cents, net_cents.
     theirs: Mapping[str, Mapping[str, Any]]
-    histories: Mapping[str, int]
+    # People and content, by creator.
+    our_content: Mapping[str, Content]
+    their_content: Mapping[str, Content]
+    grants: Sequence[GrantBooks]
+    calls: Calls
+    # What the reconciliation said.
+    proof: Mapping[str, Any]
     stats: Mapping[str, Any]
     # Fanvue's counters of its webhook deliveries.
     deliveries: Mapping[str, int]
@@ -37,28 +43,23 @@ class Records:
     # What each worker said of itself when it stopped.
     workers: Sequence[Mapping[str, Any]]
     queue: Mapping[str, int]
-    sold: int
-    refunded: int
+    # What happened meanwhile, counted by kind.
+    news: Mapping[str, int]
     caught_up: bool = field(default=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """One line of the verdict."""
-
-    text: str
-    figure: str
-    holds: bool
 
 
 def check_promises(records: Records) -> list[Promise]:
     """Judge every promise."""
     return [
         *_books(records),
+        _content(records),
+        _news(records),
         _webhooks(records),
         _arrival(records),
         _rollups(records),
-        _calls(records),
+        _proof(records),
+        _streams(records),
+        *judge_calls(records.calls),
         _throttling(records),
         *_tokens(records),
         _outcomes(records),
@@ -84,9 +85,32 @@ def _books(records: Records) -> list[Promise]:
                 f"{ours.count:,} rows, ${ours.gross:,.2f}, ${ours.net:,.2f} instead of {figure}"
             )
         promises.append(Promise(f"books of {name} equal Fanvue's", figure, holds))
-    sold = f"{records.sold} sales and {records.refunded} refunds during the run"
-    promises.append(Promise("everything sold meanwhile arrived", sold, records.caught_up))
     return promises
+
+
+def _content(records: Records) -> Promise:
+    wrong = []
+    for creator, theirs in records.their_content.items():
+        differences = records.our_content.get(creator, Content()).differences(theirs)
+        if differences:
+            ours = records.ours.get(creator)
+            wrong.append(f"{creator if ours is None else ours.handle}: {', '.join(differences)}")
+    everyone = records.their_content.values()
+    figure = (
+        f"{sum(one.fans for one in everyone):,} fans, "
+        f"{sum(len(one.chats) for one in everyone):,} chats, "
+        f"{sum(len(one.messages) for one in everyone):,} messages, "
+        f"{sum(len(one.posts) for one in everyone):,} posts"
+    )
+    if wrong:
+        figure = f"{figure}; not the same: {'; '.join(wrong)}"
+    exact = not wrong and bool(records.their_content)
+    return Promise("fans, chats, messages and posts equal Fanvue's", figure, exact)
+
+
+def _news(records: Records) -> Promise:
+    told = ", ".join(f"{count} {kind}" for kind, count in records.news.items())
+    return Promise("everything that happened meanwhile arrived", told, records.caught_up)
 
 
 def _webhooks(records: Records) -> Promise:
@@ -117,17 +141,23 @@ def _rollups(records: Records) -> Promise:
     return Promise("daily sums and totals equal the rows", figure, not wrong)
 
 
-def _calls(records: Records) -> Promise:
-    """Bound what was called by what the data costs at least, plus what is known to be needed."""
-    creators = len(records.histories)
-    # The first sync of each creator reads its history; every other one is a poll.
-    polls = max(0, int(records.runs["syncs"]) - creators)
-    pages = sum(ceil(count / PAGE_SIZE) for count in records.histories.values())
-    least = pages + polls
-    most = pages + creators * CALLS_BESIDE_A_HISTORY + polls * MOST_CALLS_OF_A_POLL
-    used = int(records.stats["total"]["calls"])
-    figure = f"{used} calls, least possible {least} ({pages} pages, {polls} polls)"
-    return Promise("few calls beside the least possible", figure, least <= used <= most)
+def _proof(records: Records) -> Promise:
+    proof = records.proof
+    proved = [one for one in proof["models"] if one["state"] == "succeeded"]
+    rows = sum(int(one["rows"]) for one in proved)
+    figure = (
+        f"{len(proved)} of {len(records.ours)} creators, {rows:,} rows read again, "
+        f"{len(proof['mended'])} mended, {proof['open']} findings"
+    )
+    sound = len(proved) == len(records.ours) and not proof["mended"] and not proof["open"]
+    return Promise("reconciliation finds no drift", figure, sound)
+
+
+def _streams(records: Records) -> Promise:
+    streams = records.runs["streams"]
+    figure = f"{streams['finished']} of {streams['all']} over {len(records.ours)} creators"
+    done = streams["finished"] == streams["all"] > 0
+    return Promise("every stream finished", figure, done)
 
 
 def _throttling(records: Records) -> Promise:
@@ -138,22 +168,24 @@ def _throttling(records: Records) -> Promise:
 
 
 def _tokens(records: Records) -> list[Promise]:
-    total, creators = records.stats["total"], records.stats["creators"]
-    refreshes = sum(creators.get(uuid, {}).get("refreshes", 0) for uuid in records.ours)
+    total, accounts = records.stats["total"], records.stats["creators"]
+    grants = records.grants
+    refreshed = [accounts.get(one.account, {}).get("refreshes", 0) for one in grants]
     # Connecting stores version 1; every refresh stores one more.
-    stored = sum(model.token_version - 1 for model in records.ours.values())
+    stored = sum(one.token_version - 1 for one in grants)
     repeated, killed = total["grace_hits"], total["chain_kills"]
-    lost = [model.handle for model in records.ours.values() if model.status != "active"]
+    lost = {one.handle for one in records.ours.values() if one.status != "active"}
+    lost |= {one.name for one in grants if one.status != "active"}
     return [
         Promise(
             "tokens are refreshed while they are used",
-            f"{refreshes} refreshes over {len(records.ours)} creators",
-            all(creators.get(uuid, {}).get("refreshes", 0) > 0 for uuid in records.ours),
+            f"{sum(refreshed)} refreshes over {len(grants)} grants",
+            bool(grants) and all(refreshed),
         ),
         Promise(
             "each expiry costs one refresh, stored",
             f"{stored} stored, {repeated} repeated",
-            stored == refreshes and repeated == 0,
+            stored == sum(refreshed) and repeated == 0,
         ),
         Promise(
             "no grant is lost",

@@ -13,12 +13,13 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 from local.demo.program import COMMAND, Program
-from local.demo.world import write_world
+from local.demo.world import newcomers, write_world
 from local.errors import StackError, log_excerpt
 from local.ports import HOST
 from local.processes import wait_until
@@ -110,19 +111,36 @@ class Stage:
         if not wait_until(lambda: _answers(control), START_SECONDS):
             log = self._processes.log(FANVUE)
             raise StackError(f"the simulated Fanvue did not start; {log_excerpt(log)}")
+        self._fanvue = control
+        # Before anybody listens: this is the past.
+        control.happen(*newcomers(list(self.histories())))
         control.add_client(settings["FANVUE_CLIENT_ID"], settings["FANVUE_CLIENT_SECRET"])
         secret = settings["FANVUE_WEBHOOK_SECRETS"].partition(",")[0]
         control.set_webhook_target(f"{settings['SUPABASE_URL']}/functions/v1/{RECEIVER}", secret)
-        self._fanvue = control
 
-    def connect_creators(self) -> dict[str, int]:
-        """Connect every creator through the program; return how much history each has."""
-        agencies: list[dict[str, Any]] = self.fanvue.world()["agencies"]
-        creators = [(agency["name"], one) for agency in agencies for one in agency["creators"]]
+    def histories(self) -> dict[str, int]:
+        """Return how many sales each creator has, by the creator's uuid."""
+        return {
+            one["uuid"]: int(one["transactions"])
+            for agency in self._agencies()
+            for one in agency["creators"]
+        }
+
+    def connect_creators(self) -> None:
+        """Connect every creator through the program.
+
+        The last agency's come with one grant of its administrator, the others with their own.
+        """
+        *others, last = self._agencies()
+        orders = [partial(self._connect_agency, last)]
+        for agency in others:
+            orders += [partial(self._connect, agency["name"], one) for one in agency["creators"]]
         with ThreadPoolExecutor(max_workers=CONNECTING_AT_ONCE) as pool:
-            for done in [pool.submit(self._connect, *pair) for pair in creators]:
+            for done in [pool.submit(order) for order in orders]:
                 done.result()
-        return {one["uuid"]: int(one["transactions"]) for _, one in creators}
+
+    def _agencies(self) -> list[dict[str, Any]]:
+        return list(self.fanvue.world()["agencies"])
 
     def _connect(self, agency: str, creator: dict[str, Any]) -> None:
         client = self.program.environment["FANVUE_CLIENT_ID"]
@@ -130,6 +148,16 @@ class Stage:
         names = ("--agency", agency, "--creator-uuid", creator["uuid"])
         self.program.json(
             *("connect", *names, "--handle", creator["handle"], "--refresh-token", "-"),
+            stdin=grant.refresh_token or "",
+        )
+
+    def _connect_agency(self, agency: dict[str, Any]) -> None:
+        client = self.program.environment["FANVUE_CLIENT_ID"]
+        grant = self.fanvue.agency_grant(agency["name"], client_id=client)
+        names = ("--agency", agency["name"], "--user-uuid", agency["owner_uuid"])
+        lives = ("--access-token", grant.access_token, "--expires-in", str(grant.expires_in))
+        self.program.json(
+            *("connect-agency", *names, *lives, "--refresh-token", "-"),
             stdin=grant.refresh_token or "",
         )
 

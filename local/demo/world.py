@@ -1,4 +1,8 @@
-"""The demo's cast: agencies, creators and their history, as the simulator's world file has them."""
+"""The demo's cast: agencies, creators and their history, as the simulator's world file has them.
+
+One creator has far more money rows than a minute's calls can read; all others have enough of
+everything to fill pages, so that it stays a short demonstration.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
+# The last one is connected by one grant of its administrator, the others creator by creator.
 AGENCIES: Final = ("Northern Light Talent", "Harbour Street Agency", "Studio Calla")
 HANDLES: Final = (
     *("nova", "iris", "juno", "vega", "luna", "cleo"),
     *("mira", "skye", "aria", "dahlia", "ember", "freya"),
 )
-LONGEST_HISTORY: Final = 5_000
+LONGEST_HISTORY: Final = 4_000
 # Short enough that every token is refreshed within a minute of work.
 TOKEN_SECONDS: Final = 40
 CALLS_A_MINUTE: Final = 100
+# Who was there when the money was made: these chat with her.
+FANS: Final = 12
+FEWEST_FANS: Final = 6
+OLD_MESSAGES: Final = 600
+POSTS: Final = 40
+# Who came since, and only looks on.
+NEW_FANS: Final = {"followers": 160, "subscribers": 120}
 
 
 def history_of(position: int) -> int:
@@ -31,8 +44,19 @@ def write_world(path: Path) -> Path:
     agencies: list[dict[str, Any]] = [{"name": name, "creators": []} for name in AGENCIES]
     for position, handle in enumerate(HANDLES):
         agencies[position % len(AGENCIES)]["creators"].append(
-            {"handle": handle, "transactions": history_of(position)}
+            {
+                "handle": handle,
+                "transactions": history_of(position),
+                "fans": FANS if position else FEWEST_FANS,
+                "messages": OLD_MESSAGES if position else 0,
+                "posts": POSTS,
+            }
         )
     knobs = {"access_token_seconds": TOKEN_SECONDS, "rate_limit": CALLS_A_MINUTE}
     path.write_text(json.dumps({"knobs": knobs, "agencies": agencies}), encoding="utf-8")
     return path
+
+
+def newcomers(creators: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the orders that let fans come who have neither paid nor written."""
+    return [{"do": "fans", "creator": creator, **NEW_FANS} for creator in creators]

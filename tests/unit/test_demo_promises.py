@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from local.demo.books import ModelBooks
+from local.demo.audience import Content
+from local.demo.books import GrantBooks, ModelBooks
+from local.demo.calls import Calls, Readings, Sizes
 from local.demo.promises import Records, check_promises
 
 
@@ -17,25 +19,44 @@ MODEL = ModelBooks(
     creator="c1",
     handle="nova",
     status="active",
-    token_version=3,
     count=120,
     gross=GROSS,
     net=NET,
     daily=(120, GROSS, NET),
     revenue_total=GROSS,
 )
+CONTENT = Content(
+    subscribers=frozenset({"f1"}),
+    followers=frozenset({"f2", "f3"}),
+    chats=frozenset({"f1"}),
+    messages=frozenset({"m1", "m2"}),
+    posts=frozenset({("p1", 5, 1)}),
+)
+GRANT = GrantBooks(account="a1", name="Studio Calla", status="active", token_version=3)
+# Three pages and two polls of money; two pages of subscribers, read to the end twice, one poll.
+CALLS = Calls(
+    money=7,
+    other=6,
+    sizes=Sizes(sales=120, messages=2, chats=1, pages={"c1": {"earnings": 3, "subscribers": 2}}),
+    readings={"c1": {"earnings": Readings(1, 2), "subscribers": Readings(2, 1)}},
+    news=1,
+)
 SOUND = Records(
     ours={"c1": MODEL},
     theirs={"c1": {"count": 120, "gross_cents": 12_050, "net_cents": 9_640}},
-    histories={"c1": 118},
+    our_content={"c1": CONTENT},
+    their_content={"c1": CONTENT},
+    grants=[GRANT],
+    calls=CALLS,
+    proof={"models": [{"state": "succeeded", "rows": 120}], "mended": [], "open": 0},
     stats={
-        "total": {"calls": 7, "throttled": 0, "grace_hits": 0, "chain_kills": 0},
-        "creators": {"c1": {"refreshes": 2}},
+        "total": {"throttled": 0, "grace_hits": 0, "chain_kills": 0},
+        "creators": {"a1": {"refreshes": 2}},
         "buckets": {"b": {"max_used": 7}},
     },
     runs={
         "outcomes": {"succeeded": 3},
-        "syncs": 3,
+        "streams": {"finished": 8, "all": 8},
         "ticks": 1,
         "webhooks": {"applied": 1, "duplicate_of_api": 1},
         "arrival": {"rows": 2, "p50": 0.1, "p95": 0.2},
@@ -43,8 +64,7 @@ SOUND = Records(
     workers=[{"claimed": 3, "pickup_ms": {"p50": 200, "p95": 400}}],
     deliveries={"deliveries": 2, "delivered": 2},
     queue={"running": 0, "due": 0, "queued": 0, "dead": 0},
-    sold=2,
-    refunded=0,
+    news={"sales": 2, "messages": 1},
 )
 
 
@@ -58,6 +78,22 @@ def with_model(**changes: Any) -> Records:
 
 def with_total(**changes: int) -> Records:
     return replace(SOUND, stats={**SOUND.stats, "total": {**SOUND.stats["total"], **changes}})
+
+
+def with_content(**changes: Any) -> Records:
+    return replace(SOUND, our_content={"c1": replace(CONTENT, **changes)})
+
+
+def with_calls(**changes: Any) -> Records:
+    return replace(SOUND, calls=replace(CALLS, **changes))
+
+
+def with_proof(**changes: Any) -> Records:
+    return replace(SOUND, proof={**SOUND.proof, **changes})
+
+
+def with_grant(**changes: Any) -> Records:
+    return replace(SOUND, grants=[replace(GRANT, **changes)])
 
 
 def with_runs(**changes: Any) -> Records:
@@ -77,15 +113,36 @@ def test_a_sound_run_keeps_every_promise() -> None:
         (with_model(count=119, daily=(119, GROSS, NET)), "books of nova equal Fanvue's"),
         (with_model(net=NET + 1, daily=(120, GROSS, NET + 1)), "books of nova equal Fanvue's"),
         (replace(SOUND, ours={}), "books of c1 equal Fanvue's"),
-        (replace(SOUND, caught_up=False), "everything sold meanwhile arrived"),
+        (replace(SOUND, caught_up=False), "everything that happened meanwhile arrived"),
+        *(
+            (records, "fans, chats, messages and posts equal Fanvue's")
+            for records in (
+                with_content(subscribers=frozenset()),
+                with_content(followers=frozenset({"f2", "f4"})),
+                with_content(chats=frozenset({"f1", "f2"})),
+                with_content(messages=frozenset({"m1", "m3"})),
+                with_content(posts=frozenset({("p1", 4, 1)})),
+                replace(SOUND, our_content={}),
+                replace(SOUND, their_content={}),
+            )
+        ),
         (with_model(daily=(120, GROSS, NET + 1)), "daily sums and totals equal the rows"),
         (with_model(revenue_total=GROSS + 1), "daily sums and totals equal the rows"),
-        (with_total(calls=11), "few calls beside the least possible"),
+        (with_calls(money=10), "few calls for money beside the least possible"),
+        (with_calls(money=4), "few calls for money beside the least possible"),
+        (with_calls(other=8), "few calls for all else beside the least"),
+        (with_calls(other=4), "few calls for all else beside the least"),
+        (with_proof(open=1), "reconciliation finds no drift"),
+        (with_proof(mended=[{"what": "added"}]), "reconciliation finds no drift"),
+        (with_proof(models=[]), "reconciliation finds no drift"),
+        (with_runs(streams={"finished": 7, "all": 8}), "every stream finished"),
+        (with_runs(streams={"finished": 0, "all": 0}), "every stream finished"),
         (with_total(throttled=1), "the rate limit is never broken"),
         (with_total(grace_hits=1), "each expiry costs one refresh, stored"),
-        (with_model(token_version=2), "each expiry costs one refresh, stored"),
+        (with_grant(token_version=2), "each expiry costs one refresh, stored"),
         (with_total(chain_kills=1), "no grant is lost"),
         (with_model(status="reauth_required"), "no grant is lost"),
+        (with_grant(status="reauth_required"), "no grant is lost"),
         (with_runs(outcomes={"succeeded": 2, "failed": 1}), "every job succeeds"),
         (replace(SOUND, queue={**SOUND.queue, "dead": 1}), "every job succeeds"),
         (
@@ -108,7 +165,7 @@ def test_damage_breaks_the_promise_it_concerns(records: Records, promise: str) -
     assert promise in broken(records)
 
 
-def test_a_creator_whose_token_was_never_refreshed_is_noticed() -> None:
+def test_an_account_whose_token_was_never_refreshed_is_noticed() -> None:
     records = replace(SOUND, stats={**SOUND.stats, "creators": {}})
 
     assert "tokens are refreshed while they are used" in broken(records)
