@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from random import Random
-
-    from simulator.client import SimulatorControl
 
 
 MOST_SOLD_AT_ONCE: Final = 3
@@ -35,7 +33,7 @@ Order = dict[str, Any]
 class News:
     """What has happened so far, counted by kind."""
 
-    fanvue: SimulatorControl
+    happen: Callable[..., Any]
     creators: Sequence[str]
     random: Random
     rounds: int = 0
@@ -50,7 +48,7 @@ class News:
     def next_round(self) -> None:
         """Let some of it happen now, to creators drawn by chance."""
         self.rounds += 1
-        self.fanvue.happen(*self._orders())
+        self.happen(*self._orders())
 
     def _orders(self) -> Iterator[Order]:
         for creator in self.random.sample(list(self.creators), 2):

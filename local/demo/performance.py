@@ -101,7 +101,7 @@ class Performance:
             stage.check_workers()
             raise StackError("the workers took no job; see .local/demo/logs")
         self._since = books.now()
-        self._news = News(stage.fanvue, list(histories), Random(7))  # noqa: S311 - whom something happens to is no secret
+        self._news = News(stage.fanvue.happen, list(histories), Random(7))  # noqa: S311 - whom something happens to is no secret
         settings = stage.stack.env()
         for label, value in (
             ("API", settings["SUPABASE_URL"]),
