@@ -57,9 +57,9 @@ comment on column public.fanvue_fans.expires_at is 'When the running subscriptio
 comment on column public.fanvue_fans.end_reason is 'Why the last subscription ended, in Fanvue''s words.';
 comment on column public.fanvue_fans.followed_at is 'When the fan followed, as far as Fanvue told.';
 comment on column public.fanvue_fans.unfollowed_at is 'When the list of followers no longer named the fan.';
-comment on column public.fanvue_fans.subscriber_seen_at is 'When a complete reading of the subscribers last listed the fan.';
+comment on column public.fanvue_fans.subscriber_seen_at is 'When a complete reading of the subscribers last listed the fan, or an event told of the subscription since.';
 comment on column public.fanvue_fans.subscriber_missed_at is 'When a complete reading of several pages first missed the subscriber: a second miss ends the subscription.';
-comment on column public.fanvue_fans.follower_seen_at is 'When a complete reading of the followers last listed the fan.';
+comment on column public.fanvue_fans.follower_seen_at is 'When a complete reading of the followers last listed the fan, or an event told of the follow since.';
 comment on column public.fanvue_fans.follower_missed_at is 'When a complete reading of several pages first missed the follower: a second miss ends it.';
 comment on column public.fanvue_fans.read_until is 'Up to when the creator has read this fan''s messages, as far as Fanvue told.';
 comment on column public.fanvue_fans.first_seen_at is 'When we first heard of the fan.';

@@ -96,7 +96,7 @@ comment on column public.fanvue_accounts.last_payout_at is 'When Fanvue last pai
 comment on column public.fanvue_accounts.subscribers is 'Subscribers as Fanvue counts them.';
 comment on column public.fanvue_accounts.followers is 'Followers as Fanvue counts them.';
 comment on column public.fanvue_accounts.counted_subscribers is
-  'The figure of Fanvue''s that our rows explain, or that the last complete reading found: when it moves and our rows do not, the list is read to its end.';
+  'Our own count when Fanvue''s figure last moved or the list was last read to its end: when the figure moves by something else than our rows, the list is read to its end.';
 comment on column public.fanvue_accounts.counted_followers is 'Like counted_subscribers.';
 comment on column public.fanvue_accounts.synced_at is 'When this row was last written by a sync.';
 create index fanvue_accounts_agency_id_idx on public.fanvue_accounts (agency_id);

@@ -58,7 +58,9 @@ begin
       set subscribers_count = c.fans
       from (select count(*) as fans from public.fanvue_fans f where f.model_id = p_state.model_id and f.is_subscriber) c
       where m.id = p_state.model_id and m.subscribers_count is distinct from c.fans;
-      update public.fanvue_accounts a set counted_subscribers = a.subscribers where a.model_id = p_state.model_id;
+      update public.fanvue_accounts a
+      set counted_subscribers = m.subscribers_count
+      from public.models m where m.id = p_state.model_id and a.model_id = m.id;
     when 'followers' then
       update public.fanvue_fans f
       set is_follower = not (p_at_once or f.follower_missed_at is not null) and f.is_follower,
@@ -70,7 +72,9 @@ begin
       set followers_count = c.fans
       from (select count(*) as fans from public.fanvue_fans f where f.model_id = p_state.model_id and f.is_follower) c
       where m.id = p_state.model_id and m.followers_count is distinct from c.fans;
-      update public.fanvue_accounts a set counted_followers = a.followers where a.model_id = p_state.model_id;
+      update public.fanvue_accounts a
+      set counted_followers = m.followers_count
+      from public.models m where m.id = p_state.model_id and a.model_id = m.id;
     else
       update public.fanvue_posts p
       set deleted_at = case when p_at_once or p.missed_at is not null then p_now end,

@@ -99,32 +99,32 @@ comment on function private.apply_top_fans(public.sync_jobs, jsonb, timestamptz,
 revoke all on function private.apply_top_fans(public.sync_jobs, jsonb, timestamptz, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_top_fans(public.sync_jobs, jsonb, timestamptz, timestamptz) to service_role;
 
-create or replace function private.explain_count(p_model_id uuid, p_sync_type text, p_theirs integer, p_ours integer, p_explained integer, p_now timestamptz)
+create or replace function private.explain_count(
+  p_model_id uuid, p_sync_type text, p_theirs integer, p_before integer, p_ours integer, p_counted integer, p_now timestamptz)
 returns integer
 language plpgsql
 set search_path = ''
 as $$
 begin
-  if p_theirs is null or p_theirs = p_ours or p_explained is null then
-    -- Equal, or the first figure heard: some lists and figures never agree, only a move tells something.
-    return p_theirs;
+  if p_theirs is null or p_theirs is not distinct from p_before then
+    -- It has not moved. Ours may have, and their figure follows later.
+    return coalesce(p_counted, p_ours);
   end if;
-  if p_theirs <> p_explained then
-    -- Fanvue's figure moved and no row of ours did: somebody left whom no event told of.
+  -- Some lists and figures never agree: only a move that is not ours tells something.
+  if p_theirs <> p_ours and p_theirs - p_before <> p_ours - p_counted then
     update public.sync_state s
     set full_requested = true, quiet_runs = 0, next_sync_at = least(s.next_sync_at, p_now)
-    -- who holds the row settles its last run: the account's next page asks again
-    where s.id in (select w.id from public.sync_state w
-                   where w.model_id = p_model_id and w.sync_type = p_sync_type and w.next_sync_at is not null and not w.full_requested
-                   for update skip locked);
+    where s.model_id = p_model_id and s.sync_type = p_sync_type and s.next_sync_at is not null and not s.full_requested
+      -- while it is read for the first time, our rows move by themselves
+      and s.last_full_at is not null;
   end if;
-  return p_explained;
+  return p_ours;
 end
 $$;
-comment on function private.explain_count(uuid, text, integer, integer, integer, timestamptz) is
-  'Compares Fanvue''s count of fans with our rows and has the list read to its end when it moved unexplained. Returns the figure that is explained.';
-revoke all on function private.explain_count(uuid, text, integer, integer, integer, timestamptz) from public, anon, authenticated;
-grant execute on function private.explain_count(uuid, text, integer, integer, integer, timestamptz) to service_role;
+comment on function private.explain_count(uuid, text, integer, integer, integer, integer, timestamptz) is
+  'Has a list of fans read to its end when Fanvue''s count of them moved by something else than our rows did. Returns our count to compare the next move with.';
+revoke all on function private.explain_count(uuid, text, integer, integer, integer, integer, timestamptz) from public, anon, authenticated;
+grant execute on function private.explain_count(uuid, text, integer, integer, integer, integer, timestamptz) to service_role;
 
 create or replace function private.apply_account(
   p_job public.sync_jobs, p_rows jsonb, p_now timestamptz, out inserted integer, out updated integer, out unchanged integer)
@@ -157,14 +157,17 @@ begin
     insert into public.fanvue_accounts (model_id, agency_id, status, total_gross, available_balance, last_payout_at, subscribers,
                                         followers, counted_subscribers, counted_followers, synced_at)
     values (p_job.model_id, p_job.agency_id, v_new.status, v_new.total_gross, v_new.available_balance, v_new.last_payout_at,
-            v_new.subscribers, v_new.followers, v_new.subscribers, v_new.followers, p_now);
+            v_new.subscribers, v_new.followers, v_model.subscribers_count, v_model.followers_count, p_now);
     inserted := 1;
     return;
   end if;
-  v_old.counted_subscribers := private.explain_count(p_job.model_id, 'subscribers', v_new.subscribers, v_model.subscribers_count,
-                                                     v_old.counted_subscribers, p_now);
-  v_old.counted_followers := private.explain_count(p_job.model_id, 'followers', v_new.followers, v_model.followers_count,
-                                                   v_old.counted_followers, p_now);
+  -- followers first: the order in which a settlement of several jobs takes their states
+  v_old.counted_followers := private.explain_count(p_job.model_id, 'followers', v_new.followers, v_old.followers,
+                                                   v_model.followers_count, v_old.counted_followers, p_now);
+  v_old.counted_subscribers := private.explain_count(p_job.model_id, 'subscribers', v_new.subscribers, v_old.subscribers,
+                                                     v_model.subscribers_count, v_old.counted_subscribers, p_now);
+  v_new.followers := coalesce(v_new.followers, v_old.followers);
+  v_new.subscribers := coalesce(v_new.subscribers, v_old.subscribers);
   update public.fanvue_accounts a
   set status = v_new.status, total_gross = v_new.total_gross, available_balance = v_new.available_balance,
       last_payout_at = v_new.last_payout_at, subscribers = v_new.subscribers, followers = v_new.followers,
@@ -179,6 +182,6 @@ begin
 end
 $$;
 comment on function private.apply_account(public.sync_jobs, jsonb, timestamptz) is
-  'Writes the account''s figures; when Fanvue''s count of fans moved and our rows did not, the list concerned is read to its end.';
+  'Writes the account''s figures; when Fanvue''s count of fans moved by something else than our rows did, the list concerned is read to its end.';
 revoke all on function private.apply_account(public.sync_jobs, jsonb, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_account(public.sync_jobs, jsonb, timestamptz) to service_role;
