@@ -147,6 +147,7 @@ class Performance:
         caught_up = self._read_the_rest(books)
         money, other = count_calls(stage.fanvue.request_counts(by=("template",)))
         calls = Calls(money, other, self._sizes, books.readings(), self._news.readable)
+        self._console.print("the money is proved")
         proof = stage.program.verdict("reconcile", "--days", PROVED_DAYS)
         self._heed()
         # A short run may have ended before the first full minute.
@@ -180,6 +181,7 @@ class Performance:
         stack.query(NOW_RUNNING)
         if not self._until(lambda: _is_idle(books), CATCH_UP_SECONDS):
             return False
+        self._console.print("everything is read once more")
         stack.query(EVERYTHING_AGAIN)
         while self._until(lambda: _is_idle(books), max(1.0, deadline - time.monotonic())):
             if stack.query(LEFT_TO_DO).strip() == "0":

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from local.demo.calls import Calls
 
 
-LONGEST_PICKUP_SECONDS: Final = 3.0
+# A tick makes a hundred jobs due in one moment, and two cores may have to do.
+LONGEST_PICKUP_SECONDS: Final = 5.0
 LONGEST_ARRIVAL_SECONDS: Final = 3.0
 
 
@@ -210,7 +211,7 @@ def _pickup(records: Records) -> Promise:
     p95 = max((worker["pickup_ms"]["p95"] / 1000 for worker in told), default=0.0)
     figure = f"p50 {p50:.2f} s, p95 {p95:.2f} s of {claimed} claims"
     fast = p95 <= LONGEST_PICKUP_SECONDS and claimed > 0
-    return Promise("due work is picked up at once", figure, fast)
+    return Promise("due work is picked up within seconds", figure, fast)
 
 
 def _schedule(records: Records) -> Promise:

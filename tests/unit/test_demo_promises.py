@@ -147,7 +147,7 @@ def test_a_sound_run_keeps_every_promise() -> None:
         (replace(SOUND, queue={**SOUND.queue, "dead": 1}), "every job succeeds"),
         (
             replace(SOUND, workers=[{"claimed": 3, "pickup_ms": {"p50": 200, "p95": 9000}}]),
-            "due work is picked up at once",
+            "due work is picked up within seconds",
         ),
         (with_runs(ticks=0), "pg_cron keeps the schedule"),
         (with_runs(webhooks={"parked": 2}), "every webhook is taken and applied"),
