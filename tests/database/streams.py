@@ -30,6 +30,11 @@ class Creator:
         self.uuid = str(uuid.uuid4())
         self.agency_id = agency_id or engine.agency()
         self.model_id = engine.model(self.agency_id, due=False, fanvue_user_uuid=self.uuid)
+        engine.rows(
+            "update public.sync_state set next_sync_at = null"
+            " where model_id = %s and sync_type = 'message_history'",
+            self.model_id,
+        )
         self._events = itertools.count(1)
 
     def now(self) -> datetime:
