@@ -95,6 +95,8 @@ class Performance:
         sizes = self._sizes = sizes_of(histories, self._truths(histories))
         stage.start_workers()
         stage.connect_creators()
+        # Connecting begins with the money; the next minute's tick would bring the rest.
+        stage.program.json("enqueue")
         self._heed()
         login = stage.sign_up()
         if not self._until(lambda: _has_begun(books), PICK_UP_SECONDS):
