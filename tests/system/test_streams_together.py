@@ -1,0 +1,200 @@
+"""All streams at once, by the schedule: exact whatever Fanvue does, and whenever a worker dies."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.flaky_rest import flaky
+from tests.system.audience_books import AudienceBooks
+from tests.system.test_streams import POLLED, STREAMS
+
+
+if TYPE_CHECKING:
+    from tests.support.engine import Engine
+
+
+pytestmark = pytest.mark.system
+
+CHECKED = [name for name in STREAMS if name != "message_history"]
+KILLS = 10
+
+
+def enable_all(engine: Engine) -> None:
+    engine.fanvue.turn(rate_limit=100_000)
+    engine.database.execute("update private.sync_streams set enabled = true")
+
+
+def populated(engine: Engine, family: str = "v1") -> AudienceBooks:
+    people = {"subscribers": 60, "followers": 60, "fans": 15}
+    creator = engine.creator(90, messages=250, posts=70, **people)
+    return AudienceBooks(engine, creator, family)
+
+
+def make_due(engine: Engine) -> None:
+    """Let every stream's slot come now, instead of somewhere in its interval."""
+    engine.database.execute(
+        "update public.sync_state set next_sync_at = private.engine_now()"
+        " where next_sync_at is not null"
+    )
+    tick(engine)
+
+
+def tick(engine: Engine) -> None:
+    engine.database.execute("select public.enqueue_due('test')")
+
+
+def assert_all_exact(books: AudienceBooks) -> None:
+    for sync_type in CHECKED:
+        books.assert_exact(sync_type)
+    books.assert_exact("message_history")
+
+
+@pytest.mark.parametrize("family", ["v1", "unversioned"])
+def test_a_connected_creator_is_synced_whole_without_being_asked(
+    engine: Engine, family: str
+) -> None:
+    enable_all(engine)
+    books = populated(engine, family)
+    make_due(engine)
+
+    engine.drain(FANVUE_API_FAMILY=family)
+    # What the first look at the chats left is work for the next tick.
+    tick(engine)
+    engine.drain(FANVUE_API_FAMILY=family)
+
+    assert_all_exact(books)
+    assert set(engine.run_states(books.creator)) == {"succeeded"}
+
+
+def test_workers_killed_at_any_moment_lose_nothing_in_any_stream(engine: Engine) -> None:
+    enable_all(engine)
+    books = populated(engine)
+    engine.fanvue.add_fault("slow", ms=10)
+    chance = random.Random(20261124)  # noqa: S311 - moments, not secrets
+    make_due(engine)
+    interrupted = 0
+
+    for _ in range(KILLS):
+        goal = _calls(engine) + chance.choice((2, 4, 6))
+        with engine.worker(FANVUE_TIMEOUT_SECONDS="5"):
+            _wait_until(engine, goal)
+            # any instant of a page's life: reading, committing, between the two
+            time.sleep(chance.uniform(0, 0.03))
+        interrupted += _running(engine) > 0
+        engine.end_leases()
+        engine.database.execute(
+            "update public.sync_jobs set run_at = private.engine_now(), max_attempts = 1000"
+        )
+        tick(engine)
+    engine.drain()
+    tick(engine)
+    engine.drain()
+
+    assert interrupted >= KILLS / 2
+    assert_all_exact(books)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 500},
+        {"kind": "empty_400"},
+        {"kind": "reset", "moment": "after"},
+        {"kind": "status", "status": 401},
+        {"kind": "cursor_expired"},
+    ],
+    ids=str,
+)
+def test_a_fault_at_any_call_costs_no_row(engine: Engine, fault: dict[str, Any]) -> None:
+    enable_all(engine)
+    books = populated(engine)
+    for path in ("chats$", "messages$", "subscribers$", "followers$", "posts$", "account$"):
+        engine.fanvue.add_fault(path=path, nth=2, **fault)
+        engine.fanvue.add_fault(path=path, nth=3, **fault)
+    make_due(engine)
+
+    engine.drain(wait_seconds=10)
+    engine.fanvue.clear_faults()
+    _poll_all(books)
+
+    assert_all_exact(books)
+
+
+def test_rows_that_lack_a_field_leave_their_runs_partial_until_fanvue_is_well(
+    engine: Engine,
+) -> None:
+    enable_all(engine)
+    books = populated(engine)
+    engine.fanvue.add_fault("missing_field", path="followers$", field="uuid")
+    make_due(engine)
+
+    engine.drain()
+
+    assert _states(engine, "followers") == ["partial"]
+    assert _states(engine, "posts") == ["succeeded"]
+    engine.fanvue.clear_faults()
+    books.sync("followers")
+    books.assert_exact("followers")
+
+
+def test_one_unreadable_chat_keeps_no_other_from_being_read_and_is_tried_again(
+    engine: Engine,
+) -> None:
+    engine.fanvue.turn(rate_limit=100_000)
+    engine.database.execute("update private.sync_streams set enabled = sync_type like 'message%'")
+    books = populated(engine)
+    make_due(engine)
+    with flaky(engine.environment["FANVUE_API_URL"]) as fanvue:
+        # Three attempts, each with a second look: always the same chat.
+        broken = fanvue.refuse("messages", status=200, body=b'{"data": "?"}', times=6)
+        for _ in range(3):
+            engine.drain(FANVUE_API_URL=fanvue.url)
+            engine.pass_time(600)
+
+    assert broken.hits == 6
+    assert _states(engine, "messages") == ["partial"]
+    (left,) = books.rows(
+        "select count(*) from public.fanvue_chats where model_id = %(model)s and pending"
+    )
+    assert left == (1,)
+    assert books.sync("messages")["state"] == "succeeded"
+    books.assert_exact("messages")
+
+
+def _poll_all(books: AudienceBooks) -> None:
+    for sync_type in [*POLLED, "message_history"]:
+        assert books.sync(sync_type)["state"] == "succeeded"
+
+
+def _running(engine: Engine) -> int:
+    row = engine.database.execute(
+        "select count(*) from public.sync_jobs where state = 'running'"
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _states(engine: Engine, sync_type: str) -> list[str]:
+    rows = engine.database.execute(
+        "select distinct state from public.sync_runs where sync_type = %s", (sync_type,)
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _calls(engine: Engine) -> int:
+    return int(engine.fanvue.stats()["total"]["calls"])
+
+
+def _wait_until(engine: Engine, goal: int, seconds: float = 30) -> None:
+    """Wait for so many calls, or for the work to be done."""
+    ends = time.monotonic() + seconds
+    pause = threading.Event()
+    while _calls(engine) < goal and time.monotonic() < ends:
+        left = engine.database.execute("select count(*) from public.sync_jobs").fetchone()
+        if left == (0,):
+            return
+        pause.wait(0.002)
