@@ -78,8 +78,9 @@ def test_a_message_that_is_listed_again_is_not_written(creator: Creator) -> None
 
 
 def delete(creator: Creator, number: str) -> Any:
-    data = {"uuid": number, "sender": "fan", "text": "secret", "fan": {"uuid": "f1"}}
-    return creator.told("message.deleted", created_at=SENT, deleted_at=creator.at(), **data)
+    data: dict[str, Any] = {"uuid": number, "sender": "fan", "fan": {"uuid": "f1"}}
+    times = {"created_at": SENT, "deleted_at": creator.at()}
+    return creator.told("message.deleted", text="secret", **data, **times)
 
 
 @pytest.mark.parametrize("order", ["after the list", "before the list", "before and after"])

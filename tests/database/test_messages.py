@@ -1,13 +1,14 @@
-"""Chats and their messages: which chat is read next, back to where, and what is stored of it."""
+"""Chats and their messages: which chat is read next, and back to where."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.database.streams import Creator, Reading
+from tests.database.chats import House, names, pending, stored
+from tests.database.streams import Creator
 
 
 if TYPE_CHECKING:
@@ -19,79 +20,9 @@ def creator(engine: Engine) -> Creator:
     return Creator(engine, "messages", "message_history")
 
 
-class House:
-    """What Fanvue lists of a creator's chats; message n of a chat was sent in minute n."""
-
-    def __init__(self, creator: Creator) -> None:
-        self.creator = creator
-        self.start = creator.now() - timedelta(days=1)
-
-    def at(self, minute: int) -> str:
-        return (self.start + timedelta(minutes=minute)).isoformat()
-
-    def chat(self, fan: str, newest: int, **more: Any) -> dict[str, Any]:
-        said = {"at": self.at(newest), "last_message_uuid": f"{fan}-{newest}"}
-        return {"fan_uuid": fan, "handle": f"@{fan}", **said, **more}
-
-    def messages(self, fan: str, *minutes: int, **more: Any) -> list[dict[str, Any]]:
-        return [
-            {
-                "message_uuid": f"{fan}-{minute}",
-                "at": self.at(minute),
-                "sender": "fan",
-                "body": f"text {minute}",
-                "type": "SINGLE_RECIPIENT",
-                **more,
-            }
-            for minute in minutes
-        ]
-
-    def list_chats(self, reading: Reading, *chats: dict[str, Any], **more: Any) -> dict[str, Any]:
-        return reading.commit(*chats, next_phase="talk", **more)
-
-    def talk(
-        self,
-        reading: Reading,
-        fan: str,
-        *minutes: int,
-        done: bool = True,
-        cursor: str | None = None,
-    ) -> dict[str, Any]:
-        phase = "talk" if reading.job["sync_type"] == "messages" else "history"
-        return reading.commit(
-            *self.messages(fan, *minutes),
-            phase=phase,
-            next_phase=phase,
-            chat=fan,
-            chat_done=done,
-            chat_cursor=cursor,
-        )
-
-    def learn(self, *chats: tuple[str, int]) -> None:
-        """Read some chats for the first time, each of them one page long."""
-        reading = self.creator.begin("messages")
-        self.list_chats(reading, *(self.chat(fan, newest) for fan, newest in chats))
-        for fan, newest in chats:
-            self.talk(reading, fan, *range(1, newest + 1))
-        reading.settle()
-
-
 @pytest.fixture
 def house(creator: Creator) -> House:
     return House(creator)
-
-
-def names(todo: list[dict[str, Any]]) -> list[str]:
-    return [chat["fan_uuid"] for chat in todo]
-
-
-def pending(creator: Creator) -> set[str]:
-    return creator.names("pending", "fanvue_chats")
-
-
-def stored(creator: Creator, fan: str) -> set[int]:
-    found = creator.names(f"fan_uuid = '{fan}'", "fanvue_messages", "message_uuid")
-    return {int(name.rsplit("-", 1)[1]) for name in found}
 
 
 # Which chats ----------------------------------------------------------------------------------
@@ -307,98 +238,3 @@ def test_what_was_read_is_seen_without_reading_the_chat(creator: Creator, house:
 
     assert reply["complete"] is True
     assert creator.names("read_at is null", "fanvue_messages", "message_uuid") == set()
-
-
-# History on demand ----------------------------------------------------------------------------
-
-
-def unread_history(creator: Creator, house: House) -> Reading:
-    reading = creator.begin("messages")
-    house.list_chats(reading, house.chat("a", 9))
-    house.talk(reading, "a", 9, cursor="older")
-    reading.settle()
-    creator.engine.call("enqueue_due")
-    return creator.begin("message_history")
-
-
-def poll_again(creator: Creator, house: House) -> None:
-    reading = creator.begin("messages")
-    house.list_chats(reading, house.chat("a", 9))
-    reading.settle()
-
-
-def history_due(creator: Creator) -> bool:
-    due = creator.state("message_history")["next_sync_at"]
-    return due is not None and due <= creator.now()
-
-
-def test_the_history_rests_when_nothing_is_left(creator: Creator, house: House) -> None:
-    house.talk(unread_history(creator, house), "a", 1)
-
-    poll_again(creator, house)
-
-    assert creator.state("message_history")["next_sync_at"] is None
-
-
-def test_a_history_job_that_was_cancelled_is_taken_up_after_the_next_poll(
-    creator: Creator, house: House
-) -> None:
-    history = unread_history(creator, house)
-    house.talk(history, "a", 8, done=False, cursor="on")
-    history.settle("cancelled")
-    assert not history_due(creator)
-
-    poll_again(creator, house)
-
-    assert history_due(creator)
-    assert creator.begin("message_history").state["todo"][0]["cursor"] == "on"
-
-
-def test_a_history_job_that_died_is_tried_again_later(creator: Creator, house: House) -> None:
-    unread_history(creator, house).settle("dead")
-    poll_again(creator, house)
-    assert not history_due(creator)
-
-    creator.engine.move_clock(hours=6)
-
-    assert history_due(creator)
-    assert creator.engine.call("enqueue_due")["revived"] == 1
-
-
-def test_a_history_that_could_not_be_read_is_not_tried_with_every_poll(
-    creator: Creator, house: House
-) -> None:
-    history = unread_history(creator, house)
-    history.commit(phase="history", next_phase="history", complete=True, partial="unreadable")
-    history.settle()
-
-    poll_again(creator, house)
-    assert not history_due(creator)
-
-    creator.engine.move_clock(hours=24)
-    assert history_due(creator)
-
-
-def test_a_paused_creators_history_goes_on_when_she_is_resumed(
-    creator: Creator, house: House
-) -> None:
-    history = unread_history(creator, house)
-    house.talk(history, "a", 8, done=False, cursor="on")
-    creator.engine.rows("update public.models set status = 'paused'")
-    history.settle("yield")
-    assert creator.state("message_history")["next_sync_at"] is None
-
-    creator.engine.rows("update public.models set status = 'active'")
-
-    assert history_due(creator)
-    assert creator.begin("message_history").state["todo"][0]["cursor"] == "on"
-
-
-def test_a_history_that_is_switched_off_is_not_asked_for(creator: Creator, house: House) -> None:
-    creator.override("message_history", enabled=False)
-    reading = creator.begin("messages")
-    house.list_chats(reading, house.chat("a", 9))
-
-    house.talk(reading, "a", 9, cursor="older")
-
-    assert creator.state("message_history")["next_sync_at"] is None
