@@ -22,19 +22,26 @@ language sql
 stable
 set search_path = ''
 as $$
+  with missing as (
+    select t.id
+    from private.judged_ranges(p_run) g
+    join public.fanvue_transactions t
+      on t.model_id = p_run.model_id and t.fanvue_created_at >= g.from_at and t.fanvue_created_at < g.until_at
+    where t.origin = 'api'
+      -- what a sync wrote meanwhile was listed, only not to us
+      and coalesce(t.synced_at, '-infinity') < p_run.started_at
+    -- a set operation, because an anti join over tables without statistics is a nested loop: 221 s for 60,000 rows, not 0.04 s
+    except
+    select l.id
+    from private.reconciliation_pages p
+    cross join lateral unnest(p.listed) l(id)
+    where p.model_id = p_run.model_id and p.run_id = p_run.run_id
+  )
   select t.*
-  from private.judged_ranges(p_run) g
-  join public.fanvue_transactions t
-    on t.model_id = p_run.model_id and t.fanvue_created_at >= g.from_at and t.fanvue_created_at < g.until_at
-  where t.origin = 'api'
-    -- what a sync wrote meanwhile was listed, only not to us
-    and coalesce(t.synced_at, '-infinity') < p_run.started_at
-    and not exists (select
-                    from private.reconciliation_pages p
-                    cross join lateral unnest(p.listed) l(id)
-                    where p.model_id = p_run.model_id and p.run_id = p_run.run_id and l.id = t.id)
-    -- a cursor may skip rows that share their instant with the last one of a page
-    and not (coalesce((p_run.notes ->> 'by_cursor')::boolean, false)
+  from missing m
+  cross join lateral (select x.* from public.fanvue_transactions x where x.id = m.id offset 0) t
+  -- a cursor may skip rows that share their instant with the last one of a page
+  where not (coalesce((p_run.notes ->> 'by_cursor')::boolean, false)
              and exists (select from public.fanvue_transactions o
                          where o.model_id = t.model_id and o.fanvue_created_at = t.fanvue_created_at and o.id <> t.id))
 $$;
@@ -163,6 +170,7 @@ declare
   v_job public.sync_jobs;
   v_run private.reconciliations;
   v_partial text := p_verdict ->> 'partial';
+  v_unlisted bigint;
   v_drift jsonb;
   v_detail jsonb;
 begin
@@ -171,6 +179,13 @@ begin
   v_run := private.hold_reconciliation(v_job.model_id, p_version, (p_verdict ->> 'run_id')::uuid, p_verdict ->> 'key');
   if v_run.version > p_version then
     return v_run.last_page_reply;
+  end if;
+  if v_partial is null then
+    select count(*) into v_unlisted from private.unlisted_rows(v_run);
+    if v_unlisted > greatest(100, v_run.listed) then
+      -- rather another account, or half an answer, than so much money gone
+      v_partial := format('Fanvue listed %s rows and left out %s that are in the ledger: such a list is not believed', v_run.listed, v_unlisted);
+    end if;
   end if;
   if v_partial is null then
     perform private.report_drift(v_job, v_run, coalesce(p_verdict -> 'sums', '[]'), v_now);
@@ -190,7 +205,7 @@ begin
     'mended', jsonb_build_object('inserted', v_run.inserted, 'changed', v_run.changed), 'drift', v_drift,
     'compared', coalesce((select jsonb_agg(w.item ->> 'kind') from jsonb_array_elements(p_verdict -> 'sums') w(item)), '[]'));
   update private.reconciliations r
-  set version = p_version + 1, last_page_key = p_verdict ->> 'key', last_page_reply = v_detail || jsonb_build_object('version', p_version + 1),
+  set version = p_version + 1, last_page_key = p_verdict ->> 'key', last_page_reply = v_detail || jsonb_build_object('version', p_version + 1, 'partial', v_partial),
       run_id = null, todo = '[]', place = '{}', border = '{}',
       older_month = case when v_partial is null then coalesce((r.notes ->> 'older_month')::date, r.older_month) else r.older_month end,
       last_proved_at = case when v_partial is null then v_now else r.last_proved_at end
@@ -203,6 +218,6 @@ end
 $$;
 comment on function public.finish_reconcile(bigint, bigint, bigint, jsonb) is
   'Closes a reconciliation. Read completely: drift is reported and what is no longer seen resolved. partial: what could not be read; then '
-  'nothing is said about rows that were not listed.';
+  'nothing is said about rows that were not listed. The reply''s partial is to be obeyed: a list that lacks most of the ledger is none.';
 revoke all on function public.finish_reconcile(bigint, bigint, bigint, jsonb) from public, anon, authenticated;
 grant execute on function public.finish_reconcile(bigint, bigint, bigint, jsonb) to service_role;

@@ -90,6 +90,19 @@ def test_a_partial_run_accuses_and_resolves_nothing(proof: Proof) -> None:
     assert [finding[:2] for finding in proof.findings()] == [("not_listed", "open")]
 
 
+def test_a_list_that_lacks_most_of_the_ledger_is_not_believed(proof: Proof) -> None:
+    rows = [proof.listed(f"o{n}", proof.ago(days=3, minutes=n)) for n in range(240)]
+    proof.store(*rows)
+
+    empty = proof.prove()
+    most = proof.prove(*rows[:130])
+
+    assert "is not believed" in empty["partial"]
+    assert empty["drift"] == {}
+    assert most["partial"] is None
+    assert most["drift"] == {"not_listed": 110}
+
+
 def test_where_a_cursor_may_skip_a_row_beside_a_listed_one_is_not_accused(proof: Proof) -> None:
     at, alone = proof.ago(days=3), proof.ago(days=4)
     proof.store(proof.listed("A", at), proof.listed("B", at), proof.listed("C", alone))

@@ -84,8 +84,8 @@ class Reconciliation:
         steps = 0
         while True:
             step = await self._read(state) if state.todo else await self._judge(state)
-            if step is None:
-                return Done(partial=_partial(state.notes))
+            if isinstance(step, Done):
+                return step
             committed = await self._store.commit(self._job, state, step)
             log.info(
                 "page_reconciled",
@@ -132,8 +132,8 @@ class Reconciliation:
 
     # Judging --------------------------------------------------------------------------------------
 
-    async def _judge(self, state: RunState) -> RunCommit | None:
-        """Compare sums; return what to read once more, or None when the verdict is in."""
+    async def _judge(self, state: RunState) -> RunCommit | Done:
+        """Compare sums; return what to read once more, or how the run ended."""
         whole = self._days_of(state)
         partial = _partial(state.notes)
         sums: list[dict[str, Any]] = []
@@ -155,7 +155,7 @@ class Reconciliation:
             mended=proved["mended"],
             drift=proved["drift"],
         )
-        return None
+        return Done(partial=proved["partial"])
 
     def _days_of(self, state: RunState) -> Days | None:
         """Return the days to judge: those that were asked for, else all of history."""

@@ -77,7 +77,8 @@ class RunBook:
         self.verdicts.append(asked["p_verdict"])
         self.version += 1
         self.run = None
-        return {"version": self.version, "mended": {}, "drift": {}}
+        partial = asked["p_verdict"]["partial"]
+        return {"version": self.version, "mended": {}, "drift": {}, "partial": partial}
 
 
 def _row(item: dict[str, Any]) -> Any:
