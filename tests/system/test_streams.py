@@ -178,6 +178,25 @@ def test_a_full_walk_sees_who_left(
 
 
 @FAMILIES
+@pytest.mark.parametrize("sync_type", ["subscribers", "followers", "posts"])
+@pytest.mark.parametrize("share", [0.5, 0])
+def test_a_list_that_ends_early_ends_nobody(
+    books: Callable[..., AudienceBooks], family: str, sync_type: str, share: float
+) -> None:
+    b = books(family)
+    first_sync(b, sync_type)
+    b.engine.fanvue.turn(list_share={f"/{sync_type}": share})
+
+    result = b.sync(sync_type, full=True)
+
+    assert result["state"] == "partial"
+    b.assert_exact(sync_type)
+    b.engine.fanvue.turn(list_share={})
+    assert b.sync(sync_type)["state"] == "succeeded"
+    b.assert_exact(sync_type)
+
+
+@FAMILIES
 def test_a_long_history_comes_in_slices_and_is_whole(
     books: Callable[..., AudienceBooks], family: str
 ) -> None:
