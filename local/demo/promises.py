@@ -150,6 +150,9 @@ def _proof(records: Records) -> Promise:
         f"{len(proved)} of {len(records.ours)} creators, {rows:,} rows read again, "
         f"{len(proof['mended'])} mended, {proof['open']} findings"
     )
+    failed = next((one for one in proof["models"] if one["state"] != "succeeded"), None)
+    if failed is not None:
+        figure = f"{figure}; {failed['handle']}: {failed['error']}"
     sound = len(proved) == len(records.ours) and not proof["mended"] and not proof["open"]
     return Promise("reconciliation finds no drift", figure, sound)
 

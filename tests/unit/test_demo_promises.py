@@ -169,3 +169,13 @@ def test_an_account_whose_token_was_never_refreshed_is_noticed() -> None:
     records = replace(SOUND, stats={**SOUND.stats, "creators": {}})
 
     assert "tokens are refreshed while they are used" in broken(records)
+
+
+def test_a_creator_whose_money_could_not_be_proved_is_named_with_the_reason() -> None:
+    unproved = {"handle": "nova", "state": "failed", "rows": 0, "error": {"message": "away"}}
+
+    verdicts = {one.text: one for one in check_promises(with_proof(models=[unproved]))}
+
+    promise = verdicts["reconciliation finds no drift"]
+    assert not promise.holds
+    assert "nova: {'message': 'away'}" in promise.figure
