@@ -43,14 +43,15 @@ begin
   insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
   select d.agency_id, d.model_id, d.sync_type, d.priority, v_now, v_now, d.bucket
   from (
-    select m.agency_id, s.model_id, s.sync_type, private.bucket_of(m) as bucket,
+    select (o.model).agency_id, s.model_id, s.sync_type, private.bucket_of(o.model) as bucket,
            -- the first walk of a creator is a backfill: it does not go before live work
            case when s.high_water is null or (s.walk_id is not null and s.walk_kind <> 'incremental')
                 then greatest(t.priority, 100::smallint) else t.priority end as priority
     from public.sync_state s
-    join public.models m on m.id = s.model_id
-    cross join lateral private.stream_settings(m.agency_id, m.id, s.sync_type) t
-    where s.next_sync_at <= v_now and m.status = 'active' and t.enabled and private.has_grant(m)
+    -- One probe per due stream, fenced: from statistics that know few active models, all models would be read.
+    cross join lateral (select m as model from public.models m where m.id = s.model_id offset 0) o
+    cross join lateral private.stream_settings((o.model).agency_id, s.model_id, s.sync_type) t
+    where s.next_sync_at <= v_now and (o.model).status = 'active' and t.enabled and private.has_grant(o.model)
       -- state by state, so that each look is one probe of the partial index for that state
       and not exists (select from public.sync_jobs j
                       where j.model_id = s.model_id and j.sync_type = s.sync_type and j.state = 'queued')
