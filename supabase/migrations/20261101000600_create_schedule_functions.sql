@@ -18,6 +18,8 @@ declare
 begin
   -- One tick at a time: a slow one must not queue, from its old snapshot, what a quick one queued and a worker took since.
   perform pg_advisory_xact_lock(hashtextextended('fanvue-enqueue-due', 0));
+  -- pg_cron may have stopped: the money is proved all the same.
+  perform private.start_missed_night(v_now);
   -- A dead job whose stream is due again gets another life instead of a twin.
   with due as (
     select d.id, t.priority

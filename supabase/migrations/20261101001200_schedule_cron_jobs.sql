@@ -26,6 +26,7 @@ begin
   on conflict (model_id, sync_type) where state = 'queued' do nothing;
   get diagnostics v_jobs = row_count;
   delete from public.reconciliation_findings f where f.resolved_at < v_now - v_keep and f.state in ('mended', 'resolved');
+  update private.reconcile_settings s set last_night_at = v_now;
   return jsonb_build_object('jobs', v_jobs);
 end
 $$;
@@ -33,6 +34,22 @@ comment on function private.start_nightly_reconcile() is
   'Queues tonight''s proof of the money of every active model, spread over the night at the lowest priority. Repeated, it queues nothing twice.';
 revoke all on function private.start_nightly_reconcile() from public, anon, authenticated;
 grant execute on function private.start_nightly_reconcile() to service_role;
+
+create or replace function private.start_missed_night(p_now timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if exists (select from private.reconcile_settings s where s.last_night_at < p_now - interval '30 hours') then
+    perform private.start_nightly_reconcile();
+  end if;
+end
+$$;
+comment on function private.start_missed_night(timestamptz) is
+  'Begins the night''s proofs when nobody did for thirty hours. Every scheduling tick asks.';
+revoke all on function private.start_missed_night(timestamptz) from public, anon, authenticated;
+grant execute on function private.start_missed_night(timestamptz) to service_role;
 
 create or replace function private.schedule_engine()
 returns text

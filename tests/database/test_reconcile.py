@@ -180,6 +180,21 @@ def test_findings_that_are_over_are_forgotten_after_their_time(proof: Proof) -> 
     assert [finding[0] for finding in proof.findings()] == ["not_listed"]
 
 
+def test_a_night_that_nobody_began_is_begun_by_a_tick(proof: Proof) -> None:
+    engine = proof.engine
+    engine.rows("update private.reconcile_settings set last_night_at = private.engine_now()")
+    queued = "select count(*) from public.sync_jobs where sync_type = 'reconcile'"
+    engine.move_clock(hours=29)
+    engine.call("enqueue_due", "worker")
+    in_time = engine.value(queued)
+
+    engine.move_clock(hours=2)
+    for _ in range(2):
+        engine.call("enqueue_due", "worker")
+
+    assert (in_time, engine.value(queued)) == (0, 1)
+
+
 @pytest.mark.parametrize("days", [0, 4001])
 def test_a_silly_number_of_days_is_refused(proof: Proof, days: int) -> None:
     with pytest.raises(psycopg.Error) as refused:
