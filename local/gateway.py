@@ -103,6 +103,7 @@ class Gateway:
             "url": env["SUPABASE_URL"],
             "port": self._ports.gateway,
             "upstashPort": self._ports.upstash,
+            "realtimePort": self._ports.realtime,
             "redisPort": self._ports.redis,
             "databaseUrl": env["SUPABASE_DB_URL"],
             "schemas": project.get("api", {}).get("schemas", ["public"]),

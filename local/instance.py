@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
 
 DATABASE_USER = "postgres"
-_WRITTEN = ("run", "logs", "state.json", "stack.env", "gateway.json", "bootstrapped")
+_WRITTEN = (
+    "run",
+    "logs",
+    "state.json",
+    "stack.env",
+    "gateway.json",
+    "realtime.json",
+    "bootstrapped",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 BOOTSTRAP = Path(__file__).resolve().parent / "bootstrap"
-_BEFORE_AUTH = ("10-roles.sql", "20-extensions.sql", "30-realtime.sql", "40-privileges.sql")
+_BEFORE_AUTH = (
+    "10-roles.sql",
+    "20-extensions.sql",
+    "30-realtime.sql",
+    "35-realtime-changes.sql",
+    "40-privileges.sql",
+)
 _AFTER_AUTH = "50-auth.sql"
 
 

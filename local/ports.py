@@ -28,7 +28,7 @@ _HIGHEST = 65_000
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Gateway P, PostgreSQL P+1, Redis P+2, Upstash P+3; functions choose their own."""
+    """Gateway P, PostgreSQL P+1, Redis P+2, Upstash P+3, Realtime P+4; functions choose."""
 
     gateway: int
 
@@ -47,9 +47,14 @@ class Ports:
         """Redis over HTTP."""
         return self.gateway + 3
 
+    @property
+    def realtime(self) -> int:
+        """Realtime, which clients reach through the gateway."""
+        return self.gateway + 4
+
     def fixed(self) -> tuple[int, ...]:
         """Every port that is taken as soon as the stack is up."""
-        return (self.gateway, self.postgres, self.redis, self.upstash)
+        return (self.gateway, self.postgres, self.redis, self.upstash, self.realtime)
 
 
 def reserve_ports(preferred: int, owner: Path) -> Ports:
@@ -73,7 +78,7 @@ def reserve_ports(preferred: int, owner: Path) -> Ports:
 def _first_free(preferred: int, taken: set[int]) -> Ports:
     for attempt in range(_ATTEMPTS):
         ports = Ports(preferred + attempt * STEP)
-        if ports.upstash > _HIGHEST:
+        if max(ports.fixed()) > _HIGHEST:
             break
         if ports.gateway not in taken and all(is_free(port) for port in ports.fixed()):
             return ports

@@ -48,7 +48,13 @@ _SETTINGS = {
     "log_line_prefix": "%m [%p] %q%u %a ",
     "cluster_name": "fanvue-local",
 }
-_VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Commits that nobody waits for reach Realtime when the WAL writer comes round.
+_VOLATILE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_writer_delay": "10ms",
+}
 
 
 class Postgres:

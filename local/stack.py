@@ -21,6 +21,7 @@ from local.migrations import apply_migrations, bootstrap, finish_bootstrap
 from local.ports import DEFAULT_PORT, is_free, reserve_ports
 from local.postgres import Postgres
 from local.programs import PROJECT, find_postgres
+from local.realtime import Realtime
 from local.redis import Redis
 
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_DIRECTORY = PROJECT / ".local"
-PIECES = ("gateway", "postgres", "redis")
+PIECES = ("gateway", "realtime", "postgres", "redis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,16 @@ class Stack:
         """Start Redis again, empty."""
         Redis(self.instance, self._state().ports.redis).start()
 
+    def stop_realtime(self) -> None:
+        """Stop Realtime alone."""
+        self._stop("realtime")
+
+    def start_realtime(self) -> None:
+        """Start Realtime again."""
+        realtime = Realtime(self.instance, self._state().ports.realtime)
+        realtime.start(self.env())
+        realtime.wait()
+
     def restart_gateway(self) -> None:
         """Stop REST, Auth, functions and the HTTP side of Redis, and start them again."""
         self._stop("gateway")
@@ -123,6 +134,7 @@ class Stack:
         env = build_environment(self.instance, state.ports, self._fanvue_url)
         postgres = Postgres(self.instance, state, find_postgres())
         gateway = Gateway(self.instance, state, self._settings)
+        realtime = Realtime(self.instance, state.ports.realtime)
         redis = Redis(self.instance, state.ports.redis)
         # The gateway waits for the database by itself, so Node loads while PostgreSQL starts.
         with ThreadPoolExecutor(max_workers=2) as pool:
@@ -131,8 +143,10 @@ class Stack:
                 new = self._start_database(postgres)
             beside.result()
         with clock.measure("gateway"):
+            realtime.start(env)
             gateway.start(env)
             gateway.wait()
+            realtime.wait()
         if new:
             finish_bootstrap(postgres)
             self.instance.file("bootstrapped").touch()
@@ -188,6 +202,7 @@ class Stack:
             ports.upstash: "gateway",
             ports.postgres: "postgres",
             ports.redis: "redis",
+            ports.realtime: "realtime",
         }
         return all(running[name] is not None or is_free(port) for port, name in owners.items())
 

@@ -102,14 +102,25 @@ exception
 end
 $$;
 
--- Hosted Supabase makes partitions when a client connects; here every start makes them, for
--- long enough that a stack left running does not fall silent.
+-- Hosted Supabase makes partitions when a client connects; here every start and every first client
+-- makes them, for long enough that a stack left running does not fall silent. Messages are kept
+-- for three days, as there.
 create function realtime.create_partitions(days integer default 14) returns void
 language plpgsql
 as $$
 declare
   day date;
+  old_partition regclass;
 begin
+  for old_partition in
+    select i.inhrelid::regclass
+    from pg_inherits i
+    join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'realtime.messages'::regclass
+      and to_date(right(c.relname, 10), 'YYYY_MM_DD') < current_date - 3
+  loop
+    execute format('drop table %s', old_partition);
+  end loop;
   for day in select generate_series(current_date - 1, current_date + days, interval '1 day')::date loop
     if to_regclass(format('realtime.messages_%s', to_char(day, 'YYYY_MM_DD'))) is null then
       execute format(
@@ -129,3 +140,8 @@ select realtime.create_partitions();
 grant create on database postgres to supabase_realtime_admin;
 create publication supabase_realtime;
 alter publication supabase_realtime owner to supabase_realtime_admin;
+
+-- What the server reads broadcasts from: rows as they are committed, whatever their partition.
+create publication supabase_realtime_messages_publication
+for table realtime.messages with (publish = 'insert', publish_via_partition_root = true);
+alter publication supabase_realtime_messages_publication owner to supabase_realtime_admin;

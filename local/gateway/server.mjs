@@ -6,12 +6,13 @@ import { createServer } from "node:http";
 
 import { Functions } from "./functions.mjs";
 import { verifyToken } from "./jwt.mjs";
+import { forward, forwardUpgrade, refuseUpgrade } from "./realtime.mjs";
 import { Rest } from "./rest.mjs";
 import { createUpstash } from "./upstash.mjs";
 import { readBody, sendJson, sendPreflight, sendResponse, toRequest } from "./web.mjs";
 
 const HOST = "127.0.0.1";
-const REALTIME_ANSWER = { error: "Realtime is not yet served by the local stack" };
+const REALTIME = /^\/realtime\/v1(\/|$)/;
 
 /** Old-style keys are JWTs with the role inside; the library only knows the new ones. */
 function translateKey(headers, config) {
@@ -59,9 +60,7 @@ function createGateway(config, rest, functions, upstash) {
     if (path.startsWith("/functions/v1/")) return functions.handle(incoming, outgoing, url);
     if (incoming.method === "OPTIONS") return sendPreflight(incoming, outgoing);
     if (/^\/(rest|auth)\/v1(\/|$)/.test(path)) return restOrAuth(incoming, outgoing, url);
-    if (/^\/realtime\/v1(\/|$)/.test(path)) {
-      return sendJson(incoming, outgoing, 501, REALTIME_ANSWER);
-    }
+    if (REALTIME.test(path)) return forward(incoming, outgoing, config.realtimePort);
     if (path === "/health") return health(incoming, outgoing);
     if (path === "/") return index(incoming, outgoing);
     return sendJson(incoming, outgoing, 404, { error: `nothing is served at ${path}` });
@@ -72,12 +71,12 @@ function createGateway(config, rest, functions, upstash) {
       .then(() => route(incoming, outgoing))
       .catch((error) => fail(incoming, outgoing, error));
   });
-  server.on("upgrade", (_incoming, socket) => {
-    const body = JSON.stringify(REALTIME_ANSWER);
-    socket.on("error", () => {});
-    socket.end(
-      `HTTP/1.1 501 Not Implemented\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
-    );
+  server.on("upgrade", (incoming, socket, head) => {
+    if (REALTIME.test(incoming.url)) {
+      return forwardUpgrade(incoming, socket, head, config.realtimePort);
+    }
+    const error = `nothing is served at ${incoming.url}`;
+    return refuseUpgrade(socket, 404, "Not Found", { error });
   });
   server.keepAliveTimeout = 65_000;
   return server;

@@ -61,7 +61,7 @@ def test_data_and_secrets_outlive_a_stop_and_a_reset_ends_them(tmp_path: Path) -
         write_note(first, "kept")
         data = Path(json.loads(stack.instance.file("state.json").read_text())["postgres_data"])
 
-        assert sorted(stack.down()) == ["gateway", "postgres", "redis"]
+        assert sorted(stack.down()) == ["gateway", "postgres", "realtime", "redis"]
         assert all(is_free(port) for port in Ports(int(first["SUPABASE_URL"][-5:])).fixed())
 
         assert stack.up().env == first
@@ -102,7 +102,7 @@ def test_a_reset_spares_instances_below_its_directory(tmp_path: Path) -> None:
 
 
 def test_settings_can_be_read_by_their_owner_only(stack: Stack) -> None:
-    for name in ("stack.env", "gateway.json", "state.json"):
+    for name in ("stack.env", "gateway.json", "realtime.json", "state.json"):
         assert stat.S_IMODE(stack.instance.file(name).stat().st_mode) == 0o600
 
 
@@ -112,7 +112,7 @@ def test_everything_listens_on_loopback_only(env: dict[str, str]) -> None:
         probe.connect(("192.0.2.1", 9))
         own_address = probe.getsockname()[0]
 
-    for port in ports.fixed()[:4]:
+    for port in ports.fixed():
         with socket.socket() as client:
             client.settimeout(2)
             assert client.connect_ex((own_address, port)) != 0

@@ -270,20 +270,3 @@ def test_people_can_sign_up_and_are_who_they_are(
 def test_the_origin_says_what_it_serves(http: httpx.Client) -> None:
     assert "/rest/v1" in http.get("/").json()["paths"]
     assert http.get("/nowhere").status_code == 404
-
-
-def test_realtime_says_that_it_is_not_served_yet(http: httpx.Client) -> None:
-    plain = http.get("/realtime/v1/api/broadcast")
-    upgrade = http.get(
-        "/realtime/v1/websocket",
-        headers={
-            "connection": "Upgrade",
-            "upgrade": "websocket",
-            "sec-websocket-version": "13",
-            "sec-websocket-key": base64.b64encode(b"0123456789abcdef").decode(),
-        },
-    )
-
-    assert plain.status_code == upgrade.status_code == 501
-    assert "not yet" in plain.json()["error"]
-    assert "not yet" in upgrade.json()["error"]

@@ -1,0 +1,71 @@
+"""The Node process that serves Realtime behind the gateway, on a loopback port of its own.
+
+Writes its configuration, starts it and asks whether it listens. What it serves and how is written
+in local/realtime/*.mjs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.errors import StackError, log_excerpt
+from local.ports import accepts
+from local.processes import wait_until
+from local.programs import PROJECT, find_program
+
+
+if TYPE_CHECKING:
+    from local.instance import Instance
+
+
+START_SECONDS = 15.0
+_SERVER = Path(__file__).resolve().parent / "realtime" / "server.mjs"
+
+
+class Realtime:
+    """Start and stop the Realtime server of one instance."""
+
+    def __init__(self, instance: Instance, port: int) -> None:
+        self._instance = instance
+        self._port = port
+
+    def start(self, env: dict[str, str]) -> None:
+        """Start it, or start it anew if it runs with another configuration."""
+        text = json.dumps(self._configuration(env), indent=2) + "\n"
+        file = self._instance.file("realtime.json")
+        processes = self._instance.processes
+        running = processes.find("realtime") is not None
+        if running and file.exists() and file.read_text(encoding="utf-8") == text:
+            return
+        processes.stop("realtime")
+        self._instance.write_private("realtime.json", text)
+        processes.start(
+            "realtime",
+            [find_program("node"), str(_SERVER), str(file)],
+            env={**os.environ, "NODE_ENV": "production"},
+            cwd=PROJECT,
+        )
+
+    def wait(self) -> None:
+        """Wait until it takes connections."""
+        record = self._instance.processes.find("realtime")
+
+        def settled() -> bool:
+            return record is None or not record.is_running() or accepts(self._port)
+
+        wait_until(settled, START_SECONDS)
+        if record is None or not record.is_running() or not accepts(self._port):
+            log = self._instance.processes.log("realtime")
+            raise StackError(f"Realtime did not start on port {self._port}\n{log_excerpt(log)}")
+
+    def _configuration(self, env: dict[str, str]) -> dict[str, str | int]:
+        return {
+            "port": self._port,
+            "databaseUrl": env["SUPABASE_DB_URL"],
+            "jwtSecret": env["SUPABASE_JWT_SECRET"],
+            "publishableKey": env["SUPABASE_PUBLISHABLE_KEY"],
+            "secretKey": env["SUPABASE_SECRET_KEY"],
+        }
