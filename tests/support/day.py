@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import psycopg
 
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 
 MINUTE: Final = timedelta(minutes=1)
 NOTHING: Final = timedelta(0)
+# Past the shortest lease and a dead worker's hold on a grant, within Fanvue's grace for old tokens.
+LEASE_ENDS: Final = timedelta(seconds=14)
+# The creators are connected so long before the day begins.
+EVE: Final = timedelta(minutes=30)
 # The settings of a new installation: what a test of the rhythm judges.
 AS_DELIVERED: Final = """
 update private.sync_streams t
@@ -75,6 +80,14 @@ class Shape:
         return f"Agency {number + 1}"
 
 
+class Killer(Protocol):
+    """Ends workers without warning."""
+
+    async def come(self, day: Day, engine: Engine) -> None:
+        """Let a worker of its own work at this instant and kill it; or let this minute be."""
+        ...
+
+
 @dataclass(slots=True)
 class Day:
     """The day, under way: its clock, its creators, its worker."""
@@ -87,6 +100,7 @@ class Day:
     watch: Watch
     creators: list[str] = field(default_factory=list)
     models: dict[str, str] = field(default_factory=dict)
+    began: datetime | None = None
 
     def settings(self, **changes: str) -> Settings:
         """Return the worker's settings, some of them changed."""
@@ -201,10 +215,51 @@ class Day:
         start = end - timedelta(days=30)
         return [self.control.audience(one, start=start, end=end) for one in self.creators]
 
-    async def minute(self, engine: Engine, news: News) -> None:
-        """Let a minute's news happen, and work at its end."""
+    def count(self, statement: str) -> int:
+        """Return the one number that a statement selects."""
+        row = self.database.execute(statement.encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def polls(self) -> Counter[str]:
+        """Return how many runs of each stream the schedule made since the day began."""
+        return Counter(
+            dict(
+                self.database.execute(
+                    """select sync_type, count(*) from public.sync_runs
+                       where queued_at > %s group by sync_type""",
+                    (self.began,),
+                ).fetchall()
+            )
+        )
+
+    def intervals(self) -> dict[str, float]:
+        """Return every stream's interval in seconds."""
+        rows = self.database.execute(
+            "select sync_type, extract(epoch from every)::float from private.sync_streams"
+        )
+        return dict(rows.fetchall())
+
+    async def begin(self, engine: Engine) -> None:
+        """Let the day's first instant come, the same in every run, and count from then on."""
+        if self.clock.instant > self.shape.start:
+            raise RuntimeError("the first reading took longer than the evening before the day")
+        self.clock.move_to(self.shape.start)
+        await self.work(engine)
+        self.began = self.clock.now()
+        self.control.clear_requests()
+
+    async def minute(self, engine: Engine, news: News, killer: Killer | None = None) -> None:
+        """Let a minute's news happen, and work at its end, or let the killer have its worker."""
+        until = self.clock.instant + MINUTE
         self.happen(news)
-        self.clock.move_to(self.clock.instant + MINUTE)
+        if killer is not None:
+            # What a dead worker held is taken back as soon as its lease has ended: with the minute.
+            self.clock.move_to(until - LEASE_ENDS)
+            await killer.come(self, engine)
+        self.clock.move_to(until)
+        if killer is not None:
+            await engine.books.jobs.reap()
         await self.work(engine)
         self.watch.look(self.clock.now())
 
@@ -215,10 +270,16 @@ class Day:
             answers = self.control.happen(*orders)
             self.watch.expect(news.expected(orders, answers), self.clock.instant)
 
-    async def live(self, engine: Engine, news: News, told: Callable[[int], None]) -> None:
+    async def live(
+        self,
+        engine: Engine,
+        news: News,
+        told: Callable[[int], None],
+        killer: Killer | None = None,
+    ) -> None:
         """Live through the day; `told` hears of every minute that has passed."""
         for minute in range(1, self.shape.minutes + 1):
-            await self.minute(engine, news)
+            await self.minute(engine, news, killer)
             told(minute)
 
 
@@ -234,12 +295,12 @@ def new_day(stack: dict[str, str], shape: Shape) -> Iterator[Day]:
     names = [shape.agency(number) for number in range(shape.agencies)]
     with (
         psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database,
-        fanvue_process(shape.start, names, shape.seed) as fanvue,
+        fanvue_process(shape.start - EVE, names, shape.seed) as fanvue,
     ):
         database.execute(FORGET.encode())
         database.execute(AS_DELIVERED.encode())
-        clock = DayClock(fanvue.control, database, shape.start)
-        clock.move_to(shape.start)
+        clock = DayClock(fanvue.control, database, shape.start - EVE)
+        clock.move_to(clock.instant)
         try:
             yield Day(
                 shape=shape,

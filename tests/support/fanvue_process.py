@@ -69,6 +69,8 @@ def _serve(parent: Connection, start: datetime, agencies: list[str], seed: int) 
     for name in agencies:
         world.add_agency(name)
     with running(world) as fanvue:
+        # Tokens draw from a world of their own: how often they rotate must not change the day.
+        fanvue.simulation.tokens._world = World(world.clock, seed)
         parent.send(fanvue.url)
         # nothing is ever sent: this returns when the parent is gone
         parent.poll(None)
