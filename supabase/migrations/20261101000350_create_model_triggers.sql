@@ -82,7 +82,6 @@ begin
     -- A stopped model costs nothing: what runs is told to stop, what waits is cancelled. In this order, so that a job
     -- which its worker gives back meanwhile is found waiting. Locked stream by stream, as a settlement of several does.
     perform from public.sync_jobs j where j.model_id = new.id order by j.sync_type, j.state = 'queued', j.id for update;
-    perform from public.sync_state s where s.model_id = new.id order by s.sync_type for update;
     update public.sync_jobs j set cancel_requested = true where j.model_id = new.id and j.state = 'running';
     with gone as (
       delete from public.sync_jobs j where j.model_id = new.id and j.state = 'queued' returning j.*
@@ -93,6 +92,7 @@ begin
            g.rows_inserted, g.rows_updated, g.rows_unchanged, g.created_at, g.claimed_at, v_now,
            jsonb_build_object('kind', 'model_' || new.status, 'message', coalesce(new.status_reason, 'the model is ' || new.status))
     from gone g;
+    perform from public.sync_state s where s.model_id = new.id order by s.sync_type for update;
     update public.sync_state s set next_sync_at = null where s.model_id = new.id and s.next_sync_at is not null;
   end if;
   return null;
