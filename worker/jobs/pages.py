@@ -36,6 +36,10 @@ NOT_MANAGED: Final = (
 )
 
 
+# So many pages of one single instant are held together at most.
+LONGEST_CROWD: Final = 20
+
+
 @dataclass(frozen=True, slots=True)
 class EarningsList:
     """A list to walk down: its path, its filter, its range."""
@@ -170,8 +174,21 @@ class PageReader:
         hint: int | None,
         known: OfferedValidator | None = None,
     ) -> ReadPage:
-        """Read the page at a place; what stays unreadable at the second look is named."""
-        return await second_look(lambda: self._read(what, place, hint, known))
+        """Read the page at a place; what stays unreadable at the second look is named.
+
+        Rows without an id are counted among their equals, so an instant that fills a page is read
+        on until it is whole, and is one page to whoever commits it.
+        """
+        page = await second_look(lambda: self._read(what, place, hint, known))
+        for _ in range(LONGEST_CROWD):
+            onward = page.turn.after
+            if onward is None or not _is_within_an_instant(page.turn):
+                break
+            page = _joined(page, await self._read_on(what, onward, hint))
+        return page
+
+    async def _read_on(self, what: EarningsList, place: Place, hint: int | None) -> ReadPage:
+        return await second_look(lambda: self._read(what, place, hint, None))
 
     async def _read(
         self, what: EarningsList, place: Place, hint: int | None, known: OfferedValidator | None
@@ -200,6 +217,18 @@ class PageReader:
         return ReadPage(
             turn, reply.family, reply.date, unreadable, validator=offered if whole else None
         )
+
+
+def _is_within_an_instant(turn: Turn) -> bool:
+    """Tell whether a list goes on by cursor because the page was one instant, of unnamed rows."""
+    onward = turn.after
+    by_cursor = onward is not None and onward.mode == "window" and onward.cursor is not None
+    return by_cursor and any(row.fanvue_id is None for row in turn.rows)
+
+
+def _joined(page: ReadPage, more: ReadPage) -> ReadPage:
+    turn = Turn([*page.turn.rows, *more.turn.rows], more.turn.after)
+    return ReadPage(turn, page.family, page.date, [*page.unreadable, *more.unreadable])
 
 
 def _ledger_rows(raw: list[Any]) -> tuple[list[LedgerRow], list[str]]:

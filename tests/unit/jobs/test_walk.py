@@ -112,6 +112,18 @@ async def test_history_without_ids_is_read_by_instants_from_the_start() -> None:
     assert {page["mode"] for page in w.book.pages[:-1]} == {"window"}
 
 
+@pytest.mark.parametrize("kind", ["incremental", "full"])
+async def test_more_equal_rows_without_ids_than_fill_a_page_are_all_counted(kind: str) -> None:
+    w = walking(200, ids=False, kind=kind)
+    first = w.rows[20]
+    w.rows[20:150] = [first] * 130
+    w.api.list.__post_init__()
+
+    assert await w.run() == Done()
+
+    w.assert_exact()
+
+
 @pytest.mark.parametrize("ties", list(Ties))
 async def test_rows_that_share_an_instant_at_a_border_are_neither_lost_nor_doubled(
     ties: Ties,
