@@ -50,10 +50,10 @@ select count(public.enqueue_sync(m.id, t.sync_type, t.sync_type = any (
   '{subscribers, followers, posts}')))
 from public.models m cross join private.sync_streams t where not t.on_demand
 """
-# Whom a list of several pages no longer names is looked for once more, older messages are a job
-# of their own: both are due at once.
-LEFT_TO_DO: Final = """
-select count(*) from public.sync_state s
+# Whom a list of several pages no longer names is looked for once more, and a chat may have older
+# messages: both would come with the next poll.
+THE_REST: Final = """
+select count(public.enqueue_sync(s.model_id, s.sync_type)) from public.sync_state s
 where s.full_requested
   or (s.sync_type = 'message_history' and s.next_sync_at <= private.engine_now())
 """
@@ -149,15 +149,15 @@ class Performance:
         caught_up = self._read_the_rest(books)
         money, other = count_calls(stage.fanvue.request_counts(by=("template",)))
         calls = Calls(money, other, self._sizes, books.readings(), self._news.readable)
-        self._console.print("the money is proved")
-        proof = stage.program.verdict("reconcile", "--days", PROVED_DAYS)
-        self._heed()
         # A short run may have ended before the first full minute.
         self._until(lambda: books.runs(self._since)["ticks"] > 0, CRON_SECONDS)
         # A walk that is stopped on its way would not be finished.
         caught_up = self._until(lambda: _is_idle(books), CRON_SECONDS) and caught_up
         stage.check_workers()
         stage.stop_workers()
+        self._console.print("the money is proved")
+        proof = stage.program.verdict("reconcile", "--days", PROVED_DAYS)
+        self._heed()
         truths = self._truths(self._sizes.pages)
         return Records(
             ours=books.models(),
@@ -186,9 +186,8 @@ class Performance:
         self._console.print("everything is read once more")
         stack.query(EVERYTHING_AGAIN)
         while self._until(lambda: _is_idle(books), max(1.0, deadline - time.monotonic())):
-            if stack.query(LEFT_TO_DO).strip() == "0":
+            if stack.query(THE_REST).strip() == "0":
                 return True
-            self._stage.program.json("enqueue")
         return False
 
     def _truths(self, creators: Iterable[str]) -> dict[str, Audience]:

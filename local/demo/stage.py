@@ -113,7 +113,7 @@ class Stage:
             raise StackError(f"the simulated Fanvue did not start; {log_excerpt(log)}")
         self._fanvue = control
         # Before anybody listens: this is the past.
-        control.happen(*newcomers(list(self.histories())))
+        control.happen(*newcomers(self.histories()))
         control.add_client(settings["FANVUE_CLIENT_ID"], settings["FANVUE_CLIENT_SECRET"])
         secret = settings["FANVUE_WEBHOOK_SECRETS"].partition(",")[0]
         control.set_webhook_target(f"{settings['SUPABASE_URL']}/functions/v1/{RECEIVER}", secret)

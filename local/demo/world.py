@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -21,7 +21,7 @@ HANDLES: Final = (
     *("nova", "iris", "juno", "vega", "luna", "cleo"),
     *("mira", "skye", "aria", "dahlia", "ember", "freya"),
 )
-LONGEST_HISTORY: Final = 4_000
+LONGEST_HISTORY: Final = 3_000
 # Short enough that every token is refreshed within a minute of work.
 TOKEN_SECONDS: Final = 40
 CALLS_A_MINUTE: Final = 100
@@ -32,6 +32,8 @@ OLD_MESSAGES: Final = 600
 POSTS: Final = 40
 # Who came since, and only looks on.
 NEW_FANS: Final = {"followers": 160, "subscribers": 120}
+# To the creator whose money takes her calls, a page of each.
+FEWEST_NEW_FANS: Final = {"followers": 40, "subscribers": 40}
 
 
 def history_of(position: int) -> int:
@@ -57,6 +59,13 @@ def write_world(path: Path) -> Path:
     return path
 
 
-def newcomers(creators: Sequence[str]) -> list[dict[str, Any]]:
+def newcomers(histories: Mapping[str, int]) -> list[dict[str, Any]]:
     """Return the orders that let fans come who have neither paid nor written."""
-    return [{"do": "fans", "creator": creator, **NEW_FANS} for creator in creators]
+    return [
+        {
+            "do": "fans",
+            "creator": creator,
+            **(NEW_FANS if sales < LONGEST_HISTORY else FEWEST_NEW_FANS),
+        }
+        for creator, sales in histories.items()
+    ]
