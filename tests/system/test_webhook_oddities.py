@@ -55,7 +55,8 @@ SOLD = [
 ROWS = {
     "fans": """
       select jsonb_object_agg(f.fan_uuid, to_jsonb(f)
-               - '{id,agency_id,model_id,first_seen_at,last_seen_at}'::text[])
+               - '{id,agency_id,model_id,first_seen_at,last_seen_at}'::text[]
+               - '{subscriber_seen_at,follower_seen_at}'::text[])
       from public.fanvue_fans f
     """,
     "messages": """
