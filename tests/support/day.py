@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import psycopg
+import structlog
 
 from tests.support.day_clock import DayClock
 from tests.support.engine import FORGET
@@ -70,10 +72,10 @@ class Shape:
     pace: float = 1
     transactions: int = 500
     fans: int = 30
-    messages: int = 400
+    messages: int = 300
     posts: int = 60
-    subscribers: int = 60
-    followers: int = 120
+    subscribers: int = 40
+    followers: int = 80
 
     def agency(self, number: int) -> str:
         """Name an agency."""
@@ -100,6 +102,7 @@ class Day:
     watch: Watch
     creators: list[str] = field(default_factory=list)
     models: dict[str, str] = field(default_factory=dict)
+    connections: dict[str, str] = field(default_factory=dict)
     began: datetime | None = None
 
     def settings(self, **changes: str) -> Settings:
@@ -156,8 +159,14 @@ class Day:
             fingerprint=fingerprint,
             handle=None,
         )
+        self.connections[name] = place.connection_id
+        await self.attach(engine, name, creators)
+
+    async def attach(self, engine: Engine, agency: str, creators: list[str]) -> None:
+        """Let creators be read through the agency's grant."""
+        store = AgencyStore(engine.books.database)
         wanted = [Creator(creator) for creator in creators]
-        for one in await store.attach(place.connection_id, wanted, replace=False):
+        for one in await store.attach(self.connections[agency], wanted, replace=False):
             self.models[one.creator_uuid] = str(one.model_id)
 
     async def _connect_one(self, engine: Engine, agency: str, creator: str) -> None:
@@ -218,6 +227,15 @@ class Day:
     def count(self, statement: str) -> int:
         """Return the one number that a statement selects."""
         row = self.database.execute(statement.encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def ledger_count(self, creator: str) -> int:
+        """Return how many rows of money a creator has here."""
+        row = self.database.execute(
+            "select count(*) from public.fanvue_transactions where model_id = %s",
+            (self.models[creator],),
+        ).fetchone()
         assert row is not None
         return int(row[0])
 
@@ -290,10 +308,22 @@ async def _nobody_else() -> int:
 
 
 @contextmanager
+def _few_words() -> Iterator[None]:
+    """Let workers here tell warnings only: tens of thousands of jobs are no news."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+@contextmanager
 def new_day(stack: dict[str, str], shape: Shape) -> Iterator[Day]:
     """Return a day about to begin, with empty books; cron must be silent meanwhile."""
     names = [shape.agency(number) for number in range(shape.agencies)]
     with (
+        _few_words(),
         psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database,
         fanvue_process(shape.start - EVE, names, shape.seed) as fanvue,
     ):

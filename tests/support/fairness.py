@@ -1,0 +1,154 @@
+"""A huge backfill beside live work, and the figures that say whether anybody was kept waiting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.support.day import Shape, new_day
+from tests.support.news import News
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.day import Day
+
+
+LIMIT: Final = 100
+# Far more than a few windows hold.
+HUGE: Final = {"messages": 10_000, "fans": 40}
+AGENCY: Final = "Agency 1"
+LIVE: Final = ("messages", "earnings")
+LONGEST_MINUTES: Final = 600
+# The longest time between two finished polls of each stream, the last one and now among them.
+_GAPS: Final = """
+select m.fanvue_user_uuid, r.sync_type, max(extract(epoch from r.next_at - r.finished_at))::float
+from (select r.model_id, r.sync_type, r.finished_at,
+             coalesce(lead(r.finished_at) over (partition by r.model_id, r.sync_type
+                                                order by r.finished_at), private.engine_now())
+               as next_at
+      from public.sync_runs r
+      where r.state = 'succeeded' and r.sync_type = any (%s) and r.finished_at >= %s) r
+join public.models m on m.id = r.model_id
+group by 1, 2
+"""
+_HISTORY_LEFT: Final = """
+select count(*) from public.fanvue_chats c
+where c.model_id = %s and (c.known_until is null or not c.history_done)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """What came of it: how late the live streams were, and what the backfill stored."""
+
+    minutes: int
+    stored: int
+    refused: int
+    busiest_window: int
+    gaps: dict[tuple[str, str], float]
+    late: dict[tuple[str, str], float]
+
+    def longest(self, stream: str) -> float:
+        """Return the longest gap of a stream among all creators, in seconds."""
+        return max(gap for (_, name), gap in self.gaps.items() if name == stream)
+
+
+def _silence(_: str) -> None:
+    return None
+
+
+async def backfill_beside_live_work(
+    stack: dict[str, str],
+    messages: int,
+    *,
+    creators: int,
+    minutes: int,
+    told: Callable[[str], None] = _silence,
+) -> Backfill:
+    """Connect a creator with so many old messages to an agency whose creators are all active.
+
+    Goes on until her messages are stored, at least for so many minutes.
+    """
+    shape = Shape(
+        agencies=1,
+        connected=1,
+        creators=creators,
+        pace=3,
+        transactions=20,
+        fans=8,
+        messages=20,
+        posts=2,
+        subscribers=2,
+        followers=2,
+    )
+    with new_day(stack, shape) as day:
+        async with day.engine() as engine:
+            await day.connect(engine)
+            await day.catch_up(engine)
+            await day.begin(engine)
+            (made,) = day.control.add_creators(
+                1, agency=AGENCY, fans=60, days=365, messages=messages, posts=2
+            )
+            newcomer = made["uuid"]
+            day.creators.append(newcomer)
+            news = News(day.truths(), shape.seed, shape.pace)
+            await day.attach(engine, AGENCY, [newcomer])
+            minute = 0
+            while minute < minutes or _is_unread(day, newcomer):
+                await day.minute(engine, news)
+                minute += 1
+                told(f"minute {minute}: {stored(day, newcomer):,} messages")
+                if minute > LONGEST_MINUTES:
+                    raise RuntimeError("the backfill does not end")
+        intervals = day.intervals()
+        gaps = {
+            (creator, stream): gap
+            for creator, stream, gap in day.database.execute(_GAPS, (list(LIVE), day.began))
+        }
+        return Backfill(
+            minutes=minute,
+            stored=stored(day, newcomer),
+            refused=day.control.stats()["total"]["throttled"],
+            busiest_window=max(use_of_windows(day, newcomer)),
+            gaps=gaps,
+            late={of: gap for of, gap in gaps.items() if gap > 2 * intervals[of[1]]},
+        )
+
+
+def stored(day: Day, creator: str) -> int:
+    """Return how many messages of a creator we have."""
+    row = day.database.execute(
+        "select count(*) from public.fanvue_messages where model_id = %s", (day.models[creator],)
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def use_of_windows(day: Day, creator: str) -> list[int]:
+    """Return how many calls each of Fanvue's windows of a creator saw."""
+    return [window["used"] for window in _windows(day, creator)]
+
+
+def calls_of_this_window(day: Day, creator: str) -> int:
+    """Return how many calls about a creator Fanvue counts in the window that is open now."""
+    return int(_windows(day, creator)[-1]["used"])
+
+
+def _windows(day: Day, creator: str) -> list[dict[str, Any]]:
+    buckets = day.control.stats()["buckets"]
+    (bucket,) = (use for name, use in buckets.items() if creator in name)
+    windows: list[dict[str, Any]] = bucket["windows"]
+    return windows
+
+
+def _is_unread(day: Day, creator: str) -> bool:
+    row = day.database.execute(_HISTORY_LEFT, (day.models[creator],)).fetchone()
+    chats = day.database.execute(
+        "select exists (select from public.fanvue_chats where model_id = %s)",
+        (day.models[creator],),
+    ).fetchone()
+    assert row is not None
+    assert chats is not None
+    return row[0] > 0 or not chats[0]
