@@ -6,11 +6,7 @@ families differ in it and a counter that is absent must not hide the row that ca
 
 from __future__ import annotations
 
-from decimal import Decimal  # noqa: TC003 - pydantic needs it at run time
-from typing import Annotated
 from uuid import UUID  # noqa: TC003 - pydantic needs it at run time
-
-from pydantic import Field
 
 from worker.fanvue.wire import Cents, Count, Moment, Wire, Word
 
@@ -122,18 +118,3 @@ class Post(Wire):
     likes_count: Count | None = None
     comments_count: Count | None = None
     tips: PostTips | None = None
-
-
-class DailySubscribers(Wire):
-    """A row of `/insights/subscribers`: one day's changes, not the number of subscribers."""
-
-    date: Moment
-    total: Count
-    new_subscribers_count: Count
-    cancelled_subscribers_count: Count
-
-
-class Percentile(Wire):
-    """`/insights/earnings/percentile`: lower is better."""
-
-    percentile: Annotated[Decimal, Field(ge=0, le=100)]

@@ -11,9 +11,7 @@ from worker.fanvue.wire import Wire, parse
 from worker.fanvue.wire_lists import (
     Chat,
     ChatMessage,
-    DailySubscribers,
     Fan,
-    Percentile,
     Post,
     Spender,
 )
@@ -81,12 +79,6 @@ POST: dict[str, Any] = {
     "collections": [],
 }
 SPENDER = {"gross": 45200, "net": 36160, "messages": 310, "user": FAN}
-DAY = {
-    "date": MOMENT,
-    "total": -1,
-    "newSubscribersCount": 2,
-    "cancelledSubscribersCount": 3,
-}
 
 
 def test_a_subscriber_of_either_family_is_a_fan() -> None:
@@ -107,7 +99,7 @@ def test_a_message_of_an_unknown_type_is_a_message() -> None:
     assert message.recipient.uuid is None
 
 
-def test_chats_posts_spenders_and_days_are_read() -> None:
+def test_chats_posts_and_spenders_are_read() -> None:
     chat, post = parse(Chat, CHAT), parse(Post, POST)
 
     assert str(chat.user.uuid) == UUID_ONE
@@ -115,8 +107,6 @@ def test_chats_posts_spenders_and_days_are_read() -> None:
     assert post.tips is not None
     assert post.tips.total_net == 560
     assert parse(Spender, SPENDER).gross == 45200
-    assert parse(DailySubscribers, DAY).total == -1
-    assert str(parse(Percentile, {"percentile": 4}).percentile) == "4"
 
 
 @pytest.mark.parametrize(
