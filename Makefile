@@ -1,7 +1,7 @@
 # The one entry point for people and CI. Logic lives in scripts/ and in `python -m local`.
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up down bench fmt lint types test-unit test-db test-functions test-system
+.PHONY: help setup demo test check up down bench day fmt lint types test-unit test-db test-functions test-system
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ down: ## Stop the local stack; RESET=1 also deletes its data
 
 bench: setup ## Run the benchmarks and print one table of ratios
 	@$(PY) -m benchmarks
+
+day: setup ## Play a day of fifty creators and check its figures; KILLS=50 or BACKFILL=100000 make it harder
+	@$(PY) -m benchmarks.day $(if $(KILLS),--kills $(KILLS)) $(if $(BACKFILL),--backfill $(BACKFILL))
 
 fmt: setup ## Format the code
 	@.venv/bin/ruff format .

@@ -1,0 +1,3 @@
+"""A whole day of fifty creators in minutes: freshness, calls, exactness, kills, a huge backfill."""
+
+from __future__ import annotations
