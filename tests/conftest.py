@@ -20,7 +20,7 @@ def stack() -> dict[str, str]:
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C end the programs under test; a run in a shell's background inherits that not."""
+    """Let Ctrl-C end the programs under test, also when a shell's background ignores it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
