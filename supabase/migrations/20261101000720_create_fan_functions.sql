@@ -7,6 +7,11 @@ create or replace function private.apply_subscribers(
   out inserted integer, out updated integer, out unchanged integer)
 language plpgsql
 set search_path = ''
+set jit = off
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 begin
   with listed as (
@@ -30,9 +35,11 @@ begin
            case when v.stale then f.ended_at when not l.active then coalesce(f.ended_at, l.expires_at, p_at) end as ended_at,
            case when v.stale or not l.active then f.end_reason end as end_reason,
            -- a complete reading marks whom it saw
-           case when p_state.walk_kind = 'full' then p_now else f.subscriber_seen_at end as seen_at, f as before
+           case when p_state.walk_kind = 'full' then p_now else f.subscriber_seen_at end as seen_at, f.before
     from listed l
-    left join public.fanvue_fans f on f.model_id = p_job.model_id and f.fan_uuid = l.fan_uuid
+    -- one probe per row, fenced: a plan from when the table was short reads all the model's fans
+    left join lateral (select x.*, x as before from public.fanvue_fans x
+                       where x.model_id = p_job.model_id and x.fan_uuid = l.fan_uuid offset 0) f on true
     -- an event that is younger than the page knows better
     cross join lateral (select coalesce(f.changed_at > p_at, false) as stale) v
   ), judged as (
@@ -75,6 +82,11 @@ create or replace function private.apply_followers(
   out inserted integer, out updated integer, out unchanged integer)
 language plpgsql
 set search_path = ''
+set jit = off
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 begin
   with listed as (
@@ -93,7 +105,9 @@ begin
                  coalesce(l.is_top_spender, f.is_top_spender))
                 is distinct from (f.handle, f.display_name, f.registered_at, f.is_top_spender)) as differs
     from listed l
-    left join public.fanvue_fans f on f.model_id = p_job.model_id and f.fan_uuid = l.fan_uuid
+    -- one probe per row, fenced: a plan from when the table was short reads all the model's fans
+    left join lateral (select x.*, x as before from public.fanvue_fans x
+                       where x.model_id = p_job.model_id and x.fan_uuid = l.fan_uuid offset 0) f on true
   ), written as (
     update public.fanvue_fans f
     set handle = j.handle, display_name = j.display_name, registered_at = j.registered_at, is_top_spender = j.is_top_spender,

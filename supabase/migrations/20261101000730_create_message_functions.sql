@@ -5,16 +5,34 @@ create or replace function private.apply_chats(
   p_job public.sync_jobs, p_rows jsonb, p_now timestamptz, out inserted integer, out updated integer, out unchanged integer)
 language plpgsql
 set search_path = ''
+set jit = off
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 begin
   -- What was read by the other side needs no call: the list says so itself.
+  -- Probe by probe, fenced: a plan from when the tables were short reads everything of the model.
   update public.fanvue_messages m
   set read_at = p_now
-  from jsonb_to_recordset(p_rows) as x(fan_uuid text, at timestamptz, last_message_uuid text, last_message_read boolean, unread integer)
-  join public.fanvue_chats c on c.model_id = p_job.model_id and c.fan_uuid = x.fan_uuid and c.last_message_uuid = x.last_message_uuid
-  where m.model_id = p_job.model_id and m.fan_uuid = x.fan_uuid and m.read_at is null and m.sent_at <= x.at
-    and ((m.sender = 'fan' and x.unread = 0 and c.unread_count > 0)
-         or (m.sender = 'creator' and x.last_message_read and m.message_uuid = x.last_message_uuid));
+  from (
+    select r.id
+    from jsonb_to_recordset(p_rows) as x(fan_uuid text, at timestamptz, last_message_uuid text, unread integer)
+    cross join lateral (select from public.fanvue_chats c
+                        where x.unread = 0 and c.model_id = p_job.model_id and c.fan_uuid = x.fan_uuid and c.unread_count > 0
+                          and c.last_message_uuid = x.last_message_uuid offset 0) c
+    cross join lateral (select y.id from public.fanvue_messages y
+                        where y.model_id = p_job.model_id and y.fan_uuid = x.fan_uuid and y.sent_at <= x.at
+                          and y.sender = 'fan' and y.read_at is null offset 0) r
+    union
+    select r.id
+    from jsonb_to_recordset(p_rows) as x(last_message_uuid text, last_message_read boolean)
+    cross join lateral (select y.id from public.fanvue_messages y
+                        where x.last_message_read and y.model_id = p_job.model_id and y.message_uuid = x.last_message_uuid
+                          and y.sender = 'creator' and y.read_at is null offset 0) r
+  ) seen
+  where m.id = seen.id;
 
   with listed as (
     select distinct on (x.fan_uuid) x.*
@@ -30,9 +48,10 @@ begin
            -- a message that a webhook brought is news all the same: only the list knows its type, price and media
            l.at is not null and (c.id is null or (l.at, coalesce(l.last_message_uuid, c.last_message_uuid))
                                                   is distinct from (c.last_message_at, c.last_message_uuid)) as has_news,
-           l.at is null as is_empty, c as before
+           l.at is null as is_empty, c.before
     from listed l
-    left join public.fanvue_chats c on c.model_id = p_job.model_id and c.fan_uuid = l.fan_uuid
+    left join lateral (select x.*, x as before from public.fanvue_chats x
+                       where x.model_id = p_job.model_id and x.fan_uuid = l.fan_uuid offset 0) c on true
   ), differing as (
     select j.*, j.id is not null
                 and (j.has_news
@@ -69,6 +88,11 @@ create or replace function private.apply_messages(
   out inserted integer, out updated integer, out unchanged integer)
 language plpgsql
 set search_path = ''
+set jit = off
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 begin
   with listed as (
@@ -85,9 +109,11 @@ begin
            coalesce(l.type, m.type) as type, coalesce(l.has_media, m.has_media) as has_media,
            coalesce(l.media_type, m.media_type) as media_type, coalesce(l.media_count, m.media_count) as media_count,
            coalesce(l.price, m.price) as price, coalesce(l.purchased_at, m.purchased_at) as purchased_at,
-           coalesce(m.read_at, case when l.is_read then p_now end) as read_at, m as before
+           coalesce(m.read_at, case when l.is_read then p_now end) as read_at, m.before
     from listed l
-    left join public.fanvue_messages m on m.model_id = p_job.model_id and m.message_uuid = l.message_uuid
+    -- one probe per row, fenced: a plan from when the table was short reads all the model's messages
+    left join lateral (select x.*, x as before from public.fanvue_messages x
+                       where x.model_id = p_job.model_id and x.message_uuid = l.message_uuid offset 0) m on true
   ), differing as (
     select j.*, j.id is not null
                 and (j.body, j.type, j.has_media, j.media_type, j.media_count, j.price, j.purchased_at, j.read_at, j.at) is distinct from

@@ -6,6 +6,11 @@ create or replace function private.apply_posts(
   out inserted integer, out updated integer, out unchanged integer)
 language plpgsql
 set search_path = ''
+set jit = off
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 begin
   with listed as (
@@ -27,7 +32,9 @@ begin
            (p.body, p.price, p.audience, p.publish_at, p.published_at, p.expires_at, p.is_pinned, p.likes,
             p.comments, p.tips, p.tips_gross, p.tips_net, p.deleted_at) as differs
     from listed l
-    left join public.fanvue_posts p on p.model_id = p_job.model_id and p.post_uuid = l.post_uuid
+    -- one probe per row, fenced: a plan from when the table was short reads all the model's posts
+    left join lateral (select x.* from public.fanvue_posts x
+                       where x.model_id = p_job.model_id and x.post_uuid = l.post_uuid offset 0) p on true
   ), written as (
     update public.fanvue_posts p
     set body = j.body, price = j.price, audience = j.audience, publish_at = j.publish_at, published_at = j.published_at,
@@ -58,6 +65,11 @@ create or replace function private.apply_top_fans(
   out inserted integer, out updated integer, out unchanged integer)
 language plpgsql
 set search_path = ''
+set jit = off
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   v_day date := (p_at at time zone 'UTC')::date;

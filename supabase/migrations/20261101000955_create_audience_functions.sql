@@ -1,11 +1,12 @@
 -- Purpose: fans and messages as webhooks tell of them: in any order, more than once, to one end.
 -- Who may call: private.apply_event, under the model's lock.
--- Locks: the rows of one fan or message.
+-- Locks: the rows of one fan or message. Planned anew each time: a plan from when the tables were short reads all of a model.
 
 create or replace function private.apply_fan(p_model public.models, p_fan_uuid text, e private.webhook_facts, p_at timestamptz, p_now timestamptz)
 returns void
 language plpgsql
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_since timestamptz := coalesce(e.happened_at, p_at);
@@ -54,6 +55,7 @@ create or replace function private.apply_message(p_model public.models, p_fan_uu
 returns void
 language plpgsql
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_sender text := case when e.topic = 'creator.message.sent' or e.data ->> 'sender' = 'creator' then 'creator' else 'fan' end;
@@ -85,6 +87,7 @@ create or replace function private.apply_audience(p_event public.webhook_events,
 returns text
 language plpgsql
 set search_path = ''
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   e private.webhook_facts;
