@@ -9,7 +9,7 @@ create table private.reconcile_settings (
   spread interval not null default interval '4 hours' check (spread between interval '0' and interval '20 hours'),
   settle_after interval not null default interval '20 minutes',
   unconfirmed_after interval not null default interval '2 hours',
-  keep_findings interval not null default interval '180 days',
+  keep_findings interval not null default interval '90 days',
   last_night_at timestamptz not null default now()
 );
 comment on table private.reconcile_settings is 'One row: how the money is proved each night. Edit it in Studio; the next night obeys.';

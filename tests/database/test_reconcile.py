@@ -173,7 +173,7 @@ def test_a_run_ends_in_history_with_what_it_proved(proof: Proof) -> None:
 def test_findings_that_are_over_are_forgotten_after_their_time(proof: Proof) -> None:
     proof.store(proof.listed("B", proof.ago(days=3)))
     proof.prove(proof.listed("A", proof.ago(days=3)))
-    proof.engine.move_clock(hours=24 * 181)
+    proof.engine.move_clock(hours=24 * 91)
 
     proof.engine.rows(NIGHT)
 
