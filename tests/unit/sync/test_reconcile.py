@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.sync.drift import DaySum, summary_sums
+from worker.sync.drift import DaySum, report_sums, summary_sums
 from worker.sync.reconcile import (
     EARNINGS,
     NOTHING,
@@ -117,3 +118,37 @@ def test_a_net_of_another_shape_is_a_value_error(net: object) -> None:
 
     with pytest.raises(ValueError, match="net"):
         summary_sums(body)
+
+
+def reported(day: str, gross: int, **fields: Any) -> dict[str, Any]:
+    row = {"creatorUuid": "c1", "date": day, "gross": gross, "net": gross, "currency": "USD"}
+    return {**row, **fields}
+
+
+def test_a_report_gives_the_days_that_are_all_in_dollars() -> None:
+    rows = [
+        reported("2026-11-21", 500),
+        reported("2026-11-21", 250, currency=None),
+        reported("2026-11-20", 900),
+        reported("2026-11-20", 700, currency="EUR"),
+    ]
+
+    assert report_sums(rows, "c1") == {date(2026, 11, 21): DaySum(Decimal("7.50"), Decimal("7.50"))}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        None,
+        "row",
+        reported("2026-11-20", 1, creatorUuid="c2"),
+        reported("yesterday", 1),
+        reported("2026-11-20", 1, date=None),
+        reported("2026-11-20", 1, net=None),
+        reported("2026-11-20", 1) | {"gross": Decimal("0.1")},
+    ],
+    ids=repr,
+)
+def test_a_report_of_another_shape_is_a_value_error(row: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - one kind for every shape is the promise
+        report_sums([row], "c1")
