@@ -167,7 +167,7 @@ def test_a_grant_is_stored_in_time_however_much_was_parked(engine: Engine) -> No
         engine.call("receive_webhook_event", event)
     made = engine.call("connect_model", "Agency N", uuid.UUID(CREATOR))
 
-    engine.connection.execute("set statement_timeout = '2s'")
+    engine.connection.execute("set statement_timeout = '5s'")
     engine.call("store_grant", uuid.UUID(made["model_id"]), 0, "fse1.k.a", "fse1.k.r", 3600)
     engine.connection.execute("reset statement_timeout")
 
@@ -179,7 +179,7 @@ def test_a_grant_is_stored_in_time_however_much_was_parked(engine: Engine) -> No
         page = engine.page(walk, f"page-{pages}")
         walk |= engine.call("commit_sync_page", job["id"], job["lease_id"], walk["version"], page)
         pages += 1
-    assert pages < 10
+    assert 0 < pages < 10
     assert _total(engine) == {"rows": 1500, "total": Decimal("10500.00"), "provisional": 1500}
 
 
