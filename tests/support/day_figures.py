@@ -23,8 +23,9 @@ PAGE: Final = 50
 # How much of the full refetch is saved at least, and how late a happening may be seen.
 SAVED_AT_LEAST: Final = 0.97
 LATE_AT_MOST: Final = 1.2
-# Fewer happenings of a kind than this say nothing about a 95th percentile.
+# Fewer happenings of a kind than this say nothing about a 95th percentile: the oldest is judged.
 TELLING: Final = 20
+OLDEST_OF_FEW: Final = 2
 # What polling may cost beside polls and news: whole lists once a day, and when somebody left.
 OVERHEAD_AT_MOST: Final = 0.15
 STREAMS: Final = (
@@ -103,7 +104,9 @@ def judge_freshness(figures: Iterable[Freshness]) -> list[Figure]:
             f"{one.kind} seen within {one.interval * LATE_AT_MOST / 60:.0f} min (p95)",
             f"p50 {one.median / 60:.1f}, p95 {one.p95 / 60:.1f}, max {one.oldest / 60:.1f} min"
             f" of {one.count}",
-            one.count < TELLING or one.p95 <= one.interval * LATE_AT_MOST,
+            one.p95 <= one.interval * LATE_AT_MOST
+            if one.count >= TELLING
+            else one.oldest <= one.interval * OLDEST_OF_FEW,
         )
         for one in figures
     ]

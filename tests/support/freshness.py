@@ -112,27 +112,33 @@ class Watch:
         )
         return {row[0] for row in rows}
 
-    def figures(self, intervals: Mapping[str, float]) -> list[Freshness]:
-        """Return what was measured; what never came counts as missing."""
+    def figures(self, intervals: Mapping[str, float], now: datetime) -> list[Freshness]:
+        """Return what was measured; what is missing for long counts with the age it has by now."""
         return [
-            _figure(kind, self.ages[kind], len(self.waiting[kind]), intervals)
+            self._figure(kind, intervals, now)
             for kind in PLACES
             if self.ages[kind] or self.waiting[kind]
         ]
 
+    def _figure(self, kind: str, intervals: Mapping[str, float], now: datetime) -> Freshness:
+        interval = intervals[STREAM_OF.get(kind, kind)]
+        ages = [age.total_seconds() for age in self.ages[kind]]
+        waiting = [(now - since).total_seconds() for _, since in self.waiting[kind]]
+        late = [age for age in waiting if age > interval]
+        return _summary(kind, interval, sorted(ages + late), len(waiting))
 
-def _figure(
-    kind: str, ages: list[timedelta], missing: int, intervals: Mapping[str, float]
-) -> Freshness:
-    stream = STREAM_OF.get(kind, kind)
-    seconds = sorted(age.total_seconds() for age in ages) or [math.inf]
+
+def _summary(kind: str, interval: float, seconds: list[float], missing: int) -> Freshness:
+    """Sum up ages, youngest first."""
+    count = len(seconds)
+    seconds = seconds or [0]
     return Freshness(
         kind=kind,
-        stream=stream,
-        count=len(ages),
+        stream=STREAM_OF.get(kind, kind),
+        count=count,
         median=seconds[len(seconds) // 2],
         p95=seconds[min(len(seconds) - 1, math.ceil(0.95 * len(seconds)) - 1)],
         oldest=seconds[-1],
-        interval=intervals[stream],
+        interval=interval,
         missing=missing,
     )

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.system
 
 EVENING = Shape(
     creators=6,
-    minutes=180,
+    minutes=150,
     start=datetime(2026, 11, 2, 17, tzinfo=UTC),
     transactions=200,
     messages=200,
@@ -27,7 +27,7 @@ EVENING = Shape(
     subscribers=30,
     followers=60,
 )
-KILLS = 12
+KILLS = 10
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def agency(stack: dict[str, str]) -> Iterator[Day]:
 async def test_live_streams_keep_their_rhythm_beside_a_huge_backfill(
     stack: dict[str, str],
 ) -> None:
-    result = await backfill_beside_live_work(stack, MESSAGES, creators=20, minutes=65)
+    result = await backfill_beside_live_work(stack, MESSAGES, creators=20, minutes=45)
 
     assert result.stored >= MESSAGES
     assert result.refused == 0
