@@ -99,6 +99,14 @@ begin
     -- A worker that had not heard of the cancellation yet does not undo it; a stopped model costs nothing.
     v_outcome := 'cancelled';
   end if;
+  if v_outcome in ('retry', 'snooze', 'yield')
+     and exists (select from public.models m
+                 cross join lateral private.stream_settings(m.agency_id, m.id, p_job.sync_type) t
+                 where m.id = p_job.model_id and not t.enabled) then
+    -- A backfill takes hours: a stream that was switched off meanwhile does not wait for its end.
+    v_outcome := 'cancelled';
+    v_error := coalesce(v_error, jsonb_build_object('kind', 'stream_off', 'message', 'the stream was switched off'));
+  end if;
   if v_outcome in ('retry', 'snooze', 'yield') then
     v_requeued := private.requeue_job(
       p_job,

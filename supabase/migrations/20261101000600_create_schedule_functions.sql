@@ -2,6 +2,20 @@
 -- Who may call: enqueue_due and enqueue_sync service_role (and pg_cron as owner); request_sync members of the agency.
 -- Lock order: rows are taken ordered by (model_id, sync_type).
 
+create or replace function private.priority_now(p_state public.sync_state, p_priority smallint)
+returns smallint
+language sql
+immutable
+set search_path = ''
+as $$
+  -- the first walk of a creator is a backfill: it does not go before live work
+  select case when p_state.high_water is null or (p_state.walk_id is not null and p_state.walk_kind <> 'incremental')
+              then greatest(p_priority, 100::smallint) else p_priority end
+$$;
+comment on function private.priority_now(public.sync_state, smallint) is 'The priority of a stream''s next job, given the one in its settings.';
+revoke all on function private.priority_now(public.sync_state, smallint) from public, anon, authenticated;
+grant execute on function private.priority_now(public.sync_state, smallint) to service_role;
+
 create or replace function public.enqueue_due(p_by text default 'pg_cron', p_limit integer default 5000)
 returns jsonb
 language plpgsql
@@ -22,7 +36,7 @@ begin
   perform private.start_missed_night(v_now);
   -- A dead job whose stream is due again gets another life instead of a twin.
   with due as (
-    select d.id, t.priority
+    select d.id, private.priority_now(s, t.priority) as priority
     from public.sync_jobs d
     join public.sync_state s on s.model_id = d.model_id and s.sync_type = d.sync_type
     join public.models m on m.id = d.model_id
@@ -46,9 +60,7 @@ begin
   select d.agency_id, d.model_id, d.sync_type, d.priority, v_now, v_now, d.bucket
   from (
     select (o.model).agency_id, s.model_id, s.sync_type, private.bucket_of(o.model) as bucket,
-           -- the first walk of a creator is a backfill: it does not go before live work
-           case when s.high_water is null or (s.walk_id is not null and s.walk_kind <> 'incremental')
-                then greatest(t.priority, 100::smallint) else t.priority end as priority
+           private.priority_now(s, t.priority) as priority
     from public.sync_state s
     -- One probe per due stream, fenced: from statistics that know few active models, all models would be read.
     cross join lateral (select m as model from public.models m where m.id = s.model_id offset 0) o
@@ -142,6 +154,10 @@ begin
   if v_model.status <> 'active' then
     raise sqlstate 'PT409' using message = format('model %s is %s: %s', p_model_id, v_model.status, coalesce(v_model.status_reason, 'no reason noted')),
       hint = case v_model.status when 'reauth_required' then 'the creator must connect again' else 'resume the model first' end;
+  end if;
+  if not (select t.enabled from private.stream_settings(v_model.agency_id, v_model.id, p_sync_type) t) then
+    raise sqlstate 'PT422' using message = format('the stream %s is switched off for model %s', p_sync_type, p_model_id),
+      hint = 'switch it on in private.sync_streams or private.sync_overrides';
   end if;
   -- the job before the state: the order in which a settlement takes them
   v_job := private.put_job(v_model, p_sync_type, p_priority::smallint, v_now, v_now);

@@ -130,6 +130,11 @@ begin
                               'message', format('creator %s is connected by another agency', p_creator_uuid));
   elsif v_model.connection_id = p_connection.id and v_model.status <> 'reauth_required' then
     v_outcome := 'unchanged';
+    -- Fanvue lists her: what failed while it did not is tried at once, not hours later.
+    perform from public.sync_state s where s.model_id = v_model.id order by s.sync_type for update;
+    update public.sync_state s
+    set next_sync_at = p_now
+    where s.model_id = v_model.id and s.next_sync_at > p_now and s.last_error ->> 'kind' in ('not_found', 'gone');
   elsif v_model.connection_id is distinct from p_connection.id and private.has_grant(v_model)
         and v_model.status <> 'reauth_required' and not p_replace then
     v_outcome := 'kept';

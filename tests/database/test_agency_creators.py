@@ -52,6 +52,22 @@ def test_attached_creators_are_due_at_once_and_attached_again_nothing_happens(
     assert agency.row()["listed_at"] is not None
 
 
+def test_a_creator_who_is_managed_again_is_read_at_once_once_she_is_listed(agency: Agency) -> None:
+    engine = agency.engine
+    gone = agency.models[0]
+    engine.rows("delete from public.sync_jobs")
+    engine.rows(
+        "update public.sync_state set next_sync_at = private.engine_now() + interval '5 hours',"
+        ' last_error = case when model_id = %s then \'{"kind": "not_found"}\'::jsonb end',
+        gone,
+    )
+
+    assert {one["outcome"] for one in agency.attach(*agency.creators)} == {"unchanged"}
+
+    engine.call("enqueue_due")
+    assert [job["model_id"] for job in engine.claim()] == [str(gone)]
+
+
 def test_a_working_grant_of_her_own_is_kept_unless_replaced_on_purpose(agency: Agency) -> None:
     creator = uuid.uuid4()
     model_id = agency.engine.model(uuid.UUID(agency.agency_id), fanvue_user_uuid=str(creator))

@@ -76,7 +76,7 @@ class ListPages:
         self, state: WalkState, cursor: str | None
     ) -> tuple[Reply, OfferedValidator | None]:
         first = state.kind == "incremental" and state.pages == 0 and cursor is None
-        hint = None if state.kind == "incremental" else CALLS_AHEAD
+        hint = 1 if state.kind == "incremental" else CALLS_AHEAD
         params = self._params(state, cursor)
         missing: list[Unavailable] = []
         for path in self._stream.paths:
@@ -84,7 +84,7 @@ class ListPages:
                 if not first:
                     return await self._reader.get(path, params, hint=hint), None
                 return await self._reader.get_if_changed(
-                    path, params, state.validator, keep_text=state.keep_text
+                    path, params, state.validator, hint=hint, keep_text=state.keep_text
                 )
             except Unavailable as error:
                 missing.append(error)
