@@ -26,6 +26,8 @@ LATE_AT_MOST: Final = 1.2
 # Fewer happenings of a kind than this say nothing about a 95th percentile: the oldest is judged.
 TELLING: Final = 20
 OLDEST_OF_FEW: Final = 2
+LEAVING: Final = ("cancellations", "unfollows")
+DAY: Final = 86_400
 # What polling may cost beside polls and news: whole lists once a day, and when somebody left.
 OVERHEAD_AT_MOST: Final = 0.15
 STREAMS: Final = (
@@ -99,17 +101,33 @@ def pages_of(truths: Iterable[Audience], books: Mapping[str, Books]) -> Mapping[
 
 def judge_freshness(figures: Iterable[Freshness]) -> list[Figure]:
     """Say of every kind of happening how old it was when it was first seen here."""
-    return [
-        Figure(
-            f"{one.kind} seen within {one.interval * LATE_AT_MOST / 60:.0f} min (p95)",
-            f"p50 {one.median / 60:.1f}, p95 {one.p95 / 60:.1f}, max {one.oldest / 60:.1f} min"
-            f" of {one.count}",
-            one.p95 <= one.interval * LATE_AT_MOST
-            if one.count >= TELLING
-            else one.oldest <= one.interval * OLDEST_OF_FEW,
-        )
-        for one in figures
-    ]
+    return [_judge_leaving(one) if one.kind in LEAVING else _judge(one) for one in figures]
+
+
+def _judge(one: Freshness) -> Figure:
+    return Figure(
+        f"{one.kind} seen within {one.interval * LATE_AT_MOST / 60:.0f} min (p95)",
+        _ages(one),
+        one.p95 <= one.interval * LATE_AT_MOST
+        if one.count >= TELLING
+        else one.oldest <= one.interval * OLDEST_OF_FEW,
+    )
+
+
+def _judge_leaving(one: Freshness) -> Figure:
+    """No list says who left: the account's figures hint at it, a daily reading proves it."""
+    return Figure(
+        f"{one.kind} seen within {one.interval * LATE_AT_MOST / 60:.0f} min (p50), all in a day",
+        _ages(one),
+        (one.count < TELLING or one.median <= one.interval * LATE_AT_MOST) and one.oldest <= DAY,
+    )
+
+
+def _ages(one: Freshness) -> str:
+    return (
+        f"p50 {one.median / 60:.1f}, p95 {one.p95 / 60:.1f}, max {one.oldest / 60:.1f} min"
+        f" of {one.count}"
+    )
 
 
 def judge_calls(day: Day, calls: Sequence[Calls]) -> list[Figure]:

@@ -43,6 +43,8 @@ RHYTHM: Final = (
 SOURCES: Final = ("subscription", "renewal", "mediaLink", "checkoutLink")
 # A list of fifty shows these for sure, whoever else pays meanwhile.
 SURE_RANK: Final = 25
+# A creator reads those. That an older chat was read shows only when it is listed again.
+LIVELY: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Facts:
     spent: dict[str, int]
     total: int
     unread: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    # who talked last stands last
+    talked: dict[str, None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, truth: Audience) -> Facts:
@@ -79,6 +83,10 @@ class Facts:
             spent={one.fan_uuid: one.gross_cents for one in truth.top_spenders},
             total=truth.account.total_gross_cents,
         )
+
+    def waiting(self) -> list[str]:
+        """Return the fans in the liveliest chats who wait to be read."""
+        return [fan for fan in list(self.talked)[-LIVELY:] if self.unread.get(fan)]
 
     def is_top(self, fan: str) -> bool:
         """Tell whether a fan stands safely on the list of those who spent most."""
@@ -114,7 +122,7 @@ class News:
                 row = {"source": "tip", "post_uuid": facts.newest_post}
                 return {"do": "sales", "rows": [row]}
             case "reading":
-                waiting = sorted(fan for fan, uuids in facts.unread.items() if uuids)
+                waiting = facts.waiting()
                 if not waiting:
                     return None
                 return {"do": "messages/read", "fan_uuid": self._random.choice(waiting)}
@@ -171,6 +179,8 @@ def _bought(facts: Facts, order: dict[str, Any], answer: dict[str, Any]) -> Iter
 def _said(facts: Facts, order: dict[str, Any], answer: dict[str, Any]) -> Iterable[Expected]:
     for row in answer["messages"]:
         fan = row["fan_uuid"]
+        facts.talked.pop(fan, None)
+        facts.talked[fan] = None
         if not order.get("sent"):
             facts.unread[fan].append(row["uuid"])
         yield Expected("messages", order["creator"], row["uuid"], group=fan)
