@@ -70,6 +70,8 @@ class Shape:
     start: datetime = datetime(2026, 11, 2, tzinfo=UTC)
     seed: int = 7
     pace: float = 1
+    # how often a minute workers look at the queue; the schedule ticks once
+    beats: int = 1
     transactions: int = 500
     fans: int = 30
     messages: int = 300
@@ -188,6 +190,11 @@ class Day:
     async def work(self, engine: Engine) -> None:
         """Queue what is due and work until nothing is due at this instant."""
         await engine.books.jobs.enqueue_due("day")
+        await self.work_on(engine)
+
+    @staticmethod
+    async def work_on(engine: Engine) -> None:
+        """Work until nothing that is queued is due at this instant."""
         await engine.runner.run(drain=_nobody_else, horizon=NOTHING)
 
     async def catch_up(self, engine: Engine) -> int:
@@ -275,6 +282,9 @@ class Day:
             # What a dead worker held is taken back as soon as its lease has ended: with the minute.
             self.clock.move_to(until - LEASE_ENDS)
             await killer.come(self, engine)
+        for beat in range(1, self.shape.beats):
+            self.clock.move_to(until - MINUTE + beat * MINUTE / self.shape.beats)
+            await self.work_on(engine)
         self.clock.move_to(until)
         if killer is not None:
             await engine.books.jobs.reap()

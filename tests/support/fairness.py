@@ -76,6 +76,7 @@ async def backfill_beside_live_work(
         connected=1,
         creators=creators,
         pace=3,
+        beats=4,
         transactions=20,
         fans=8,
         messages=20,
