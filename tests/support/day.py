@@ -7,7 +7,6 @@ webhooks are off, so that polling alone is judged.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
@@ -23,16 +22,13 @@ from tests.support.engine import FORGET
 from tests.support.fanvue_process import fanvue_process
 from tests.support.freshness import Watch
 from worker.app import open_engine
-from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
-from worker.sealing import Keyring
 from worker.settings import load_settings
-from worker.store.agencies import AgencyStore, Creator
 
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from simulator.client import Grant, SimulatorControl
+    from simulator.client import SimulatorControl
     from simulator.truths import Audience
     from tests.support.news import News
     from worker.app import Engine
@@ -116,76 +112,6 @@ class Day:
         """Open a worker that lives in the day's time."""
         async with open_engine(self.settings(**changes), self.clock.worker) as engine:
             yield engine
-
-    async def connect(self, engine: Engine) -> None:
-        """Add the creators to Fanvue and connect them, agency by agency."""
-        shape = self.shape
-        owners = {one["name"]: one["owner_uuid"] for one in self.control.world()["agencies"]}
-        for number in range(shape.agencies):
-            name = shape.agency(number)
-            count = len(range(number, shape.creators, shape.agencies))
-            if not count:
-                continue
-            made = self.control.add_creators(
-                count,
-                agency=name,
-                transactions=shape.transactions,
-                fans=shape.fans,
-                messages=shape.messages,
-                posts=shape.posts,
-                subscribers=shape.subscribers,
-                followers=shape.followers,
-            )
-            creators = [one["uuid"] for one in made]
-            self.creators += creators
-            if number < shape.connected:
-                await self.connect_agency(engine, name, owners[name], creators)
-            else:
-                for creator in creators:
-                    await self._connect_one(engine, name, creator)
-
-    async def connect_agency(
-        self, engine: Engine, name: str, owner: str, creators: list[str]
-    ) -> None:
-        """Connect creators through the grant of their agency's administrator."""
-        pair = self.control.agency_grant(name)
-        store = AgencyStore(engine.books.database)
-        fingerprint = hashlib.sha256(str(pair.refresh_token).encode()).hexdigest()
-        place = await store.connect(name, owner, fingerprint)
-        access, refresh = self._sealed(place.connection_id, pair)
-        await store.store(
-            place,
-            access_token=access,
-            refresh_token=refresh,
-            expires_in=timedelta(seconds=pair.expires_in),
-            fingerprint=fingerprint,
-            handle=None,
-        )
-        self.connections[name] = place.connection_id
-        await self.attach(engine, name, creators)
-
-    async def attach(self, engine: Engine, agency: str, creators: list[str]) -> None:
-        """Let creators be read through the agency's grant."""
-        store = AgencyStore(engine.books.database)
-        wanted = [Creator(creator) for creator in creators]
-        for one in await store.attach(self.connections[agency], wanted, replace=False):
-            self.models[one.creator_uuid] = str(one.model_id)
-
-    async def _connect_one(self, engine: Engine, agency: str, creator: str) -> None:
-        pair = self.control.grant(creator)
-        grants = engine.books.grants
-        connection = await grants.connect(agency, creator, None, replace=False)
-        access, refresh = self._sealed(connection.model_id, pair)
-        lives = timedelta(seconds=pair.expires_in)
-        await grants.store(connection, access, refresh, lives)
-        self.models[creator] = connection.model_id
-
-    def _sealed(self, owner: str, pair: Grant) -> tuple[str, str]:
-        keyring = Keyring(self.settings().sealing.keys)
-        return (
-            keyring.seal(pair.access_token, owner, ACCESS_COLUMN),
-            keyring.seal(str(pair.refresh_token), owner, REFRESH_COLUMN),
-        )
 
     async def work(self, engine: Engine) -> None:
         """Queue what is due and work until nothing is due at this instant."""

@@ -15,6 +15,7 @@ from tests.support.day_figures import (
     judge_health,
     pages_of,
 )
+from tests.support.day_grants import connect
 from tests.support.digest import digest
 from tests.support.exactness import audience_differences, money_differences
 from tests.support.news import News
@@ -73,7 +74,7 @@ async def play(
     with new_day(stack, shape) as day:
         async with day.engine() as engine:
             told("connecting")
-            await day.connect(engine)
+            await connect(day, engine)
             told("reading everything for the first time")
             await day.catch_up(engine)
             await day.begin(engine)

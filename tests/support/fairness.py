@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.support.day import Shape, new_day
+from tests.support.day_grants import attach, connect
 from tests.support.news import News
 
 
@@ -86,7 +87,7 @@ async def backfill_beside_live_work(
     )
     with new_day(stack, shape) as day:
         async with day.engine() as engine:
-            await day.connect(engine)
+            await connect(day, engine)
             await day.catch_up(engine)
             await day.begin(engine)
             (made,) = day.control.add_creators(
@@ -95,7 +96,7 @@ async def backfill_beside_live_work(
             newcomer = made["uuid"]
             day.creators.append(newcomer)
             news = News(day.truths(), shape.seed, shape.pace)
-            await day.attach(engine, AGENCY, [newcomer])
+            await attach(day, engine, AGENCY, [newcomer])
             minute = 0
             while minute < minutes or _is_unread(day, newcomer):
                 await day.minute(engine, news)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.day import Shape, new_day
+from tests.support.day_grants import attach, connect, connect_agency
 from tests.support.fairness import (
     HUGE,
     LIMIT,
@@ -68,7 +69,7 @@ async def test_agency_with_hundreds_of_due_jobs_keeps_nobody_waiting(
             for name, count in (("Agency 1", GREEDY), ("Agency 2", 2)):
                 made = day.control.add_creators(count, agency=name, **SMALL)
                 creators = [one["uuid"] for one in made]
-                await day.connect_agency(engine, name, owners[name], creators)
+                await connect_agency(day, engine, name, owners[name], creators)
             await day.work(engine)
         ended = day.database.execute(
             """select a.name from public.sync_runs r join public.agencies a on a.id = r.agency_id
@@ -85,11 +86,11 @@ async def test_agency_with_hundreds_of_due_jobs_keeps_nobody_waiting(
 
 async def test_live_call_gets_through_in_a_window_that_a_backfill_has_used_up(agency: Day) -> None:
     async with agency.engine() as engine:
-        await agency.connect(engine)
+        await connect(agency, engine)
         await agency.catch_up(engine)
         (creator,) = agency.control.add_creators(1, agency="Agency 1", **{**SMALL, **HUGE})
         uuid = creator["uuid"]
-        await agency.attach(engine, "Agency 1", [uuid])
+        await attach(agency, engine, "Agency 1", [uuid])
         await agency.work(engine)
         # the backfill is queued by the tick after the first look at the chats
         await agency.work(engine)
@@ -110,8 +111,8 @@ async def test_nightly_proof_leaves_a_fifth_of_a_window_to_all_others(agency: Da
             1, agency="Agency 1", **{**SMALL, "transactions": 6000, "days": 30}
         )
         uuid = creator["uuid"]
-        await agency.connect(engine)
-        await agency.attach(engine, "Agency 1", [uuid])
+        await connect(agency, engine)
+        await attach(agency, engine, "Agency 1", [uuid])
         await agency.catch_up(engine)
         agency.clock.pass_seconds(120)
         await agency.work(engine)
@@ -135,11 +136,11 @@ async def test_nightly_proof_leaves_a_fifth_of_a_window_to_all_others(agency: Da
 
 async def test_restarted_worker_does_not_use_a_window_twice(agency: Day) -> None:
     async with agency.engine() as first:
-        await agency.connect(first)
+        await connect(agency, first)
         (creator,) = agency.control.add_creators(
             1, agency="Agency 1", **{**SMALL, "transactions": 8000}
         )
-        await agency.attach(first, "Agency 1", [creator["uuid"]])
+        await attach(agency, first, "Agency 1", [creator["uuid"]])
         for _ in range(4):
             # the second one is new each time, and again within the same window
             for _ in range(2):
