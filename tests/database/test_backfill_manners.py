@@ -67,6 +67,21 @@ def test_a_first_walk_that_died_comes_back_behind_live_work(
     assert (job["model_id"], job["priority"]) == (str(creator.model_id), 100)
 
 
+def test_an_event_does_not_make_live_work_of_a_walk_through_history(
+    engine: Engine, creator: Creator
+) -> None:
+    reading = creator.begin("earnings")
+    reading.commit(cursor="c1", position=creator.at(days=1), mode="cursor")
+    reading.settle("yield")
+    engine.move_clock(minutes=2)
+
+    payment = {"id": "p1", "amount": 500, "currency": "USD", "source": "tip"}
+    creator.told("payment.succeeded", purchaser={"uuid": "f1"}, **payment)
+
+    (job,) = engine.claim()
+    assert (job["sync_type"], job["priority"]) == ("earnings", 100)
+
+
 @pytest.mark.parametrize("outcome", ["yield", "snooze", "retry"])
 def test_a_walk_whose_stream_was_switched_off_ends_with_its_slice(
     engine: Engine, creator: Creator, outcome: str
