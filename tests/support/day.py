@@ -41,6 +41,8 @@ NOTHING: Final = timedelta(0)
 LEASE_ENDS: Final = timedelta(seconds=14)
 # The creators are connected so long before the day begins.
 EVE: Final = timedelta(minutes=30)
+# So long after the day everything has been read once more.
+AFTERMATH: Final = timedelta(minutes=30)
 # The settings of a new installation: what a test of the rhythm judges.
 AS_DELIVERED: Final = """
 update private.sync_streams t
@@ -141,14 +143,27 @@ class Day:
             minutes += 1
 
     async def read_everything(self, engine: Engine) -> None:
-        """Read every list of every creator to its end, as often as an end must be seen."""
+        """Read every list of every creator to its end, as often as an end must be seen.
+
+        The figures that move with time alone are read last, at an instant fixed for every run.
+        """
         for _ in range(2):
-            for model_id in self.models.values():
-                for stream in ("earnings", "subscribers", "followers", "posts"):
-                    await engine.books.jobs.enqueue(model_id, stream, full=True)
-                for stream in ("messages", "top_fans", "account"):
-                    await engine.books.jobs.enqueue(model_id, stream, full=False)
+            await self._enqueue(
+                engine, ("earnings", "subscribers", "followers", "posts"), full=True
+            )
+            await self._enqueue(engine, ("messages",), full=False)
             await self.catch_up(engine)
+        end = self.shape.start + self.shape.minutes * MINUTE + AFTERMATH
+        if self.clock.instant > end:
+            raise RuntimeError("the last reading took longer than the time after the day")
+        self.clock.move_to(end)
+        await self._enqueue(engine, ("top_fans", "account"), full=False)
+        await self.work(engine)
+
+    async def _enqueue(self, engine: Engine, streams: tuple[str, ...], *, full: bool) -> None:
+        for model_id in self.models.values():
+            for stream in streams:
+                await engine.books.jobs.enqueue(model_id, stream, full=full)
 
     def truths(self) -> list[Audience]:
         """Return the truth about every creator, top spenders as `top_fans` would show them."""
