@@ -117,7 +117,7 @@ begin
     from pg_inherits i
     join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'realtime.messages'::regclass
-      and to_date(right(c.relname, 10), 'YYYY_MM_DD') < current_date - 3
+      and c.relname < 'messages_' || to_char(current_date - 3, 'YYYY_MM_DD')
   loop
     execute format('drop table %s', old_partition);
   end loop;

@@ -35,10 +35,12 @@ export class Broadcasts {
     this.#stream.start();
     if (Date.now() - this.#tidied < TIDY_MS) return;
     this.#tidied = Date.now();
-    await this.#database.tidy().catch((error) => {
+    try {
+      await this.#database.tidy();
+    } catch (error) {
       this.#tidied = 0;
-      throw error;
-    });
+      console.error(`partitions of realtime.messages: ${error.message}`);
+    }
   }
 
   stop() {

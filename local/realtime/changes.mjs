@@ -26,6 +26,7 @@ export class Changes {
   #cleared = false;
   #watch = null;
   #tables = null;
+  #turn = Promise.resolve();
 
   constructor({ database, rate, settings }) {
     this.#database = database;
@@ -62,6 +63,8 @@ export class Changes {
     if (!entry) return;
     clearTimeout(entry.timer);
     this.#entries.delete(channel);
+    this.#subscriptions.remove(entry.made.map(({ uuid }) => uuid))
+      .catch((error) => console.error(`subscriptions not removed: ${error.message}`));
     this.#forget(entry);
     if (this.#entries.size) return;
     clearInterval(this.#watch);
@@ -88,15 +91,10 @@ export class Changes {
       if (!await this.#stream.ready(this.#settings.streamPatienceMs)) {
         throw new Error("the stream of changes is not open yet");
       }
-      if (!this.#cleared) await this.#clear();
-      const made = await this.#subscriptions.add(bindings, entry.channel.claims);
-      if (!isCurrent()) {
-        await this.#subscriptions.remove(made.map(({ uuid }) => uuid));
-        return;
-      }
-      this.#forget(entry);
-      this.#remember(entry, made);
-      entry.channel.tell("postgres_changes", "ok", SUBSCRIBED);
+      await this.#alone(async () => {
+        if (!this.#cleared) await this.#clear();
+        if (isCurrent()) await this.#replace(entry, bindings);
+      });
     } catch (error) {
       if (!isCurrent()) return;
       if (error instanceof BindingError || error instanceof SubscriptionError) {
@@ -106,6 +104,25 @@ export class Changes {
       console.error(`postgres_changes: ${error.message}`);
       this.#later(entry, this.#settings.resubscribeMs);
     }
+  }
+
+  /** Subscriptions do not change while a batch is looked at: nothing is told twice or not at all. */
+  #alone(task) {
+    const done = this.#turn.then(task);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  async #replace(entry, bindings) {
+    const old = entry.made.map(({ uuid }) => uuid);
+    const made = await this.#subscriptions.replace(old, bindings, entry.channel.claims);
+    this.#forget(entry);
+    if (this.#entries.get(entry.channel) !== entry) {
+      await this.#subscriptions.remove(made.map(({ uuid }) => uuid));
+      return;
+    }
+    this.#remember(entry, made);
+    entry.channel.tell("postgres_changes", "ok", SUBSCRIBED);
   }
 
   async #clear() {
@@ -140,8 +157,6 @@ export class Changes {
         else this.#entities.delete(entity);
       }
     }
-    this.#subscriptions.remove(made.map(({ uuid }) => uuid))
-      .catch((error) => console.error(`subscriptions not removed: ${error.message}`));
   }
 
   #reopened() {
@@ -174,7 +189,7 @@ export class Changes {
       const batch = this.#takeBatch();
       try {
         await this.#settle([...new Set(batch.map(({ xid }) => xid))]);
-        await this.#applyAll(batch.map(({ text }) => text));
+        await this.#alone(() => this.#applyAll(batch.map(({ text }) => text)));
       } catch (error) {
         console.error(`postgres_changes: ${batch.length} changes lost: ${error.message}`);
       }

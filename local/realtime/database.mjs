@@ -17,8 +17,12 @@ export class Database {
       idle_timeout: 20,
       connect_timeout: 5,
       backoff: () => 0.2,
-      onnotice: () => {},
-      connection: { application_name: "realtime", TimeZone: "UTC" },
+      onnotice: ({ message }) => console.error(`the database warns: ${message}`),
+      connection: {
+        application_name: "realtime",
+        TimeZone: "UTC",
+        client_min_messages: "warning",
+      },
     });
   }
 

@@ -70,7 +70,8 @@ function readClaims(client, server, payload) {
 async function reachDatabase(server) {
   try {
     await server.wake();
-  } catch {
+  } catch (error) {
+    console.error(`the database is out of reach: ${error.message}`);
     throw new JoinError("Realtime was unable to connect to the project database");
   }
 }

@@ -25,7 +25,7 @@ export const DEFAULTS = {
   // How long the streams outlive the last channel.
   lingerMs: 60_000,
   resubscribeMs: 1_000,
-  publicationCheckMs: 5_000,
+  publicationCheckMs: 2_000,
   reconnectMs: 250,
 };
 

@@ -25,19 +25,18 @@ export class Subscriptions {
         and slot_name like 'supabase_realtime_changes%' and slot_name <> ${slot})`;
   }
 
-  /** Writes the entries of a channel, all or none; returns one `{uuid, entities}` per entry. */
-  async add(bindings, claims) {
+  /** Writes the entries of a channel in place of its old ones; one `{uuid, entities}` for each. */
+  async replace(old, bindings, claims) {
     return await this.#database.sql.begin(async (sql) => {
       const made = [];
+      await remove(sql, old);
       for (const binding of bindings) made.push(await add(sql, binding, claims));
       return made;
     });
   }
 
   async remove(uuids) {
-    if (!uuids.length) return;
-    await this.#database.sql`delete from realtime.subscription
-      where subscription_id = any(${uuids}::uuid[])`;
+    await remove(this.#database.sql, uuids);
   }
 
   /** A text that changes whenever the publication does. */
@@ -48,6 +47,11 @@ export class Subscriptions {
         where pubname = ${PUBLICATION} order by 1, 2) t`;
     return row.tables;
   }
+}
+
+async function remove(sql, uuids) {
+  if (!uuids.length) return;
+  await sql`delete from realtime.subscription where subscription_id = any(${uuids}::uuid[])`;
 }
 
 async function add(sql, binding, claims) {

@@ -17,14 +17,16 @@ function tell(client, topic, event) {
 }
 
 const commands = {
-  open({ client, url, key, token = null, version, heartbeat = 25000 }) {
-    const holder = { token, client: null };
+  open({ client, url, key, token = null, version, heartbeat = 25000, late = false }) {
+    const holder = { client: null };
+    // Until it is given one, a late client waits for its token as for a slow sign-in.
+    holder.token = late ? new Promise((resolve) => (holder.arrive = resolve)) : token;
     const options = {
       auth: { persistSession: false, autoRefreshToken: false },
       realtime: { transport: WebSocket, heartbeatIntervalMs: heartbeat },
     };
     if (version) options.realtime.vsn = version;
-    if (token !== null) options.accessToken = () => Promise.resolve(holder.token);
+    if (late || token !== null) options.accessToken = () => Promise.resolve(holder.token);
     holder.client = createClient(url, key, options);
     clients.set(client, holder);
   },
@@ -79,7 +81,9 @@ const commands = {
     return await find(client, topic).untrack();
   },
   setToken({ client, token }) {
-    clients.get(client).token = token;
+    const holder = clients.get(client);
+    holder.arrive?.(token);
+    holder.token = token;
   },
   async leave({ client, topic }) {
     return await clients.get(client).client.removeChannel(find(client, topic));

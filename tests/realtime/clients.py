@@ -292,8 +292,8 @@ class PythonClient:
         await self._client.set_auth(token)
 
     async def leave(self, topic: str) -> None:
-        assert self._client is not None
-        await self._client.remove_channel(self._channels.pop(topic))
+        # `remove_channel` forgets the channel before the answer comes, and reports it 10 s later.
+        await self._channels.pop(topic).unsubscribe()
 
     async def close(self) -> None:
         assert self._client is not None

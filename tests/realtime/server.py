@@ -1,0 +1,83 @@
+"""A Realtime server of a test's own, beside that of the stack and on the same database.
+
+It can be given other limits, be stopped, started and frozen, without anybody else noticing.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from local.ports import HOST, accepts
+from local.processes import wait_until
+from tests.support.postgres import PROJECT
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+START_SECONDS = 15.0
+
+
+class OwnServer:
+    """One server process on a port that it keeps when it is started again."""
+
+    def __init__(self, stack: dict[str, str], directory: Path, settings: dict[str, object]) -> None:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://{HOST}:{self.port}"
+        self._file = directory / f"realtime-{self.port}.json"
+        self._log = self._file.with_suffix(".log")
+        config = {
+            "port": self.port,
+            "databaseUrl": stack["SUPABASE_DB_URL"],
+            "jwtSecret": stack["SUPABASE_JWT_SECRET"],
+            "publishableKey": stack["SUPABASE_PUBLISHABLE_KEY"],
+            "secretKey": stack["SUPABASE_SECRET_KEY"],
+            "settings": settings,
+        }
+        self._file.write_text(json.dumps(config))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                ["node", "local/realtime/server.mjs", str(self._file)],  # noqa: S607 - from the path
+                cwd=PROJECT,
+                stderr=log,
+            )
+        assert wait_until(lambda: accepts(self.port), START_SECONDS), self._log.read_text()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(how)
+        self._process.wait(10)
+        self._process = None
+
+    def freeze(self) -> None:
+        """Let it say nothing more, with its connections open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def own_server(stack: dict[str, str], directory: Path, **settings: object) -> Iterator[OwnServer]:
+    server = OwnServer(stack, directory, settings)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.realtime.conftest import User
+    from tests.realtime.server import OwnServer
+    from tests.support.postgres import Connection
+
+    Connect = Callable[..., Awaitable[Any]]
+    Serve = Callable[..., OwnServer]
+
+pytestmark = pytest.mark.system
+
+
+def denied(topic: str) -> str:
+    return f"Unauthorized: You do not have permissions to read from this Channel topic: {topic}"
+
+
+def reason(status: dict[str, Any]) -> str:
+    """Return the server's words, which Python hands over inside JSON."""
+    text = str(status["error"])
+    return str(json.loads(text)["reason"]) if text.startswith("{") else text
+
+
+async def test_anybody_may_join_a_public_channel(connect: Connect, kind: str, topic: str) -> None:
+    client = await connect(kind)
+
+    channel = await client.join(topic)
+
+    assert (await channel.joined())["error"] is None
+
+
+async def test_a_member_may_join_his_private_channel(
+    connect: Connect, kind: str, topic: str, user: User
+) -> None:
+    user.enter(topic)
+    client = await connect(kind, user.token())
+
+    channel = await client.join(topic, private=True)
+
+    await channel.joined()
+
+
+async def test_a_stranger_is_denied_in_exact_words_and_let_in_once_he_is_a_member(
+    connect: Connect, kind: str, topic: str, user: User
+) -> None:
+    client = await connect(kind, user.token())
+
+    channel = await client.join(topic, private=True)
+    refused = await channel.next("status")
+    user.enter(topic)
+
+    assert refused["status"] == "CHANNEL_ERROR"
+    assert reason(refused) == denied(topic)
+    await channel.joined()
+
+
+async def test_the_secret_key_may_join_anything(
+    connect: Connect, stack: dict[str, str], topic: str, kind: str
+) -> None:
+    key = stack["SUPABASE_SECRET_KEY"]
+    client = await connect(kind, key=key)
+
+    channel = await client.join(topic, private=True)
+
+    await channel.joined()
+
+
+async def test_javascript_joins_as_nobody_while_its_token_is_on_the_way(
+    connect: Connect, topic: str, user: User
+) -> None:
+    user.enter(topic)
+    client = await connect("javascript", late=True)
+
+    channel = await client.join(topic, private=True, set_auth=False)
+    refused = await channel.next("status")
+    await client.renew(user.token())
+
+    assert reason(refused) == denied(topic)
+    await channel.joined()
+
+
+async def test_a_public_topic_hears_nothing_of_the_private_one_with_its_name(
+    connect: Connect, kind: str, topic: str, database: Connection
+) -> None:
+    channel = await (await connect(kind)).join(topic)
+    await channel.joined()
+
+    database.execute("select realtime.send('{}', 'secret', %s, true)", (topic,))
+    database.execute("select realtime.send('{}', 'open', %s, false)", (topic,))
+
+    assert (await channel.next("broadcast"))["event"] == "open"
+    assert not channel.heard("broadcast")
+
+
+async def test_a_channel_that_is_left_is_closed(connect: Connect, kind: str, topic: str) -> None:
+    client = await connect(kind)
+    await (await client.join(f"{topic}:other")).joined()
+    channel = await client.join(topic)
+    await channel.joined()
+
+    await client.leave(topic)
+
+    await channel.next("status", status="CLOSED")
+
+
+async def test_a_new_token_keeps_the_channel(
+    connect: Connect, kind: str, topic: str, user: User, database: Connection
+) -> None:
+    user.enter(topic)
+    token = user.token(seconds=3)
+    client = await connect(kind, token, **quick(kind))
+    careless = await connect(kind, token)
+    channel = await client.join(topic, private=True)
+    expiring = await careless.join(topic, private=True)
+    await channel.joined()
+
+    await client.renew(user.token(renewed=True))
+    await expiring.next("status", status="CLOSED")
+    database.execute("select realtime.send('{}', 'after', %s)", (topic,))
+
+    assert (await channel.next("broadcast"))["event"] == "after"
+    assert not channel.heard("status")
+
+
+async def test_whoever_lost_his_permission_is_told_and_closed_at_the_next_token(
+    connect: Connect, kind: str, topic: str, user: User
+) -> None:
+    user.enter(topic)
+    client = await connect(kind, user.token(), **quick(kind))
+    channel = await client.join(topic, private=True)
+    await channel.joined()
+
+    user.exit(topic)
+    await client.renew(user.token(renewed=True))
+    await channel.next("status", status="CLOSED")
+
+    lost = f"You no longer have permission to read from this Channel topic: {topic}"
+    assert lost in words(channel)
+
+
+async def test_an_expired_token_closes_the_channel_and_a_new_channel_works(
+    connect: Connect, kind: str, topic: str, user: User
+) -> None:
+    user.enter(topic)
+    client = await connect(kind, user.token(seconds=2))
+    channel = await client.join(topic, private=True)
+    await channel.joined()
+
+    await channel.next("status", status="CLOSED")
+    await client.renew(user.token())
+    again = await client.join(topic, private=True)
+
+    assert any(word.startswith("Token has expired ") for word in words(channel))
+    await again.joined()
+
+
+async def test_a_token_that_is_no_good_is_refused_in_exact_words(
+    connect: Connect, kind: str, topic: str, user: User
+) -> None:
+    gone = await connect(kind, user.token(seconds=-60))
+    forged = await connect(kind, "a.b.c")
+
+    expired = await (await gone.join(topic)).next("status")
+    malformed = await (await forged.join(topic)).next("status")
+
+    assert reason(expired).startswith("InvalidJWTToken: Token has expired 6")
+    assert reason(expired).endswith(" seconds ago")
+    assert reason(malformed) == "MalformedJWT: The token provided is not a valid JWT"
+
+
+async def test_a_project_may_allow_private_channels_only(
+    serve: Serve, connect: Connect, kind: str, topic: str
+) -> None:
+    server = serve(privateOnly=True)
+    client = await connect(kind, url=server.url)
+
+    refused = await (await client.join(topic)).next("status")
+
+    assert reason(refused) == "PrivateOnly: This project only allows private channels"
+
+
+def quick(kind: str) -> dict[str, int]:
+    """JavaScript passes a new token on with its heartbeat."""
+    return {"heartbeat": 300} if kind == "javascript" else {}
+
+
+def words(channel: Any) -> list[str]:
+    """Return what the server told; Python hands its errors over as a status."""
+    told = [event["message"] for event in channel.heard("system")]
+    errors = [event["error"] for event in channel.heard("status") if event["error"]]
+    return told + [json.loads(text)["message"] for text in errors if text.startswith("{")]

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from local.stack import Stack
+from tests.support.postgres import PROJECT
+
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.realtime.conftest import User
+    from tests.realtime.server import OwnServer
+
+    Connect = Callable[..., Awaitable[Any]]
+    Serve = Callable[..., OwnServer]
+
+pytestmark = [
+    pytest.mark.system,
+    # Python's client reads them when a connection breaks off.
+    pytest.mark.filterwarnings("ignore:ConnectionClosed.(code|reason) is deprecated"),
+]
+SEND = "select realtime.send('{}', %s, %s)"
+
+
+def execute(stack: dict[str, str], text: str, *values: object) -> None:
+    with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
+        database.execute(text, values or None)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_clients_come_back_after_a_restart_of_the_server(
+    serve: Serve, connect: Connect, kind: str, how: signal.Signals, user: User
+) -> None:
+    topic = f"room:{user.id}"
+    user.enter(topic)
+    server = serve()
+    client = await connect(kind, user.token(), url=server.url)
+    channel = await client.join(topic, private=True)
+    await channel.joined()
+
+    server.stop(how)
+    server.start()
+    await channel.joined()
+    user.database.execute(SEND, ("once", topic))
+    user.database.execute(SEND, ("last", topic))
+
+    assert (await channel.next("broadcast"))["event"] == "once"
+    assert (await channel.next("broadcast"))["event"] == "last"
+    said = [event["message"] for event in channel.heard("system")]
+    assert said == (["Server requested disconnect"] if how == signal.SIGTERM else [])
+
+
+async def test_what_was_missed_while_the_server_was_away_is_replayed(
+    serve: Serve, connect: Connect, topic: str, user: User
+) -> None:
+    user.enter(topic)
+    server = serve()
+    client = await connect("javascript", user.token(), url=server.url)
+    channel = await client.join(topic, private=True, broadcast={"replay": {"since": 0}})
+    await channel.joined()
+
+    server.stop()
+    user.database.execute(SEND, ("missed", topic))
+    server.start()
+
+    assert (await channel.next("broadcast"))["event"] == "missed"
+
+
+async def test_javascript_leaves_a_silent_server_and_comes_back(
+    serve: Serve, connect: Connect, topic: str
+) -> None:
+    server = serve()
+    client = await connect("javascript", url=server.url, heartbeat=300)
+    channel = await client.join(topic)
+    await channel.joined()
+
+    server.freeze()
+    await channel.next("status", status="CHANNEL_ERROR")
+    server.thaw()
+
+    await channel.joined()
+
+
+async def test_a_client_that_says_nothing_is_dropped_and_one_that_does_is_kept(
+    serve: Serve, connect: Connect, topic: str
+) -> None:
+    server = serve(idleMs=600)
+    quiet = await connect("javascript", url=server.url, heartbeat=60_000)
+    lively = await connect("javascript", url=server.url, heartbeat=200)
+    dropped = await quiet.join(topic)
+    kept = await lively.join(topic)
+    await dropped.joined()
+    await kept.joined()
+
+    await dropped.next("status", status="CHANNEL_ERROR")
+    await dropped.joined()
+    await quiet.send(topic, "back", {})
+
+    assert (await kept.next("broadcast"))["event"] == "back"
+    assert not kept.heard("status")
+
+
+async def test_a_restart_of_the_database_is_survived(
+    stack: dict[str, str], connect: Connect, topic: str, policies: None
+) -> None:
+    pieces = Stack((PROJECT / Path(os.environ["FSE_TEST_STACK"])).parent)
+    execute(stack, "create table public.realtime_test_outage (id integer primary key)")
+    execute(stack, "alter publication supabase_realtime add table public.realtime_test_outage")
+    binding = {"event": "INSERT", "schema": "public", "table": "realtime_test_outage"}
+    channels = []
+    for kind in ("javascript", "python"):
+        channel = await (await connect(kind)).join(topic, changes=(binding,))
+        await channel.joined()
+        await channel.listening()
+        channels.append(channel)
+
+    pieces.stop_postgres()
+    late = await (await connect("javascript")).join(f"{topic}:late")
+    refused = await late.next("status")
+    pieces.start_postgres()
+    for channel in channels:
+        await channel.listening()
+    await late.joined()
+    execute(stack, "insert into public.realtime_test_outage values (1)")
+    execute(stack, "select realtime.send('{}', 'again', %s, false)", topic)
+
+    assert refused["error"] == "Realtime was unable to connect to the project database"
+    for channel in channels:
+        assert (await channel.next("change"))["new"] == {"id": 1}
+        assert (await channel.next("broadcast"))["event"] == "again"
+        assert not channel.heard("status")
+    execute(stack, "drop table public.realtime_test_outage")
