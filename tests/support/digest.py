@@ -44,6 +44,7 @@ _GRANT: Final = (
     *("fanvue_token_issued_at", "token_version"),
 )
 LEFT_OUT: Final = [*_IDS, *_SYNC, *_READING, *_GRANT]
+TODAY: Final = "t.day = (private.engine_now() at time zone 'UTC')::date"
 WHETHER: Final = ("read_at", "ended_at", "unfollowed_at", "deleted_at")
 
 
@@ -54,6 +55,8 @@ def digest(database: psycopg.Connection[Any]) -> Mapping[str, str]:
 
 def _of(database: psycopg.Connection[Any], table: str) -> str:
     owner = sql.SQL("t.id" if table == "models" else "t.model_id")
+    # the snapshot of a day that is over is its last poll's, whenever that was
+    which = sql.SQL(TODAY if table == "fanvue_top_fans" else "true")
     statement = sql.SQL("""
         select count(*) || ' rows, ' || coalesce(md5(string_agg(x.row, ',' order by x.row)), '-')
         from (
@@ -65,8 +68,9 @@ def _of(database: psycopg.Connection[Any], table: str) -> str:
             || jsonb_build_object('whose', m.fanvue_user_uuid))::text) as row
           from public.{} t
           join public.models m on m.id = {}
+          where {}
         ) x
-    """).format(sql.Identifier(table), owner)
+    """).format(sql.Identifier(table), owner, which)
     row = database.execute(statement, {"left_out": LEFT_OUT, "whether": list(WHETHER)}).fetchone()
     assert row is not None
     return str(row[0])
