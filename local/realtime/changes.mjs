@@ -25,7 +25,6 @@ export class Changes {
   #working = false;
   #cleared = false;
   #watch = null;
-  #tables = null;
   #turn = Promise.resolve();
 
   constructor({ database, rate, settings }) {
@@ -47,7 +46,7 @@ export class Changes {
   subscribe(channel, entries) {
     this.#stream.start();
     this.#watch ??= setInterval(() => this.#checkTables(), this.#settings.publicationCheckMs);
-    const entry = { channel, entries, made: [], timer: null, attempt: 0 };
+    const entry = { channel, entries, made: [], tables: null, timer: null, attempt: 0 };
     this.#entries.set(channel, entry);
     this.#install(entry);
   }
@@ -115,6 +114,7 @@ export class Changes {
 
   async #replace(entry, bindings) {
     const old = entry.made.map(({ uuid }) => uuid);
+    entry.tables = await this.#subscriptions.tables();
     const made = await this.#subscriptions.replace(old, bindings, entry.channel.claims);
     this.#forget(entry);
     if (this.#entries.get(entry.channel) !== entry) {
@@ -129,7 +129,6 @@ export class Changes {
     this.#cleared = true;
     try {
       await this.#subscriptions.clear(this.#stream.slot);
-      this.#tables = await this.#subscriptions.fingerprint();
     } catch (error) {
       this.#cleared = false;
       throw error;
@@ -165,10 +164,10 @@ export class Changes {
 
   async #checkTables() {
     try {
-      const tables = await this.#subscriptions.fingerprint();
-      if (!this.#cleared || tables === this.#tables) return;
-      this.#tables = tables;
-      for (const entry of this.#entries.values()) this.#install(entry);
+      const tables = await this.#subscriptions.tables();
+      for (const entry of this.#entries.values()) {
+        if (entry.tables !== null && entry.tables !== tables) this.#install(entry);
+      }
     } catch {
       // The database is away; the stream notices that too and opens again.
     }

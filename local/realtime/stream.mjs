@@ -10,7 +10,7 @@ const DATA = 0x77;
 const KEEPALIVE = 0x6b;
 const STATUS = 0x72;
 const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1);
-const SLOWEST_RETRY_MS = 5_000;
+const SLOWEST_RETRY_MS = 1_000;
 
 export class Stream {
   #database;
@@ -46,15 +46,16 @@ export class Stream {
     return this.#slot;
   }
 
+  /** Opens it, at once also when it waits before it tries again. */
   start() {
-    if (this.#wanted) return;
+    if (this.#wanted && this.#timer === null) return;
     this.#wanted = true;
     this.#open();
   }
 
   async stop() {
     this.#wanted = false;
-    clearTimeout(this.#timer);
+    this.#pause(null);
     await this.#drop();
   }
 
@@ -72,7 +73,13 @@ export class Stream {
     });
   }
 
+  #pause(milliseconds) {
+    clearTimeout(this.#timer);
+    this.#timer = milliseconds === null ? null : setTimeout(() => this.#open(), milliseconds);
+  }
+
   async #open() {
+    this.#pause(null);
     const connection = this.#database.openReplication(() => this.#lost(connection));
     this.#connection = connection;
     this.#slot = `${this.#name}_${randomBytes(8).toString("hex")}`;
@@ -86,7 +93,7 @@ export class Stream {
       if (this.#connection !== connection) return;
       const position = { bytes: lsnBytes(made.consistent_point) };
       const read = this.#reader(position, () => socket.write(status(position.bytes)));
-      socket.on("error", () => this.#lost(connection));
+      socket.on("error", (error) => this.#lost(connection, error));
       socket.on("close", () => this.#lost(connection));
       socket.on("data", (bytes) => {
         try {
@@ -136,9 +143,7 @@ export class Stream {
     this.#failures++;
     this.#drop();
     if (!this.#wanted) return;
-    const wait = Math.min(this.#reconnectMs * this.#failures, SLOWEST_RETRY_MS);
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#open(), wait);
+    this.#pause(Math.min(this.#reconnectMs * this.#failures, SLOWEST_RETRY_MS));
   }
 
   async #drop() {

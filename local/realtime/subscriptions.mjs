@@ -39,8 +39,8 @@ export class Subscriptions {
     await remove(this.#database.sql, uuids);
   }
 
-  /** A text that changes whenever the publication does. */
-  async fingerprint() {
+  /** A text that changes whenever the tables of the publication do. */
+  async tables() {
     const [row] = await this.#database.sql`
       select coalesce(string_agg(t.schemaname || '.' || t.tablename, ',' order by 1), '') as tables
       from (select schemaname, tablename from pg_publication_tables

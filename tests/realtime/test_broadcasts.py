@@ -228,8 +228,10 @@ async def test_what_the_database_sent_before_is_replayed_once(
     connect: Connect, topic: str, user: User, database: Connection
 ) -> None:
     user.enter(topic)
+    earlier = await join(connect, "python", topic, user)
     for number in range(4):
         database.execute(SEND, (number, topic))
+    assert [(await earlier.next("broadcast"))["payload"]["n"] for _ in range(4)] == [0, 1, 2, 3]
     broadcast = {"replay": {"since": 0, "limit": 3}}
 
     channel = await join(connect, "javascript", topic, user, broadcast=broadcast)

@@ -13,7 +13,7 @@ from tests.support.postgres import PROJECT
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from tests.realtime.conftest import User
     from tests.realtime.server import OwnServer
@@ -107,12 +107,21 @@ async def test_a_client_that_says_nothing_is_dropped_and_one_that_does_is_kept(
     assert not kept.heard("status")
 
 
-async def test_a_restart_of_the_database_is_survived(
-    stack: dict[str, str], connect: Connect, topic: str, policies: None
-) -> None:
-    pieces = Stack((PROJECT / Path(os.environ["FSE_TEST_STACK"])).parent)
+@pytest.fixture
+def pieces(stack: dict[str, str]) -> Iterator[Stack]:
+    """Return the running stack, with a published table in it."""
+    found = Stack((PROJECT / Path(os.environ["FSE_TEST_STACK"])).parent)
+    execute(stack, "drop table if exists public.realtime_test_outage")
     execute(stack, "create table public.realtime_test_outage (id integer primary key)")
     execute(stack, "alter publication supabase_realtime add table public.realtime_test_outage")
+    yield found
+    found.start_postgres()
+    execute(stack, "drop table public.realtime_test_outage")
+
+
+async def test_a_restart_of_the_database_is_survived(
+    stack: dict[str, str], pieces: Stack, connect: Connect, topic: str
+) -> None:
     binding = {"event": "INSERT", "schema": "public", "table": "realtime_test_outage"}
     channels = []
     for kind in ("javascript", "python"):
@@ -136,4 +145,3 @@ async def test_a_restart_of_the_database_is_survived(
         assert (await channel.next("change"))["new"] == {"id": 1}
         assert (await channel.next("broadcast"))["event"] == "again"
         assert not channel.heard("status")
-    execute(stack, "drop table public.realtime_test_outage")
