@@ -12,10 +12,14 @@ const AWAY = { error: "Realtime is not running; see `python -m local status`" };
 /** Hands an HTTP request over and its answer back. */
 export function forward(incoming, outgoing, port) {
   const { method, url, headers } = incoming;
-  const onward = request({ host: HOST, port, method, path: url, headers }, (answer) => {
-    outgoing.writeHead(answer.statusCode, answer.headers);
+  // A connection kept for later would be a broken one after a restart of that server.
+  const options = { host: HOST, port, method, path: url, headers, agent: false };
+  const onward = request(options, (answer) => {
+    const { connection: _hop, ...kept } = answer.headers;
+    outgoing.writeHead(answer.statusCode, kept);
     answer.pipe(outgoing);
   });
+  outgoing.on("close", () => onward.destroy());
   onward.on("error", () => {
     if (outgoing.headersSent) outgoing.destroy();
     else sendJson(incoming, outgoing, 503, AWAY);
