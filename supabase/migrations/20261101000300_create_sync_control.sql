@@ -25,6 +25,7 @@ create table public.sync_state (
   last_deep_at timestamptz,
   aside_checked_at timestamptz,
   shrink_accepted_at timestamptz,
+  whole_after timestamptz,
   validator jsonb,
   walk_id uuid,
   walk_kind text,
@@ -49,6 +50,8 @@ comment on table public.sync_state is 'How far each stream of each model is: the
 comment on column public.sync_state.last_cursor is 'Fanvue''s cursor for the next page of the open walk. It resumes a walk; it cannot mean "what is new since".';
 comment on column public.sync_state.next_sync_at is 'When the stream is due again. Null: not scheduled, because the model is not active or the stream is switched off or runs on demand.';
 comment on column public.sync_state.quiet_runs is 'Finished polls in a row that brought nothing new; from private.sync_streams.slow_after on they make the interval longer.';
+comment on column public.sync_state.whole_after is
+  'A long reading ended without some of it: until then polls take what is stored for known, then it is read again. The high-water mark stays meanwhile. Null: nothing is missing.';
 comment on column public.sync_state.shrink_accepted_at is 'When an operator said that a list which ends many fans or posts is right; good for the next complete reading.';
 comment on column public.sync_state.validator is 'What Fanvue offered with the last poll''s first answer (ETag, Last-Modified) and for which request: sent next time, so that nothing new costs nothing.';
 comment on column public.sync_state.walk_changed is 'Rows that the open (or, between walks, the last) walk inserted or changed.';

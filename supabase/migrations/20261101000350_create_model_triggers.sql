@@ -113,6 +113,7 @@ security definer
 set search_path = ''
 as $$
 declare
+  v_now timestamptz := private.engine_now();
   v_table regclass;
 begin
   -- By the catalog, so that no table is forgotten: the old agency must not keep a single row in sight.
@@ -127,11 +128,24 @@ begin
     execute format('update %s t set agency_id = $1 where t.model_id = $2 and t.agency_id is distinct from $1', v_table)
       using new.agency_id, new.id;
   end loop;
+  -- The new agency's settings: what the old one had switched off begins, what this one has switched off stops.
+  insert into public.sync_state (agency_id, model_id, sync_type, next_sync_at)
+  select new.agency_id, new.id, t.sync_type, case when not t.on_demand then v_now end
+  from private.sync_streams d
+  cross join lateral private.stream_settings(new.agency_id, new.id, d.sync_type) t
+  where t.enabled and new.status = 'active' and private.has_grant(new)
+  on conflict (model_id, sync_type) do nothing;
+  perform from public.sync_state s where s.model_id = new.id order by s.sync_type for update;
+  update public.sync_state s
+  set next_sync_at = case when private.next_due(s, v_now) is not null then least(s.next_sync_at, private.next_due(s, v_now)) end
+  from private.sync_streams d
+  cross join lateral private.stream_settings(new.agency_id, new.id, d.sync_type) t
+  where s.model_id = new.id and s.sync_type = d.sync_type and not (t.on_demand and t.enabled and new.status = 'active');
   return null;
 end
 $$;
 comment on function private.follow_model_agency() is
-  'A model that an operator gives to another agency takes all its rows along.';
+  'A model that an operator gives to another agency takes all its rows along and is scheduled by that one''s settings.';
 revoke all on function private.follow_model_agency() from public, anon, authenticated;
 create trigger models_follow_agency
   after update of agency_id on public.models

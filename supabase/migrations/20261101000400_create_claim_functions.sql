@@ -193,7 +193,15 @@ begin
   where j.model_id = p_model_id and j.sync_type = p_sync_type and j.state = 'queued'
   for update skip locked;
   if not found then
-    return jsonb_build_object('jobs', '[]'::jsonb, 'running_by', null, 'due_in', null);
+    -- nothing waits, or another worker's claim holds it at this moment
+    select j.* into v_running
+    from public.sync_jobs j
+    where j.model_id = p_model_id and j.sync_type = p_sync_type and j.state in ('queued', 'running')
+    order by j.state desc
+    limit 1;
+    return jsonb_build_object('jobs', '[]'::jsonb,
+                              'running_by', case when found then coalesce(v_running.claimed_by, 'another worker') end,
+                              'due_in', case when v_running.id is not null then 0 end);
   end if;
   if v_queued.run_at > v_now then
     return jsonb_build_object('jobs', '[]'::jsonb, 'running_by', null,

@@ -2,19 +2,20 @@
 -- Who may call: enqueue_due and enqueue_sync service_role (and pg_cron as owner); request_sync members of the agency.
 -- Lock order: rows are taken ordered by (model_id, sync_type).
 
-create or replace function private.priority_now(p_state public.sync_state, p_priority smallint)
+create or replace function private.priority_now(p_state public.sync_state, p_priority smallint, p_now timestamptz)
 returns smallint
 language sql
 immutable
 set search_path = ''
 as $$
   -- the first walk of a creator is a backfill: it does not go before live work
-  select case when p_state.high_water is null or (p_state.walk_id is not null and p_state.walk_kind <> 'incremental')
+  select case when (p_state.high_water is null and not coalesce(p_state.whole_after > p_now, false))
+                   or (p_state.walk_id is not null and p_state.walk_kind <> 'incremental')
               then greatest(p_priority, 100::smallint) else p_priority end
 $$;
-comment on function private.priority_now(public.sync_state, smallint) is 'The priority of a stream''s next job, given the one in its settings.';
-revoke all on function private.priority_now(public.sync_state, smallint) from public, anon, authenticated;
-grant execute on function private.priority_now(public.sync_state, smallint) to service_role;
+comment on function private.priority_now(public.sync_state, smallint, timestamptz) is 'The priority of a stream''s next job, given the one in its settings.';
+revoke all on function private.priority_now(public.sync_state, smallint, timestamptz) from public, anon, authenticated;
+grant execute on function private.priority_now(public.sync_state, smallint, timestamptz) to service_role;
 
 create or replace function public.enqueue_due(p_by text default 'pg_cron', p_limit integer default 5000)
 returns jsonb
@@ -36,7 +37,7 @@ begin
   perform private.start_missed_night(v_now);
   -- A dead job whose stream is due again gets another life instead of a twin.
   with due as (
-    select d.id, private.priority_now(s, t.priority) as priority
+    select d.id, private.priority_now(s, t.priority, v_now) as priority
     from public.sync_jobs d
     join public.sync_state s on s.model_id = d.model_id and s.sync_type = d.sync_type
     join public.models m on m.id = d.model_id
@@ -60,7 +61,7 @@ begin
   select d.agency_id, d.model_id, d.sync_type, d.priority, v_now, v_now, d.bucket
   from (
     select (o.model).agency_id, s.model_id, s.sync_type, private.bucket_of(o.model) as bucket,
-           private.priority_now(s, t.priority) as priority
+           private.priority_now(s, t.priority, v_now) as priority
     from public.sync_state s
     -- One probe per due stream, fenced: from statistics that know few active models, all models would be read.
     cross join lateral (select m as model from public.models m where m.id = s.model_id offset 0) o
@@ -163,8 +164,8 @@ begin
   v_job := private.put_job(v_model, p_sync_type, p_priority::smallint, v_now, v_now);
   insert into public.sync_state as s (agency_id, model_id, sync_type, next_sync_at, full_requested)
   values (v_model.agency_id, p_model_id, p_sync_type, v_now, p_full)
-  on conflict (model_id, sync_type) do update set full_requested = true
-    where p_full and not s.full_requested;
+  on conflict (model_id, sync_type) do update set full_requested = true, whole_after = null
+    where p_full and (not s.full_requested or s.whole_after is not null);
   return private.job_summary(v_job);
 end
 $$;

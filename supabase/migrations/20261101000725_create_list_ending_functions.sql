@@ -133,7 +133,7 @@ begin
     raise sqlstate 'PT422' using message = format('%L is no list that can shrink', p_sync_type), hint = 'subscribers, followers or posts';
   end if;
   update public.sync_state s
-  set shrink_accepted_at = v_now, full_requested = true,
+  set shrink_accepted_at = v_now, full_requested = true, whole_after = null,
       -- a stream that is not scheduled stays so
       next_sync_at = case when s.next_sync_at is not null then least(s.next_sync_at, v_now) end
   where s.model_id = p_model_id and s.sync_type = p_sync_type;

@@ -206,6 +206,11 @@ returns void
 language sql
 set search_path = ''
 as $$
+  -- A page that was read before this must not say where a chat goes on after it: the walks over its chats begin anew.
+  -- First the states, then the chats: the order of every page commit.
+  update public.sync_state s
+  set walk_id = null, walk_kind = null, version = s.version + 1
+  where s.model_id = p_model_id and s.sync_type in ('messages', 'message_history') and s.walk_id is not null;
   update public.fanvue_chats c
   set known_until = null, live_cursor = null, live_newest = null, history_cursor = null, history_done = c.last_message_at is null,
       pending = c.last_message_at is not null

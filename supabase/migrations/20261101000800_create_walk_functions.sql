@@ -37,7 +37,10 @@ as $$
     'aside_due', p_state.aside_checked_at is null
       or p_state.aside_checked_at <= private.engine_now() - coalesce(t.aside_every, interval '1 hour'),
     'todo', private.chats_to_read(p_state.model_id, p_state.sync_type, p_state.walk_notes -> 'skipped'),
-    'validator', case when p_state.walk_kind = 'incremental' and p_state.walk_pages = 0 then p_state.validator end,
+    'validator', case when p_state.walk_kind = 'incremental' and p_state.walk_pages = 0
+                       -- what is never read whole is read without asking once in a while: our row may have been altered
+                       and (p_state.sync_type not in ('top_fans', 'account')
+                            or p_state.last_deep_at > private.engine_now() - t.deep_every) then p_state.validator end,
     'settings', jsonb_build_object('keep_text', coalesce(t.keep_text, true), 'day', (private.engine_now() at time zone 'UTC')::date))
   from (select private.stream_settings(p_state.agency_id, p_state.model_id, p_state.sync_type) as s) x
   cross join lateral (select (x.s).*) t
@@ -54,21 +57,32 @@ set search_path = ''
 as $$
 declare
   v_reach timestamptz;
+  v_known timestamptz := p_state.high_water;
+  v_held boolean := coalesce(p_state.whole_after > p_now, false);
 begin
   if p_state.sync_type in ('top_fans', 'account', 'message_history') then
     kind := 'incremental';
-  elsif p_state.high_water is null or p_state.full_requested then
+  elsif not v_held and (p_state.high_water is null or p_state.full_requested) then
     kind := 'full';
   elsif p_state.sync_type in ('subscribers', 'followers', 'posts') then
     -- the newest page tells who came; only the whole list tells who left
-    kind := case when p_state.last_full_at is null or p_state.last_full_at <= p_now - p_settings.deep_every
+    kind := case when not v_held and (p_state.last_full_at is null or p_state.last_full_at <= p_now - p_settings.deep_every)
                  then 'full' else 'incremental' end;
-  elsif p_state.last_deep_at is null or p_state.last_deep_at <= p_now - p_settings.deep_every then
+  elsif not v_held and (p_state.last_deep_at is null or p_state.last_deep_at <= p_now - p_settings.deep_every) then
     kind := 'deep';
     floor := p_state.high_water - p_settings.deep_lookback;
   else
     kind := 'incremental';
-    floor := p_state.high_water - p_settings.lookback_min;
+    if v_held then
+      -- what the long reading could not read waits for the next one: meanwhile the newest row is where known things begin
+      select greatest(v_known, max(x.at)) into v_known
+      from (select max(t.fanvue_created_at) from public.fanvue_transactions t
+            where t.model_id = p_state.model_id and t.origin = 'api' and p_state.sync_type = 'earnings'
+            union all
+            select max(c.last_message_at) from public.fanvue_chats c
+            where c.model_id = p_state.model_id and p_state.sync_type = 'messages') x(at);
+    end if;
+    floor := v_known - p_settings.lookback_min;
     if p_state.sync_type = 'earnings' then
       select t.fanvue_created_at into v_reach
       from public.fanvue_transactions t
@@ -76,7 +90,7 @@ begin
       order by t.fanvue_created_at desc
       offset p_settings.lookback_rows - 1 limit 1;
       -- free look-back inside the one page that a poll pays for anyway, bounded on both sides
-      floor := least(floor, greatest(p_state.high_water - p_settings.lookback_max, v_reach));
+      floor := least(floor, greatest(v_known - p_settings.lookback_max, v_reach));
     end if;
   end if;
 end
@@ -97,6 +111,7 @@ declare
   v_state public.sync_state;
   v_settings private.sync_streams;
   v_window record;
+  v_held boolean;
 begin
   insert into public.sync_state (agency_id, model_id, sync_type, next_sync_at)
   values (v_job.agency_id, v_job.model_id, v_job.sync_type, v_now)
@@ -110,18 +125,22 @@ begin
     raise sqlstate 'PT422' using message = format('stream %L has no row in private.sync_streams', v_job.sync_type);
   end if;
 
-  if v_state.walk_id is not null and (v_state.walk_kind = 'full' or not v_state.full_requested) then
+  v_held := coalesce(v_state.whole_after > v_now, false);
+  if v_state.walk_id is not null and (v_state.walk_kind = 'full' or not v_state.full_requested or v_held) then
     return private.walk_reply(v_state);
   end if;
 
   select w.kind, w.floor into v_window from private.walk_window(v_state, v_settings, v_now) w;
-  if v_state.full_requested and v_job.sync_type in ('messages', 'message_history') then
+  if v_state.full_requested and not v_held and v_job.sync_type in ('messages', 'message_history') then
     perform private.forget_reading(v_job.model_id);
   end if;
   update public.sync_state s
   set walk_id = gen_random_uuid(), walk_kind = v_window.kind, walk_phase = 'rows', walk_mode = 'cursor', walk_started_at = v_now,
       walk_floor = v_window.floor, walk_ceiling = null, walk_position = null, walk_newest = null, walk_border = '{}',
-      walk_pages = 0, walk_rows = 0, walk_changed = 0, walk_notes = '{}', last_cursor = null, full_requested = false,
+      walk_pages = 0, walk_rows = 0, walk_changed = 0, walk_notes = '{}', last_cursor = null,
+      -- asked for everything: what is read by polls alone is read without asking whether it changed
+      validator = case when not (v_state.full_requested and v_window.kind = 'incremental') then s.validator end,
+      full_requested = s.full_requested and v_held, whole_after = case when v_held then s.whole_after end,
       last_page_key = null, last_page_reply = null
   where s.id = v_state.id
   returning s.* into v_state;
@@ -189,6 +208,11 @@ declare
   v_is_list boolean := p_state.walk_kind = 'full' and p_state.sync_type in ('subscribers', 'followers', 'posts');
   v_again boolean := false;
   v_state public.sync_state := p_state;
+  -- so few pages are read again at every poll
+  v_few constant integer := 3;
+  v_pages integer := p_state.walk_pages + 1;
+  -- the walk passed over what an earlier one could not read
+  v_held boolean := p_state.whole_after is not null;
 begin
   if v_partial is null and v_is_list then
     select l.ended, l.again, l.refusal into v_list from private.close_list(p_state, p_settings, p_now) l;
@@ -206,16 +230,21 @@ begin
       -- what is to be looked for once more, or is not believed, needs the whole list again
       full_requested = s.full_requested or v_again or (v_is_list and v_partial is not null),
       shrink_accepted_at = case when v_is_list and v_partial is null and not v_again then null else s.shrink_accepted_at end,
+      -- what stays unreadable is looked for again, but not at the price of a call a minute
+      whole_after = case when v_partial is not null and v_pages > v_few
+                         then p_now + greatest(p_settings.every, least(interval '1 day', v_pages * interval '1 minute'))
+                         else s.whole_after end,
       -- the high-water mark: only when the enumeration finished, never past the ceiling, never backwards
-      high_water = case when v_partial is not null then s.high_water
+      high_water = case when v_partial is not null or v_held then s.high_water
                         when p_state.sync_type not in ('earnings', 'messages') then greatest(s.high_water, p_ceiling)
                         else greatest(s.high_water, case when p_newest is not null then least(p_newest, p_ceiling)
                                                          when s.high_water is null then p_ceiling end) end,
       last_success_at = case when v_partial is null then p_now else s.last_success_at end,
       last_full_at = case when v_partial is null and p_state.walk_kind = 'full' then p_now else s.last_full_at end,
       last_deep_at = case when v_partial is null and p_state.walk_kind in ('full', 'deep') then p_now else s.last_deep_at end,
-      consecutive_failures = case when v_partial is null then 0 else s.consecutive_failures + 1 end,
-      last_error = case when v_partial is not null then jsonb_build_object('kind', 'partial', 'message', v_partial, 'at', p_now) end,
+      consecutive_failures = case when v_partial is not null then s.consecutive_failures + 1 when v_held then s.consecutive_failures else 0 end,
+      last_error = case when v_partial is null and v_held then s.last_error
+                        when v_partial is not null then jsonb_build_object('kind', 'partial', 'message', v_partial, 'at', p_now) end,
       next_sync_at = coalesce(private.next_due(v_state, p_now),
                               -- work on demand that could not be finished: later, not with each demand
                               case when p_settings.on_demand and p_settings.enabled and v_partial is not null
@@ -317,6 +346,7 @@ begin
       last_cursor = p_page ->> 'cursor',
       validator = case when s.walk_pages > 0 or s.walk_kind <> 'incremental' or v_unmodified then s.validator
                        when jsonb_typeof(p_page -> 'validator') = 'object' then p_page -> 'validator' end,
+      last_deep_at = case when v_job.sync_type in ('top_fans', 'account') and not v_unmodified then v_now else s.last_deep_at end,
       aside_checked_at = case when coalesce((p_page ->> 'aside_checked')::boolean, false) then v_now else s.aside_checked_at end
   where s.id = v_state.id;
   if v_complete then

@@ -15,7 +15,7 @@ begin
   select s.* into v_state from public.sync_state s where s.model_id = p_model_id and s.sync_type = p_sync_type;
   select m.* into v_model from public.models m where m.id = p_model_id and m.status = 'active';
   -- while history is read the next job is a part of that: an event does not make it live work
-  select private.priority_now(v_state, t.priority) into v_priority
+  select private.priority_now(v_state, t.priority, p_now) into v_priority
   from private.stream_settings(v_model.agency_id, v_model.id, p_sync_type) t
   where t.enabled;
   if v_state.id is null or v_priority is null or v_model.id is null then

@@ -272,3 +272,15 @@ def test_the_queue_drains_under_a_long_held_snapshot(
 
     record_property("drain_ratio_under_held_snapshot", f"{held / alone:.2f}")
     print(f"drain: {alone:.0f} jobs/s alone, {held:.0f} under a held snapshot ({held / alone:.0%})")  # noqa: T201 - the figure is the point
+
+
+def test_a_job_that_another_worker_is_just_taking_is_not_taken_for_gone(engine: Engine) -> None:
+    model_id = engine.model(engine.agency(), due=False)
+    engine.call("enqueue_sync", model_id, "earnings")
+    other = engine.another()
+
+    with other.connection.transaction():
+        other.connection.execute("select from public.sync_jobs for update")
+        reply = engine.call("claim_model_job", "w0", model_id, "earnings")
+
+    assert reply == {"jobs": [], "running_by": "another worker", "due_in": 0}

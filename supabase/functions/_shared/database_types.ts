@@ -1213,6 +1213,7 @@ export type Database = {
           "walk_position": string | null;
           "walk_rows": number;
           "walk_started_at": string | null;
+          "whole_after": string | null;
         };
         ComputedFields: never;
         Insert: {
@@ -1252,6 +1253,7 @@ export type Database = {
           "walk_position"?: string | null;
           "walk_rows"?: number;
           "walk_started_at"?: string | null;
+          "whole_after"?: string | null;
         };
         Update: {
           "agency_id"?: string;
@@ -1290,6 +1292,7 @@ export type Database = {
           "walk_position"?: string | null;
           "walk_rows"?: number;
           "walk_started_at"?: string | null;
+          "whole_after"?: string | null;
         };
         Relationships: [
           {
