@@ -26,7 +26,7 @@ STREAMS = [*POLLED, "message_history"]
 def books(engine: Engine) -> Callable[..., AudienceBooks]:
     """Return a maker of creators whom only the test itself syncs."""
     engine.fanvue.turn(rate_limit=100_000)
-    engine.database.execute("update private.sync_streams set enabled = false")
+    engine.database.execute("update private.sync_streams set enabled = true")
 
     def make(family: str = "v1", **order: Any) -> AudienceBooks:
         size = {"messages": 400, "posts": 130, "subscribers": 120, "followers": 120, "fans": 30}
@@ -245,7 +245,7 @@ def test_a_chat_that_was_deleted_meanwhile_is_passed_over(
 def test_a_scope_that_was_not_granted_is_named(engine: Engine, sync_type: str) -> None:
     creator = engine.fanvue.add_creators()[0]["uuid"]
     engine.connect(creator, scopes=["offline_access", "read:creator"])
-    engine.database.execute("update private.sync_streams set enabled = false")
+    engine.database.execute("update private.sync_streams set enabled = true")
     b = AudienceBooks(engine, creator)
 
     result = b.sync(sync_type)
