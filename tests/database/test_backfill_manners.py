@@ -75,7 +75,7 @@ def test_an_event_does_not_make_live_work_of_a_walk_through_history(
     reading.settle("yield")
     engine.move_clock(minutes=2)
 
-    payment = {"id": "p1", "amount": 500, "currency": "USD", "source": "tip"}
+    payment: dict[str, Any] = {"id": "p1", "amount": 500, "currency": "USD", "source": "tip"}
     creator.told("payment.succeeded", purchaser={"uuid": "f1"}, **payment)
 
     (job,) = engine.claim()
