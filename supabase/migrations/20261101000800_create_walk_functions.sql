@@ -353,6 +353,16 @@ begin
     -- v_state still is the walk before this page: a list of one page needs no second look
     v_partial := private.finish_walk(v_state, v_settings, v_newest, v_ceiling, v_partial,
                                      v_state.walk_changed + v_done.inserted + v_done.updated > 0, v_now);
+    if v_partial is null and v_state.walk_kind = 'incremental' and v_state.walk_pages = 0 and not v_unmodified
+       and v_job.sync_type in ('subscribers', 'followers') and coalesce((p_page ->> 'complete')::boolean, false) then
+      -- the poll happened to see the whole list, and it is shorter than ours: somebody left
+      update public.sync_state s
+      -- not at once: what is due when this job is settled moves on to its next slot
+      set full_requested = true, next_sync_at = case when s.next_sync_at is not null then v_now + interval '30 seconds' end
+      from public.models m
+      where s.id = v_state.id and m.id = v_job.model_id
+        and case v_job.sync_type when 'subscribers' then m.subscribers_count else m.followers_count end > jsonb_array_length(v_rows);
+    end if;
   end if;
   v_reply := jsonb_build_object('version', v_state.version + 1, 'inserted', v_done.inserted, 'updated', v_done.updated,
                                 'unchanged', v_done.unchanged, 'amount', v_done.amount::text,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,6 +73,24 @@ def test_a_poll_ends_nobody(creator: Creator, stream: str) -> None:
     creator.poll(stream, fans("b"))
 
     assert creator.names(LISTS[stream]) == {"a", "b"}
+
+
+@both
+def test_a_poll_that_sees_the_whole_list_asks_for_a_complete_reading_when_somebody_left(
+    creator: Creator, stream: str
+) -> None:
+    creator.read(stream, fans("a", "b", "c"))
+    creator.poll(stream, fans("a", "b", "c"))
+    assert not creator.state(stream)["full_requested"]
+
+    creator.poll(stream, fans("new", "a", "b"))
+
+    assert creator.names(LISTS[stream]) == {"a", "b", "c", "new"}
+    assert creator.state(stream)["full_requested"]
+    assert creator.state(stream)["next_sync_at"] - creator.now() < timedelta(minutes=1)
+    creator.read(stream, fans("new", "a", "b"))
+    assert creator.names(LISTS[stream]) == {"a", "b", "new"}
+    assert not creator.state(stream)["full_requested"]
 
 
 @both

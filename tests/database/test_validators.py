@@ -36,15 +36,15 @@ def test_what_a_polls_first_page_offered_is_offered_to_the_next_poll(creator: Cr
     assert creator.begin("followers").state["validator"] is None
     creator.engine.rows("delete from public.sync_jobs")
 
-    poll(creator, *fans("a"), complete=True, validator=OFFERED)
+    poll(creator, *fans("a", "b"), complete=True, validator=OFFERED)
 
     assert creator.begin("followers").state["validator"] == OFFERED
 
 
 def test_a_first_page_that_offers_nothing_takes_the_old_offer_away(creator: Creator) -> None:
-    poll(creator, *fans("a"), complete=True, validator=OFFERED)
+    poll(creator, *fans("a", "b"), complete=True, validator=OFFERED)
 
-    poll(creator, *fans("a"), complete=True)
+    poll(creator, *fans("a", "b"), complete=True)
 
     assert creator.state("followers")["validator"] is None
 
@@ -61,7 +61,7 @@ def test_a_later_page_offers_nothing(creator: Creator) -> None:
 
 
 def test_a_complete_reading_neither_takes_nor_gets_an_offer(creator: Creator) -> None:
-    poll(creator, *fans("a"), complete=True, validator=OFFERED)
+    poll(creator, *fans("a", "b"), complete=True, validator=OFFERED)
     reading = creator.begin("followers", full=True)
     assert (reading.state["kind"], reading.state["validator"]) == ("full", None)
 
@@ -84,15 +84,15 @@ def test_a_deep_walk_gets_no_offer(creator: Creator) -> None:
 
 
 def test_a_partial_poll_takes_the_offer_away(creator: Creator) -> None:
-    poll(creator, *fans("a"), complete=True, validator=OFFERED)
+    poll(creator, *fans("a", "b"), complete=True, validator=OFFERED)
 
-    poll(creator, *fans("a"), complete=True, validator=NEWER, partial="one row unreadable")
+    poll(creator, *fans("a", "b"), complete=True, validator=NEWER, partial="one row unreadable")
 
     assert creator.begin("followers").state["validator"] is None
 
 
 def test_an_answer_that_nothing_changed_closes_the_poll_without_news(creator: Creator) -> None:
-    poll(creator, *fans("a"), complete=True, validator=OFFERED)
+    poll(creator, *fans("a", "b"), complete=True, validator=OFFERED)
     before = creator.rows("fanvue_fans", "xmin::text", "fan_uuid")
 
     reply = poll(creator, not_modified=True)
