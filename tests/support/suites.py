@@ -71,7 +71,8 @@ def system() -> list[Step]:
 def checks() -> list[Step]:
     """Return what CI checks beside the tests."""
     place = StackPlace(STACKS / "sql-lint", FIRST_PORT + (SYSTEM_SHARDS + 1) * PORT_STEP)
-    gateway = "local/gateway"
+    # What runs in Node, beside the functions that run in Deno.
+    scripts = ["local/gateway", "local/realtime", "tests/realtime/client.mjs"]
     where = ["--dir", str(place.directory), "--port", str(place.port)]
     return [
         Step("format", [[f"{BIN}/ruff", "format", "--check", "--quiet", "."]]),
@@ -81,8 +82,8 @@ def checks() -> list[Step]:
         Step(
             "gateway",
             [
-                [DENO, "fmt", "--check", "--quiet", "--line-width", "100", gateway],
-                [DENO, "lint", "--quiet", gateway],
+                [DENO, "fmt", "--check", "--quiet", "--line-width", "100", *scripts],
+                [DENO, "lint", "--quiet", *scripts],
             ],
         ),
         # It brings its own stack up and down.
