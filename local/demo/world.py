@@ -21,7 +21,7 @@ HANDLES: Final = (
     *("nova", "iris", "juno", "vega", "luna", "cleo"),
     *("mira", "skye", "aria", "dahlia", "ember", "freya"),
 )
-LONGEST_HISTORY: Final = 3_000
+LONGEST_HISTORY: Final = 5_000
 # Short enough that every token is refreshed within a minute of work.
 TOKEN_SECONDS: Final = 40
 CALLS_A_MINUTE: Final = 100
