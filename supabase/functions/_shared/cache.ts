@@ -1,0 +1,152 @@
+// Redis over HTTP, the way Upstash serves it. The cache is disposable: a call that fails, or takes
+// longer than a reader would wait, throws `CacheAway`, and Redis is then left alone for a while.
+
+import { readAtMost } from "./bytes.ts";
+import type { Fetch } from "./database.ts";
+import { type Environment, readAddress, readText } from "./environment.ts";
+import { FunctionError } from "./errors.ts";
+import type { Log } from "./logs.ts";
+
+/** A command and its arguments. */
+export type Command = readonly [string, ...(string | number)[]];
+
+/** What a command gave; a key that holds another kind of value gives nothing. */
+export type Reply = string | number | null;
+
+/** No usable answer of Redis: go on without it. */
+export class CacheAway extends FunctionError {}
+
+export interface CacheSettings {
+  readonly url: string;
+  readonly token: string;
+}
+
+export interface CacheEffects {
+  readonly fetch: Fetch;
+  readonly nowMs: () => number;
+  readonly log: Log;
+}
+
+export const REST_MS = 5_000;
+const TIMEOUT_MS = 300;
+const LARGEST_ANSWER_BYTES = 4 * 1024 * 1024;
+const WRONG_KIND = /^WRONGTYPE\b/;
+
+/** Returns where Redis is, or null where none is set up. */
+export function readCacheSettings(env: Environment): CacheSettings | null {
+  const names = ["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"] as const;
+  if (names.every((name) => !env(name)?.trim())) return null;
+  return { url: readAddress(env, names[0]), token: readText(env, names[1]) };
+}
+
+export class Cache {
+  readonly #settings: CacheSettings;
+  readonly #effects: CacheEffects;
+  readonly #timeoutMs: number;
+  /** Null while all is well, else when Redis may be asked again. */
+  #restsUntilMs: number | null = null;
+
+  constructor(
+    settings: CacheSettings,
+    effects: CacheEffects,
+    timeoutMs: number = TIMEOUT_MS,
+  ) {
+    this.#settings = settings;
+    this.#effects = effects;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Runs one command. */
+  async run(command: Command): Promise<Reply> {
+    return await this.#guard(async () =>
+      replyOf(await this.#post("", command))
+    );
+  }
+
+  /** Runs several commands in one request, in this order, none waiting for an answer. */
+  async runAll(commands: readonly Command[]): Promise<Reply[]> {
+    return await this.#guard(async () => {
+      const answers = await this.#post("/pipeline", commands);
+      if (!Array.isArray(answers) || answers.length !== commands.length) {
+        throw new CacheAway("Redis answered something else than a list");
+      }
+      return answers.map(replyOf);
+    });
+  }
+
+  async #guard<Result>(action: () => Promise<Result>): Promise<Result> {
+    const nowMs = this.#effects.nowMs();
+    if (this.#restsUntilMs !== null) {
+      if (nowMs < this.#restsUntilMs) throw new CacheAway("Redis rests");
+      // One request tries; the others do without until it is answered.
+      this.#restsUntilMs = nowMs + REST_MS;
+    }
+    try {
+      const result = await action();
+      if (this.#restsUntilMs !== null) this.#effects.log("cache_back", {});
+      this.#restsUntilMs = null;
+      return result;
+    } catch (error) {
+      const why = error instanceof CacheAway
+        ? error
+        : new CacheAway(`no answer of Redis (${nameOf(error)})`);
+      if (this.#restsUntilMs === null) {
+        this.#effects.log("cache_away", { error: why.message });
+      }
+      this.#restsUntilMs = this.#effects.nowMs() + REST_MS;
+      throw why;
+    }
+  }
+
+  async #post(path: string, body: unknown): Promise<unknown> {
+    const request = new Request(`${this.#settings.url}${path}`, {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${this.#settings.token}`,
+        "content-type": "application/json",
+      },
+      body: JSON.stringify(body),
+      redirect: "error",
+      signal: AbortSignal.timeout(this.#timeoutMs),
+    });
+    const response = await this.#effects.fetch(request);
+    const bytes = await readAtMost(response.body, LARGEST_ANSWER_BYTES);
+    const answer = parse(new TextDecoder().decode(bytes ?? undefined));
+    // An error of the command itself comes as 400 and is judged by its words.
+    if (!response.ok && response.status !== 400) {
+      throw new CacheAway(`Redis answered ${response.status}`);
+    }
+    return answer;
+  }
+}
+
+function replyOf(answer: unknown): Reply {
+  if (typeof answer === "object" && answer !== null) {
+    if ("result" in answer) {
+      const { result } = answer;
+      if (
+        result === null || typeof result === "string" ||
+        typeof result === "number"
+      ) return result;
+    }
+    if ("error" in answer && WRONG_KIND.test(String(answer.error))) return null;
+    if ("error" in answer) {
+      // Only its first word: what follows may repeat arguments.
+      const [word] = String(answer.error).split(" ", 1);
+      throw new CacheAway(`Redis refused a command (${word})`);
+    }
+  }
+  throw new CacheAway("Redis answered nothing that can be read");
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : "unknown";
+}
