@@ -1,0 +1,299 @@
+import { DatabaseAway } from "../_shared/errors.ts";
+import { readCacheSettings, REST_MS } from "../_shared/cache.ts";
+import { assert, assertEquals, assertThrows } from "./assertions.ts";
+import {
+  AGENCY,
+  FROM,
+  KEY,
+  LOCK,
+  OTHER_AGENCY,
+  OTHER_MEMBER,
+  RANGES,
+  TO,
+  World,
+} from "./stats_world.ts";
+
+Deno.test("a first reading fills the cache, a second is answered from it by one command", async () => {
+  const world = new World();
+  const isolate = world.isolate();
+
+  const first = await isolate.look();
+  const commands = world.names;
+  const second = await isolate.look();
+
+  assertEquals([first, second], [["miss", "1.00"], ["hit", "1.00"]]);
+  assertEquals(commands, ["GET", "SET", "SET", "ZADD", "EXPIRE", "EVAL"]);
+  assertEquals(world.names.slice(commands.length), ["GET"]);
+  assertEquals(world.computed, 1);
+});
+
+Deno.test("what is kept is what the worker expects: stamp and stats, and nothing of a moment", async () => {
+  const world = new World();
+
+  await world.isolate().look();
+
+  assertEquals(JSON.parse(world.redis.get(KEY) ?? ""), world.kept());
+  assertEquals(world.ttl.get(KEY), "EX 750");
+  assertEquals(world.redis.get(RANGES), `1800000000 ${FROM}:${TO}`);
+  assertEquals(world.ttl.get(RANGES), "EX 86400");
+  assertEquals(world.redis.has(LOCK), false);
+  assert(
+    world.commands.some((command) =>
+      command.join(" ") === `SET ${LOCK} owner-1 NX PX 5000`
+    ),
+  );
+});
+
+Deno.test("a hit carries the freshness of its own moment", async () => {
+  const world = new World();
+  const isolate = world.isolate();
+  await isolate.look();
+  world.nowMs += 60_000;
+
+  const stats = await (await isolate.ask()).json();
+
+  assertEquals(stats, { ...world.figures(), ...world.moment() });
+});
+
+Deno.test("a commit shows at the next reading", async () => {
+  const world = new World();
+  const isolate = world.isolate();
+  await isolate.look();
+  world.sales[AGENCY] = 2;
+
+  assertEquals(await isolate.look(), ["miss", "2.00"]);
+  assertEquals(await isolate.look(), ["hit", "2.00"]);
+});
+
+Deno.test("figures that the worker put there are a hit", async () => {
+  const world = new World();
+  world.redis.set(KEY, JSON.stringify(world.kept()));
+
+  assertEquals(await world.isolate().look(), ["hit", "1.00"]);
+});
+
+const { stats: _, ...noStats } = new World().kept();
+const POISON: Record<string, (world: World) => unknown> = {
+  "no JSON": () => "{",
+  "a bare text": () => '"stamp-1"',
+  "nothing": () => "null",
+  "an empty text": () => "",
+  "a list": (world) => [world.kept()],
+  "no figures": () => noStats,
+  "figures in a list": (world) => ({ stamp: world.stamp(), stats: [] }),
+  "another stamp": (world) => ({ ...world.kept(), stamp: "stamp-0" }),
+  "another stamp inside": (world) => ({
+    ...world.kept(),
+    stats: { ...world.figures(), stamp: "stamp-0" },
+  }),
+  "a number as a stamp": (world) => ({ ...world.kept(), stamp: 1 }),
+  "another agency's figures": (world) => world.kept(OTHER_AGENCY),
+  "another agency's figures under our stamp": (world) => ({
+    stamp: world.stamp(),
+    stats: { ...world.figures(OTHER_AGENCY), stamp: world.stamp() },
+  }),
+  "figures of other days": (world) => ({
+    ...world.kept(),
+    stats: { ...world.figures(), from: "2026-10-01" },
+  }),
+  "figures without totals": (world) => ({
+    ...world.kept(),
+    stats: { ...world.figures(), totals: null },
+  }),
+  "figures without days": (world) => ({
+    ...world.kept(),
+    stats: { ...world.figures(), by_day: {} },
+  }),
+};
+for (const [name, poison] of Object.entries(POISON)) {
+  Deno.test(`${name} under a key reaches nobody, and is replaced`, async () => {
+    const world = new World();
+    const value = poison(world);
+    world.redis.set(
+      KEY,
+      typeof value === "string" ? value : JSON.stringify(value),
+    );
+
+    assertEquals(await world.isolate().look(), ["miss", "1.00"]);
+    assertEquals(JSON.parse(world.redis.get(KEY) ?? ""), world.kept());
+  });
+}
+
+Deno.test("a key that holds no text is replaced, and Redis is not given up", async () => {
+  const world = new World();
+  const isolate = world.isolate();
+  world.redisFails = () => {
+    world.redisFails = null;
+    return Response.json({ error: "WRONGTYPE Operation against a key" }, {
+      status: 400,
+    });
+  };
+
+  assertEquals(await isolate.look(), ["miss", "1.00"]);
+  assertEquals(await isolate.look(), ["hit", "1.00"]);
+});
+
+Deno.test("agencies share nothing", async () => {
+  const world = new World();
+  const isolate = world.isolate();
+  const query = `agency_id=${OTHER_AGENCY}&from=${FROM}&to=${TO}`;
+
+  const [own, other] = await Promise.all([
+    isolate.look(),
+    isolate.ask(OTHER_MEMBER, query).then((response) => response.json()),
+  ]);
+
+  assertEquals(own, ["miss", "1.00"]);
+  assertEquals(other.totals.gross, "70.00");
+  assert(
+    world.commands.every((command) =>
+      command.some((part) => part.includes(AGENCY)) !==
+        command.some((part) => part.includes(OTHER_AGENCY))
+    ),
+  );
+});
+
+Deno.test("figures too long for a small plan are computed each time", async () => {
+  const world = new World();
+  const isolate = world.isolate();
+  const figures = world.figures.bind(world);
+  world.figures = (agencyId) => ({
+    ...figures(agencyId),
+    by_model: ["x".repeat(1_000_000)],
+  });
+
+  assertEquals(await isolate.look(), ["miss", "1.00"]);
+  assertEquals(await isolate.look(), ["miss", "1.00"]);
+  assertEquals(world.redis.size, 0);
+});
+
+const FAILURES: Record<string, () => Response | Promise<Response>> = {
+  "is down": () => Promise.reject(new TypeError("connection refused")),
+  "does not answer in time": () =>
+    new Promise((_resolve, reject) => {
+      const signal = AbortSignal.timeout(20);
+      signal.addEventListener("abort", () => reject(signal.reason));
+    }),
+  "refuses the token": () =>
+    Response.json({ error: "Unauthorized" }, { status: 401 }),
+  "is over its limit": () =>
+    Response.json({ error: "ERR max requests limit exceeded" }, {
+      status: 400,
+    }),
+  "answers with a page": () => new Response("<html>"),
+  "answers with a list": () => Response.json([]),
+  "answers with nested values": () => Response.json({ result: [{}] }),
+  "answers with half a text": () => new Response('{"result":"'),
+};
+for (const [name, failure] of Object.entries(FAILURES)) {
+  Deno.test(`a Redis that ${name} is passed by without an error`, async () => {
+    const world = new World();
+    world.redisFails = failure;
+
+    assertEquals(await world.isolate().look(), ["bypass", "1.00"]);
+    assertEquals(world.requestsToRedis, 1);
+  });
+}
+
+Deno.test("without settings of Redis every reading asks the database", async () => {
+  const world = new World();
+  const isolate = world.bareIsolate();
+
+  assertEquals(await isolate.look(), ["bypass", "1.00"]);
+  assertEquals(await isolate.look(), ["bypass", "1.00"]);
+  assertEquals(world.requestsToRedis, 0);
+});
+
+Deno.test("after a failure Redis is left alone for a while, and then used again", async () => {
+  const world = new World();
+  const isolate = world.isolate();
+  world.redisFails = FAILURES["is down"] ?? null;
+  await isolate.look();
+  world.redisFails = null;
+
+  world.nowMs += REST_MS - 1;
+  assertEquals(await isolate.look(), ["bypass", "1.00"]);
+  assertEquals(world.requestsToRedis, 1);
+
+  world.nowMs += 1;
+  assertEquals(await isolate.look(), ["miss", "1.00"]);
+  assertEquals(await isolate.look(), ["hit", "1.00"]);
+});
+
+Deno.test("one request alone finds out whether Redis is back", async () => {
+  const world = new World();
+  const isolate = world.isolate();
+  world.redisFails = FAILURES["is down"] ?? null;
+  await isolate.look();
+  world.nowMs += REST_MS;
+
+  await Promise.all(Array.from({ length: 10 }, () => isolate.look()));
+
+  assertEquals(world.requestsToRedis, 2);
+});
+
+Deno.test("a failure is logged when it begins and when it ends, not in between", async () => {
+  const world = new World();
+  const isolate = world.isolate();
+  world.redisFails = FAILURES["refuses the token"] ?? null;
+  for (let round = 0; round < 3; round++) {
+    await isolate.look();
+    world.nowMs += REST_MS;
+  }
+  world.redisFails = null;
+  await isolate.look();
+
+  assertEquals(world.logged, [
+    { event: "cache_away", fields: { error: "Redis answered 401" } },
+    { event: "cache_back", fields: {} },
+  ]);
+});
+
+Deno.test("a Redis that fails while the figures are kept changes nothing for the reader", async () => {
+  const world = new World();
+  world.before("dashboard_stats", () => {
+    world.redisFails = FAILURES["is down"] ?? null;
+  });
+
+  assertEquals(await world.isolate().look(), ["bypass", "1.00"]);
+});
+
+Deno.test("a filler whose database fails gives the lock back", async () => {
+  const world = new World();
+  world.before("dashboard_stats", () => {
+    throw new DatabaseAway("connection reset");
+  });
+
+  const response = await world.isolate().ask();
+
+  assertEquals(response.status, 503);
+  assertEquals(world.redis.has(LOCK), false);
+});
+
+Deno.test("an answer of the database about something else is no answer", async () => {
+  const world = new World();
+  const figures = world.figures.bind(world);
+  world.figures = () => ({ ...figures(), to: "2026-12-01" });
+
+  assertEquals((await world.isolate().ask()).status, 503);
+  assertEquals(world.redis.size, 0);
+});
+
+Deno.test("settings of Redis come both or not at all", async () => {
+  const names = {
+    url: "UPSTASH_REDIS_REST_URL",
+    token: "UPSTASH_REDIS_REST_TOKEN",
+  };
+  const read = (env: Record<string, string>): unknown =>
+    readCacheSettings((name) => env[name]);
+  const url = "https://redis.example.test";
+
+  assertEquals(read({}), null);
+  assertEquals(read({ [names.url]: " ", [names.token]: "" }), null);
+  assertEquals(read({ [names.url]: `${url}/`, [names.token]: "t" }), {
+    url,
+    token: "t",
+  });
+  await assertThrows(() => read({ [names.url]: url }), Error);
+  await assertThrows(() => read({ [names.token]: "t" }), Error);
+});
