@@ -31,10 +31,11 @@ select isnt(obj_description(f.oid, 'pg_proc'), null, format('%s says what it is 
 
 select ok(not has_function_privilege('anon', f.oid, 'execute'), format('anon cannot call %s', f.signature)) from functions f;
 
--- What a signed-in user may call: the dashboard's two functions, and what they and the policies stand on.
+-- What a signed-in user may call: the dashboard's functions, and what they and the policies stand on.
 create temp table for_members (schema text, name text) on commit drop;
 insert into for_members values
-  ('public', 'request_sync'), ('public', 'dashboard_stats'), ('public', 'begin_connection'),
+  ('public', 'request_sync'), ('public', 'dashboard_stats'), ('public', 'stats_head'), ('public', 'begin_connection'),
+  ('private', 'require_agency'), ('private', 'require_days'), ('private', 'stats_stamp'), ('private', 'stats_freshness'),
   ('private', 'begin_connection_as_member'),
   ('private', 'member_agency_ids'), ('private', 'engine_now'), ('private', 'request_sync_as_member');
 
@@ -47,7 +48,7 @@ from functions f
 where f.schema in ('public', 'ops') and f.prorettype <> 'trigger'::regtype and f.proname not in ('request_sync', 'begin_connection');
 
 select ok(not f.prosecdef or f.prorettype in ('trigger'::regtype, 'event_trigger'::regtype)
-            or f.proname in ('member_agency_ids', 'request_sync_as_member', 'begin_connection_as_member', 'engine_now', 'schedule_facts'),
+            or f.proname in ('member_agency_ids', 'request_sync_as_member', 'begin_connection_as_member', 'engine_now', 'schedule_facts', 'stats_stamp'),
           format('%s runs with its caller''s rights, or is known to need its owner''s', f.signature))
 from functions f;
 
