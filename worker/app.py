@@ -1,6 +1,6 @@
 """The composition root: settings in, object graph out. The only module that imports everything.
 
-Opens the two HTTP clients and closes them; wires stores, budget, grants, client, jobs and loop.
+Opens the connections and closes them; wires stores, budget, grants, client, jobs and loop.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import secrets
 import signal
 import socket
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from random import SystemRandom
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from worker.cache import open_shelf
+from worker.changes import ToldRuns, ToldWalks
 from worker.clock import Clock, SystemClock
 from worker.fanvue.client import FanvueClient
 from worker.fanvue.connection import open_http
@@ -33,20 +35,22 @@ from worker.limits.shared import SharedBudget, TakenCalls
 from worker.runner import Runner
 from worker.schedule import Schedule
 from worker.sealing import Keyring
+from worker.stats_cache import StatsCache
 from worker.store.calls import CallStore
 from worker.store.database import Database, open_database_http
 from worker.store.grants import GrantStore
 from worker.store.jobs import JobStore
 from worker.store.overview import OverviewStore
-from worker.store.reconcile import ReconcileStore
-from worker.store.walks import WalkStore
 from worker.streams.registry import STREAMS
+from worker.subscription import Subscription
 from worker.traffic import Lane
+from worker.wake_up import TOPIC, WakeUp
 
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from worker.cache import DayRange
     from worker.fanvue.calls import RequestMeter
     from worker.jobs.dispatch import Handler
     from worker.jobs.outcomes import Result
@@ -125,6 +129,7 @@ class Engine:
     client: FanvueClient
     runner: Runner
     schedule: Schedule
+    wake_up: WakeUp
 
 
 def worker_name() -> str:
@@ -156,7 +161,7 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
         timeout_seconds=settings.fanvue.timeout_seconds,
         connections=settings.worker.concurrency + 4,
     )
-    async with open_books(settings, clock) as books, fanvue_http:
+    async with open_books(settings, clock) as books, fanvue_http, AsyncExitStack() as beside:
         grants = GrantKeeper(
             books.grants,
             _Refresher(TokenEndpoint(fanvue_http, clock, settings.fanvue)),
@@ -169,9 +174,9 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
         limits = Slice(
             settings.worker.slice_pages, timedelta(seconds=settings.worker.slice_seconds)
         )
-        walks = WalkStore(books.database, lease)
-
-        runs = ReconcileStore(books.database, lease)
+        changed = await beside.enter_async_context(_warm_cache(settings, books.database, clock))
+        walks = ToldWalks(books.database, lease, changed)
+        runs = ToldRuns(books.database, lease, changed)
 
         async def reconcile(job: Job, meter: RequestMeter, stopping: Callable[[], bool]) -> Result:
             reader = PageReader(client, grants, job, lane_of(job.priority), meter)
@@ -200,20 +205,44 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
         schedule = Schedule(
             books.jobs, runner.wake, tick=timedelta(seconds=settings.worker.tick_seconds)
         )
+        subscription = Subscription(settings.supabase, [TOPIC], clock, SystemRandom())
+        wake_up = WakeUp(subscription, runner.wake, clock)
         try:
-            yield Engine(books, clock, grants, client, runner, schedule)
+            yield Engine(books, clock, grants, client, runner, schedule, wake_up)
         finally:
             await grants.finish()
 
 
+@asynccontextmanager
+async def _warm_cache(
+    settings: Settings, database: Database, clock: Clock
+) -> AsyncIterator[Callable[[str], None]]:
+    """Keep the cache warm while the block runs; yield what takes the agencies that changed."""
+    if settings.upstash is None:
+        yield lambda _: None
+        return
+
+    async def figures(agency_id: str, days: DayRange) -> dict[str, Any]:
+        asked = {"p_agency_id": agency_id, "p_from": days.first, "p_to": days.last}
+        reply: dict[str, Any] = await database.call("dashboard_stats", asked)
+        return reply
+
+    async with open_shelf(settings.upstash) as shelf:
+        cache = StatsCache(shelf, figures, clock)
+        async with cache.warming():
+            yield cache.changed
+
+
 async def run_worker(settings: Settings, *, drain: bool = False) -> Tally:
     """Run until SIGTERM or SIGINT, or with `drain` until nothing is due or running."""
-    async with open_engine(settings) as engine:
+    async with open_engine(settings) as engine, AsyncExitStack() as beside:
         with _stopped_by_signals(engine.runner.stop):
             log.info("worker_started", concurrency=settings.worker.concurrency, drain=drain)
             await engine.books.jobs.reap()
             await engine.books.jobs.enqueue_due("worker")
             engine.schedule.start()
+            if settings.worker.wake_up and not drain:
+                await beside.enter_async_context(engine.wake_up.listening())
             try:
                 tally = await engine.runner.run(
                     drain=engine.books.overview.running if drain else None

@@ -90,6 +90,9 @@ def configure_logging(
     root.setLevel(numeric)
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(max(numeric, logging.WARNING))
+    if numeric > logging.DEBUG:
+        # It tells every refused try as an error; worker.subscription tells a loss once.
+        logging.getLogger("realtime").setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -183,6 +183,11 @@ class WorkerSettings(_Group):
         validation_alias="WORKER_TICK_SECONDS",
         description="use the seconds between two scheduling ticks",
     )
+    wake_up: Annotated[bool, Word] = Field(
+        default=True,
+        validation_alias="WORKER_WAKE_UP",
+        description="use true or false",
+    )
     shutdown_seconds: float = Field(
         default=20.0,
         ge=0,

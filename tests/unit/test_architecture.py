@@ -33,7 +33,7 @@ LAYERS: list[set[str]] = [
     {"sync", "store", "fanvue", "limits", "cache"},
     {"streams"},
     {"jobs"},
-    {"runner", "schedule", "wakeup"},
+    {"changes", "runner", "schedule", "stats_cache", "subscription", "wake_up"},
     {"app"},
     {"commands"},
     {"cli"},

@@ -1,0 +1,98 @@
+"""The dashboards' cached figures in Upstash: which ranges are read, and new values for them.
+
+Shared with the `dashboard-stats` function, which alone puts values there and decides how long they
+live: here values are only replaced. Knows keys and commands, not when or why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+from upstash_redis.asyncio import Redis
+from upstash_redis.errors import UpstashError
+
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable
+    from datetime import datetime
+
+    from worker.settings import UpstashSettings
+
+
+KEYS: Final = "fanvue:stats:v1"
+# Longer than any value lives: a range that nobody read since has no value to replace.
+READ_WITHIN: Final = timedelta(seconds=900)
+PATIENCE_SECONDS: Final = 2.0
+# What changes from one reading to the next although the figures are the same.
+_PASSING: Final = frozenset({"as_of", "freshness"})
+_RANGE: Final = re.compile(r"(\d{4}-\d{2}-\d{2}):(\d{4}-\d{2}-\d{2})")
+
+
+class CacheUnavailable(Exception):  # noqa: N818 - says what is the case, like the errors of jobs
+    """Redis did not answer, or not with what was asked for. No job ever sees it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayRange:
+    """Days that a dashboard shows, as texts; both ends belong to it."""
+
+    first: str
+    last: str
+
+
+class StatsShelf:
+    """The cached figures of all agencies."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def ranges_read(self, agency_id: str, now: datetime) -> list[DayRange]:
+        """Return the ranges of an agency that somebody read lately, the latest first."""
+        since = (now - READ_WITHIN).timestamp()
+        found = await _answer(
+            self._redis.zrangebyscore(f"{KEYS}:ranges:{agency_id}", since, "+inf")
+        )
+        if not isinstance(found, list):
+            raise CacheUnavailable("Redis answered with no list")
+        matches = (_RANGE.fullmatch(str(member)) for member in reversed(found))
+        return [DayRange(match[1], match[2]) for match in matches if match is not None]
+
+    async def replace(self, agency_id: str, days: DayRange, stats: dict[str, Any]) -> None:
+        """Replace a value that is there, and leave alone how long it lives."""
+        kept = {name: value for name, value in stats.items() if name not in _PASSING}
+        value = json.dumps({"stamp": stats["stamp"], "stats": kept}, ensure_ascii=False)
+        key = f"{KEYS}:{agency_id}:{days.first}:{days.last}"
+        await _answer(self._redis.set(key, value, xx=True, keepttl=True))
+
+
+@asynccontextmanager
+async def open_shelf(settings: UpstashSettings) -> AsyncIterator[StatsShelf]:
+    """Open the cache; nothing is sent before it is used."""
+    redis = Redis(
+        settings.url,
+        settings.token.get_secret_value(),
+        rest_retries=0,
+        allow_telemetry=False,
+    )
+    try:
+        yield StatsShelf(redis)
+    finally:
+        await redis.close()
+
+
+async def _answer(command: Awaitable[object]) -> object:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await command
+    except TimeoutError:
+        raise CacheUnavailable("Redis is too slow") from None
+    except (UpstashError, httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        # The client library checks nothing: an answer that is no JSON, or another, ends here too.
+        raise CacheUnavailable(f"Redis: {type(error).__name__} {error}".rstrip()) from error

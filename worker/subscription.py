@@ -1,0 +1,195 @@
+"""A subscription to private Realtime topics that comes back by itself.
+
+The client library recovers from some losses and not from others (a closed channel, a refused join),
+so its own recovery is off: after any loss a new client is built here. A server that falls silent
+is noticed by the socket's own pings, within 40 seconds. What is heard is a hint and may be missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
+
+from worker.clock import full_jitter
+from worker.redaction import redact_text
+
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from random import Random
+
+    from realtime.types import BroadcastPayload, RealtimeChannelOptions
+
+    from worker.clock import Clock
+    from worker.settings import SupabaseSettings
+
+
+FIRST_WAIT: Final = timedelta(seconds=1)
+LONGEST_WAIT: Final = timedelta(seconds=30)
+# A subscription that ends sooner counts as one more failure: the waits go on growing.
+HELD: Final = timedelta(seconds=30)
+CONNECT_SECONDS: Final = 10
+CLOSE_SECONDS: Final = 1.0
+# The limit of a Supabase project; one connection carries this subscription.
+MOST_TOPICS: Final = 100
+
+
+class Listener(Protocol):
+    """Whoever wants to know; told of a change of state once."""
+
+    def connected(self) -> None:
+        """All topics are joined; what was said before now was not heard."""
+        ...
+
+    def lost(self, reason: str) -> None:
+        """Nothing is heard until `connected`; an exception from here ends the subscription."""
+        ...
+
+    def heard(self, topic: str, event: str, payload: dict[str, Any], /) -> None:
+        """Somebody said something on a topic."""
+        ...
+
+
+class _LostError(Exception):
+    """The subscription ended, for the reason in its text."""
+
+
+class Subscription:
+    """Joins topics with the secret key, again and again."""
+
+    def __init__(
+        self, settings: SupabaseSettings, topics: Sequence[str], clock: Clock, rng: Random
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._clock = clock
+        self._rng = rng
+
+    async def run(self, listener: Listener) -> None:
+        """Listen until cancelled."""
+        failures = 0
+        told: bool | None = None
+        while True:
+            joined_at: float | None = None
+            try:
+                async with self._joined(listener) as ended:
+                    joined_at = self._clock.monotonic()
+                    told = True
+                    listener.connected()
+                    reason = await ended
+            except _LostError as error:
+                reason = str(error)
+            if told is not False:
+                told = False
+                listener.lost(reason)
+            if (
+                joined_at is not None
+                and self._clock.monotonic() - joined_at >= HELD.total_seconds()
+            ):
+                failures = 0
+            await self._clock.sleep(
+                full_jitter(failures, first=FIRST_WAIT, cap=LONGEST_WAIT, rng=self._rng)
+            )
+            failures += 1
+
+    @asynccontextmanager
+    async def _joined(self, listener: Listener) -> AsyncIterator[asyncio.Future[str]]:
+        """Join every topic with a client of its own; yield what ends with the reason of a loss."""
+        key = self._settings.secret_key.get_secret_value()
+        client = AsyncRealtimeClient(
+            f"{self._settings.url}/realtime/v1",
+            key,
+            auto_reconnect=False,
+            timeout=CONNECT_SECONDS,
+        )
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        try:
+            try:
+                await client.connect()
+                await asyncio.gather(
+                    *(self._join(client, topic, listener, ended) for topic in self._topics)
+                )
+            except Exception as error:
+                # Whatever the library raises means the same: not now.
+                raise _LostError(_describe(error)) from error
+            if ended.done():
+                raise _LostError(ended.result())
+            yield ended
+        finally:
+            await _close(client)
+
+    async def _join(
+        self,
+        client: AsyncRealtimeClient,
+        topic: str,
+        listener: Listener,
+        ended: asyncio.Future[str],
+    ) -> None:
+        def hear(said: BroadcastPayload) -> None:
+            try:
+                listener.heard(topic, said["event"], said["payload"])
+            except Exception as error:  # noqa: BLE001 - it would silence the client for good
+                _end(ended, _describe(error))
+
+        options: RealtimeChannelOptions = {
+            "config": {
+                "broadcast": {"ack": False, "self": False},
+                "presence": {"key": "", "enabled": False},
+                "private": True,
+            }
+        }
+        channel = client.channel(topic, options).on_broadcast("*", hear)
+        await channel.subscribe(_end_unless_joined(ended, topic))
+
+
+def _end_unless_joined(
+    ended: asyncio.Future[str], topic: str
+) -> Callable[[RealtimeSubscribeStates, Exception | None], None]:
+    def report(state: RealtimeSubscribeStates, error: Exception | None) -> None:
+        match state:
+            case RealtimeSubscribeStates.SUBSCRIBED:
+                return
+            case RealtimeSubscribeStates.CLOSED:
+                _end(ended, f"Realtime closed {topic}")
+            case RealtimeSubscribeStates.TIMED_OUT:
+                _end(ended, f"no answer to joining {topic}")
+            case RealtimeSubscribeStates.CHANNEL_ERROR:
+                _end(ended, _describe(error) if error is not None else f"{topic} failed")
+
+    return report
+
+
+def _end(ended: asyncio.Future[str], reason: str) -> None:
+    if not ended.done():
+        ended.set_result(reason)
+
+
+def _describe(error: Exception) -> str:
+    """Say what an error says: the library wraps what the server answered into JSON."""
+    text = " ".join(str(error).split())
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        text = str(answer.get("reason") or answer.get("message") or text)
+    return redact_text(text) or type(error).__name__
+
+
+async def _close(client: AsyncRealtimeClient) -> None:
+    """Close a client, however deaf the other side is."""
+    for channel in client.get_channels():
+        # Without this its timers would go on in a client that nobody uses.
+        channel.rejoin_timer.reset()
+        channel.join_push.destroy()
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await client.close()
+    except Exception:  # noqa: BLE001 - it is of no use any more, and the next one is new
+        # A close that was cut short leaves the client's own tasks: they end here.
+        await client.close()
