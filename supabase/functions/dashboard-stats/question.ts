@@ -18,7 +18,8 @@ export const MOST_DAYS = 1_100;
 
 const DAY_MS = 86_400_000;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const DAY = /^[12]\d{3}-\d{2}-\d{2}$/;
+// The database takes no day before 1970 either.
+const DAY = /^(19[7-9]\d|[2-9]\d{3})-\d{2}-\d{2}$/;
 const EXAMPLE = "for example from=2026-11-01&to=2026-11-30";
 
 /** Reads a question from the parameters of an address. */

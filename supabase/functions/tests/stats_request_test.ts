@@ -81,7 +81,7 @@ const BAD: Record<string, string> = {
   "a day that does not exist": `agency_id=${AGENCY}&from=2026-02-29&to=${TO}`,
   "a day spelled otherwise": `agency_id=${AGENCY}&from=2026-11-1&to=${TO}`,
   "an instant": `agency_id=${AGENCY}&from=${FROM}T00:00:00Z&to=${TO}`,
-  "a year no ledger has": `agency_id=${AGENCY}&from=0000-01-01&to=0000-01-02`,
+  "a year no ledger has": `agency_id=${AGENCY}&from=1969-12-31&to=1970-01-02`,
   "days in reverse": `agency_id=${AGENCY}&from=${TO}&to=${FROM}`,
   "a day too many": `agency_id=${AGENCY}&from=2023-01-01&to=2026-01-05`,
 };
