@@ -222,6 +222,7 @@ returns void
 language plpgsql
 stable
 set search_path = ''
+set enable_seqscan = off
 as $$
 begin
   -- As the caller: row security shows members their own agencies, service_role all.
@@ -276,10 +277,12 @@ begin
              count(*) filter (where m.status = 'active' and s.consecutive_failures > 0) as failing,
              min(s.last_success_at) filter (where m.status = 'active') as oldest_success_at,
              max(s.last_success_at) filter (where m.status = 'active') as newest_success_at
-      from public.models m
-      join public.sync_state s on s.model_id = m.id and s.agency_id = m.agency_id
+      -- fenced, so that each agency's index is read once, not once for every model
+      from (select x.model_id, x.sync_type, x.last_success_at, x.consecutive_failures
+            from public.sync_state x where x.agency_id = p_agency_id offset 0) s
+      join (select x.id, x.status from public.models x where x.agency_id = p_agency_id offset 0) m on m.id = s.model_id
       -- the history of messages runs when there is work for it: it is never late
-      where m.agency_id = p_agency_id and s.agency_id = p_agency_id and s.sync_type <> 'message_history'
+      where s.sync_type <> 'message_history'
       group by s.sync_type
     ) f);
 end

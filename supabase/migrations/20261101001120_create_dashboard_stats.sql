@@ -74,7 +74,7 @@ begin
         group by y.day, y.category
       ) x
       group by x.day
-    ), snapshots as (
+    ), snapshots as materialized (
       -- A creator whose top fans were not read for a week has none; what came after the period does not count.
       select c.id as model_id,
              (select max(t.day) from public.fanvue_top_fans t
@@ -83,7 +83,10 @@ begin
     ), spenders as (
       select t.model_id, t.fan_uuid, t.handle, t.display_name, t.gross, t.net, t.day
       from snapshots s
-      join public.fanvue_top_fans t on t.model_id = s.model_id and t.day = s.day and t.agency_id = p_agency_id
+      -- fenced, so that it is one probe of the key per model
+      join lateral (
+        select x.* from public.fanvue_top_fans x where x.model_id = s.model_id and x.day = s.day and x.agency_id = p_agency_id offset 0
+      ) t on true
       order by t.gross desc, t.net desc, t.model_id, t.fan_uuid
       limit 10
     ), audience as (
@@ -93,7 +96,7 @@ begin
     ), provisional as materialized (
       select t.amount, t.sent_currency, t.sent_minor_units
       from creators c
-      -- fenced by model, so that the partial index of these few rows is taken, never the ledger
+      -- fenced too: the partial index of these few rows is taken, never the ledger's
       join lateral (
         select x.amount, x.sent_currency, x.sent_minor_units
         from public.fanvue_transactions x
