@@ -1,0 +1,126 @@
+-- Purpose: pushes: what a transaction changed is noted while it runs and told once, when it commits, to whoever watches.
+-- One message per commit and topic. Hints are never the truth: realtime.send swallows its errors, and clients refetch when they subscribe.
+-- Who may call: triggers only.
+-- Locks: none on other tables.
+
+create unlogged table private.pushes (
+  xid xid8 not null default pg_current_xact_id(),
+  topic text not null,
+  kind text not null,
+  key text not null,
+  item jsonb not null,
+  primary key (xid, topic, kind, key)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+comment on table private.pushes is
+  'What transactions under way will tell when they commit: one row per thing that changed, gone with the commit. Unlogged: a lost hint costs freshness, never truth.';
+comment on column private.pushes.xid is 'The transaction.';
+comment on column private.pushes.topic is 'The Realtime topic that hears of it: agency:<agency id>, or workers.';
+comment on column private.pushes.kind is 'transactions, model, job, sync_state or due.';
+comment on column private.pushes.key is 'What changed within its kind; * stands for more than are worth naming.';
+comment on column private.pushes.item is 'What is told of it.';
+revoke all on private.pushes from public, anon, authenticated;
+
+create or replace function private.compose_push(p_noted private.pushes[])
+returns table (event text, payload jsonb)
+language sql
+immutable
+set search_path = ''
+as $$
+  with noted as (
+    select n.kind, n.key, n.item, array_position(array['transactions', 'model', 'job', 'sync_state', 'due'], n.kind) as place
+    from unnest(p_noted) n
+  ), told as (
+    -- the most telling kind names the message; its items are the message's
+    select n.* from noted n where n.place = (select min(f.place) from noted f)
+  ), listed as (
+    select min(t.kind) as event, count(*) as items, bool_or(t.key = '*') or count(*) > 50 as is_many,
+           jsonb_agg(t.item order by t.key) as all_items,
+           (select jsonb_agg(k.kind order by k.place) from (select distinct c.kind, c.place from noted c) k) as changed
+    from told t
+  )
+  select l.event,
+         jsonb_build_object('changed', l.changed)
+         || case when l.is_many then jsonb_build_object('items', '[]'::jsonb, 'many', true)
+                 when l.items > 1 then jsonb_build_object('items', l.all_items)
+                 else l.all_items -> 0 end
+         || case when l.event = 'transactions' and l.items = 1 and not l.is_many
+                 then coalesce((select jsonb_build_object('job', j.item - 'model_id') from noted j
+                                where j.kind = 'job' and j.item -> 'model_id' = l.all_items -> 0 -> 'model_id'
+                                order by j.key limit 1), '{}'::jsonb)
+                 else '{}'::jsonb end
+  from listed l
+$$;
+comment on function private.compose_push(private.pushes[]) is
+  'One message of all that a transaction noted for a topic: the item of the most telling kind itself, or {items} when there are several, or {many} beyond fifty. '
+  'changed names every kind; a page of money carries the progress of its job.';
+revoke all on function private.compose_push(private.pushes[]) from public, anon, authenticated;
+
+create or replace function private.send_push()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_noted private.pushes[];
+  v_push record;
+begin
+  -- The first row of a topic to get here takes all of them along.
+  with taken as (
+    delete from private.pushes p where p.xid = new.xid and p.topic = new.topic returning p
+  )
+  select array_agg(t.p) into v_noted from taken t;
+  if v_noted is null or to_regprocedure('realtime.send(jsonb, text, text, boolean)') is null then
+    return null;
+  end if;
+  select c.event, c.payload into v_push from private.compose_push(v_noted) c;
+  -- dynamic, so that a database without Realtime works all the same
+  execute 'select realtime.send($1, $2, $3, true)' using v_push.payload, v_push.event, new.topic;
+  return null;
+exception when others then
+  -- what cannot be told must not undo what was done
+  raise warning 'a push to % was not sent: %', new.topic, sqlerrm;
+  return null;
+end
+$$;
+comment on function private.send_push() is 'Sends what a transaction noted for one topic, as the last thing it does.';
+revoke all on function private.send_push() from public, anon, authenticated;
+create constraint trigger pushes_send
+  after insert on private.pushes
+  deferrable initially deferred
+  for each row execute function private.send_push();
+
+create or replace function private.note_push(p_topic text, p_kind text, p_key text, p_item jsonb)
+returns void
+language sql
+set search_path = ''
+as $$
+  insert into private.pushes as p (topic, kind, key, item)
+  values (p_topic, p_kind, p_key, p_item)
+  on conflict (xid, topic, kind, key) do update set item = p.item || excluded.item
+$$;
+comment on function private.note_push(text, text, text, jsonb) is 'Notes one thing that changed; noted again in one transaction, the last word on each field counts.';
+revoke all on function private.note_push(text, text, text, jsonb) from public, anon, authenticated;
+
+create or replace function private.note_pushes(p_kind text, p_changes jsonb)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- more than this is no hint any more: the client is told to look for itself
+  v_most constant integer := 50;
+begin
+  perform private.note_push('agency:' || c.agency_id, p_kind, case when c.nth > v_most then '*' else c.key end,
+                            case when c.nth > v_most then '{}'::jsonb else c.item end)
+  from (
+    select x.value ->> 'agency_id' as agency_id, x.value ->> 'key' as key, x.value -> 'item' as item,
+           row_number() over (partition by x.value ->> 'agency_id') as nth
+    from jsonb_array_elements(p_changes) x
+  ) c
+  -- one too many says it
+  where c.nth <= v_most + 1;
+end
+$$;
+comment on function private.note_pushes(text, jsonb) is 'Notes what a statement changed, [{agency_id, key, item}], each for its agency.';
+revoke all on function private.note_pushes(text, jsonb) from public, anon, authenticated;
