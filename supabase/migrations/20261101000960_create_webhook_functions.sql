@@ -39,12 +39,12 @@ stable
 set search_path = ''
 as $$
   -- Two probes, not one condition with "or": that would read all the model's rows. The model as text, so that only the
-  -- index that leads with fanvue_id can answer, whatever the statistics say.
+  -- index that leads with fanvue_id can answer, whatever the statistics say; and each event's row is fetched by its key.
   select t.* from public.fanvue_transactions t where t.fanvue_id = p_payment_id and t.model_id::text = p_model_id::text
   union
   select t.*
   from public.webhook_events w
-  join public.fanvue_transactions t on t.id = w.transaction_id
+  cross join lateral (select x.* from public.fanvue_transactions x where x.id = w.transaction_id offset 0) t
   where w.model_id = p_model_id and w.payment_id = p_payment_id and w.id <> p_but_event and t.model_id = p_model_id
 $$;
 comment on function private.rows_of_payment(uuid, text, uuid) is
@@ -183,6 +183,9 @@ create or replace function private.apply_event(p_event_id uuid, p_now timestampt
 returns text
 language plpgsql
 set search_path = ''
+-- planned anew each time, and by an index: a plan from when the ledger was short reads all of a model, that of a foreign key too
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
 as $$
 declare
   v_event public.webhook_events;
