@@ -1,0 +1,70 @@
+"use client";
+
+import { memo } from "react";
+import { lookOf } from "@/lib/categories";
+import type { Sale } from "@/lib/feed";
+import { type Model, nameOf } from "@/lib/models";
+import { formatCents, formatMinorUnits, toCents } from "@/lib/money";
+import { exactTime, relativeTime } from "@/lib/time";
+import { useNow } from "@/lib/use_now";
+
+interface Props {
+  readonly sale: Sale;
+  readonly model: Model | undefined;
+  readonly isNew: boolean;
+}
+
+export const FeedRow = memo(function FeedRow({ sale, model, isNew }: Props) {
+  const { label, icon: Icon, colour } = lookOf(sale.category);
+  const isReversal = sale.amount.startsWith("-");
+  return (
+    <li
+      className={`flex items-center gap-3 rounded-xl px-3 py-2.5 ${isNew ? "animate-arrive" : ""}`}
+      data-testid="feed-row"
+      data-transaction-id={sale.id}
+      data-fanvue-id={sale.fanvue_id}
+      data-model-id={sale.model_id}
+      data-origin={sale.origin}
+    >
+      <span
+        className="grid size-9 shrink-0 place-items-center rounded-full"
+        style={{ background: `color-mix(in srgb, ${colour} 16%, transparent)`, color: colour }}
+      >
+        <Icon className="size-4" aria-hidden="true" />
+      </span>
+      <div className="min-w-0 flex-1">
+        <p className="truncate">
+          <span className="font-medium">{sale.fan_handle ? `@${sale.fan_handle}` : "A fan"}</span>
+          <span className="text-muted"> → {nameOf(model)}</span>
+        </p>
+        <p className="truncate text-sm text-muted">
+          {label} · <Ago instant={sale.fanvue_created_at} />
+          {sale.origin === "webhook" && " · to be confirmed"}
+        </p>
+      </div>
+      <p
+        className={`figures text-right font-semibold ${isReversal ? "text-bad" : ""}`}
+        data-value={sale.amount}
+      >
+        {amountOf(sale)}
+      </p>
+    </li>
+  );
+});
+
+function Ago({ instant }: { instant: string }) {
+  return (
+    <time dateTime={instant} title={exactTime(instant)}>
+      {relativeTime(instant, useNow())}
+    </time>
+  );
+}
+
+/** A sale in another currency shows what was sent: its dollars are not known yet. */
+function amountOf(sale: Sale): string {
+  const cents = toCents(sale.amount);
+  if (cents === 0n && sale.sent_minor_units !== null && sale.sent_currency !== null) {
+    return formatMinorUnits(sale.sent_minor_units, sale.sent_currency);
+  }
+  return formatCents(cents);
+}

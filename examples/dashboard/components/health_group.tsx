@@ -1,0 +1,82 @@
+"use client";
+
+import { ChevronDown } from "lucide-react";
+import { useState } from "react";
+import { type StreamHealth, type Tone, toneOf } from "@/lib/health";
+import { type Model, nameOf } from "@/lib/models";
+import type { Client } from "@/lib/project_client";
+import { Avatar } from "./avatar";
+import { HealthRow, TONE_LOOKS } from "./health_row";
+
+interface Props {
+  readonly client: Client;
+  readonly model: Model;
+  readonly streams: readonly StreamHealth[];
+  /** Among many creators only those in trouble are open at first. */
+  readonly isCalm: boolean;
+  readonly onRequested: () => void;
+}
+
+const WORST: readonly Tone[] = ["bad", "warn", "busy", "calm", "good"];
+
+export function HealthGroup({ client, model, streams, isCalm, onRequested }: Props) {
+  const tones = streams.map(({ health }) => toneOf(health));
+  const worst = WORST.find((tone) => tones.includes(tone)) ?? "calm";
+  const isInTrouble = worst === "bad" || worst === "warn";
+  const [chosen, setChosen] = useState<boolean | null>(null);
+  const isOpen = chosen ?? (isInTrouble || !isCalm);
+  return (
+    <details
+      className="card group"
+      open={isOpen}
+      data-testid="health-group"
+      data-model-id={model.id}
+      onToggle={(event) => {
+        // Drawing sets it as well; only a person's choice is kept.
+        if (event.currentTarget.open !== isOpen) setChosen(event.currentTarget.open);
+      }}
+    >
+      <summary className="flex items-center gap-3 rounded-2xl px-4 py-3 [&::-webkit-details-marker]:hidden">
+        <Avatar name={nameOf(model)} />
+        <h3 className="min-w-0 flex-1 truncate font-semibold">
+          {nameOf(model)}
+          {model.display_name !== null && model.handle !== null && (
+            <span className="font-normal text-muted"> @{model.handle}</span>
+          )}
+        </h3>
+        <span className={`pill shrink-0 ${TONE_LOOKS[worst]}`}>{summarise(streams, worst)}</span>
+        <ChevronDown
+          className="size-4 shrink-0 text-muted transition-transform group-open:rotate-180"
+          aria-hidden="true"
+        />
+      </summary>
+      <ul className="border-t border-line px-4 pb-2">
+        {streams.map((stream) => (
+          <HealthRow
+            key={stream.sync_type}
+            client={client}
+            model={model}
+            stream={stream}
+            onRequested={onRequested}
+          />
+        ))}
+        {streams.length === 0 && <li className="py-3 text-sm text-muted">{emptyWords(model)}</li>}
+      </ul>
+    </details>
+  );
+}
+
+/** Names the worst that there is, and how often; calm streams need no words. */
+function summarise(streams: readonly StreamHealth[], worst: Tone): string {
+  if (streams.length === 0) return "nothing synced";
+  const named = streams.filter(({ health }) => toneOf(health) === worst);
+  const words = [...new Set(named.map(({ health }) => health))].join(", ");
+  if (named.length === streams.length) return `all ${words}`;
+  return worst === "calm" ? "fresh" : `${named.length} ${words}`;
+}
+
+function emptyWords(model: Model): string {
+  return model.status === "active"
+    ? "Her first sync is about to begin."
+    : "Nothing is synced while she is not active.";
+}

@@ -1,0 +1,120 @@
+/**
+ * Everything that is shown of one agency, kept fresh: the channel tells what changed, and only that
+ * is fetched again. While the channel is away, everything is fetched every half minute.
+ */
+
+import { type Feed, fetchHead } from "./feed";
+import { fetchHealth, type StreamHealth } from "./health";
+import { type Hint, reaches } from "./hints";
+import { type Connection, LiveChannel } from "./live_channel";
+import { fetchModels, type Model } from "./models";
+import type { Client } from "./project_client";
+import { Resource } from "./resource";
+
+const POLL_MILLISECONDS = 30_000;
+const HEALTH_GAP = 400;
+// Streams whose figures stand among the sums.
+const COUNTED = new Set(["account", "top_fans", "subscribers", "followers"]);
+
+export class AgencyData {
+  readonly feed: Resource<Feed>;
+  readonly models: Resource<Model[]>;
+  readonly health: Resource<StreamHealth[]>;
+  private readonly sums = new Set<() => void>();
+  private readonly listeners = new Set<() => void>();
+  private readonly channel: LiveChannel;
+  private connection: Connection = "connecting";
+  private poll: ReturnType<typeof setInterval> | undefined;
+
+  constructor(client: Client, agencyId: string) {
+    this.feed = new Resource((before, signal) => fetchHead(client, agencyId, before, signal));
+    this.models = new Resource((_, signal) => fetchModels(client, agencyId, signal));
+    this.health = new Resource((_, signal) => fetchHealth(client, agencyId, signal), HEALTH_GAP);
+    this.channel = new LiveChannel(client, agencyId, {
+      onConnection: (connection) => this.setConnection(connection),
+      onJoined: () => this.refreshAll(),
+      onHint: (hint) => this.follow(hint),
+    });
+  }
+
+  open(): void {
+    this.refreshAll();
+    this.channel.open();
+    window.addEventListener("online", this.retry);
+    window.addEventListener("offline", this.suspend);
+    document.addEventListener("visibilitychange", this.lookAgain);
+    this.poll = setInterval(() => {
+      if (this.connection !== "live" && !document.hidden) this.refreshAll();
+    }, POLL_MILLISECONDS);
+  }
+
+  close(): void {
+    clearInterval(this.poll);
+    window.removeEventListener("online", this.retry);
+    window.removeEventListener("offline", this.suspend);
+    document.removeEventListener("visibilitychange", this.lookAgain);
+    this.channel.close();
+    for (const resource of [this.feed, this.models, this.health]) resource.close();
+  }
+
+  /** Lets sums that are on screen be fetched again whenever money moves. */
+  watchSums(refresh: () => void): () => void {
+    this.sums.add(refresh);
+    return () => this.sums.delete(refresh);
+  }
+
+  readonly refreshAll = (): void => {
+    this.refreshSums();
+    for (const resource of [this.feed, this.models, this.health]) resource.refresh();
+  };
+
+  readonly readConnection = (): Connection => this.connection;
+
+  readonly subscribeConnection = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  private readonly retry = (): void => {
+    this.refreshAll();
+    this.channel.retry();
+  };
+
+  private readonly suspend = (): void => this.channel.suspend();
+
+  private readonly lookAgain = (): void => {
+    if (!document.hidden) this.refreshAll();
+  };
+
+  private refreshSums(): void {
+    for (const refresh of this.sums) refresh();
+  }
+
+  private follow(hint: Hint): void {
+    if (hint.many) {
+      this.refreshAll();
+      return;
+    }
+    const { changed } = hint;
+    if (changed.has("transactions")) {
+      this.refreshSums();
+      const shown = this.feed.read().value;
+      const oldest = shown?.hasMore ? shown.rows.at(-1) : undefined;
+      if (reaches(hint, oldest?.fanvue_created_at ?? null)) this.feed.refresh();
+    }
+    if (changed.has("model")) {
+      this.models.refresh();
+      this.refreshSums();
+      this.health.refresh();
+    }
+    if (changed.has("job") || changed.has("sync_state")) this.health.refresh();
+    const isCounted = hint.items.some(({ sync_type: type }) => COUNTED.has(type ?? ""));
+    if (changed.has("sync_state") && isCounted) this.refreshSums();
+  }
+
+  private setConnection(connection: Connection): void {
+    if (connection === this.connection) return;
+    this.connection = connection;
+    for (const listener of this.listeners) listener();
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The health of every stream of every creator, as the database words it, and what a person may do
+ * about it.
+ */
+
+import { Failure } from "./failure";
+import type { Client } from "./project_client";
+
+export interface Progress {
+  readonly kind?: string;
+  readonly phase?: string;
+  readonly pages?: number;
+  readonly rows?: number;
+  readonly days?: number;
+  readonly position?: string | null;
+  readonly floor?: string | null;
+  readonly ceiling?: string | null;
+}
+
+export interface StreamHealth {
+  readonly model_id: string;
+  readonly sync_type: string;
+  readonly health: string;
+  readonly last_success_at: string | null;
+  readonly next_sync_at: string | null;
+  readonly last_error: { readonly message?: string; readonly remedy?: string } | null;
+  readonly job_state: string | null;
+  readonly job_run_at: string | null;
+  readonly job_progress: Progress | null;
+}
+
+export type Tone = "good" | "busy" | "calm" | "warn" | "bad";
+
+const COLUMNS =
+  "model_id, sync_type, health, last_success_at, next_sync_at, last_error, job_state, job_run_at, job_progress";
+
+const TONES: Readonly<Record<string, Tone>> = {
+  fresh: "good",
+  syncing: "busy",
+  paused: "calm",
+  "at rest": "calm",
+  "waiting for its first sync": "calm",
+  late: "warn",
+  partial: "warn",
+  failing: "bad",
+  "gave up; tried again when due": "bad",
+  "the creator must connect again": "bad",
+};
+
+// Money first, then what people look at most.
+const STREAMS: Readonly<Record<string, string>> = {
+  earnings: "Earnings",
+  messages: "Messages",
+  message_history: "Message history",
+  subscribers: "Subscribers",
+  followers: "Followers",
+  posts: "Posts",
+  top_fans: "Top fans",
+  account: "Account",
+};
+const ORDER = Object.keys(STREAMS);
+
+export async function fetchHealth(
+  client: Client,
+  agencyId: string,
+  signal: AbortSignal,
+): Promise<StreamHealth[]> {
+  const { data, error } = await client
+    .from("sync_health")
+    .select(COLUMNS)
+    .eq("agency_id", agencyId)
+    .order("model_id")
+    .order("sync_type")
+    .abortSignal(signal)
+    .overrideTypes<StreamHealth[], { merge: false }>();
+  if (error !== null) throw error;
+  return data.toSorted((a, b) => rank(a.sync_type) - rank(b.sync_type));
+}
+
+/** Asks for a sync now; what the database refuses comes back as a sentence. */
+export async function requestSync(
+  client: Client,
+  modelId: string,
+  syncType: string,
+): Promise<Failure | null> {
+  const { error } = await client.rpc("request_sync", {
+    p_model_id: modelId,
+    p_sync_type: syncType,
+  });
+  return error === null ? null : Failure.from(error);
+}
+
+export function toneOf(health: string): Tone {
+  return TONES[health] ?? "warn";
+}
+
+export function streamLabel(syncType: string): string {
+  return STREAMS[syncType] ?? syncType.replaceAll("_", " ");
+}
+
+/** Tells whether work is under way or about to be. */
+export function isUnderWay(stream: StreamHealth, now: number): boolean {
+  if (stream.job_state === "running") return true;
+  return stream.job_state === "queued" && Date.parse(stream.job_run_at ?? "") <= now;
+}
+
+/** How much of a walk is done, 0 to 1; null where nobody knows how long it is. */
+export function progressShare({ position, floor, ceiling }: Progress): number | null {
+  const [at, from, to] = [position, floor, ceiling].map((instant) => Date.parse(instant ?? ""));
+  if (at === undefined || from === undefined || to === undefined) return null;
+  // The walk goes from the newest row down to the floor.
+  const share = (to - at) / (to - from);
+  return Number.isFinite(share) ? Math.min(1, Math.max(0, share)) : null;
+}
+
+function rank(syncType: string): number {
+  const place = ORDER.indexOf(syncType);
+  return place === -1 ? ORDER.length : place;
+}
