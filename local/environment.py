@@ -36,12 +36,15 @@ def read_env_file(path: Path) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def build_environment(instance: Instance, ports: Ports, fanvue_url: str | None) -> dict[str, str]:
+def build_environment(
+    instance: Instance, ports: Ports, fanvue_url: str | None, dashboard_url: str | None = None
+) -> dict[str, str]:
     """Return all values of an instance: kept secrets, new ones where missing, addresses."""
     known = read_env_file(instance.env_file)
     kept = {name: known.get(name) or value for name, value in _new_secrets().items()}
     secret_key = kept.pop("SUPABASE_SECRET_KEY")
     fanvue = fanvue_url or known.get("FANVUE_API_URL") or DEFAULT_FANVUE_URL
+    dashboard = dashboard_url or known.get("DASHBOARD_URL")
     return {
         "SUPABASE_URL": f"http://{HOST}:{ports.gateway}",
         "SUPABASE_SECRET_KEY": secret_key,
@@ -50,6 +53,7 @@ def build_environment(instance: Instance, ports: Ports, fanvue_url: str | None) 
         "UPSTASH_REDIS_REST_URL": f"http://{HOST}:{ports.upstash}",
         "FANVUE_API_URL": fanvue,
         "FANVUE_AUTH_URL": fanvue,
+        **({"DASHBOARD_URL": dashboard} if dashboard else {}),
         **kept,
     }
 

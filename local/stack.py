@@ -54,6 +54,7 @@ class Stack:
         migrations: Path | str | None = None,
         functions: Path | str | None = None,
         fanvue_url: str | None = None,
+        dashboard_url: str | None = None,
     ) -> None:
         supabase = PROJECT / "supabase"
         self.instance = Instance(Path(directory))
@@ -63,6 +64,7 @@ class Stack:
         edge = Path(functions or supabase / "functions").resolve()
         self._settings = GatewaySettings(functions=edge, config_toml=edge.parent / "config.toml")
         self._fanvue_url = fanvue_url
+        self._dashboard_url = dashboard_url
 
     def up(self) -> Report:
         """Start what does not run, apply missing migrations, wait until all is well."""
@@ -131,7 +133,7 @@ class Stack:
         clock = _Stopwatch()
         notes: list[str] = []
         state = self._choose_state(notes)
-        env = build_environment(self.instance, state.ports, self._fanvue_url)
+        env = build_environment(self.instance, state.ports, self._fanvue_url, self._dashboard_url)
         postgres = Postgres(self.instance, state, find_postgres())
         gateway = Gateway(self.instance, state, self._settings)
         realtime = Realtime(self.instance, state.ports.realtime)

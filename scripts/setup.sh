@@ -8,6 +8,9 @@ readonly UV_VERSION=0.13.9
 readonly NODE_MAJOR=20
 readonly PYTHON_STAMP=.venv/.setup-stamp
 readonly NODE_STAMP=node_modules/.setup-stamp
+readonly DASHBOARD=examples/dashboard
+readonly DASHBOARD_STAMP=$DASHBOARD/node_modules/.setup-stamp
+readonly BUILD_STAMP=$DASHBOARD/.next/.setup-stamp
 # Debian keeps pg_prove and its kin where a plain user's path may not lead.
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -20,6 +23,12 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 python_fingerprint() { cat requirements.lock pyproject.toml scripts/setup.sh | cksum; }
 node_fingerprint() { cat package.json package-lock.json | cksum; }
+dashboard_fingerprint() { cat "$DASHBOARD"/package.json "$DASHBOARD"/package-lock.json | cksum; }
+# Of everything the build reads: file by file, names included.
+build_fingerprint() {
+  find "$DASHBOARD" \( -name node_modules -o -name .next -o -name .tests -o -name tests -o -name next-env.d.ts \
+    -o -name '*.tsbuildinfo' -o -name '*.md' \) -prune -o -type f -print0 | sort -z | xargs -0 cksum | cksum
+}
 is_current() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
 
 # --- what is there -------------------------------------------------------------------------
@@ -75,6 +84,7 @@ missing() {
   has redis-server || echo redis
   has_node || echo node
   has shellcheck || echo shellcheck
+  has chromium || has chromium-browser || has google-chrome || echo chromium
   [ -x .venv/bin/python ] || can_make_venv || echo python
 }
 
@@ -112,6 +122,7 @@ packages_for() {
     redis) echo redis-server ;;
     node) printf '%s\n' nodejs npm ;;
     shellcheck) echo shellcheck ;;
+    chromium) printf '%s\n' chromium fonts-liberation ;;
     python) printf '%s\n' python3 python3-venv ;;
     esac
   done
@@ -165,6 +176,7 @@ explain() {
     redis) say "missing: redis-server (brew install redis)" ;;
     node) say "missing: Node.js $NODE_MAJOR or newer with npm (nodejs.org)" ;;
     shellcheck) say "missing: shellcheck (brew install shellcheck)" ;;
+    chromium) say "missing: Chromium or Chrome (brew install --cask chromium)" ;;
     python) say "missing: Python 3.11 or newer with venv (python.org)" ;;
     esac
   done
@@ -199,6 +211,30 @@ install_node_packages() {
   printf '%s\n' "$wanted" >"$NODE_STAMP"
 }
 
+install_dashboard_packages() {
+  local wanted
+  wanted=$(dashboard_fingerprint)
+  if is_current "$DASHBOARD_STAMP" "$wanted"; then return; fi
+  say "installing the dashboard's packages"
+  npm --prefix "$DASHBOARD" ci --loglevel=error
+  printf '%s\n' "$wanted" >"$DASHBOARD_STAMP"
+}
+
+build_dashboard() {
+  local wanted
+  wanted=$(build_fingerprint)
+  if is_current "$BUILD_STAMP" "$wanted"; then return; fi
+  say "building the dashboard"
+  rm -rf "$DASHBOARD/.next"
+  if ! npm --prefix "$DASHBOARD" run --silent build >"$DASHBOARD/node_modules/.build.log" 2>&1; then
+    cat "$DASHBOARD/node_modules/.build.log" >&2
+    fail "the dashboard does not build"
+  fi
+  printf '%s\n' "$wanted" >"$BUILD_STAMP"
+}
+
 install_system_packages
 install_python_packages
 install_node_packages
+install_dashboard_packages
+build_dashboard

@@ -106,13 +106,14 @@ class Performance:
         self._news = News(stage.fanvue.happen, list(histories), Random(7))  # noqa: S311 - whom something happens to is no secret
         settings = stage.stack.env()
         for label, value in (
+            ("Dashboard", stage.dashboard_url),
             ("API", settings["SUPABASE_URL"]),
             ("Database", settings["SUPABASE_DB_URL"]),
             ("Fanvue", f"{stage.fanvue.url}/_sim/world"),
             ("Login", f"{login.email} / {login.password} (owner of every agency)"),
             ("Logs", str(stage.stack.instance.directory / "logs")),
         ):
-            self._console.print(f"{label:<9} {value}", soft_wrap=True)
+            self._console.print(f"{label:<10} {value}", soft_wrap=True)
         self._console.print(
             f"ready after {time.monotonic() - began:.0f} s: {len(histories)} creators, "
             f"{sizes.sales:,} sales and {sizes.messages:,} messages to read, 2 workers, "

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from local.dashboard import NAME as DASHBOARD
+from local.dashboard import Dashboard
 from local.demo.program import COMMAND, Program
 from local.demo.world import newcomers, write_world
 from local.errors import StackError, log_excerpt
-from local.ports import HOST
+from local.ports import HOST, is_free
 from local.processes import wait_until
 from local.programs import PROJECT
 from local.stack import Stack
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 DIRECTORY: Final = PROJECT / ".local" / "demo"
 PORT: Final = 26321
+# Above the block of the stack's own.
+DASHBOARD_PORT: Final = 26390
 FANVUE: Final = "fanvue"
 RECEIVER: Final = "fanvue-webhook"
 WORKERS: Final = ("worker-1", "worker-2")
@@ -59,6 +63,7 @@ class Stage:
         self._lock: IO[str] | None = None
         self._fanvue: SimulatorControl | None = None
         self._program: Program | None = None
+        self.dashboard_url = ""
 
     @property
     def fanvue(self) -> SimulatorControl:
@@ -89,14 +94,23 @@ class Stage:
         self.stack.down(reset=True)
 
     def start_services(self) -> None:
-        """Start the stack and the simulated Fanvue."""
+        """Start the stack, the simulated Fanvue and the dashboard."""
         url = f"http://{HOST}:{_free_port()}"
-        self.stack = Stack(DIRECTORY, port=PORT, volatile=True, fanvue_url=url)
+        port = DASHBOARD_PORT if is_free(DASHBOARD_PORT) else _free_port()
+        self.dashboard_url = f"http://{HOST}:{port}"
+        self.stack = Stack(
+            DIRECTORY,
+            port=PORT,
+            volatile=True,
+            fanvue_url=url,
+            dashboard_url=self.dashboard_url,
+        )
         self._processes = self.stack.instance.processes
         settings = self.stack.up().env
         self.stack.query("update private.sync_streams set every = '1 minute'")
         self._program = Program(settings | {"WORKER_SHUTDOWN_SECONDS": "8"}, DIRECTORY)
         self._start_fanvue(url, settings)
+        Dashboard(self.stack.instance, port).start(settings)
 
     def _start_fanvue(self, url: str, settings: dict[str, str]) -> None:
         world = write_world(self.stack.instance.file("world.json"))
@@ -226,6 +240,7 @@ class Stage:
     def _stop_processes(self) -> None:
         self.stop_workers()
         self._processes.stop(FANVUE)
+        self._processes.stop(DASHBOARD)
 
 
 def _free_port() -> int:
