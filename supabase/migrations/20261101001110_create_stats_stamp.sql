@@ -248,9 +248,9 @@ begin
   return (
     select md5(coalesce(string_agg(
              jsonb_build_array(m.id, coalesce(v.version, 0), m.handle, m.display_name, m.status)::text, ',' order by m.id), ''))
-    from public.models m
-    left join private.stats_versions v on v.model_id = m.id
-    where m.agency_id = p_agency_id);
+    -- fenced: by the agency's index, then one probe for each model
+    from (select x.id, x.handle, x.display_name, x.status from public.models x where x.agency_id = p_agency_id offset 0) m
+    left join lateral (select y.version from private.stats_versions y where y.model_id = m.id offset 0) v on true);
 end
 $$;
 comment on function private.stats_stamp(uuid) is
@@ -266,6 +266,7 @@ stable
 set search_path = ''
 set timezone = 'UTC'
 set enable_seqscan = off
+set enable_nestloop = off
 as $$
 begin
   return (
@@ -277,7 +278,7 @@ begin
              count(*) filter (where m.status = 'active' and s.consecutive_failures > 0) as failing,
              min(s.last_success_at) filter (where m.status = 'active') as oldest_success_at,
              max(s.last_success_at) filter (where m.status = 'active') as newest_success_at
-      -- fenced, so that each agency's index is read once, not once for every model
+      -- fenced, so that both indexes of the agency are read once, not once for every model
       from (select x.model_id, x.sync_type, x.last_success_at, x.consecutive_failures
             from public.sync_state x where x.agency_id = p_agency_id offset 0) s
       join (select x.id, x.status from public.models x where x.agency_id = p_agency_id offset 0) m on m.id = s.model_id

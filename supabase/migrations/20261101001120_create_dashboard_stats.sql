@@ -31,8 +31,9 @@ stable
 set search_path = ''
 set timezone = 'UTC'
 set jit = off
--- a plan from when the tables were short reads them whole
+-- a plan from when the tables were short reads them whole, or again and again
 set enable_seqscan = off
+set enable_nestloop = off
 as $$
 declare
   v_before date;
