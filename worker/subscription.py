@@ -1,8 +1,8 @@
 """A subscription to private Realtime topics that comes back by itself.
 
 The client library recovers from some losses and not from others (a closed channel, a refused join),
-so its own recovery is off: after any loss a new client is built here. A server that falls silent
-is noticed by the socket's own pings, within 40 seconds. What is heard is a hint and may be missed.
+so its own recovery is off: after any loss a new client is built here, and a server that falls
+silent is a loss. What is heard is a hint and may be missed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
+from realtime import AsyncRealtimeChannel, AsyncRealtimeClient, RealtimeSubscribeStates
+from realtime.types import PHOENIX_CHANNEL
 
 from worker.clock import full_jitter
 from worker.redaction import redact_text
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from random import Random
 
+    from realtime.message import ServerMessage
     from realtime.types import BroadcastPayload, RealtimeChannelOptions
 
     from worker.clock import Clock
@@ -33,6 +35,8 @@ FIRST_WAIT: Final = timedelta(seconds=1)
 LONGEST_WAIT: Final = timedelta(seconds=30)
 # A subscription that ends sooner counts as one more failure: the waits go on growing.
 HELD: Final = timedelta(seconds=30)
+# The library sends a heartbeat every 25 seconds.
+SILENCE: Final = timedelta(seconds=60)
 CONNECT_SECONDS: Final = 10
 CLOSE_SECONDS: Final = 1.0
 # The limit of a Supabase project; one connection carries this subscription.
@@ -57,6 +61,17 @@ class Listener(Protocol):
 
 class _LostError(Exception):
     """The subscription ended, for the reason in its text."""
+
+
+class _Pulse(AsyncRealtimeChannel):
+    """The socket's own topic: hears the answers to heartbeats, which the library drops."""
+
+    def __init__(self, client: AsyncRealtimeClient) -> None:
+        super().__init__(client, PHOENIX_CHANNEL)
+        self.beats = 0
+
+    def _handle_message(self, message: ServerMessage) -> None:  # noqa: ARG002 - any answer will do
+        self.beats += 1
 
 
 class Subscription:
@@ -108,6 +123,8 @@ class Subscription:
             timeout=CONNECT_SECONDS,
         )
         ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        pulse = client.channels[PHOENIX_CHANNEL] = _Pulse(client)
+        watch = asyncio.create_task(self._watch(pulse, ended), name="realtime-pulse")
         try:
             try:
                 await client.connect()
@@ -121,7 +138,16 @@ class Subscription:
                 raise _LostError(ended.result())
             yield ended
         finally:
+            watch.cancel()
             await _close(client)
+
+    async def _watch(self, pulse: _Pulse, ended: asyncio.Future[str]) -> None:
+        """End a subscription whose server answered once and does so no more."""
+        before = 0
+        while not 0 < pulse.beats == before:
+            before = pulse.beats
+            await self._clock.sleep(SILENCE)
+        _end(ended, "Realtime fell silent")
 
     async def _join(
         self,
