@@ -38,7 +38,8 @@ def house(engine: Engine) -> tuple[Engine, uuid.UUID, uuid.UUID]:
         "update public.fanvue_top_fans set synced_at = now(), rank = 9, messages = 99",
         (
             "update public.fanvue_accounts set synced_at = now(), total_gross = 9,"
-            " status = 'active', available_balance = 9, counted_followers = 9, last_payout_at = now()"
+            " status = 'active', available_balance = 9, counted_followers = 9,"
+            " last_payout_at = now()"
         ),
         "update public.models set status_reason = 'x', connected_at = now(), token_version = 9",
         "update public.sync_state set last_success_at = now(), consecutive_failures = 3",
