@@ -1569,6 +1569,10 @@ export type Database = {
         };
         Returns: Json;
       };
+      "dashboard_stats": {
+        Args: { "p_agency_id": string; "p_from": string; "p_to": string };
+        Returns: Json;
+      };
       "engine_doctor": { Args: Record<PropertyKey, never>; Returns: Json };
       "engine_status": { Args: Record<PropertyKey, never>; Returns: Json };
       "enqueue_due": {
@@ -1689,6 +1693,7 @@ export type Database = {
         Args: { "p_items": Json; "p_worker": string };
         Returns: Json;
       };
+      "stats_head": { Args: { "p_agency_id": string }; Returns: Json };
       "store_connection": {
         Args: {
           "p_access_token": string;
