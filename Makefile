@@ -34,6 +34,7 @@ fmt: setup ## Format the code
 	@.venv/bin/ruff format .
 	@node_modules/.bin/deno fmt --quiet supabase/functions
 	@node_modules/.bin/deno fmt --quiet --line-width 100 local/gateway local/realtime tests/realtime/client.mjs
+	@npm --prefix examples/dashboard run --silent format
 
 lint: setup ## Lint Python, JavaScript and shell
 	@.venv/bin/ruff check . && shellcheck scripts/*.sh .ci/run

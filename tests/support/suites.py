@@ -21,6 +21,7 @@ PORT_STEP = 100
 BIN = ".venv/bin"
 DENO = "node_modules/.bin/deno"
 FUNCTIONS = "supabase/functions"
+DASHBOARD = "examples/dashboard"
 PYTEST = (PYTHON, "-m", "pytest", "-q", "--durations=5")
 
 
@@ -78,6 +79,14 @@ def checks() -> list[Step]:
         Step("format", [[f"{BIN}/ruff", "format", "--check", "--quiet", "."]]),
         Step("lint", [[f"{BIN}/ruff", "check", "--quiet", "."]]),
         Step("types", [[f"{BIN}/mypy"]], seconds=30),
+        Step(
+            "dashboard",
+            [
+                ["npm", "--prefix", DASHBOARD, "run", "--silent", name]
+                for name in ("lint", "types", "test")
+            ],
+            seconds=20,
+        ),
         Step("shell", [["sh", "-c", "exec shellcheck scripts/*.sh .ci/run"]]),
         Step(
             "gateway",
