@@ -3,6 +3,7 @@
 import { ChartColumn, Table2 } from "lucide-react";
 import { useId, useMemo, useState } from "react";
 import { Bar, BarChart, CartesianGrid, ResponsiveContainer, Tooltip, XAxis, YAxis } from "recharts";
+import { type Axis, moneyAxis } from "@/lib/axis";
 import { lookOf } from "@/lib/categories";
 import { formatCompact, toPixelValue } from "@/lib/money";
 import type { Stats } from "@/lib/stats";
@@ -57,6 +58,7 @@ interface BarsProps {
 
 function Bars({ stats, categories }: BarsProps) {
   const columns = useMemo(() => stats.by_day.map(toColumn), [stats]);
+  const axis = useMemo(() => axisOf(stats), [stats]);
   return (
     <div className="h-64 sm:h-72" aria-hidden="true">
       <ResponsiveContainer
@@ -80,6 +82,9 @@ function Bars({ stats, categories }: BarsProps) {
             tick={{ fill: "var(--muted)", fontSize: 12 }}
           />
           <YAxis
+            domain={axis.domain}
+            ticks={axis.ticks}
+            interval={0}
             tickFormatter={formatCompact}
             tickLine={false}
             axisLine={false}
@@ -132,4 +137,19 @@ function Legend({ categories }: { categories: readonly string[] }) {
 function toColumn({ day, categories }: Stats["by_day"][number]): Column {
   const heights = Object.entries(categories).map(([name, amount]) => [name, toPixelValue(amount)]);
   return { ...Object.fromEntries(heights), day };
+}
+
+function axisOf(stats: Stats): Axis {
+  let low = 0;
+  let high = 0;
+  for (const { categories } of stats.by_day) {
+    const heights = Object.values(categories).map(toPixelValue);
+    low = Math.min(low, sumOf(heights.filter((height) => height < 0)));
+    high = Math.max(high, sumOf(heights.filter((height) => height > 0)));
+  }
+  return moneyAxis(low, high);
+}
+
+function sumOf(heights: readonly number[]): number {
+  return heights.reduce((sum, height) => sum + height, 0);
 }

@@ -1,5 +1,6 @@
 "use client";
 
+import { Clock3 } from "lucide-react";
 import { memo } from "react";
 import { lookOf } from "@/lib/categories";
 import type { Sale } from "@/lib/feed";
@@ -39,7 +40,7 @@ export const FeedRow = memo(function FeedRow({ sale, model, isNew }: Props) {
         </p>
         <p className="truncate text-sm text-muted">
           {label} · <Ago instant={sale.fanvue_created_at} />
-          {sale.origin === "webhook" && " · to be confirmed"}
+          {sale.origin === "webhook" && <Unconfirmed />}
         </p>
       </div>
       <p
@@ -52,10 +53,22 @@ export const FeedRow = memo(function FeedRow({ sale, model, isNew }: Props) {
   );
 });
 
+function Unconfirmed() {
+  const words = "To be confirmed by the next sync";
+  return (
+    <span title={words} className="ml-1.5 inline-block align-[-0.125em]">
+      <Clock3 className="size-3.5" aria-hidden="true" />
+      <span className="sr-only">{words}</span>
+    </span>
+  );
+}
+
 function Ago({ instant }: { instant: string }) {
+  // The shared clock ticks slowly: a sale must not seem to lie ahead.
+  const now = useNow();
   return (
     <time dateTime={instant} title={exactTime(instant)}>
-      {relativeTime(instant, useNow())}
+      {relativeTime(instant, Math.max(now, Date.parse(instant)))}
     </time>
   );
 }

@@ -27,7 +27,7 @@ export function Header(props: HeaderProps) {
             <select
               aria-label="Agency"
               data-testid="agency-select"
-              className="-ml-1.5 max-w-full truncate rounded-lg bg-transparent py-1 pr-1 pl-1.5 font-semibold hover:bg-raised"
+              className="-ml-1.5 max-w-full truncate [field-sizing:content] rounded-lg bg-transparent py-1 pr-1 pl-1.5 font-semibold hover:bg-raised"
               value={agencyId ?? ""}
               onChange={(event) => props.onChooseAgency?.(event.target.value)}
             >

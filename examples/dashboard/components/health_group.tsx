@@ -17,7 +17,7 @@ interface Props {
   readonly onRequested: () => void;
 }
 
-const WORST: readonly Tone[] = ["bad", "warn", "busy", "calm", "good"];
+const WORST: readonly Tone[] = ["bad", "warn", "busy", "good", "calm"];
 
 export function HealthGroup({ client, model, streams, isCalm, onRequested }: Props) {
   const tones = streams.map(({ health }) => toneOf(health));
@@ -72,7 +72,7 @@ function summarise(streams: readonly StreamHealth[], worst: Tone): string {
   const named = streams.filter(({ health }) => toneOf(health) === worst);
   const words = [...new Set(named.map(({ health }) => health))].join(", ");
   if (named.length === streams.length) return `all ${words}`;
-  return worst === "calm" ? "fresh" : `${named.length} ${words}`;
+  return worst === "good" ? "fresh" : `${named.length} ${words}`;
 }
 
 function emptyWords(model: Model): string {

@@ -25,6 +25,9 @@ export const TONE_LOOKS: Readonly<Record<Tone, string>> = {
   bad: "bg-bad-soft text-bad",
 };
 
+const SOON = 10_000;
+const OVERDUE = 60_000;
+
 interface Props {
   readonly client: Client;
   readonly model: Model;
@@ -85,27 +88,25 @@ function times(stream: StreamHealth, now: number) {
   const { last_success_at: last, next_sync_at: next } = stream;
   return (
     <>
-      {last === null ? (
-        "Never finished yet"
-      ) : (
-        <>
-          Synced{" "}
-          <time dateTime={last} title={exactTime(last)}>
-            {relativeTime(last, now)}
-          </time>
-        </>
-      )}
-      {next !== null && (
-        <>
-          {" · "}
-          {Date.parse(next) <= now ? "due " : "next "}
-          <time dateTime={next} title={exactTime(next)}>
-            {relativeTime(next, now)}
-          </time>
-        </>
-      )}
+      {last === null ? "Never finished yet" : "Synced "}
+      {last !== null && <Moment instant={last} words={relativeTime(last, now)} />}
+      {next !== null && " · "}
+      {next !== null && <Moment instant={next} words={nextWords(Date.parse(next), now)} />}
     </>
   );
+}
+
+function Moment({ instant, words }: { instant: string; words: string }) {
+  return (
+    <time dateTime={instant} title={exactTime(instant)}>
+      {words}
+    </time>
+  );
+}
+
+function nextWords(next: number, now: number): string {
+  if (next > now + SOON) return `next ${relativeTime(next, now)}`;
+  return next < now - OVERDUE ? `was due ${relativeTime(next, now)}` : "due now";
 }
 
 interface SyncButtonProps extends Props {

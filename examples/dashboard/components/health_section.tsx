@@ -54,7 +54,7 @@ export function HealthSection({ client, data, models }: Props) {
               client={client}
               model={model}
               streams={streams.get(model.id) ?? []}
-              isCalm={(models.value?.length ?? 0) > 6}
+              isCalm={(models.value?.length ?? 0) > 6 || isPhone()}
               onRequested={data.health.refresh}
             />
           ))}
@@ -70,4 +70,9 @@ function groupByModel(streams: readonly StreamHealth[]): ReadonlyMap<string, Str
     groups.set(stream.model_id, [...(groups.get(stream.model_id) ?? []), stream]);
   }
   return groups;
+}
+
+/** On a small screen only what is in trouble is worth the room. */
+function isPhone(): boolean {
+  return window.matchMedia("(max-width: 40rem)").matches;
 }

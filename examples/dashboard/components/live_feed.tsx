@@ -33,7 +33,7 @@ export function LiveFeed({ client, agencyId, data, models }: Props) {
     <section
       id="live"
       aria-labelledby="live-title"
-      className="card flex min-w-0 flex-col lg:sticky lg:top-20 lg:max-h-[calc(100dvh-6rem)]"
+      className="card flex min-w-0 flex-col max-h-[80dvh] lg:sticky lg:top-20 lg:max-h-[calc(100dvh-6rem)]"
     >
       <div className="flex items-center justify-between px-5 pt-5 pb-3">
         <h2 id="live-title" className="card-title">

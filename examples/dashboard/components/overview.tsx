@@ -66,11 +66,11 @@ export function Overview({ data, period, today, onPeriod, ...target }: Props) {
             <>
               <EarningsChart stats={stats} />
               <div className="grid items-start gap-4 md:grid-cols-2">
-                <CreatorList stats={stats} {...target} />
                 <div className="flex min-w-0 flex-col gap-4">
-                  <CategoryList stats={stats} />
+                  <CreatorList stats={stats} {...target} />
                   <TopFanList stats={stats} />
                 </div>
+                <CategoryList stats={stats} />
               </div>
             </>
           )}

@@ -17,7 +17,7 @@ export function PeriodPicker({ period, today, onChoose }: Props) {
     <div className="flex flex-col gap-3">
       <div className="flex flex-wrap items-center gap-x-4 gap-y-2">
         <fieldset
-          className="flex max-w-full gap-1 overflow-x-auto rounded-xl border border-line bg-card p-1"
+          className="flex max-w-full min-w-0 gap-1 overflow-x-auto rounded-xl border border-line bg-card p-1"
           data-testid="period"
         >
           <legend className="sr-only">Period</legend>

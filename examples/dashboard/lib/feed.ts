@@ -25,6 +25,8 @@ export interface Feed {
 }
 
 export const PAGE = 50;
+/** A page that stays open for days must not grow with every sale. */
+export const LONGEST = 500;
 // Amounts as text: a number would lose cents on its way.
 const COLUMNS =
   "id, model_id, fanvue_id, amount::text, category, status, fan_handle, origin, sent_minor_units, sent_currency, fanvue_created_at";
@@ -60,7 +62,10 @@ export function mergeHead(before: Feed | null, head: readonly Sale[]): Feed {
   if (before === null || !head.some(({ id }) => known.has(id)))
     return { rows: head, hasMore: true };
   const older = before.rows.filter((row) => compare(row, last) > 0);
-  return { rows: [...head, ...older], hasMore: older.length > 0 ? before.hasMore : true };
+  const rows = [...head, ...older];
+  const isCut = rows.length > LONGEST && rows.length > before.rows.length;
+  if (isCut) return { rows: rows.slice(0, Math.max(LONGEST, before.rows.length)), hasMore: true };
+  return { rows, hasMore: older.length > 0 ? before.hasMore : true };
 }
 
 /** Adds an older page; what a push brought meanwhile stays. */
@@ -88,8 +93,18 @@ function newest(client: Client, agencyId: string) {
     .limit(PAGE);
 }
 
+/** Orders as the database does: newest first, then by id. */
 function compare(a: Sale, b: Sale): number {
   const apart = Date.parse(b.fanvue_created_at) - Date.parse(a.fanvue_created_at);
   if (apart !== 0) return apart;
-  return a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
+  return descending(microseconds(a), microseconds(b)) || descending(a.id, b.id);
+}
+
+/** What a millisecond is too coarse for. */
+function microseconds({ fanvue_created_at: at }: Sale): string {
+  return (/\.(\d+)/.exec(at)?.[1] ?? "").padEnd(6, "0");
+}
+
+function descending(a: string, b: string): number {
+  return a < b ? 1 : a > b ? -1 : 0;
 }

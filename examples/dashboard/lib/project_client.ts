@@ -12,13 +12,29 @@ export interface Project {
   readonly publishableKey: string;
 }
 
+const SESSION_KEY = "dashboard-session";
+
 export type Client = SupabaseClient<Database>;
 
 export function makeClient(project: Project): Client {
   return createClient<Database>(project.url, project.publishableKey, {
-    auth: { persistSession: true, autoRefreshToken: true, detectSessionInUrl: false },
+    auth: {
+      storageKey: SESSION_KEY,
+      persistSession: true,
+      autoRefreshToken: true,
+      detectSessionInUrl: false,
+    },
     realtime: { worker: false },
   });
+}
+
+/** Tells whether this browser kept somebody's session, be it good or ended. */
+export function hasKeptSession(): boolean {
+  try {
+    return localStorage.getItem(SESSION_KEY) !== null;
+  } catch {
+    return false;
+  }
 }
 
 /** Returns headers for an Edge Function that is called as the signed-in user. */

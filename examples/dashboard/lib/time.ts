@@ -31,7 +31,7 @@ export function relativeTime(instant: string | number, now: number): string {
   }
   // Clocks differ a little: a sale of the next second is of now.
   if (seconds <= 5 && seconds > -10) return "just now";
-  return seconds > 0 ? "in moments" : RELATIVE.format(seconds, "second");
+  return RELATIVE.format(seconds, "second");
 }
 
 /** "Nov 23, 2026, 6:51:37 AM" in the reader's time zone. */

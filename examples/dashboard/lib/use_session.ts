@@ -1,7 +1,7 @@
 "use client";
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import { type Client, makeClient, type Project } from "./project_client";
+import { type Client, hasKeptSession, makeClient, type Project } from "./project_client";
 
 export interface SessionState {
   readonly client: Client | null;
@@ -26,6 +26,7 @@ export function useSession(project: Project): SessionState {
   const wasSignedIn = useRef(false);
 
   useEffect(() => {
+    wasSignedIn.current = hasKeptSession();
     const made = makeClient({ url, publishableKey });
     setClient(made);
     const { data } = made.auth.onAuthStateChange((_event, session) => {
