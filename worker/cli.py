@@ -18,6 +18,7 @@ from worker.commands import (
     status,
     sync,
     tokens,
+    watch,
 )
 from worker.commands.refusals import PROGRAM, PlainErrors
 
@@ -41,6 +42,7 @@ def build_app() -> typer.Typer:
     app.command(epilog=reconcile.EXAMPLES)(reconcile.reconcile)
     app.command(epilog=status.EXAMPLES)(status.status)
     app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
+    app.command(epilog=watch.EXAMPLES)(watch.watch)
     jobs = _group(app, "jobs", "The queue: list, retry, cancel.")
     jobs.command("list", epilog=queue.LIST_EXAMPLES)(queue.list_jobs)
     jobs.command(epilog=queue.RETRY_EXAMPLES)(queue.retry)

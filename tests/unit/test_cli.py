@@ -42,6 +42,7 @@ COMMANDS = [
     ["enqueue"],
     ["status"],
     ["doctor"],
+    ["watch"],
     ["jobs", "list"],
     ["jobs", "retry"],
     ["jobs", "cancel"],
