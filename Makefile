@@ -1,7 +1,7 @@
 # The one entry point for people and CI. Logic lives in scripts/ and in `python -m local`.
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up down bench day fmt lint types test-unit test-db test-functions test-system
+.PHONY: help setup demo test check up down bench day fmt lint types test-unit test-db test-functions test-system test-browser
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,7 +12,7 @@ setup: ## Install what everything else needs (idempotent)
 demo: setup ## Run the whole system with sales arriving; DURATION=60 checks its promises and ends
 	@$(PY) -m local.demo $(if $(DURATION),--duration $(DURATION))
 
-test: setup ## Run every test: unit, database, functions, system
+test: setup ## Run every test: unit, database, functions, system, browser
 	@scripts/test.sh
 
 check: ## Run what CI runs: format, lint, types, SQL lint and advisors, all tests
@@ -54,3 +54,6 @@ test-functions: setup ## Run the Edge Functions' tests
 
 test-system: setup ## Run the tests of the whole system
 	@scripts/test.sh system
+
+test-browser: setup ## Run the tests of the dashboard in a browser
+	@scripts/test.sh browser

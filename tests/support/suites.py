@@ -27,7 +27,13 @@ PYTEST = (PYTHON, "-m", "pytest", "-q", "--durations=5")
 
 def unit() -> list[Step]:
     """Return the tests that need no stack."""
-    return [Step("unit tests", [[*PYTEST, "-m", "not database and not system"]], seconds=40)]
+    return [
+        Step(
+            "unit tests",
+            [[*PYTEST, "-m", "not database and not system and not browser"]],
+            seconds=40,
+        )
+    ]
 
 
 def database() -> list[Step]:
@@ -69,6 +75,12 @@ def system() -> list[Step]:
     return [_system(number) for number in range(1, SYSTEM_SHARDS + 1)]
 
 
+def browser() -> list[Step]:
+    """Return the tests of the dashboard in a browser."""
+    place = StackPlace(STACKS / "browser", FIRST_PORT + (SYSTEM_SHARDS + 2) * PORT_STEP)
+    return [Step("browser tests", [[*PYTEST, "-m", "browser"]], place, seconds=100)]
+
+
 def checks() -> list[Step]:
     """Return what CI checks beside the tests."""
     place = StackPlace(STACKS / "sql-lint", FIRST_PORT + (SYSTEM_SHARDS + 1) * PORT_STEP)
@@ -100,7 +112,13 @@ def checks() -> list[Step]:
     ]
 
 
-SUITES = {"unit": unit, "db": database, "functions": functions, "system": system}
+SUITES = {
+    "unit": unit,
+    "db": database,
+    "functions": functions,
+    "system": system,
+    "browser": browser,
+}
 
 
 def main(words: list[str]) -> int:

@@ -1,0 +1,90 @@
+"""Fixtures of the browser tests: one stack, one Fanvue, one dashboard, one Chromium for all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from local.dashboard import Dashboard
+from local.stack import Stack
+from simulator.client import SimulatorControl
+from simulator.clock import SimulatedClock
+from simulator.population import populate
+from simulator.server import running
+from simulator.world import World
+from tests.browser.stage import BrowserStage
+from tests.support.browser import open_chromium, open_tab
+from tests.support.engine import FORGET, Engine
+from tests.support.postgres import PROJECT
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser
+
+    from tests.support.browser import Tab
+
+
+# Within the stack's own block of ports, above its pieces.
+DASHBOARD_OFFSET = 90
+CLIENT = {"FANVUE_CLIENT_ID": "simulator-client", "FANVUE_CLIENT_SECRET": "simulator-secret"}
+NO_LIMIT = 100_000
+
+
+@pytest.fixture(scope="session")
+def stage(stack: dict[str, str]) -> Iterator[BrowserStage]:
+    """Return the pieces between Fanvue and the dashboard, running."""
+    pieces = Stack((PROJECT / Path(os.environ["FSE_TEST_STACK"])).parent)
+    world = World(SimulatedClock())
+    populate(world, agencies=1, models=0, transactions=0)
+    with ExitStack() as opened:
+        url = opened.enter_context(running(world)).url
+        fanvue = opened.enter_context(SimulatorControl(url))
+        fanvue.reset_knobs(rate_limit=NO_LIMIT)
+        secret = stack["FANVUE_WEBHOOK_SECRETS"].partition(",")[0]
+        fanvue.set_webhook_target(f"{stack['SUPABASE_URL']}/functions/v1/fanvue-webhook", secret)
+        database = opened.enter_context(psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True))
+        database.execute(FORGET)
+        # Its ticks would queue work in the middle of a test.
+        database.execute("select cron.alter_job(jobid, active := false) from cron.job")
+        environment = {**stack, "FANVUE_API_URL": url, "FANVUE_AUTH_URL": url, **CLIENT}
+        state = pieces.instance.load()
+        assert state is not None
+        dashboard = Dashboard(pieces.instance, state.port + DASHBOARD_OFFSET)
+        opened.callback(dashboard.stop)
+        dashboard.start(stack)
+        engine = Engine(environment, fanvue, database)
+        stage = BrowserStage(stack, engine, dashboard.url, pieces)
+        opened.callback(stage.close)
+        yield stage
+        fanvue.drop_webhook_target()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Return the one browser of all tests."""
+    with open_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(stage: BrowserStage, chromium: Browser) -> Iterator[Callable[..., Tab]]:
+    """Return a way to open tabs that are nobody's; they close with the test."""
+    with ExitStack() as tabs:
+
+        def open_one(**look: Any) -> Tab:
+            return tabs.enter_context(open_tab(chromium, stage.dashboard, **look))
+
+        yield open_one
+
+
+@pytest.fixture
+def tab(open_page: Callable[..., Tab]) -> Tab:
+    """Return a tab of its own."""
+    return open_page()

@@ -1,0 +1,161 @@
+"""Agencies, users and creators for a browser to look at; every test makes its own.
+
+Sales happen at the simulated Fanvue and arrive by its webhooks. Judges nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import psycopg
+
+    from local.stack import Stack
+    from simulator.client import SimulatorControl
+    from tests.support.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who can sign in."""
+
+    id: str
+    email: str
+    password: str
+    token: str
+
+    @property
+    def login(self) -> tuple[str, str]:
+        """What the form wants."""
+        return self.email, self.password
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """An agency, one of its users, and its creators."""
+
+    id: str
+    name: str
+    owner: User
+
+    @property
+    def topic(self) -> str:
+        """Where its pushes are told."""
+        return f"agency:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """A sale or a refund as Fanvue has it."""
+
+    fanvue_id: str
+    amount: Decimal
+
+
+@dataclass(slots=True)
+class BrowserStage:
+    """The running pieces between Fanvue and the dashboard, but for the browser."""
+
+    environment: Mapping[str, str]
+    engine: Engine
+    dashboard: str
+    pieces: Stack
+    _aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+
+    @property
+    def fanvue(self) -> SimulatorControl:
+        """The simulated Fanvue."""
+        return self.engine.fanvue
+
+    @property
+    def database(self) -> psycopg.Connection[Any]:
+        """The database, as its owner."""
+        return self.engine.database
+
+    def aside(self, work: Callable[[], Any]) -> Any:
+        """Do what runs an event loop in another thread: the browser has one in this."""
+        return self._aside.submit(work).result()
+
+    def sign_up(self) -> User:
+        """Make a user who belongs to no agency."""
+        email, password = f"{uuid.uuid4().hex[:10]}@example.com", uuid.uuid4().hex
+        answer = httpx.post(
+            f"{self.environment['SUPABASE_URL']}/auth/v1/signup",
+            headers={"apikey": self.environment["SUPABASE_PUBLISHABLE_KEY"]},
+            json={"email": email, "password": password},
+        ).raise_for_status()
+        session = answer.json()
+        return User(session["user"]["id"], email, password, session["access_token"])
+
+    def new_agency(self, name: str = "Agency") -> Agency:
+        """Make an agency with an owner and without creators."""
+        unique = f"{name} {uuid.uuid4().hex[:6]}"
+        made = self.one("insert into public.agencies (name) values (%s) returning id::text", unique)
+        owner = self.sign_up()
+        self.add_member(made, owner)
+        return Agency(made, unique, owner)
+
+    def add_member(self, agency_id: str, user: User) -> None:
+        """Let a user see an agency."""
+        self.database.execute(
+            "insert into public.agency_members (agency_id, user_id, role) values (%s, %s, 'owner')",
+            (agency_id, user.id),
+        )
+
+    def new_creator(self, agency: Agency, transactions: int = 0, **order: Any) -> str:
+        """Add a creator to Fanvue and connect her; return her uuid at Fanvue."""
+        made = self.fanvue.add_creators(transactions=transactions, **order)
+        creator = made[0]["uuid"]
+        self.aside(lambda: self.engine.connect(creator, agency.name))
+        return creator
+
+    def model(self, creator: str) -> str:
+        """Return the id of a creator's model."""
+        return self.engine.models[creator]
+
+    def sell(self, creator: str, *cents: int) -> list[Sold]:
+        """Sell at Fanvue, once for each amount; announced, not yet delivered."""
+        rows = [{"source": "message", "gross_cents": each} for each in cents]
+        return _sold(self.fanvue.add_sales(creator, rows=rows))
+
+    def refund(self, creator: str, sale: Sold) -> Sold:
+        """Take a sale back at Fanvue."""
+        (row,) = _sold(self.fanvue.add_reversals(creator, order_ids=[sale.fanvue_id]))
+        return row
+
+    def drain(self) -> None:
+        """Run a worker here until nothing is due and nothing runs."""
+        self.aside(self.engine.drain)
+
+    def one(self, statement: str, *values: Any) -> Any:
+        """Return the only column of the only row of a query."""
+        row = self.database.execute(statement.encode(), values).fetchone()
+        assert row is not None
+        return row[0]
+
+    def gross(self, agency: Agency) -> str:
+        """Return the agency's gross of all days, as the page writes it."""
+        return str(
+            self.one(
+                "select coalesce(sum(amount), 0)::numeric(14,2)::text"
+                " from public.fanvue_transactions where agency_id = %s",
+                agency.id,
+            )
+        )
+
+    def close(self) -> None:
+        """Let go of the thread."""
+        self._aside.shutdown()
+
+
+def _sold(answer: dict[str, Any]) -> list[Sold]:
+    return [Sold(row["order_id"], Decimal(row["gross_cents"]) / 100) for row in answer["rows"]]

@@ -1,0 +1,99 @@
+"""Money made at Fanvue is on screen by itself: no reload, no worker, exact to the cent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+
+if TYPE_CHECKING:
+    from tests.browser.stage import BrowserStage
+    from tests.support.browser import Tab
+
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_sale_appears_in_the_feed_and_in_the_total(stage: BrowserStage, tab: Tab) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency)
+    tab.sign_in(*agency.owner.login)
+    tab.wait_for_total("0.00")
+    tab.page.evaluate("() => { window.notReloaded = true }")
+
+    (sale,) = stage.sell(creator, 1250)
+
+    tab.wait_for_row(sale.fanvue_id, "12.50")
+    tab.wait_for_total("12.50")
+    tab.wait_for_value("transactions", "1")
+    expect(tab.part("total")).to_contain_text("$12.50")
+    assert tab.shown_at(sale.fanvue_id) is not None
+    assert tab.page.evaluate("() => window.notReloaded")
+    assert tab.problems == []
+
+
+def test_a_refund_is_shown_negative_and_lowers_the_total(stage: BrowserStage, tab: Tab) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency)
+    tab.sign_in(*agency.owner.login)
+    first, second = stage.sell(creator, 1999, 3000)
+    tab.wait_for_total("49.99")
+
+    refund = stage.refund(creator, first)
+
+    tab.wait_for_row(refund.fanvue_id, "-19.99")
+    tab.wait_for_total("30.00")
+    assert tab.feed()[0] == refund.fanvue_id
+    assert set(tab.feed()) == {refund.fanvue_id, first.fanvue_id, second.fanvue_id}
+    expect(tab.row(refund.fanvue_id)).to_contain_text("\u2212$19.99")
+
+
+def test_new_money_is_said_in_words(stage: BrowserStage, tab: Tab) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency)
+    tab.sign_in(*agency.owner.login)
+    tab.wait_for_total("0.00")
+
+    stage.sell(creator, 700)
+
+    announcement = tab.part("announcement")
+    expect(announcement).to_have_attribute("aria-live", "polite")
+    expect(announcement).to_contain_text("New sale: $7.00")
+
+
+def test_a_hundred_sales_at_once_cost_few_requests_and_none_is_missed(
+    stage: BrowserStage, tab: Tab
+) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency)
+    tab.sign_in(*agency.owner.login)
+    tab.wait_for_total("0.00")
+    tab.forget()
+
+    stage.sell(creator, *range(101, 201))
+
+    tab.wait_for_total("150.50")
+    tab.wait_for_value("transactions", "100")
+    readings = [one for one in tab.answers if "/dashboard-stats" in one.url]
+    assert len(tab.heard(agency.topic)) == 100
+    assert len(readings) < 50
+
+
+def test_older_transactions_are_loaded_when_asked_for(stage: BrowserStage, tab: Tab) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency, 120)
+    stage.drain()
+    tab.sign_in(*agency.owner.login, query="?period=90d")
+    tab.wait_for_total(stage.gross(agency))
+    rows = tab.part("feed-row")
+    expect(rows).to_have_count(50)
+
+    for shown in (100, 120):
+        tab.part("load-more").click()
+        expect(rows).to_have_count(shown)
+
+    expect(tab.part("load-more")).to_have_count(0)
+    theirs = stage.fanvue.books(creator)
+    assert len(set(tab.feed())) == theirs.count == 120

@@ -1,0 +1,213 @@
+"""The system's Chromium, driven by Playwright: tabs that remember what they loaded and received.
+
+Waits for what a page shows and never for time. Knows the dashboard's address and its test ids,
+and nothing of the rows behind them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from base64 import b64decode
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+from playwright.sync_api import expect, sync_playwright
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Response
+
+
+PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome")
+FLAGS: Final = ("--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb")
+PATIENCE_MS: Final = 20_000
+# Of a frame, and of what is in a binary one.
+_BINARY: Final = 2
+_BROADCAST: Final = 4
+_JSON: Final = 1
+_MARK: Final = """name => {
+  const [mark] = performance.getEntriesByName(name, "mark");
+  return mark === undefined ? null : performance.timeOrigin + mark.startTime;
+}"""
+
+
+class BrowserMissingError(Exception):
+    """There is no Chromium on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """A push that a tab's socket received; `at` is milliseconds since the epoch."""
+
+    at: float
+    topic: str
+    event: str
+    payload: dict[str, Any]
+
+
+def read_frame(at: float, data: bytes) -> Broadcast | None:
+    """Read a binary frame; None if it is something else than a broadcast of JSON.
+
+    Kind, the lengths of topic, event and metadata, the payload's encoding; then each of them.
+    """
+    kind, topic, event, metadata, encoding = data[:5]
+    if (kind, encoding) != (_BROADCAST, _JSON):
+        return None
+    stream = BytesIO(data[5:])
+    name = stream.read(topic).decode().removeprefix("realtime:")
+    told = stream.read(event).decode()
+    stream.read(metadata)
+    return Broadcast(at, name, told, json.loads(stream.read()))
+
+
+# Without slots: Playwright hangs something of its own on whoever listens to it.
+@dataclass
+class Tab:
+    """One page of a browser of its own: no cookies, no storage, nobody signed in."""
+
+    page: Page
+    url: str
+    pushes: list[Broadcast] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    answers: list[Response] = field(default_factory=list)
+    _clock: float | None = None
+
+    def watch(self) -> None:
+        """Begin to remember what it receives and complains about."""
+        page = self.page
+        page.on("console", self._read_console)
+        page.on("pageerror", self._read_error)
+        page.on("response", self._read_answer)
+        devtools = page.context.new_cdp_session(page)
+        devtools.on("Network.webSocketWillSendHandshakeRequest", self._set_clock)
+        devtools.on("Network.webSocketFrameReceived", self._receive)
+        devtools.send("Network.enable")
+
+    def _read_console(self, said: ConsoleMessage) -> None:
+        if said.type in {"error", "warning"}:
+            self.problems.append(f"{said.type}: {said.text}")
+
+    def _read_error(self, error: Error) -> None:
+        self.problems.append(str(error))
+
+    def _read_answer(self, answer: Response) -> None:
+        self.answers.append(answer)
+
+    def _set_clock(self, event: dict[str, Any]) -> None:
+        # Frames are dated by a clock of the browser's own; a handshake has both.
+        self._clock = event["wallTime"] - event["timestamp"]
+
+    def _receive(self, event: dict[str, Any]) -> None:
+        assert self._clock is not None
+        frame = event["response"]
+        if frame["opcode"] != _BINARY:
+            return
+        at = (event["timestamp"] + self._clock) * 1000
+        if (push := read_frame(at, b64decode(frame["payloadData"]))) is not None:
+            self.pushes.append(push)
+
+    def heard(self, topic: str) -> list[Broadcast]:
+        """Return the pushes received of a topic."""
+        return [push for push in self.pushes if push.topic == topic]
+
+    # What people do ------------------------------------------------------------------------------
+
+    def open(self, query: str = "") -> None:
+        """Open the dashboard."""
+        self.page.goto(f"{self.url}/{query}")
+
+    def fill_in(self, email: str, password: str) -> None:
+        """Fill the form in and send it."""
+        self.page.get_by_label("Email").fill(email)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+
+    def sign_in(self, email: str, password: str, query: str = "") -> None:
+        """Open the dashboard and sign in; returns when pushes arrive."""
+        self.open(query)
+        self.fill_in(email, password)
+        self.wait_until_live()
+
+    # What people see -----------------------------------------------------------------------------
+
+    def part(self, testid: str, **data: str) -> Locator:
+        """Return the parts of the page with a test id and these data attributes."""
+        wanted = "".join(f'[data-{name.replace("_", "-")}="{data[name]}"]' for name in data)
+        return self.page.locator(f'[data-testid="{testid}"]{wanted}')
+
+    def wait_until_live(self) -> None:
+        """Wait until pushes arrive."""
+        expect(self.part("connection", state="live")).to_be_visible(timeout=PATIENCE_MS)
+
+    def wait_for_total(self, exact: str) -> None:
+        """Wait until the total is this, to the cent."""
+        self.wait_for_value("total", exact)
+
+    def wait_for_value(self, testid: str, exact: str) -> None:
+        """Wait until a figure is this."""
+        expect(self.part(testid)).to_have_attribute("data-value", exact, timeout=PATIENCE_MS)
+
+    def row(self, fanvue_id: str) -> Locator:
+        """Return the feed's row of a sale."""
+        return self.part("feed-row", fanvue_id=fanvue_id)
+
+    def wait_for_row(self, fanvue_id: str, amount: str) -> None:
+        """Wait until the feed shows a sale with this amount."""
+        figure = self.row(fanvue_id).locator("[data-value]")
+        expect(figure).to_have_attribute("data-value", amount, timeout=PATIENCE_MS)
+
+    def feed(self) -> list[str]:
+        """Return the sales in the feed, newest first."""
+        rows = self.part("feed-row").all()
+        return [str(row.get_attribute("data-fanvue-id")) for row in rows]
+
+    def shown_at(self, fanvue_id: str) -> float | None:
+        """Return when a sale was on screen, milliseconds since the epoch."""
+        moment: float | None = self.page.evaluate(_MARK, f"sale:{fanvue_id}")
+        return moment
+
+    def forget(self) -> None:
+        """Forget what was received and complained about so far."""
+        self.pushes.clear()
+        self.problems.clear()
+        self.answers.clear()
+
+
+def find_chromium() -> str:
+    """Return the path of the system's Chromium."""
+    found = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if found is None:
+        raise BrowserMissingError(f"none of {', '.join(PROGRAMS)} is here: run `make setup`")
+    return found
+
+
+@contextmanager
+def open_chromium() -> Iterator[Browser]:
+    """Run a browser while the block runs."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(), args=["--headless=new", *FLAGS]
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def open_tab(browser: Browser, url: str, **look: Any) -> Iterator[Tab]:
+    """Open a tab that is nobody's; `look` is the window's size, theme and the like."""
+    look.setdefault("viewport", {"width": 1280, "height": 900})
+    context = browser.new_context(**look)
+    context.set_default_timeout(PATIENCE_MS)
+    try:
+        tab = Tab(context.new_page(), url)
+        tab.watch()
+        yield tab
+    finally:
+        context.close()
