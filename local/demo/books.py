@@ -112,6 +112,16 @@ class GrantBooks:
     token_version: int
 
 
+_TOLD: Final = """
+select coalesce(jsonb_agg(m.id), '[]') from realtime.messages m where m.topic like 'agency:%'
+"""
+_DAILY: Final = """
+select coalesce(jsonb_object_agg(x.agency_id, x.sums), '{}')
+from (select e.agency_id, jsonb_build_array(sum(e.transactions), sum(e.gross)::text) as sums
+      from public.earnings_daily e group by e.agency_id) x
+"""
+
+
 class OurBooks:
     """Reads; never writes."""
 
@@ -122,14 +132,26 @@ class OurBooks:
         """Return the database's clock."""
         return self._stack.query("select now()").strip()
 
+    def agencies(self) -> list[str]:
+        """Return the ids of all agencies."""
+        return list(self._ask("select jsonb_agg(a.id) from public.agencies a"))
+
+    def told(self) -> set[str]:
+        """Return the ids of what was sent to agencies' topics."""
+        return set(self._ask(_TOLD))
+
+    def daily(self) -> dict[str, tuple[int, str]]:
+        """Return count and gross of each agency's daily sums."""
+        return {agency: (count, gross) for agency, (count, gross) in self._ask(_DAILY).items()}
+
     def models(self) -> dict[str, ModelBooks]:
         """Return every creator's books, by the creator's uuid."""
-        rows: list[dict[str, Any]] = json.loads(self._stack.query(_LEDGER))
+        rows: list[dict[str, Any]] = self._ask(_LEDGER)
         return {row["creator"]: _model(row) for row in rows}
 
     def grants(self) -> list[GrantBooks]:
         """Return every grant."""
-        rows: list[dict[str, Any]] = json.loads(self._stack.query(_GRANTS))
+        rows: list[dict[str, Any]] = self._ask(_GRANTS)
         return [
             GrantBooks(row["account"], row["name"], row["status"], int(row["version"]))
             for row in rows
@@ -137,17 +159,20 @@ class OurBooks:
 
     def readings(self) -> dict[str, dict[str, Readings]]:
         """Return how often each stream of each creator was read."""
-        return read_readings(json.loads(self._stack.query(_READINGS)))
+        return read_readings(self._ask(_READINGS))
 
     def queue(self) -> dict[str, int]:
         """Return how many jobs wait, run and are dead."""
-        found: dict[str, int] = json.loads(self._stack.query(_QUEUE))
+        found: dict[str, int] = self._ask(_QUEUE)
         return found
 
     def runs(self, since: str) -> dict[str, Any]:
         """Return outcomes of all runs, webhooks, arrivals since, and pg_cron's ticks."""
-        found: dict[str, Any] = json.loads(self._stack.query(_RUNS.format(since=since)))
+        found: dict[str, Any] = self._ask(_RUNS.format(since=since))
         return found
+
+    def _ask(self, query: str) -> Any:
+        return json.loads(self._stack.query(query))
 
 
 def _model(row: dict[str, Any]) -> ModelBooks:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 from local.demo.audience import our_content, our_counts, their_content
 from local.demo.books import OurBooks
 from local.demo.calls import Calls, count_calls, sizes_of
+from local.demo.member import Member
 from local.demo.news import News
 from local.demo.promises import Records
+from local.demo.watching import Watched
 from local.errors import StackError
 
 
@@ -73,6 +75,8 @@ class Performance:
         self._since = ""
         self._sizes: Sizes | None = None
         self._news: News | None = None
+        self._member: Member | None = None
+        self._told_before: set[str] = set()
 
     @property
     def interrupted(self) -> bool:
@@ -99,6 +103,9 @@ class Performance:
         stage.program.json("enqueue")
         self._heed()
         login = stage.sign_up()
+        self._member = Member(stage.stack.env(), login, books.agencies())
+        self._member.listen()
+        self._told_before = books.told()
         if not self._until(lambda: _has_begun(books), PICK_UP_SECONDS):
             stage.check_workers()
             raise StackError("the workers took no job; see .local/demo/logs")
@@ -174,8 +181,23 @@ class Performance:
             workers=stage.worker_summaries(),
             queue=books.queue(),
             news=self._news.counts,
+            watched=self._watched(books),
             caught_up=caught_up,
         )
+
+    def _watched(self, books: OurBooks) -> Watched:
+        """Return what the member saw, and let him go."""
+        assert self._member is not None  # noqa: S101 - made by open()
+        told = books.told() - self._told_before
+        watched = Watched(
+            told=len(told),
+            unheard=len(self._member.wait_for(told)),
+            figures=self._member.figures(),
+            daily=books.daily(),
+            page=self._member.page(self._stage.dashboard_url),
+        )
+        self._member.leave()
+        return watched
 
     def _read_the_rest(self, books: OurBooks) -> bool:
         """Let what waits be read, and then everything once more: some of it was read too early."""

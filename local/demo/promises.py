@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from local.demo.audience import Content
 from local.demo.calls import judge_calls
 from local.demo.promise import Promise
+from local.demo.watching import judge_watching
 
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from local.demo.books import GrantBooks, ModelBooks
     from local.demo.calls import Calls
+    from local.demo.watching import Watched
 
 
 # A tick makes a hundred jobs due in one moment, and two cores may have to do.
@@ -46,6 +48,7 @@ class Records:
     queue: Mapping[str, int]
     # What happened meanwhile, counted by kind.
     news: Mapping[str, int]
+    watched: Watched
     caught_up: bool = field(default=True)
 
 
@@ -58,6 +61,7 @@ def check_promises(records: Records) -> list[Promise]:
         _webhooks(records),
         _arrival(records),
         _rollups(records),
+        *judge_watching(records.watched),
         _proof(records),
         _streams(records),
         *judge_calls(records.calls),

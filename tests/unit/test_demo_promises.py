@@ -12,6 +12,7 @@ from local.demo.audience import Content
 from local.demo.books import GrantBooks, ModelBooks
 from local.demo.calls import Calls, Readings, Sizes
 from local.demo.promises import Records, check_promises
+from local.demo.watching import Figures, Watched
 
 
 GROSS, NET = Decimal("120.50"), Decimal("96.40")
@@ -65,6 +66,13 @@ SOUND = Records(
     deliveries={"deliveries": 2, "delivered": 2},
     queue={"running": 0, "due": 0, "queued": 0, "dead": 0},
     news={"sales": 2, "messages": 1},
+    watched=Watched(
+        told=4,
+        unheard=0,
+        figures=[Figures("agency", 120, "120.50", ("miss", "hit"))],
+        daily={"agency": (120, "120.50")},
+        page=200,
+    ),
 )
 
 
@@ -86,6 +94,10 @@ def with_content(**changes: Any) -> Records:
 
 def with_calls(**changes: Any) -> Records:
     return replace(SOUND, calls=replace(CALLS, **changes))
+
+
+def with_watched(**changes: Any) -> Records:
+    return replace(SOUND, watched=replace(SOUND.watched, **changes))
 
 
 def with_proof(**changes: Any) -> Records:
@@ -114,6 +126,16 @@ def test_a_sound_run_keeps_every_promise() -> None:
         (with_model(net=NET + 1, daily=(120, GROSS, NET + 1)), "books of nova equal Fanvue's"),
         (replace(SOUND, ours={}), "books of c1 equal Fanvue's"),
         (replace(SOUND, caught_up=False), "everything that happened meanwhile arrived"),
+        (with_watched(unheard=1), "members hear every change as it happens"),
+        (with_watched(told=0), "members hear every change as it happens"),
+        (with_watched(daily={"agency": (120, "120.51")}), "dashboard-stats equals the books"),
+        (with_watched(daily={}), "dashboard-stats equals the books"),
+        (with_watched(figures=[]), "dashboard-stats equals the books"),
+        (
+            with_watched(figures=[Figures("agency", 120, "120.50", ("miss", "miss"))]),
+            "dashboard-stats equals the books",
+        ),
+        (with_watched(page=500), "the dashboard is served"),
         *(
             (records, "fans, chats, messages and posts equal Fanvue's")
             for records in (

@@ -1,0 +1,70 @@
+"""What somebody who watches got: the messages, the figures and the page. Judges it; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from local.demo.promise import Promise
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What `dashboard-stats` said of an agency."""
+
+    agency_id: str
+    transactions: int
+    # US dollars, as text.
+    gross: str
+    # What the x-cache header said, when asked and when asked again.
+    caches: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a member saw, beside what there was to see."""
+
+    # Messages to the agencies' topics since the member listened, and how many never came.
+    told: int
+    unheard: int
+    figures: Sequence[Figures]
+    # Our daily sums by agency: count and gross.
+    daily: Mapping[str, tuple[int, str]]
+    # How the dashboard's first page answered.
+    page: int
+
+
+def judge_watching(watched: Watched) -> list[Promise]:
+    """Judge what a member saw."""
+    return [_pushes(watched), _figures(watched), _page(watched)]
+
+
+def _pushes(watched: Watched) -> Promise:
+    figure = f"{watched.told - watched.unheard:,} of {watched.told:,} messages"
+    return Promise(
+        "members hear every change as it happens", figure, not watched.unheard and watched.told > 0
+    )
+
+
+def _figures(watched: Watched) -> Promise:
+    wrong = [
+        one.agency_id
+        for one in watched.figures
+        if (one.transactions, one.gross) != watched.daily.get(one.agency_id)
+    ]
+    kept = sum(one.caches[1] == "hit" for one in watched.figures)
+    figure = (
+        f"{len(watched.figures) - len(wrong)} of {len(watched.figures)} agencies, "
+        f"{kept} from the cache when asked again"
+    )
+    holds = not wrong and kept == len(watched.figures) > 0
+    return Promise("dashboard-stats equals the books", figure, holds)
+
+
+def _page(watched: Watched) -> Promise:
+    ok = 200
+    return Promise("the dashboard is served", f"answered {watched.page}", watched.page == ok)
