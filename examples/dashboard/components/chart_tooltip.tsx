@@ -1,20 +1,25 @@
 import { lookOf } from "@/lib/categories";
-import { formatCents, formatMoney, sumCents } from "@/lib/money";
+import { formatMoney } from "@/lib/money";
+import type { DaySums } from "@/lib/stats";
 import { longDay } from "@/lib/time";
 
 interface Props {
-  readonly day: string;
-  readonly categories: Readonly<Record<string, string>>;
+  readonly row: DaySums;
+  /** The order of the columns' parts. */
+  readonly order: readonly string[];
 }
 
 /** What a day is made of, under the pointer. */
-export function ChartTooltip({ day, categories }: Props) {
-  const parts = Object.entries(categories);
+export function ChartTooltip({ row, order }: Props) {
+  const parts = order.flatMap((category) => {
+    const amount = row.categories[category];
+    return amount === undefined ? [] : [[category, amount] as const];
+  });
   return (
     <div className="rounded-xl border border-line bg-card px-3.5 py-3 text-sm shadow-lg">
       <p className="mb-1.5 flex justify-between gap-6 font-semibold">
-        {longDay(day)}
-        <span className="figures">{formatCents(sumCents(Object.values(categories)))}</span>
+        {longDay(row.day)}
+        <span className="figures">{formatMoney(row.gross)}</span>
       </p>
       {parts.length === 0 && <p className="text-muted">No sales</p>}
       <ul className="space-y-0.5">

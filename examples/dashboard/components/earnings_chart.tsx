@@ -69,7 +69,7 @@ function Bars({ stats, categories }: BarsProps) {
         <BarChart
           data={columns}
           stackOffset="sign"
-          margin={{ top: 4, right: 4, bottom: 0, left: 0 }}
+          margin={{ top: 10, right: 4, bottom: 0, left: 0 }}
           accessibilityLayer={false}
         >
           <CartesianGrid vertical={false} stroke="var(--line)" />
@@ -94,9 +94,7 @@ function Bars({ stats, categories }: BarsProps) {
           <Tooltip
             content={({ active, label }) => {
               const row = active ? stats.by_day.find(({ day }) => day === label) : undefined;
-              return row === undefined ? null : (
-                <ChartTooltip day={row.day} categories={row.categories} />
-              );
+              return row === undefined ? null : <ChartTooltip row={row} order={categories} />;
             }}
             cursor={{ fill: "var(--raised)" }}
             isAnimationActive={false}

@@ -26,7 +26,7 @@ export function FailureNote({ snapshot, what, onRetry }: Props) {
         {snapshot.failure.sentence}{" "}
         {snapshot.fetchedAt === null
           ? `${what} could not be loaded.`
-          : `${what} shown here: ${relativeTime(snapshot.fetchedAt, Math.max(now, snapshot.fetchedAt))}.`}
+          : `What you see is from ${relativeTime(snapshot.fetchedAt, Math.max(now, snapshot.fetchedAt))}.`}
       </p>
       <button type="button" className="button-quiet" onClick={onRetry} disabled={snapshot.busy}>
         <RotateCw className="size-4" aria-hidden="true" />

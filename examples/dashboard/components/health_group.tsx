@@ -17,6 +17,18 @@ interface Props {
   readonly onRequested: () => void;
 }
 
+const BRIEFLY: Readonly<Record<string, string>> = {
+  "gave up; tried again when due": "gave up",
+  "the creator must connect again": "must connect again",
+  "waiting for its first sync": "not synced yet",
+};
+const MIXED: Readonly<Record<Tone, string>> = {
+  bad: "in trouble",
+  warn: "need a look",
+  busy: "syncing",
+  good: "fresh",
+  calm: "at rest",
+};
 const WORST: readonly Tone[] = ["bad", "warn", "busy", "good", "calm"];
 
 export function HealthGroup({ client, model, streams, isCalm, onRequested }: Props) {
@@ -70,9 +82,12 @@ export function HealthGroup({ client, model, streams, isCalm, onRequested }: Pro
 function summarise(streams: readonly StreamHealth[], worst: Tone): string {
   if (streams.length === 0) return "nothing synced";
   const named = streams.filter(({ health }) => toneOf(health) === worst);
-  const words = [...new Set(named.map(({ health }) => health))].join(", ");
-  if (named.length === streams.length) return `all ${words}`;
-  return worst === "good" ? "fresh" : `${named.length} ${words}`;
+  const words = new Set(named.map(({ health }) => BRIEFLY[health] ?? health));
+  if (named.length === streams.length && words.size === 1) return [...words].join();
+  if (worst === "good") return "fresh";
+  return words.size === 1
+    ? `${named.length} ${[...words].join()}`
+    : `${named.length} ${MIXED[worst]}`;
 }
 
 function emptyWords(model: Model): string {

@@ -1,7 +1,7 @@
 "use client";
 
 import { RefreshCw } from "lucide-react";
-import { useId, useState } from "react";
+import { useState } from "react";
 import { toSentence } from "@/lib/failure";
 import {
   isUnderWay,
@@ -37,7 +37,6 @@ interface Props {
 
 export function HealthRow({ client, model, stream, onRequested }: Props) {
   const now = useNow();
-  const label = useId();
   const tone = toneOf(stream.health);
   const isLate = stream.health === "late";
   return (
@@ -52,20 +51,12 @@ export function HealthRow({ client, model, stream, onRequested }: Props) {
       <div className="flex items-center gap-3">
         <div className="min-w-0 flex-1">
           <div className="flex flex-wrap items-center gap-x-2.5 gap-y-1">
-            <span id={label} className="font-medium">
-              {streamLabel(stream.sync_type)}
-            </span>
+            <span className="font-medium">{streamLabel(stream.sync_type)}</span>
             <span className={`pill ${TONE_LOOKS[tone]}`}>{stream.health}</span>
           </div>
           <p className="mt-0.5 text-sm text-muted">{times(stream, now)}</p>
         </div>
-        <SyncButton
-          client={client}
-          model={model}
-          stream={stream}
-          labelledBy={label}
-          onRequested={onRequested}
-        />
+        <SyncButton client={client} model={model} stream={stream} onRequested={onRequested} />
       </div>
       {isUnderWay(stream, now) &&
         stream.job_state === "running" &&
@@ -76,7 +67,7 @@ export function HealthRow({ client, model, stream, onRequested }: Props) {
         <p className="mt-1.5 text-sm break-words text-ink" data-testid="last-error">
           {toSentence(stream.last_error.message)}
           {stream.last_error.remedy !== undefined && (
-            <span className="text-muted"> {toSentence(stream.last_error.remedy)}</span>
+            <span className="text-muted"> {remedyWords(stream.last_error.remedy)}</span>
           )}
         </p>
       )}
@@ -104,21 +95,24 @@ function Moment({ instant, words }: { instant: string; words: string }) {
   );
 }
 
+/** Remedies are written for operators; here "nothing" is what the reader has to do. */
+function remedyWords(remedy: string): string {
+  return toSentence(remedy.replace(/^nothing: /i, ""));
+}
+
 function nextWords(next: number, now: number): string {
   if (next > now + SOON) return `next ${relativeTime(next, now)}`;
   return next < now - OVERDUE ? `was due ${relativeTime(next, now)}` : "due now";
 }
 
-interface SyncButtonProps extends Props {
-  readonly labelledBy: string;
-}
-
-function SyncButton({ client, model, stream, onRequested }: SyncButtonProps) {
+function SyncButton({ client, model, stream, onRequested }: Props) {
   const now = useNow();
   const [isAsking, setAsking] = useState(false);
   const [refusal, setRefusal] = useState<string | null>(null);
   const isBusy = isUnderWay(stream, now);
   const isActive = model.status === "active";
+
+  const words = isBusy ? (stream.job_state === "running" ? "Syncing" : "Queued") : "Sync now";
 
   async function ask() {
     setAsking(true);
@@ -133,10 +127,10 @@ function SyncButton({ client, model, stream, onRequested }: SyncButtonProps) {
     <div className="flex max-w-44 flex-col items-end gap-1">
       <button
         type="button"
-        className="button-quiet min-h-9 text-sm"
+        className="button-quiet min-h-9 text-sm max-sm:min-h-11"
         onClick={ask}
         disabled={isAsking || isBusy || !isActive}
-        aria-label={`Sync now: ${streamLabel(stream.sync_type)} of ${nameOf(model)}`}
+        aria-label={`${words}: ${streamLabel(stream.sync_type)} of ${nameOf(model)}`}
         data-testid="sync-now"
         data-model-id={stream.model_id}
         data-sync-type={stream.sync_type}
@@ -145,7 +139,7 @@ function SyncButton({ client, model, stream, onRequested }: SyncButtonProps) {
           className={`size-4 ${isBusy ? "motion-safe:animate-spin" : ""}`}
           aria-hidden="true"
         />
-        {isBusy ? (stream.job_state === "running" ? "Syncing" : "Queued") : "Sync now"}
+        <span className="max-sm:sr-only">{words}</span>
       </button>
       <p
         role="status"

@@ -125,7 +125,7 @@ function PendingNote({ unconfirmed }: { unconfirmed: Unconfirmed }) {
       <Clock3 className="mt-0.5 size-4 shrink-0" aria-hidden="true" />
       <span>
         {foreign > 0 &&
-          `${sales(foreign)} in other currencies ${foreign === 1 ? "waits" : "wait"} for Fanvue's dollars (${amounts}). `}
+          `${sales(foreign)} in ${foreign === 1 ? "another currency waits" : "other currencies wait"} for Fanvue's dollars (${amounts}). `}
         {inDollars > 0 &&
           `${sales(inDollars)} worth ${formatMoney(unconfirmed.amount)} ${inDollars === 1 ? "is" : "are"} counted and will be confirmed by the next sync.`}
       </span>
