@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from tests.support.clock import ManualClock
+from worker import stats_cache
 from worker.cache import CacheUnavailable, DayRange
 from worker.errors import DatabaseUnavailable
 from worker.stats_cache import GATHERING, MOST_RANGES, PAUSE, StatsCache
@@ -16,6 +18,8 @@ from worker.stats_cache import GATHERING, MOST_RANGES, PAUSE, StatsCache
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import pytest
 
 
 JUNE = DayRange("2026-06-01", "2026-06-30")
@@ -33,11 +37,14 @@ class Bench:
     replaced: list[tuple[str, DayRange]] = field(default_factory=list)
     shelf_fault: Exception | None = None
     figures_fault: Exception | None = None
+    deaf: bool = False
 
     def __post_init__(self) -> None:
         self.cache = StatsCache(self, self.figures, self.clock)
 
     async def ranges_read(self, agency_id: str, _now: datetime) -> list[DayRange]:
+        if self.deaf:
+            await asyncio.Event().wait()
         if self.shelf_fault is not None:
             raise self.shelf_fault
         self.looked.append(agency_id)
@@ -164,3 +171,27 @@ async def test_what_waits_is_dropped_when_the_cache_fails() -> None:
             b.cache.changed(agency)
 
     assert b.looked == []
+
+
+async def test_a_deaf_redis_does_not_keep_the_worker_from_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stats_cache, "FINISH_SECONDS", 0.01)
+    b = Bench(deaf=True)
+    with structlog.testing.capture_logs() as logs:
+        async with asyncio.timeout(5), b.cache.warming():
+            b.cache.changed("a")
+            b.cache.changed("b")
+
+    assert [entry["event"] for entry in logs] == ["stats_cache_left"]
+    assert b.replaced == []
+
+
+async def test_a_refresh_underway_when_the_worker_ends_is_done_again_or_dropped() -> None:
+    b = Bench(ranges={"a": [JUNE]}, deaf=True)
+    async with b.cache.warming():
+        b.cache.changed("a")
+        await b.clock.advance(GATHERING)
+        b.deaf = False
+
+    assert b.replaced == [("a", JUNE)]

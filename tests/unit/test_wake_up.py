@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +15,18 @@ from tests.support.clock import ManualClock
 from tests.unit.jobs.grant_bench import until
 from tests.unit.jobs.runner_bench import Bench as RunnerBench
 from worker.settings import SupabaseSettings
-from worker.subscription import LONGEST_WAIT, Subscription
+from worker.subscription import HELD, LONGEST_WAIT, Subscription
 from worker.wake_up import GATHERING, WakeUp
 
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from worker.subscription import Listener
 
 
 # The discard port: refused without asking anyone.
+SOON = timedelta(milliseconds=10)
 NOWHERE = SupabaseSettings.model_validate(
     {"SUPABASE_URL": "http://127.0.0.1:9", "SUPABASE_SECRET_KEY": "sb_secret_made_up"}
 )
@@ -167,6 +172,38 @@ async def test_waits_are_spread_over_their_whole_range() -> None:
     late = clock.slept[6:]
     assert min(late) < LONGEST_WAIT / 4
     assert LONGEST_WAIT * 3 / 4 < max(late) <= LONGEST_WAIT
+
+
+class Flapping(Subscription):
+    """Is joined for as long as the test says, one time after the other."""
+
+    def __init__(self, clock: ManualClock, *held: timedelta) -> None:
+        super().__init__(NOWHERE, ["workers"], clock, _Highest())
+        self.held = list(held)
+
+    @asynccontextmanager
+    async def _joined(self, _: Listener) -> AsyncIterator[asyncio.Future[str]]:
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        holding = asyncio.create_task(self._hold(ended))
+        yield ended
+        await holding
+
+    async def _hold(self, ended: asyncio.Future[str]) -> None:
+        await self._clock.sleep(self.held.pop(0))
+        ended.set_result("closed")
+
+
+async def test_a_subscription_that_does_not_hold_is_tried_ever_more_rarely_until_one_does() -> None:
+    clock = ManualClock(skips=True)
+    ear = Ear()
+    run = asyncio.create_task(Flapping(clock, SOON, SOON, SOON, HELD, SOON).run(ear))
+    await until(lambda: len(ear.told) >= 10)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+
+    assert ear.told[:10] == ["connected", "closed"] * 5
+    waits = [wait.total_seconds() for wait in clock.slept if wait not in {SOON, HELD}]
+    assert waits[:4] == [1, 2, 4, 1]
 
 
 class _Highest(Random):
