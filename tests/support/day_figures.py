@@ -168,6 +168,21 @@ def judge_health(day: Day) -> list[Figure]:
     ]
 
 
+def judge_pushes(day: Day) -> Figure:
+    """Say how many messages were sent, and whether any commit sent two to one topic."""
+    told = day.count("select count(*) from realtime.messages where topic like 'agency:%'")
+    most = day.count(
+        "select coalesce(max(x.messages), 0) from (select count(*) as messages"
+        " from realtime.messages group by xmin::text, topic) x"
+    )
+    share = 1440 / day.shape.minutes / len(day.creators)
+    return Figure(
+        "a commit sends one message at most",
+        f"{told:,} messages, {told * share:,.0f} per creator and day; at most {most} per commit",
+        most <= 1,
+    )
+
+
 def judge_exactness(differences: Sequence[str], what: str) -> Figure:
     """Say whether our tables are the truth."""
     told = "no difference" if not differences else "; ".join(differences[:3])

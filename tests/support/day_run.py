@@ -13,6 +13,7 @@ from tests.support.day_figures import (
     judge_exactness,
     judge_freshness,
     judge_health,
+    judge_pushes,
     pages_of,
 )
 from tests.support.day_grants import connect
@@ -78,6 +79,7 @@ async def play(
             told("reading everything for the first time")
             await day.catch_up(engine)
             await day.begin(engine)
+            day.database.execute("delete from realtime.messages")
             truths = day.truths()
             books = {creator: day.control.books(creator) for creator in day.creators}
             pages = pages_of(truths, books)
@@ -86,7 +88,7 @@ async def play(
             outcome.calls = count_calls(day, pages)
             outcome.freshness = day.watch.figures(day.intervals(), day.clock.now())
             outcome.happenings = sum(one.count + one.missing for one in outcome.freshness)
-            outcome.figures += judge_health(day)
+            outcome.figures += [*judge_health(day), judge_pushes(day)]
             if killer is None:
                 outcome.figures += judge_freshness(outcome.freshness)
                 outcome.figures += judge_calls(day, outcome.calls)
