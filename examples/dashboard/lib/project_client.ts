@@ -1,9 +1,9 @@
 /**
- * The one client of the Supabase project in this browser. Made in the browser only: a session must
- * never live on the server.
+ * What the rest knows of the Supabase project: its address, its client's type, and how to call its
+ * Edge Functions as the signed-in user.
  */
 
-import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import type { SupabaseClient } from "@supabase/supabase-js";
 import type { Database } from "./database_types";
 import { Failure } from "./failure";
 
@@ -12,21 +12,10 @@ export interface Project {
   readonly publishableKey: string;
 }
 
-const SESSION_KEY = "dashboard-session";
+/** Where the browser keeps the session. */
+export const SESSION_KEY = "dashboard-session";
 
 export type Client = SupabaseClient<Database>;
-
-export function makeClient(project: Project): Client {
-  return createClient<Database>(project.url, project.publishableKey, {
-    auth: {
-      storageKey: SESSION_KEY,
-      persistSession: true,
-      autoRefreshToken: true,
-      detectSessionInUrl: false,
-    },
-    realtime: { worker: false },
-  });
-}
 
 /** Tells whether this browser kept somebody's session, be it good or ended. */
 export function hasKeptSession(): boolean {

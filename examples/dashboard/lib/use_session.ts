@@ -1,7 +1,7 @@
 "use client";
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import { type Client, hasKeptSession, makeClient, type Project } from "./project_client";
+import { type Client, hasKeptSession, type Project } from "./project_client";
 
 export interface SessionState {
   readonly client: Client | null;
@@ -26,27 +26,36 @@ export function useSession(project: Project): SessionState {
   const wasSignedIn = useRef(false);
 
   useEffect(() => {
+    let leave = () => {};
+    let isOver = false;
     wasSignedIn.current = hasKeptSession();
-    const made = makeClient({ url, publishableKey });
-    setClient(made);
-    const { data } = made.auth.onAuthStateChange((_event, session) => {
-      if (session === null) {
-        if (wasSignedIn.current && !isLeaving.current) setNotice(ENDED);
-        wasSignedIn.current = false;
-        isLeaving.current = false;
-        setUser(null);
-      } else {
-        wasSignedIn.current = true;
-        setNotice(null);
-        const { id, email = null } = session.user;
-        // The same user with a new token changes nothing on screen.
-        setUser((before) => (before?.id === id ? before : { id, email }));
-      }
+    void import("./make_client").then(({ makeClient }) => {
+      if (isOver) return;
+      const made = makeClient({ url, publishableKey });
+      setClient(made);
+      const { data } = made.auth.onAuthStateChange((_event, session) => {
+        if (session === null) {
+          if (wasSignedIn.current && !isLeaving.current) setNotice(ENDED);
+          wasSignedIn.current = false;
+          isLeaving.current = false;
+          setUser(null);
+        } else {
+          wasSignedIn.current = true;
+          setNotice(null);
+          const { id, email = null } = session.user;
+          // The same user with a new token changes nothing on screen.
+          setUser((before) => (before?.id === id ? before : { id, email }));
+        }
+      });
+      leave = () => {
+        data.subscription.unsubscribe();
+        void made.auth.stopAutoRefresh();
+        void made.removeAllChannels();
+      };
     });
     return () => {
-      data.subscription.unsubscribe();
-      made.auth.stopAutoRefresh();
-      void made.removeAllChannels();
+      isOver = true;
+      leave();
     };
   }, [url, publishableKey]);
 
