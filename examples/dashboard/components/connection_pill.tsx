@@ -25,7 +25,7 @@ export function ConnectionPill({ data }: { data: AgencyData }) {
           className={`size-1.5 rounded-full bg-current ${connection === "live" ? "" : "animate-breathe"}`}
         />
         {WORDS[connection]}
-        {isLost && <span className="hidden md:inline">figures may be a moment old</span>}
+        {isLost && <span className="max-md:sr-only"> figures may be a moment old</span>}
       </span>
     </div>
   );
