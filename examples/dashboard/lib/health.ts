@@ -59,6 +59,8 @@ const STREAMS: Readonly<Record<string, string>> = {
   account: "Account",
 };
 const ORDER = Object.keys(STREAMS);
+// The shared clock of a page ticks this slowly: what was queued just now must not seem to lie ahead.
+const CLOCK_LAG = 10_000;
 
 export async function fetchHealth(
   client: Client,
@@ -101,7 +103,7 @@ export function streamLabel(syncType: string): string {
 /** Tells whether work is under way or about to be. */
 export function isUnderWay(stream: StreamHealth, now: number): boolean {
   if (stream.job_state === "running") return true;
-  return stream.job_state === "queued" && Date.parse(stream.job_run_at ?? "") <= now;
+  return stream.job_state === "queued" && Date.parse(stream.job_run_at ?? "") <= now + CLOCK_LAG;
 }
 
 /** How much of a walk is done, 0 to 1; null where nobody knows how long it is. */
