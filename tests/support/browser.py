@@ -140,9 +140,9 @@ class Tab:
         wanted = "".join(f'[data-{name.replace("_", "-")}="{data[name]}"]' for name in data)
         return self.page.locator(f'[data-testid="{testid}"]{wanted}')
 
-    def wait_until_live(self) -> None:
+    def wait_until_live(self, patience_ms: float = PATIENCE_MS) -> None:
         """Wait until pushes arrive."""
-        expect(self.part("connection", state="live")).to_be_visible(timeout=PATIENCE_MS)
+        expect(self.part("connection", state="live")).to_be_visible(timeout=patience_ms)
 
     def wait_for_total(self, exact: str) -> None:
         """Wait until the total is this, to the cent."""

@@ -1,0 +1,95 @@
+"""The health of syncs on screen: a creator to connect again, a sync that somebody asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+
+if TYPE_CHECKING:
+    from tests.browser.stage import BrowserStage
+    from tests.support.browser import Tab
+
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_creator_who_must_connect_again_gets_a_banner_until_she_has(
+    stage: BrowserStage, tab: Tab
+) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency, 2, handle=f"stella{agency.id[:6]}")
+    stage.drain()
+    model_id = stage.model(creator)
+    tab.sign_in(*agency.owner.login)
+    banner = tab.part("reconnect-prompt", model_id=model_id)
+    expect(tab.part("health-row", sync_type="earnings", health="fresh")).to_be_visible()
+    expect(banner).to_have_count(0)
+
+    set_status(stage, model_id, "reauth_required")
+
+    expect(banner).to_contain_text("must be connected again")
+    words = "the creator must connect again"
+    expect(tab.part("health-row", sync_type="earnings", health=words)).to_be_visible()
+    expect(tab.part("sync-now", sync_type="earnings")).to_be_disabled()
+    reconnect = banner.get_by_role("button", name="Reconnect")
+    with tab.page.expect_response("**/fanvue-connect/start?**") as started:
+        reconnect.click()
+    asked = parse_qs(urlsplit(started.value.url).query)
+    assert (asked["agency_id"], asked["model_id"]) == ([agency.id], [model_id])
+
+    tab.open()
+    set_status(stage, model_id, "active")
+    expect(tab.part("total")).to_be_visible()
+    expect(banner).to_have_count(0)
+
+
+def test_a_mended_creators_banner_goes_by_itself(stage: BrowserStage, tab: Tab) -> None:
+    agency = stage.new_agency()
+    model_id = stage.model(stage.new_creator(agency, 2))
+    stage.drain()
+    set_status(stage, model_id, "reauth_required")
+    tab.sign_in(*agency.owner.login)
+    banner = tab.part("reconnect-prompt", model_id=model_id)
+    expect(banner).to_be_visible()
+
+    set_status(stage, model_id, "active")
+
+    expect(banner).to_have_count(0)
+    expect(tab.part("sync-now", sync_type="earnings")).to_be_enabled()
+
+
+def test_a_sync_that_is_asked_for_is_queued_runs_and_is_fresh(
+    stage: BrowserStage, tab: Tab
+) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency, 30)
+    stage.drain()
+    tab.sign_in(*agency.owner.login)
+    earnings = tab.part("health-row", sync_type="earnings")
+    button = tab.part("sync-now", sync_type="earnings")
+    expect(earnings).to_have_attribute("data-health", "fresh")
+    # Slow enough to be seen running.
+    stage.fanvue.add_fault("slow", "/insights/earnings", creator=creator, ms=1_500, times=1)
+
+    button.click()
+    expect(button).to_have_text("Queued")
+    expect(button).to_be_disabled()
+    with stage.engine.worker():
+        expect(tab.part("health-row", sync_type="earnings", job_state="running")).to_be_visible()
+        expect(button).to_have_text("Syncing")
+        expect(tab.part("health-row", sync_type="earnings", health="fresh")).to_be_visible()
+    expect(button).to_have_text("Sync now")
+    button.click()
+
+    refusal = earnings.get_by_test_id("sync-refusal")
+    expect(refusal).to_contain_text("This stream was asked for less than a minute ago.")
+    expect(refusal).to_contain_text("Try again in")
+
+
+def set_status(stage: BrowserStage, model_id: str, status: str) -> None:
+    """Let a creator's access end, or be granted again."""
+    stage.database.execute("update public.models set status = %s where id = %s", (status, model_id))
