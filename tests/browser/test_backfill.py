@@ -79,6 +79,8 @@ def test_a_backfill_tells_once_per_page_and_never_stops_the_page(
     )
     told = [push for push in tab.heard(agency.topic) if push.event == "transactions"]
     assert 0 < len(told) <= pages
+    # Beside the pages, a turn of the job tells once that it begins and once that it ends.
+    assert len(tab.heard(agency.topic)) < 1.2 * pages
     assert len(tab.page.evaluate("() => [...window.seen]")) >= 3
     stop = tab.page.evaluate("() => Math.max(...window.stops)")
     with capsys.disabled():

@@ -1,0 +1,120 @@
+"""The pages serve people who use a keyboard, a screen reader, large type or little light."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.stage import Agency, BrowserStage
+    from tests.support.browser import Tab
+
+
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("theme", ["light", "dark"])]
+
+STILL = """() => document.getAnimations().every(({ playState, effect }) =>
+  playState !== "running" || effect.getTiming().iterations === Infinity)"""
+AUDIT = Path(__file__).with_name("audit.js").read_text(encoding="utf-8")
+BAD_PAGE = """<html><title>x</title><main><h1>One</h1><h1>Two</h1><input><img src="x">
+  <p style="color: #ddd; background: #fff">Hardly to be read</p></main></html>"""
+PHONE = {"width": 390, "height": 844}
+
+
+def missing(tab: Tab) -> list[str]:
+    """Return what the page owes to people, once nothing moves any more."""
+    tab.page.wait_for_function(STILL)
+    # Playwright takes a function, not a file: the comment before it and the end after it go.
+    function = AUDIT[AUDIT.index("() => {") :].rstrip().rstrip(";")
+    found: list[str] = tab.page.evaluate(function)
+    return found
+
+
+def busy_agency(stage: BrowserStage) -> Agency:
+    """Make an agency in which something of everything stands on the page."""
+    agency = stage.new_agency()
+    calm, troubled = stage.new_creator(agency, 60), stage.new_creator(agency, 5)
+    stage.drain()
+    (sale,) = stage.sell(calm, 1234)
+    stage.refund(calm, sale)
+    stage.fanvue.add_sales(calm, rows=[{"source": "tip", "gross_cents": 900, "currency": "EUR"}])
+    assert stage.fanvue.flush_webhooks()["done"]
+    stage.database.execute(
+        "update public.models set status = 'reauth_required' where id = %s",
+        (stage.model(troubled),),
+    )
+    return agency
+
+
+def test_the_audit_finds_what_is_missing(open_page: Callable[..., Tab], theme: str) -> None:
+    page = open_page(color_scheme=theme)
+    page.page.set_content(BAD_PAGE)
+
+    found = "; ".join(missing(page))
+
+    for words in ("no language", "of the first level: 2", "no name: <input>", "contrast 1."):
+        assert words in found
+    assert "no alternative text" in found
+
+
+def test_the_sign_in_page_is_for_everybody(
+    stage: BrowserStage, open_page: Callable[..., Tab], theme: str
+) -> None:
+    tab = open_page(color_scheme=theme)
+    tab.open()
+    expect(tab.part("sign-in-form")).to_be_visible()
+    assert missing(tab) == []
+
+    tab.fill_in("nobody@example.com", "a wrong one")
+
+    expect(tab.part("sign-in-error")).to_be_visible()
+    assert missing(tab) == []
+
+
+def test_the_dashboard_is_for_everybody(
+    stage: BrowserStage, open_page: Callable[..., Tab], theme: str
+) -> None:
+    agency = busy_agency(stage)
+    tab = open_page(color_scheme=theme)
+
+    tab.sign_in(*agency.owner.login, query="?period=90d")
+
+    expect(tab.part("reconnect-prompt")).to_be_visible()
+    expect(tab.part("feed-row")).to_have_count(50)
+    expect(tab.part("chart").locator("svg.recharts-surface").first).to_be_visible()
+    assert missing(tab) == []
+    tab.page.get_by_role("button", name="Show as a table").click()
+    tab.page.get_by_role("button", name="Custom").click()
+    assert missing(tab) == []
+
+
+def test_the_dashboard_on_a_phone_is_for_everybody(
+    stage: BrowserStage, open_page: Callable[..., Tab], theme: str
+) -> None:
+    agency = stage.new_agency()
+    stage.new_creator(agency, 20)
+    stage.drain()
+    tab = open_page(color_scheme=theme, viewport=PHONE, has_touch=True)
+
+    tab.sign_in(*agency.owner.login, query="?period=90d")
+
+    expect(tab.part("feed-row")).to_have_count(20)
+    expect(tab.page.get_by_role("navigation", name="Sections")).to_be_visible()
+    assert missing(tab) == []
+
+
+def test_an_empty_page_is_for_everybody(
+    stage: BrowserStage, open_page: Callable[..., Tab], theme: str
+) -> None:
+    user = stage.sign_up()
+    tab = open_page(color_scheme=theme)
+    tab.open()
+    tab.fill_in(*user.login)
+
+    expect(tab.part("empty")).to_be_visible()
+    assert missing(tab) == []
