@@ -33,12 +33,12 @@ day: setup ## Play a day of fifty creators and check its figures; KILLS=50 or BA
 fmt: setup ## Format the code
 	@.venv/bin/ruff format .
 	@node_modules/.bin/deno fmt --quiet supabase/functions
-	@node_modules/.bin/deno fmt --quiet --line-width 100 local/gateway local/realtime tests/realtime/client.mjs
+	@node_modules/.bin/deno fmt --quiet --line-width 100 local/gateway local/realtime tests/realtime/client.mjs tests/browser/audit.js
 	@npm --prefix examples/dashboard run --silent format
 
 lint: setup ## Lint Python, JavaScript and shell
 	@.venv/bin/ruff check . && shellcheck scripts/*.sh .ci/run
-	@node_modules/.bin/deno lint --quiet supabase/functions local/gateway local/realtime tests/realtime/client.mjs
+	@node_modules/.bin/deno lint --quiet supabase/functions local/gateway local/realtime tests/realtime/client.mjs tests/browser/audit.js
 
 types: setup ## Check types
 	@.venv/bin/mypy

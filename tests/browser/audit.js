@@ -1,6 +1,6 @@
 // What a page owes to people who cannot see it well, or not at all: returns what is missing, as
 // sentences. Reads the page as it stands; changes nothing.
-() => {
+(() => {
   const found = [];
   const describe = (element) => {
     const { testid } = element.dataset;
@@ -21,7 +21,8 @@
     Boolean(element.getAttribute("aria-label")?.trim()) ||
     refersToText(element, "aria-labelledby") ||
     Boolean(element.labels?.length && element.labels[0].textContent.trim()) ||
-    (!("labels" in element && element.localName !== "button") && Boolean(element.textContent.trim()));
+    (!("labels" in element && element.localName !== "button") &&
+      Boolean(element.textContent.trim()));
 
   const count = (selector, least, most, what) => {
     const number = all(selector).filter((element) => !isHidden(element)).length;
@@ -44,8 +45,10 @@
     }
   }
   for (const region of all("section, nav, [role=region]")) {
-    if (!isHidden(region) && !region.getAttribute("aria-label")
-      && !refersToText(region, "aria-labelledby")) found.push(`no name: ${describe(region)}`);
+    if (
+      !isHidden(region) && !region.getAttribute("aria-label") &&
+      !refersToText(region, "aria-labelledby")
+    ) found.push(`no name: ${describe(region)}`);
   }
   const ids = all("[id]").map(({ id }) => id);
   for (const id of new Set(ids)) {
@@ -67,8 +70,10 @@
     const [red, green, blue, alpha] = paper.getImageData(0, 0, 1, 1).data;
     return [red, green, blue, alpha / 255];
   };
-  const over = ([r, g, b, a], [R, G, B]) =>
-    [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a), 1];
+  const over = (
+    [r, g, b, a],
+    [R, G, B],
+  ) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a), 1];
   const backdrop = (element) => {
     const layers = [];
     for (let at = element; at !== null; at = at.parentElement) {
@@ -103,4 +108,4 @@
   }
   if (looked === 0) found.push("there is no text");
   return found;
-};
+});

@@ -37,6 +37,11 @@ CLIENT = {"FANVUE_CLIENT_ID": "simulator-client", "FANVUE_CLIENT_SECRET": "simul
 NO_LIMIT = 100_000
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the pictures in docs/images be taken anew."""
+    parser.addoption("--update-screenshots", action="store_true", help="write docs/images anew")
+
+
 @pytest.fixture(scope="session")
 def stage(stack: dict[str, str]) -> Iterator[BrowserStage]:
     """Return the pieces between Fanvue and the dashboard, running."""

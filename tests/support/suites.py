@@ -85,7 +85,12 @@ def checks() -> list[Step]:
     """Return what CI checks beside the tests."""
     place = StackPlace(STACKS / "sql-lint", FIRST_PORT + (SYSTEM_SHARDS + 1) * PORT_STEP)
     # What runs in Node, beside the functions that run in Deno.
-    scripts = ["local/gateway", "local/realtime", "tests/realtime/client.mjs"]
+    scripts = [
+        "local/gateway",
+        "local/realtime",
+        "tests/realtime/client.mjs",
+        "tests/browser/audit.js",
+    ]
     where = ["--dir", str(place.directory), "--port", str(place.port)]
     return [
         Step("format", [[f"{BIN}/ruff", "format", "--check", "--quiet", "."]]),
