@@ -88,7 +88,7 @@ def commit(stage: Stage, size: Size) -> list[Row]:
 
 def _commits(stage: Stage, size: Size, ledger: int) -> tuple[list[float], list[float]]:
     """Return the milliseconds of commits of new rows, and of the same rows again."""
-    _fill(stage, size, ledger)
+    fill_ledger(stage, size, ledger)
     model_id = stage.run("select id from public.models order by id limit 1")[0]
     stage.call("enqueue_sync", p_model_id=model_id, p_sync_type="earnings", p_full=True)
     (job,) = stage.call(
@@ -166,7 +166,8 @@ def _plain_inserts(stage: Stage, size: Size) -> tuple[list[float], list[float]]:
         stage.run("drop schema bench cascade")
 
 
-def _fill(stage: Stage, size: Size, ledger: int) -> None:
+def fill_ledger(stage: Stage, size: Size, ledger: int) -> None:
+    """Make models with a history, so many rows together."""
     stage.populate(agencies=size.agencies, models=size.ledger_models)
     with stage.owner.transaction():
         stage.run("set local session_replication_role = replica")

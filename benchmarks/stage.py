@@ -52,6 +52,8 @@ class Size:
     creators: int
     creator_pages: int
     deliveries: int
+    sales: int
+    reads: int
 
 
 FULL = Size(
@@ -70,6 +72,8 @@ FULL = Size(
     creators=8,
     creator_pages=25,
     deliveries=500,
+    sales=100,
+    reads=1000,
 )
 TINY = Size(
     rounds=1,
@@ -87,6 +91,8 @@ TINY = Size(
     creators=2,
     creator_pages=2,
     deliveries=20,
+    sales=3,
+    reads=20,
 )
 
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks.calls import calls
 from benchmarks.ledger import commit
+from benchmarks.pixels import pixels
 from benchmarks.queue import claim, drain
+from benchmarks.reads import reads
 from benchmarks.stage import open_stage
 from benchmarks.throughput import throughput
 from benchmarks.ticks import tick
@@ -28,6 +30,8 @@ BENCHMARKS: dict[str, Callable[[Stage, Size], list[Row]]] = {
     "tick": tick,
     "throughput": throughput,
     "webhook": webhook,
+    "pixels": pixels,
+    "reads": reads,
 }
 
 

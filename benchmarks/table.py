@@ -21,7 +21,8 @@ CAPTION = (
     "several measurements, and belong to this machine alone.\n"
     "path SQL: the engine's functions, called straight in a database without fsync. "
     "REST: a whole worker over HTTP, beside a simulated Fanvue without a rate limit. "
-    "HTTP: signed webhooks to the Edge Function in Deno."
+    "HTTP: requests to the Edge Functions in Deno, signed webhooks or a user's reads. "
+    "page: from a signed webhook on to what the dashboard shows in Chromium."
 )
 
 

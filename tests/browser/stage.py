@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import httpx
+from tests.support.browser import sign_up
 
 
 if TYPE_CHECKING:
@@ -21,22 +21,8 @@ if TYPE_CHECKING:
 
     from local.stack import Stack
     from simulator.client import SimulatorControl
+    from tests.support.browser import User
     from tests.support.engine import Engine
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Somebody who can sign in."""
-
-    id: str
-    email: str
-    password: str
-    token: str
-
-    @property
-    def login(self) -> tuple[str, str]:
-        """What the form wants."""
-        return self.email, self.password
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +73,7 @@ class BrowserStage:
 
     def sign_up(self) -> User:
         """Make a user who belongs to no agency."""
-        email, password = f"{uuid.uuid4().hex[:10]}@example.com", uuid.uuid4().hex
-        answer = httpx.post(
-            f"{self.environment['SUPABASE_URL']}/auth/v1/signup",
-            headers={"apikey": self.environment["SUPABASE_PUBLISHABLE_KEY"]},
-            json={"email": email, "password": password},
-        ).raise_for_status()
-        session = answer.json()
-        return User(session["user"]["id"], email, password, session["access_token"])
+        return sign_up(self.environment)
 
     def new_agency(self, name: str = "Agency") -> Agency:
         """Make an agency with an owner and without creators."""

@@ -29,7 +29,7 @@ def test_a_sale_appears_in_the_feed_and_in_the_total(stage: BrowserStage, tab: T
     tab.wait_for_total("12.50")
     tab.wait_for_value("transactions", "1")
     expect(tab.part("total")).to_contain_text("$12.50")
-    assert tab.shown_at(sale.fanvue_id) is not None
+    assert tab.wait_until_shown(sale.fanvue_id) >= tab.heard(agency.topic)[0].at
     assert tab.page.evaluate("() => window.notReloaded")
     assert tab.problems == []
 

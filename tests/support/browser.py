@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from base64 import b64decode
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
+import httpx
 from playwright.sync_api import expect, sync_playwright
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Response
 
@@ -38,6 +40,20 @@ _MARK: Final = """name => {
 
 class BrowserMissingError(Exception):
     """There is no Chromium on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who can sign in."""
+
+    id: str
+    email: str
+    password: str
+
+    @property
+    def login(self) -> tuple[str, str]:
+        """What the form wants."""
+        return self.email, self.password
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +182,27 @@ class Tab:
         rows = self.part("feed-row").all()
         return [str(row.get_attribute("data-fanvue-id")) for row in rows]
 
-    def shown_at(self, fanvue_id: str) -> float | None:
-        """Return when a sale was on screen, milliseconds since the epoch."""
-        moment: float | None = self.page.evaluate(_MARK, f"sale:{fanvue_id}")
-        return moment
+    def wait_until_shown(self, fanvue_id: str) -> float:
+        """Wait until a sale is on screen; return since when, milliseconds since the epoch."""
+        since = self.page.wait_for_function(_MARK, arg=f"sale:{fanvue_id}").json_value()
+        return float(since)
 
     def forget(self) -> None:
         """Forget what was received and complained about so far."""
         self.pushes.clear()
         self.problems.clear()
         self.answers.clear()
+
+
+def sign_up(environment: Mapping[str, str]) -> User:
+    """Make a user who belongs to no agency."""
+    email, password = f"{uuid.uuid4().hex[:10]}@example.com", uuid.uuid4().hex
+    answer = httpx.post(
+        f"{environment['SUPABASE_URL']}/auth/v1/signup",
+        headers={"apikey": environment["SUPABASE_PUBLISHABLE_KEY"]},
+        json={"email": email, "password": password},
+    )
+    return User(answer.raise_for_status().json()["user"]["id"], email, password)
 
 
 def find_chromium() -> str:

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 
-ROWS = {"calls": 3, "commit": 4, "drain": 2, "claim": 1, "tick": 1, "throughput": 1, "webhook": 18}
+ROWS = {
+    "calls": 3,
+    "commit": 4,
+    "drain": 2,
+    "claim": 1,
+    "tick": 1,
+    "throughput": 1,
+    "webhook": 18,
+    "pixels": 12,
+    "reads": 7,
+}
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
