@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 HISTORY = 5_000
-# Shorter ones nobody minds.
-LONGEST_STOP_MS = 500
+# Far above what is usual, because machines under test are busy; the figure itself is printed.
+LONGEST_STOP_MS = 1_000
+REACTION_MS = 5_000
 WATCH = """() => {
   window.stops = [0];
   new PerformanceObserver(list => {
@@ -54,16 +55,16 @@ def test_a_backfill_tells_once_per_page_and_never_stops_the_page(
     tab.forget()
 
     with stage.engine.worker():
-        expect(tab.part("progress").first).to_be_visible(timeout=PATIENCE_MS)
+        expect(tab.part("progress").first).to_be_visible()
         # Somebody uses the page meanwhile.
         for label in ("7 days", "Today", "90 days"):
             button = tab.page.get_by_role("button", name=label, exact=True)
             button.click()
-            expect(button).to_have_attribute("aria-pressed", "true", timeout=2_000)
+            expect(button).to_have_attribute("aria-pressed", "true", timeout=REACTION_MS)
         tab.page.get_by_role("button", name="Custom").click()
         days = tab.page.get_by_label("First day")
         days.fill("2020-01-01")
-        expect(days).to_have_value("2020-01-01", timeout=2_000)
+        expect(days).to_have_value("2020-01-01", timeout=REACTION_MS)
         tab.page.get_by_role("button", name="Show", exact=True).click()
         expect(tab.part("progress")).to_be_visible()
         done = tab.part("health-row", sync_type="earnings", health="fresh")

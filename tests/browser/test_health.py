@@ -38,6 +38,7 @@ def test_a_creator_who_must_connect_again_gets_a_banner_until_she_has(
     reconnect = banner.get_by_role("button", name="Reconnect")
     with tab.page.expect_response("**/fanvue-connect/start?**") as started:
         reconnect.click()
+    assert started.value.ok
     asked = parse_qs(urlsplit(started.value.url).query)
     assert (asked["agency_id"], asked["model_id"]) == ([agency.id], [model_id])
 

@@ -13,7 +13,6 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.showroom import CREATORS, open_showroom
-from tests.support.browser import PATIENCE_MS
 from tests.support.postgres import PROJECT
 
 
@@ -82,7 +81,7 @@ def test_the_dashboard_at_work_is_worth_a_picture(
     expect(tab.part("creator")).to_have_count(len(CREATORS) + 1)
     expect(tab.part("reconnect-prompt")).to_be_visible()
     expect(tab.part("chart").locator("svg.recharts-surface").first).to_be_visible()
-    expect(tab.part("progress").first).to_be_attached(timeout=PATIENCE_MS)
+    expect(tab.part("progress").first).to_be_attached()
     picture = keep(tab, f"dashboard-{screen}-{theme}.png")
 
     assert SMALLEST_BYTES < picture.stat().st_size < LARGEST_BYTES

@@ -166,7 +166,7 @@ class Tab:
 
     def wait_for_value(self, testid: str, exact: str) -> None:
         """Wait until a figure is this."""
-        expect(self.part(testid)).to_have_attribute("data-value", exact, timeout=PATIENCE_MS)
+        expect(self.part(testid)).to_have_attribute("data-value", exact)
 
     def row(self, fanvue_id: str) -> Locator:
         """Return the feed's row of a sale."""
@@ -175,7 +175,7 @@ class Tab:
     def wait_for_row(self, fanvue_id: str, amount: str) -> None:
         """Wait until the feed shows a sale with this amount."""
         figure = self.row(fanvue_id).locator("[data-value]")
-        expect(figure).to_have_attribute("data-value", amount, timeout=PATIENCE_MS)
+        expect(figure).to_have_attribute("data-value", amount)
 
     def feed(self) -> list[str]:
         """Return the sales in the feed, newest first."""
@@ -216,6 +216,7 @@ def find_chromium() -> str:
 @contextmanager
 def open_chromium() -> Iterator[Browser]:
     """Run a browser while the block runs."""
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=find_chromium(), args=["--headless=new", *FLAGS]
