@@ -143,7 +143,8 @@ declare
   v_model public.models;
   v_job public.sync_jobs;
 begin
-  select m.* into v_model from public.models m where m.id = p_model_id;
+  -- held: the job belongs to the agency that she is in when it is committed
+  select m.* into v_model from public.models m where m.id = p_model_id for no key update;
   if not found then
     raise sqlstate 'PT404' using message = format('no model %s', p_model_id),
       hint = 'fanvue-sync status lists the models';
@@ -189,7 +190,8 @@ declare
 begin
   select m.* into v_model
   from public.models m
-  where m.id = p_model_id and m.agency_id in (select private.member_agency_ids());
+  where m.id = p_model_id and m.agency_id in (select private.member_agency_ids())
+  for no key update;
   if not found then
     raise sqlstate 'PT404' using message = 'no such model in your agencies';
   end if;

@@ -10,16 +10,22 @@ set search_path = ''
 as $$
 declare
   v_job public.sync_jobs;
+  v_agency_id uuid;
 begin
   select j.* into v_job from public.sync_jobs j where j.id = p_job_id and j.lease_id = p_lease_id for update;
   if not found then
     raise sqlstate 'PT410' using message = format('the lease %s of job %s is lost', p_lease_id, p_job_id),
       hint = 'stop the task and write nothing';
   end if;
+  -- queued while her agency was changing: what it writes belongs to the one she is in
+  select m.agency_id into v_agency_id from public.models m where m.id = v_job.model_id;
+  if v_agency_id <> v_job.agency_id then
+    update public.sync_jobs j set agency_id = v_agency_id where j.id = v_job.id returning j.* into v_job;
+  end if;
   return v_job;
 end
 $$;
-comment on function private.hold_job(bigint, bigint) is 'Locks a job under its current lease, or raises PT410.';
+comment on function private.hold_job(bigint, bigint) is 'Locks a job under its current lease, or raises PT410. It belongs to its model''s agency from then on.';
 revoke all on function private.hold_job(bigint, bigint) from public, anon, authenticated;
 grant execute on function private.hold_job(bigint, bigint) to service_role;
 
@@ -214,7 +220,7 @@ begin
   end if;
 
   update public.sync_state s
-  set version = s.version + 1, last_page_key = p_page ->> 'key', last_sync_at = v_now,
+  set version = s.version + 1, agency_id = v_job.agency_id, last_page_key = p_page ->> 'key', last_sync_at = v_now,
       walk_phase = v_phase, walk_mode = coalesce(p_page ->> 'mode', s.walk_mode), walk_ceiling = v_ceiling, walk_newest = v_newest,
       walk_position = v_position,
       walk_border = case when v_job.sync_type <> 'earnings' or v_position is null or p_page ->> 'mode' = 'window' then '{}'

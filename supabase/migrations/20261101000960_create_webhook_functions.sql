@@ -197,7 +197,8 @@ declare
 begin
   select w.* into v_event from public.webhook_events w where w.id = p_event_id for update;
   select r.kind into v_kind from private.read_event(v_event.payload, v_event.topic) r;
-  select m.* into v_model from public.models m where m.fanvue_user_uuid = v_event.creator_uuid;
+  -- held, so that the event lands in the agency that she is in when it is committed
+  select m.* into v_model from public.models m where m.fanvue_user_uuid = v_event.creator_uuid for no key update;
   if v_kind is null or v_event.creator_uuid is null then
     v_status := 'ignored';
   elsif v_model.id is null then

@@ -1,7 +1,7 @@
 -- Purpose: one word per agency that changes whenever its dashboard's figures may have changed, and how fresh they are.
 -- Who may call: members of the agency and service_role read it through stats_head; triggers alone write.
 -- Locks: short SHARE ROW EXCLUSIVE on ledger, top fans and accounts while triggers are added. A statement that writes
--- figures takes its models' rows of stats_versions last of all, by model.
+-- figures takes its models' rows of stats_versions as its last, by model; the engine's functions hold the models by then.
 
 create sequence private.stats_version_ids;
 revoke all on sequence private.stats_version_ids from public, anon, authenticated;
@@ -58,17 +58,18 @@ begin
     -- What a day adds up to, as rollups and the list of unconfirmed sales show it: a payout status changes nothing.
     with moved as (
       select n.agency_id, n.model_id, (n.fanvue_created_at at time zone 'UTC')::date as day, n.category, n.origin, n.sent_currency,
-             n.amount, coalesce(n.net_amount, 0) as net, coalesce(n.sent_minor_units, 0) as sent, 1 as transactions
+             n.amount, coalesce(n.net_amount, 0) as net, coalesce(n.sent_minor_units, 0) as sent,
+             (n.sent_minor_units is not null)::integer as told, 1 as transactions
       from new_rows n
       union all
       select o.agency_id, o.model_id, (o.fanvue_created_at at time zone 'UTC')::date, o.category, o.origin, o.sent_currency,
-             -o.amount, -coalesce(o.net_amount, 0), -coalesce(o.sent_minor_units, 0), -1
+             -o.amount, -coalesce(o.net_amount, 0), -coalesce(o.sent_minor_units, 0), -(o.sent_minor_units is not null)::integer, -1
       from old_rows o
     ), delta as (
       select v.model_id
       from moved v
       group by v.agency_id, v.model_id, v.day, v.category, v.origin, v.sent_currency
-      having sum(v.amount) <> 0 or sum(v.net) <> 0 or sum(v.sent) <> 0 or sum(v.transactions) <> 0
+      having sum(v.amount) <> 0 or sum(v.net) <> 0 or sum(v.sent) <> 0 or sum(v.told) <> 0 or sum(v.transactions) <> 0
     )
     select array_agg(distinct d.model_id) into v_models from delta d;
   end if;
@@ -244,9 +245,12 @@ security definer
 set search_path = ''
 set enable_seqscan = off
 as $$
+declare
+  -- of the object's shape: another one makes every kept answer old
+  v_shape constant text := '1';
 begin
   return (
-    select md5(coalesce(string_agg(
+    select md5(v_shape || coalesce(string_agg(
              jsonb_build_array(m.id, coalesce(v.version, 0), m.handle, m.display_name, m.status)::text, ',' order by m.id), ''))
     -- fenced: by the agency's index, then one probe for each model
     from (select x.id, x.handle, x.display_name, x.status from public.models x where x.agency_id = p_agency_id offset 0) m

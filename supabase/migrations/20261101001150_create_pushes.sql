@@ -15,7 +15,7 @@ comment on table private.pushes is
   'What transactions under way will tell when they commit: one row per thing that changed, gone with the commit. Unlogged: a lost hint costs freshness, never truth.';
 comment on column private.pushes.xid is 'The transaction.';
 comment on column private.pushes.topic is 'The Realtime topic that hears of it: agency:<agency id>, or workers.';
-comment on column private.pushes.kind is 'transactions, model, job, sync_state or due.';
+comment on column private.pushes.kind is 'model, transactions, job, sync_state or due.';
 comment on column private.pushes.key is 'What changed within its kind; * stands for more than are worth naming.';
 comment on column private.pushes.item is 'What is told of it.';
 revoke all on private.pushes from public, anon, authenticated;
@@ -27,7 +27,7 @@ immutable
 set search_path = ''
 as $$
   with noted as (
-    select n.kind, n.key, n.item, array_position(array['transactions', 'model', 'job', 'sync_state', 'due'], n.kind) as place
+    select n.kind, n.key, n.item, array_position(array['model', 'transactions', 'job', 'sync_state', 'due'], n.kind) as place
     from unnest(p_noted) n
   ), told as (
     -- the most telling kind names the message; its items are the message's
@@ -60,12 +60,18 @@ returns trigger
 language plpgsql
 security definer
 set search_path = ''
+-- a hint waits for nobody who holds Realtime's table: whoever commits holds rows of money
+set lock_timeout = '250ms'
 as $$
 declare
   v_noted private.pushes[];
   v_push record;
 begin
-  -- The first row of a topic to get here takes all of them along.
+  -- The first row of a topic to get here takes all of them along; the others look for themselves alone and are gone.
+  if not exists (select from private.pushes p
+                 where p.xid = new.xid and p.topic = new.topic and p.kind = new.kind and p.key = new.key) then
+    return null;
+  end if;
   with taken as (
     delete from private.pushes p where p.xid = new.xid and p.topic = new.topic returning p
   )

@@ -19,9 +19,15 @@ begin
     from (select n.agency_id, n.model_id, count(*) as inserted, 0 as updated, 0 as deleted, sum(n.amount) as amount, max(n.fanvue_created_at) as latest_at
           from new_rows n group by n.agency_id, n.model_id) c;
   elsif tg_op = 'UPDATE' then
+    -- A row that was handed over has left the one and come to the other.
     select jsonb_agg(to_jsonb(c)) into v_changes
-    from (select n.agency_id, n.model_id, 0 as inserted, count(*) as updated, 0 as deleted, sum(n.amount - o.amount) as amount, max(n.fanvue_created_at) as latest_at
-          from new_rows n join old_rows o on o.id = n.id group by n.agency_id, n.model_id) c;
+    from (select v.agency_id, v.model_id, greatest(sum(v.rows), 0) as inserted,
+                 count(*) filter (where v.rows = 1) - greatest(sum(v.rows), 0) as updated, greatest(-sum(v.rows), 0) as deleted,
+                 sum(v.amount) as amount, max(v.fanvue_created_at) as latest_at
+          from (select n.agency_id, n.model_id, 1 as rows, n.amount, n.fanvue_created_at from new_rows n
+                union all
+                select o.agency_id, o.model_id, -1, -o.amount, o.fanvue_created_at from old_rows o) v
+          group by v.agency_id, v.model_id) c;
   else
     select jsonb_agg(to_jsonb(c)) into v_changes
     from (select o.agency_id, o.model_id, 0 as inserted, 0 as updated, count(*) as deleted, -sum(o.amount) as amount, max(o.fanvue_created_at) as latest_at
@@ -32,6 +38,7 @@ begin
   select 'agency:' || (c.value ->> 'agency_id'), 'transactions', c.value ->> 'model_id',
          (c.value - 'agency_id') || jsonb_build_object('amount', c.value ->> 'amount')
   from jsonb_array_elements(v_changes) c
+  order by 1, 3
   on conflict (xid, topic, kind, key) do update
     set item = p.item || jsonb_build_object(
       'inserted', (p.item ->> 'inserted')::bigint + (excluded.item ->> 'inserted')::bigint,
@@ -56,6 +63,23 @@ create trigger fanvue_transactions_push_delete
   after delete on public.fanvue_transactions
   referencing old table as old_rows
   for each statement execute function private.push_transactions();
+
+create or replace function private.push_truncated()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  perform private.note_push('agency:' || a.id, 'transactions', '*', '{}') from public.agencies a;
+  return null;
+end
+$$;
+comment on function private.push_truncated() is 'Tells every agency to look for itself: the ledger was emptied.';
+revoke all on function private.push_truncated() from public, anon, authenticated;
+create trigger fanvue_transactions_push_truncate
+  after truncate on public.fanvue_transactions
+  for each statement execute function private.push_truncated();
 
 -- Models: who they are and whether they sync -----------------------------------------------------------
 
@@ -82,7 +106,8 @@ begin
       select jsonb_build_object('agency_id', o.agency_id, 'key', o.id, 'item', jsonb_build_object('model_id', o.id, 'status', 'removed'))
       where o.agency_id <> n.agency_id
     ) c
-    where (n.status, n.handle, n.display_name, n.agency_id) is distinct from (o.status, o.handle, o.display_name, o.agency_id);
+    where (n.status, n.status_reason, n.handle, n.display_name, n.agency_id)
+          is distinct from (o.status, o.status_reason, o.handle, o.display_name, o.agency_id);
   else
     select jsonb_agg(jsonb_build_object('agency_id', o.agency_id, 'key', o.id, 'item', jsonb_build_object('model_id', o.id, 'status', 'removed'))) into v_changes
     from old_rows o;
@@ -130,7 +155,7 @@ set search_path = ''
 as $$
   select jsonb_build_object('agency_id', p_job.agency_id, 'key', p_job.id, 'item', jsonb_build_object(
     'job_id', p_job.id, 'model_id', p_job.model_id, 'sync_type', p_job.sync_type, 'state', p_state,
-    'progress', coalesce(p_job.progress, '{}'::jsonb) - 'notes'))
+    'progress', coalesce(p_job.progress, '{}'::jsonb)))
 $$;
 comment on function private.job_change(public.sync_jobs, text) is 'What is told of a job.';
 revoke all on function private.job_change(public.sync_jobs, text) from public, anon, authenticated;

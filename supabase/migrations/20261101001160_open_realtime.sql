@@ -14,8 +14,8 @@ begin
   execute $policy$
     create policy "members hear their agency" on realtime.messages
       for select to authenticated
-      using (extension = 'broadcast'
-             and (select realtime.topic()) in (select 'agency:' || a.id from private.member_agency_ids() as a (id)))
+      using (extension = 'broadcast' and topic = (select realtime.topic())
+             and topic in (select 'agency:' || a.id from private.member_agency_ids() as a (id)))
   $policy$;
 end
 $$;

@@ -39,6 +39,11 @@ class Ear:
         )
         return [(row["event"], row["payload"]) for row in rows]
 
+    def kinds(self) -> set[tuple[str, bool]]:
+        """Return which extensions the messages belong to, and whether they are private."""
+        rows = self.engine.rows("select distinct extension, private from realtime.messages")
+        return {(row["extension"], row["private"]) for row in rows}
+
     def most_per_commit(self) -> int:
         """Return the greatest number of messages that one commit sent to one topic."""
         return int(

@@ -198,3 +198,35 @@ def test_a_dashboard_reads_its_own_agency_s_rollups_and_no_sale(engine: Engine) 
     assert read["models"][0] <= 6 * 20
     assert read["stats_versions"][0] <= 2 * 20
     assert {name for name, (_, scans) in read.items() if scans} == set()
+
+
+@pytest.mark.parametrize(("days_before", "shown"), [(0, 1), (7, 1), (8, 0)])
+def test_top_fans_are_a_week_old_at_most(engine: Engine, days_before: int, shown: int) -> None:
+    agency_id = engine.agency()
+    model_id = engine.model(agency_id, due=False)
+    last = PERIODS[0][1]
+    engine.rows(
+        "insert into public.fanvue_top_fans (agency_id, model_id, day, rank, fan_uuid, gross, net)"
+        " values (%s, %s, %s::date - %s, 1, 'fan', 5, 4)",
+        agency_id,
+        model_id,
+        last,
+        days_before,
+    )
+
+    assert len(stats(engine, agency_id, *PERIODS[0])["top_fans"]) == shown
+
+
+def test_days_and_instants_are_universal_time_wherever_the_caller_is(engine: Engine) -> None:
+    agency_id = engine.agency()
+    model_id = engine.model(agency_id, due=False)
+    engine.rows(
+        "update public.sync_state set last_success_at = '2026-03-01T12:00:00Z' where model_id = %s",
+        model_id,
+    )
+    engine.rows("set timezone = 'Pacific/Kiritimati'")
+
+    found = engine.value("select public.dashboard_stats(%s, %s, %s)", agency_id, *PERIODS[0])
+
+    assert found["as_of"].endswith("+00:00")
+    assert found["freshness"][0]["newest_success_at"] == "2026-03-01T12:00:00+00:00"

@@ -156,14 +156,47 @@ def test_a_dead_job_is_told(engine: Engine, agency: uuid.UUID, model: uuid.UUID)
     assert payload["changed"] == ["job", "sync_state"]
 
 
-def test_work_that_becomes_due_wakes_the_workers_and_work_for_later_does_not(
+def test_work_that_becomes_due_wakes_the_workers(
     engine: Engine, model: uuid.UUID, ear: Ear
 ) -> None:
     engine.call("enqueue_sync", model, "earnings")
+
     assert ear.heard("workers") == [("due", {"jobs": 1, "changed": ["due"]})]
 
+
+@pytest.mark.parametrize(
+    ("outcome", "more"), [("retry", {"retry_in_s": 600}), ("yield", {}), ("snooze", {})]
+)
+def test_work_that_a_worker_gives_back_wakes_nobody(
+    engine: Engine, model: uuid.UUID, outcome: str, more: dict[str, Any]
+) -> None:
+    engine.call("enqueue_sync", model, "earnings")
+    (job,) = engine.claim()
     ear = Ear(engine)
+
+    engine.settle(job, outcome, **more)
+
+    assert ear.heard("workers") == []
+
+
+def test_work_that_is_brought_forward_wakes_the_workers(engine: Engine, model: uuid.UUID) -> None:
+    engine.call("enqueue_sync", model, "earnings")
     (job,) = engine.claim()
     engine.settle(job, "retry", retry_in_s=600)
-    engine.settle(job, "yield")
-    assert ear.heard("workers") == []
+    ear = Ear(engine)
+
+    engine.call("enqueue_sync", model, "earnings")
+
+    assert [event for event, _ in ear.heard("workers")] == ["due"]
+
+
+def test_a_dead_job_that_a_success_clears_away_is_not_told_again(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID
+) -> None:
+    engine.settle(scheduled_job(engine, model), "dead", error={"kind": "bug", "message": "no"})
+    job = scheduled_job(engine, model)
+    ear = Ear(engine)
+
+    engine.settle(job, "done", state="succeeded")
+
+    assert "job" not in [event for event, _ in ear.heard(topic(agency))]

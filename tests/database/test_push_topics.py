@@ -24,12 +24,16 @@ def topic(agency: uuid.UUID) -> str:
     return f"agency:{agency}"
 
 
-def hears(connection: Connection, user: uuid.UUID, topic: str) -> bool:
+def hears(
+    connection: Connection, user: uuid.UUID, topic: str, extension: str = "broadcast"
+) -> bool:
     """Ask as Realtime asks: a probe row, and whether the user's role can see it."""
     with connection.transaction(force_rollback=True):
-        connection.execute(
-            "insert into realtime.messages (topic, extension) values (%s, 'broadcast')", (topic,)
-        )
+        probe = connection.execute(
+            "insert into realtime.messages (topic, extension) values (%s, %s) returning id",
+            (topic, extension),
+        ).fetchone()
+        assert probe is not None
         claims = Jsonb({"sub": str(user), "role": "authenticated"})
         connection.execute(
             "select set_config('role', 'authenticated', true),"
@@ -37,7 +41,9 @@ def hears(connection: Connection, user: uuid.UUID, topic: str) -> bool:
             " set_config('request.jwt.claims', %s::text, true)",
             (topic, claims),
         )
-        row = connection.execute("select count(*) as n from realtime.messages").fetchone()
+        row = connection.execute(
+            "select count(*) as n from realtime.messages where id = %s", (probe["id"],)
+        ).fetchone()
         return bool(row and row["n"])
 
 
@@ -67,6 +73,7 @@ def test_a_member_hears_no_topic_but_her_agency_s(
     connection = connect()
 
     assert hears(connection, user, topic(own))
+    assert not hears(connection, user, topic(own), "presence")
     assert not hears(connection, user, form.format(own=own, other=other))
 
 

@@ -69,6 +69,90 @@ def test_statements_of_one_transaction_add_up(
     assert told == {"inserted": 3, "updated": 1, "deleted": 1, "amount": "7.10"}
 
 
+def test_messages_are_private_broadcasts_in_universal_time(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID, ear: Ear
+) -> None:
+    engine.rows("set timezone = 'Pacific/Kiritimati'")
+
+    add(engine, model, 2)
+
+    assert ear.kinds() == {("broadcast", True)}
+    ((_, payload),) = ear.heard(topic(agency))
+    assert payload["latest_at"] == "2026-11-20T12:00:02+00:00"
+
+
+def test_the_newest_sale_of_a_commit_is_told_whichever_came_first(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID, ear: Ear
+) -> None:
+    with engine.owner.transaction():
+        add(engine, model, 9, prefix="A")
+        add(engine, model, 2, prefix="B")
+
+    ((_, payload),) = ear.heard(topic(agency))
+    assert payload["latest_at"] == "2026-11-20T12:00:09+00:00"
+
+
+def test_a_row_that_is_handed_over_leaves_the_one_and_comes_to_the_other(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID
+) -> None:
+    other = engine.agency()
+    heir = engine.model(other, due=False)
+    add(engine, model, 2, "5.00")
+    ear = Ear(engine)
+
+    engine.rows(
+        "update public.fanvue_transactions set agency_id = %s, model_id = %s"
+        " where fanvue_id = 'T1'",
+        other,
+        heir,
+    )
+
+    ((_, left),) = ear.heard(topic(agency))
+    ((_, came),) = ear.heard(topic(other))
+    assert (left["model_id"], left["deleted"], left["amount"]) == (str(model), 1, "-5.00")
+    assert (came["model_id"], came["inserted"], came["amount"]) == (str(heir), 1, "5.00")
+
+
+def test_an_emptied_ledger_is_told_to_everybody(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID, ear: Ear
+) -> None:
+    assert model.int
+    engine.rows("truncate public.fanvue_transactions cascade")
+
+    ((event, payload),) = ear.heard(topic(agency))
+    assert (event, payload["many"]) == ("transactions", True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "status = 'paused'",
+        "status_reason = 'asked to wait'",
+        "handle = 'renamed'",
+        "display_name = 'New'",
+    ],
+)
+def test_what_people_see_of_a_model_is_told(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID, ear: Ear, change: str
+) -> None:
+    engine.rows(f"update public.models set {change} where id = %s", model)  # noqa: S608 - our own text
+
+    ((event, payload),) = ear.heard(topic(agency))
+    assert (event, payload["model_id"]) == ("model", str(model))
+
+
+def test_a_model_that_is_deleted_is_told_as_removed(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID
+) -> None:
+    add(engine, model, 3)
+    ear = Ear(engine)
+
+    engine.rows("delete from public.models where id = %s", model)
+
+    ((event, payload),) = ear.heard(topic(agency))
+    assert (event, payload["status"]) == ("model", "removed")
+
+
 def test_what_is_rolled_back_is_not_told(engine: Engine, model: uuid.UUID, ear: Ear) -> None:
     with engine.owner.transaction(force_rollback=True):
         add(engine, model, 3)
@@ -122,10 +206,12 @@ def test_several_models_in_one_commit_are_items_of_one_message(
 def test_beyond_fifty_the_message_says_many_and_stays_small(
     engine: Engine, agency: uuid.UUID
 ) -> None:
-    engine.models(agency, 51, due=False)
+    engine.models(agency, 80, due=False)
     ear = Ear(engine)
 
-    engine.rows("update public.models set status = 'paused' where agency_id = %s", agency)
+    with engine.owner.transaction():
+        engine.rows("update public.models set status = 'paused' where agency_id = %s", agency)
+        assert engine.value("select count(*) from private.pushes where kind = 'model'") == 51
 
     ((event, payload),) = ear.heard(topic(agency))
     assert event == "model"
@@ -196,6 +282,20 @@ def test_money_is_committed_whatever_is_wrong_with_realtime(
             add(engine, model, 3)
             engine.rows("set constraints all immediate")
         assert engine.value("select count(*) from public.fanvue_transactions") == 3
+
+
+def test_a_locked_messages_table_costs_the_hint_and_no_commit(
+    engine: Engine, model: uuid.UUID, ear: Ear
+) -> None:
+    holder = engine.another().connection
+    with holder.transaction():
+        holder.execute("reset role")
+        holder.execute("lock table realtime.messages in access exclusive mode")
+
+        add(engine, model, 3)
+
+        assert engine.value("select count(*) from public.fanvue_transactions") == 3
+    assert ear.heard() == []
 
 
 def test_a_day_without_a_partition_loses_the_hint_alone(

@@ -99,6 +99,35 @@ def test_what_the_dashboard_shows_changes_the_stamp(
     assert after | {"stamp": None} != before | {"stamp": None}
 
 
+def test_nothing_sent_and_nought_sent_are_not_the_same(
+    house: tuple[Engine, uuid.UUID, uuid.UUID],
+) -> None:
+    engine, first, _ = house
+    engine.rows(
+        "update public.fanvue_transactions"
+        " set origin = 'webhook', sent_currency = 'EUR', sent_minor_units = null"
+    )
+    before = stats(engine, first, *PERIODS[0])
+
+    engine.rows("update public.fanvue_transactions set sent_minor_units = 0")
+
+    assert stats(engine, first, *PERIODS[0])["stamp"] != before["stamp"]
+
+
+def test_figures_that_are_written_anew_get_no_old_stamp_back(
+    house: tuple[Engine, uuid.UUID, uuid.UUID],
+) -> None:
+    engine, first, _ = house
+    stamps = [stats(engine, first, *PERIODS[0])["stamp"]]
+    for handle in ("a", "a"):
+        model_id = engine.value("delete from public.models where handle = %s returning id", handle)
+        engine.model(first, due=False, handle=handle, id=model_id)
+        engine.owner.execute(SALES.encode(), VALUES | {"models": [handle]})
+        stamps.append(stats(engine, first, *PERIODS[0])["stamp"])
+
+    assert len(set(stamps)) == len(stamps)
+
+
 def test_a_creator_who_moves_changes_both_agencies(
     house: tuple[Engine, uuid.UUID, uuid.UUID],
 ) -> None:
