@@ -96,6 +96,16 @@ class StatsStage:
         self.sell(row[0], "100.00")
         return str(row[0])
 
+    def add_creators(self, agency_id: str, count: int) -> None:
+        """Give the agency more creators, none of whom sells."""
+        self.database.execute(
+            "insert into public.models (agency_id, handle, display_name, status)"
+            " select %s, 'creator-number-' || n, 'Creator number ' || n, 'active'"
+            " from generate_series(1, %s) n",
+            (agency_id, count),
+        )
+        self.database.execute("analyze public.models")
+
     def sell(self, agency_id: str, amount: str = "1.00") -> None:
         """Commit a sale of the agency's creator."""
         self.database.execute(

@@ -41,7 +41,9 @@ pytestmark = pytest.mark.system
 
 READS, CLIENTS, COMMITS, READS_PER_COMMIT = 1_000, 16, 6, 150
 RECOVERS_SECONDS = 20
-FILL = {"get": 1, "set": 2, "zadd": 1, "expire": 1, "eval": 1}
+# So many creators that their figures are longer than a megabyte.
+HUGE = 4_500
+FILL = {"get": 1, "set": 2, "zadd": 1, "zremrangebyscore": 1, "expire": 1, "eval": 1}
 # What the one script runs inside Redis to give the lock back.
 WITHIN_SCRIPT = {"get": 1, "del": 1}
 
@@ -173,7 +175,7 @@ def test_several_processes_leave_a_cold_key_to_one_of_them(stage: StatsStage) ->
     assert {reading.cache for reading in readings} <= {"miss", "hit"}
 
 
-def test_a_hit_costs_one_command_and_a_miss_six(stage: StatsStage) -> None:
+def test_a_hit_costs_one_command_and_a_miss_seven(stage: StatsStage) -> None:
     agency_id = stage.new_agency("Atlas")
     reader = stage.new_reader(agency_id)
     counts = [stage.commands()]
@@ -187,7 +189,7 @@ def test_a_hit_costs_one_command_and_a_miss_six(stage: StatsStage) -> None:
     assert words == ["miss", "hit"]
     assert hit == {"get": 1}
     assert difference(miss, WITHIN_SCRIPT) == FILL
-    assert sum(FILL.values()) == 6
+    assert sum(FILL.values()) == 7
 
 
 def test_a_value_lives_ten_to_fifteen_minutes_and_its_range_is_noted(stage: StatsStage) -> None:
@@ -203,6 +205,40 @@ def test_a_value_lives_ten_to_fifteen_minutes_and_its_range_is_noted(stage: Stat
     assert abs(noted - time.time()) < 60
     assert 86_000 < stage.redis.ttl(ranges) <= 86_400
     assert stage.redis.keys("fanvue:stats:v1:fill:*") == []
+
+
+def test_ranges_are_forgotten_when_no_value_of_theirs_can_be_left(stage: StatsStage) -> None:
+    agency_id = stage.new_agency("Atlas")
+    ranges = f"fanvue:stats:v1:ranges:{agency_id}"
+    now = int(time.time())
+    stage.redis.zadd(
+        ranges, {"2026-09-01:2026-09-30": now - 960, "2026-10-01:2026-10-31": now - 60}
+    )
+
+    stage.new_reader(agency_id).ask(agency_id)
+
+    assert stage.redis.zrange(ranges, 0, -1) == ["2026-10-01:2026-10-31", "2026-11-01:2026-11-30"]
+
+
+def test_a_huge_agency_is_answered_though_nothing_of_it_can_be_kept(stage: StatsStage) -> None:
+    agency_id = stage.new_agency("Atlas")
+    stage.add_creators(agency_id, HUGE)
+    environment = {**stage.environment, "SUPABASE_URL": stage.rest.url}
+    with isolates(environment, 3) as addresses:
+        readers = [stage.new_reader(agency_id, address) for address in addresses]
+        asks: list[Callable[[], Reading]] = [partial(one.ask, agency_id) for one in readers]
+
+        first = at_once(asks)
+        before = stage.commands()
+        second = at_once(asks)
+
+    expected = stage.sql(agency_id)
+    assert len(json.dumps(expected, separators=(",", ":"))) > 1024 * 1024
+    assert [(reading.status, reading.cache) for reading in first + second] == [(200, "miss")] * 6
+    assert all(reading.figures == expected for reading in first + second)
+    # Nobody locks nor waits once it is known.
+    assert difference(stage.commands(), before) == {"get": 3}
+    assert stage.redis.keys(f"fanvue:stats:v1*{agency_id}*") == []
 
 
 def test_without_redis_answers_stay_the_same_and_the_cache_comes_back_by_itself(

@@ -1,7 +1,8 @@
 // Redis over HTTP, the way Upstash serves it. The cache is disposable: a call that fails, or takes
 // longer than a reader would wait, throws `CacheAway`, and Redis is then left alone for a while.
+// What is too long for a request or an answer says nothing about Redis, and stops nobody else.
 
-import { readAtMost } from "./bytes.ts";
+import { type Bytes, encodeUtf8, readAtMost } from "./bytes.ts";
 import type { Fetch } from "./database.ts";
 import { type Environment, readAddress, readText } from "./environment.ts";
 import { FunctionError } from "./errors.ts";
@@ -16,6 +17,9 @@ export type Reply = string | number | null;
 /** No usable answer of Redis: go on without it. */
 export class CacheAway extends FunctionError {}
 
+/** This request or its answer is too long; Redis is there for others. */
+export class CacheRefused extends CacheAway {}
+
 export interface CacheSettings {
   readonly url: string;
   readonly token: string;
@@ -29,8 +33,12 @@ export interface CacheEffects {
 
 export const REST_MS = 5_000;
 const TIMEOUT_MS = 300;
+// The smallest hosted plan takes requests of a megabyte; what counts is the body as it is sent.
+const LARGEST_REQUEST_BYTES = 1_000_000;
 const LARGEST_ANSWER_BYTES = 4 * 1024 * 1024;
 const WRONG_KIND = /^WRONGTYPE\b/;
+// Of the request, record, key, field or member; a used up quota is another thing.
+const TOO_LONG = /^ERR max [a-z ]*size exceeded/i;
 
 /** Returns where Redis is, or null where none is set up. */
 export function readCacheSettings(env: Environment): CacheSettings | null {
@@ -58,20 +66,30 @@ export class Cache {
 
   /** Runs one command. */
   async run(command: Command): Promise<Reply> {
-    return await this.#guard(async () =>
-      replyOf(await this.#post("", command))
-    );
+    return await this.#ask("", command, replyOf);
   }
 
   /** Runs several commands in one request, in this order, none waiting for an answer. */
   async runAll(commands: readonly Command[]): Promise<Reply[]> {
-    return await this.#guard(async () => {
-      const answers = await this.#post("/pipeline", commands);
+    return await this.#ask("/pipeline", commands, (answers) => {
+      if (!Array.isArray(answers)) replyOf(answers);
       if (!Array.isArray(answers) || answers.length !== commands.length) {
         throw new CacheAway("Redis answered something else than a list");
       }
       return answers.map(replyOf);
     });
+  }
+
+  async #ask<Result>(
+    path: string,
+    content: unknown,
+    read: (answer: unknown) => Result,
+  ): Promise<Result> {
+    const body = encodeUtf8(JSON.stringify(content));
+    if (body.length > LARGEST_REQUEST_BYTES) {
+      throw new CacheRefused(`a request of ${body.length} bytes is too long`);
+    }
+    return await this.#guard(async () => read(await this.#post(path, body)));
   }
 
   async #guard<Result>(action: () => Promise<Result>): Promise<Result> {
@@ -83,10 +101,13 @@ export class Cache {
     }
     try {
       const result = await action();
-      if (this.#restsUntilMs !== null) this.#effects.log("cache_back", {});
-      this.#restsUntilMs = null;
+      this.#wakeUp();
       return result;
     } catch (error) {
+      if (error instanceof CacheRefused) {
+        this.#wakeUp();
+        throw error;
+      }
       const why = error instanceof CacheAway
         ? error
         : new CacheAway(`no answer of Redis (${nameOf(error)})`);
@@ -98,19 +119,27 @@ export class Cache {
     }
   }
 
-  async #post(path: string, body: unknown): Promise<unknown> {
+  #wakeUp(): void {
+    if (this.#restsUntilMs !== null) this.#effects.log("cache_back", {});
+    this.#restsUntilMs = null;
+  }
+
+  async #post(path: string, body: Bytes): Promise<unknown> {
     const request = new Request(`${this.#settings.url}${path}`, {
       method: "POST",
       headers: {
         authorization: `Bearer ${this.#settings.token}`,
         "content-type": "application/json",
       },
-      body: JSON.stringify(body),
+      body,
       redirect: "error",
       signal: AbortSignal.timeout(this.#timeoutMs),
     });
     const response = await this.#effects.fetch(request);
     const bytes = await readAtMost(response.body, LARGEST_ANSWER_BYTES);
+    if (response.status === 413 || (response.ok && bytes === null)) {
+      throw new CacheRefused("a request or its answer is too long for Redis");
+    }
     const answer = parse(new TextDecoder().decode(bytes ?? undefined));
     // An error of the command itself comes as 400 and is judged by its words.
     if (!response.ok && response.status !== 400) {
@@ -129,10 +158,14 @@ function replyOf(answer: unknown): Reply {
         typeof result === "number"
       ) return result;
     }
-    if ("error" in answer && WRONG_KIND.test(String(answer.error))) return null;
     if ("error" in answer) {
+      const error = String(answer.error);
+      if (WRONG_KIND.test(error)) return null;
+      if (TOO_LONG.test(error)) {
+        throw new CacheRefused("a command is too long for Redis");
+      }
       // Only its first word: what follows may repeat arguments.
-      const [word] = String(answer.error).split(" ", 1);
+      const [word] = error.split(" ", 1);
       throw new CacheAway(`Redis refused a command (${word})`);
     }
   }

@@ -12,6 +12,8 @@ import { Shelf } from "./shelf.ts";
 import { Source } from "./source.ts";
 
 const DATABASE_TIMEOUT_MS = 8_000;
+// Some 300 bytes a creator, and as many a day and category: thousands of each fit.
+const LARGEST_STATS_BYTES = 16 * 1024 * 1024;
 
 function env(name: string): string | undefined {
   return Deno.env.get(name);
@@ -44,6 +46,7 @@ function read(token: string, question: Question): Promise<Answer> {
     readProject(env),
     fetch,
     DATABASE_TIMEOUT_MS,
+    LARGEST_STATS_BYTES,
   );
   const source = new Source((name, args) =>
     database.callAsUser(token, name, new JsonText(JSON.stringify(args)))

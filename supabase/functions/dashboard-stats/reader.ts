@@ -103,10 +103,11 @@ export class Reader {
     if (found === "away") return await this.#bypass(visit);
     const { question } = visit;
     const owner = this.#effects.newOwner();
-    let isMine: boolean;
+    const isShared = this.#shelf.hasRoomFor(question);
+    let isMine = false;
     try {
-      isMine = await this.#shelf.reserve(question, owner);
-      if (!isMine) {
+      if (isShared) isMine = await this.#shelf.reserve(question, owner);
+      if (isShared && !isMine) {
         const waited = await this.#wait(visit, found?.stamp ?? null, owner);
         if (waited !== "mine" && waited !== "late") {
           return { ...waited, cache: "miss" };
@@ -139,21 +140,22 @@ export class Reader {
     while (this.#effects.nowMs() < endMs) {
       await this.#effects.pause(LOOK_AGAIN_MS);
       const found = await this.#shelf.find(question);
-      if (found === null || found.stamp === refused) continue;
-      if (found.stamp !== wanted.head.stamp) {
-        // Newer than our head, or filled by somebody slow: only the database can tell.
-        const again = ++this.#turn;
-        wanted = { head: await source.head(question.agencyId), turn: again };
+      if (found !== null && found.stamp !== refused) {
+        if (found.stamp !== wanted.head.stamp) {
+          // Newer than our head, or filled by somebody slow: only the database can tell.
+          const again = ++this.#turn;
+          wanted = { head: await source.head(question.agencyId), turn: again };
+        }
+        if (found.stamp === wanted.head.stamp) return proven(found, wanted);
+        refused = found.stamp;
       }
-      if (found.stamp === wanted.head.stamp) {
-        return {
-          figures: found,
-          moment: wanted.head.moment,
-          turn: wanted.turn,
-        };
-      }
-      refused = found.stamp;
-      if (await this.#shelf.reserve(question, owner)) return "mine";
+      // The lock may have come back without figures: too long for Redis, or none at all.
+      if (!await this.#shelf.reserve(question, owner)) continue;
+      // Or with them, between the look and the lock.
+      const last = await this.#shelf.find(question);
+      if (last?.stamp !== wanted.head.stamp) return "mine";
+      await this.#try(this.#shelf.release(question, owner));
+      return proven(last, wanted);
     }
     return "late";
   }
@@ -186,6 +188,14 @@ export class Reader {
       throw error;
     }
   }
+}
+
+/** Figures under the stamp of a head are proven by that head. */
+function proven(
+  figures: Figures,
+  { head, turn }: Pick<Visit, "head" | "turn">,
+): Proven {
+  return { figures, moment: head.moment, turn };
 }
 
 /** Figures hold for a request by its own stamp, or when proven by a query sent after it began. */

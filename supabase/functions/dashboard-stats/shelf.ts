@@ -3,9 +3,16 @@
 //
 //   fanvue:stats:v1:<agency>:<from>:<to>       {"stamp", "stats"}; runs out after 10 to 15 minutes
 //   fanvue:stats:v1:fill:<agency>:<from>:<to>  the owner of the lock; runs out after 5 seconds
-//   fanvue:stats:v1:ranges:<agency>            sorted set of "<from>:<to>" by the last fill, in s
+//   fanvue:stats:v1:ranges:<agency>            sorted set of "<from>:<to>" by the last fill, in s;
+//                                             without those that no value can be left of
 
-import { type Cache, CacheAway, type Command } from "../_shared/cache.ts";
+import {
+  type Cache,
+  CacheAway,
+  CacheRefused,
+  type Command,
+} from "../_shared/cache.ts";
+import { Misfits } from "./misfits.ts";
 import type { Question } from "./question.ts";
 import { type Figures, isAbout } from "./source.ts";
 
@@ -14,8 +21,6 @@ const LOCK_MS = 5_000;
 const RANGES_SECONDS = 86_400;
 const SHORTEST_TTL_SECONDS = 600;
 const LONGEST_TTL_SECONDS = 900;
-// The smallest hosted plan takes requests of a megabyte; longer figures are computed each time.
-const LONGEST_VALUE = 900_000;
 const GIVE_BACK =
   "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
 
@@ -28,16 +33,24 @@ export interface ShelfEffects {
 export class Shelf {
   readonly #cache: Cache | null;
   readonly #effects: ShelfEffects;
+  readonly #misfits: Misfits;
 
   /** Without a cache, every call throws `CacheAway`. */
   constructor(cache: Cache | null, effects: ShelfEffects) {
     this.#cache = cache;
     this.#effects = effects;
+    this.#misfits = new Misfits(effects.nowMs);
+  }
+
+  /** Tells whether figures for a question can be kept, as far as this process knows. */
+  hasRoomFor(question: Question): boolean {
+    return !this.#misfits.has(valueKey(question));
   }
 
   /** Returns what is kept for a question, or null where nothing that answers it is. */
   async find(question: Question): Promise<Figures | null> {
-    const text = await this.#redis.run(["GET", valueKey(question)]);
+    const get: Command = ["GET", valueKey(question)];
+    const text = await this.#redis.run(get).catch(passOverLength);
     const value = typeof text === "string" ? parse(text) : null;
     return isAbout(value, question) ? value : null;
   }
@@ -61,20 +74,31 @@ export class Shelf {
     figures: Figures,
     owner: string | null,
   ): Promise<void> {
-    const commands: Command[] = [];
+    const key = valueKey(question);
     const text = JSON.stringify(figures);
-    if (text.length <= LONGEST_VALUE) {
-      const ranges = `${PREFIX}:ranges:${question.agencyId}`;
-      const nowSeconds = Math.floor(this.#effects.nowMs() / 1000);
-      const range = `${question.from}:${question.to}`;
-      commands.push(
-        ["SET", valueKey(question), text, "EX", this.#ttlSeconds()],
-        ["ZADD", ranges, nowSeconds, range],
-        ["EXPIRE", ranges, RANGES_SECONDS],
-      );
+    if (!this.#misfits.has(key, text.length)) {
+      const commands = this.#noting(question, text);
+      if (owner !== null) commands.push(giveBack(question, owner));
+      const isKept = await this.#redis.runAll(commands).catch(passOverLength);
+      if (isKept !== null) {
+        this.#misfits.delete(key);
+        return;
+      }
+      this.#misfits.add(key, text.length);
     }
-    if (owner !== null) commands.push(giveBack(question, owner));
-    if (commands.length > 0) await this.#redis.runAll(commands);
+    if (owner !== null) await this.release(question, owner);
+  }
+
+  #noting(question: Question, text: string): Command[] {
+    const ranges = `${PREFIX}:ranges:${question.agencyId}`;
+    const nowSeconds = Math.floor(this.#effects.nowMs() / 1000);
+    const tooOld = nowSeconds - LONGEST_TTL_SECONDS;
+    return [
+      ["SET", valueKey(question), text, "EX", this.#ttlSeconds()],
+      ["ZADD", ranges, nowSeconds, `${question.from}:${question.to}`],
+      ["ZREMRANGEBYSCORE", ranges, "-inf", `(${tooOld}`],
+      ["EXPIRE", ranges, RANGES_SECONDS],
+    ];
   }
 
   /** Gives the lock back where nothing came of it. */
@@ -105,6 +129,12 @@ export function lockKey({ agencyId, from, to }: Question): string {
 
 function giveBack(question: Question, owner: string): Command {
   return ["EVAL", GIVE_BACK, 1, lockKey(question), owner];
+}
+
+/** What is too long for Redis is as if it were not there. */
+function passOverLength(error: unknown): null {
+  if (error instanceof CacheRefused) return null;
+  throw error;
 }
 
 function parse(text: string): unknown {

@@ -13,11 +13,13 @@ const ARGUMENTS = { p_state_hash: "x" };
 function database(
   answer: (request: Request) => Response | Promise<Response>,
   project: Project = PROJECT,
+  largestAnswerBytes?: number,
 ): DatabaseFunctions {
   return new DatabaseFunctions(
     project,
     (request) => Promise.resolve(answer(request)),
     20,
+    largestAnswerBytes,
   );
 }
 
@@ -117,4 +119,24 @@ Deno.test("a refusal carries status and code, and not a word more", async () => 
 
   assertEquals([error.status, error.code], [410, "PT410"]);
   assert(!error.message.includes("private"));
+});
+
+const MEGABYTE = 1024 * 1024;
+
+Deno.test("an answer longer than a megabyte is none, unless the caller expects it", async () => {
+  const text = "x".repeat(MEGABYTE);
+  const answer = (): Response => Response.json(text);
+
+  const error = await assertThrows(
+    () => database(answer).callAsService("take_connection", ARGUMENTS),
+    DatabaseAway,
+  );
+  const expected = await database(answer, PROJECT, 2 * MEGABYTE)
+    .callAsService("take_connection", ARGUMENTS);
+
+  assertEquals(
+    error.message,
+    `the database answered 200 with more than ${MEGABYTE} bytes`,
+  );
+  assertEquals(expected, text);
 });

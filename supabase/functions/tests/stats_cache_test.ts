@@ -22,7 +22,10 @@ Deno.test("a first reading fills the cache, a second is answered from it by one 
   const second = await isolate.look();
 
   assertEquals([first, second], [["miss", "1.00"], ["hit", "1.00"]]);
-  assertEquals(commands, ["GET", "SET", "SET", "ZADD", "EXPIRE", "EVAL"]);
+  assertEquals(commands, [
+    ...["GET", "SET"],
+    ...["SET", "ZADD", "ZREMRANGEBYSCORE", "EXPIRE", "EVAL"],
+  ]);
   assertEquals(world.names.slice(commands.length), ["GET"]);
   assertEquals(world.computed, 1);
 });
@@ -153,18 +156,21 @@ Deno.test("agencies share nothing", async () => {
   );
 });
 
-Deno.test("figures too long for a small plan are computed each time", async () => {
+Deno.test("ranges that nobody read for as long as a value lives are forgotten", async () => {
   const world = new World();
-  const isolate = world.isolate();
-  const figures = world.figures.bind(world);
-  world.figures = (agencyId) => ({
-    ...figures(agencyId),
-    by_model: ["x".repeat(1_000_000)],
-  });
+  const nowSeconds = world.nowMs / 1000;
+  const still = `${nowSeconds - 900} 2026-10-01:2026-10-31`;
+  world.redis.set(
+    RANGES,
+    `${nowSeconds - 901} 2026-09-01:2026-09-30\n${still}`,
+  );
 
-  assertEquals(await isolate.look(), ["miss", "1.00"]);
-  assertEquals(await isolate.look(), ["miss", "1.00"]);
-  assertEquals(world.redis.size, 0);
+  await world.isolate().look();
+
+  assertEquals(
+    world.redis.get(RANGES),
+    `${still}\n${nowSeconds} ${FROM}:${TO}`,
+  );
 });
 
 const FAILURES: Record<string, () => Response | Promise<Response>> = {

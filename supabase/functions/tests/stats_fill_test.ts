@@ -182,6 +182,52 @@ Deno.test("whoever waits in vain computes himself, and keeps what he has", async
   assert(!world.names.includes("EVAL"));
 });
 
+for (const stale of [null, "stamp-0"]) {
+  const beside = stale === null ? "nothing" : "old figures";
+  Deno.test(`a lock that came back with ${beside} is taken at once`, async () => {
+    const world = new World();
+    if (stale !== null) {
+      world.sales[AGENCY] = 0;
+      world.redis.set(KEY, JSON.stringify(world.kept()));
+      world.sales[AGENCY] = 1;
+    }
+    const gate = new Gate();
+    world.before("dashboard_stats", async () => {
+      await gate.pass();
+      throw new DatabaseAway("connection reset");
+    });
+    const first = world.isolate().ask();
+    await gate.arrived;
+    world.before("pause", async () => {
+      gate.open();
+      await first;
+    });
+
+    const second = await world.isolate().look();
+
+    assertEquals((await first).status, 503);
+    assertEquals(second, ["miss", "1.00"]);
+    assertEquals(world.nowMs, new World().nowMs + 50);
+    assertEquals(world.redis.has(LOCK), false);
+  });
+}
+
+Deno.test("figures kept between the look and the lock are taken, and the lock goes back", async () => {
+  const world = new World();
+  world.redis.set(LOCK, "somebody");
+  // The last look before the lock: what it sees is from before the fill.
+  world.before("pause", () => {
+    world.after(`GET ${KEY}`, () => {
+      world.redis.set(KEY, JSON.stringify(world.kept()));
+      world.redis.delete(LOCK);
+    });
+  });
+
+  assertEquals(await world.isolate().look(), ["miss", "1.00"]);
+  assertEquals(world.computed, 0);
+  assertEquals(world.redis.has(LOCK), false);
+});
+
 Deno.test("a Redis that fails while somebody waits is passed by", async () => {
   const world = new World();
   world.redis.set(LOCK, "somebody");

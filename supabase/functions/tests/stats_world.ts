@@ -108,6 +108,9 @@ export class World {
   owners = 0;
   /** Answers instead of Redis while set. */
   redisFails: (() => Response | Promise<Response>) | null = null;
+  /** Told how long each request to Redis is. */
+  measured: (bytes: number) => void = () => {};
+  #refuses: ((bytes: number, count: number) => Response | null) | null = null;
   readonly #before = new Map<string, Act[]>();
   readonly #after = new Map<string, Act[]>();
   #pauses = 0;
@@ -139,6 +142,20 @@ export class World {
   /** Acts after the next call of this name took effect, before its answer is seen. */
   after(name: string, act: Act): void {
     this.#after.set(name, [...this.#after.get(name) ?? [], act]);
+  }
+
+  /** Lets Redis refuse requests longer than this; the result counts them. */
+  refusesAbove(
+    limit: number,
+    refusal: (count: number) => Response,
+  ): () => number {
+    let refused = 0;
+    this.#refuses = (bytes, count) => {
+      if (bytes <= limit) return null;
+      refused++;
+      return refusal(count);
+    };
+    return () => refused;
   }
 
   get computed(): number {
@@ -207,7 +224,12 @@ export class World {
   async #serveRedis(request: Request): Promise<Response> {
     this.requestsToRedis++;
     if (this.redisFails !== null) return await this.redisFails();
-    const body = await request.json();
+    const text = await request.text();
+    const bytes = new TextEncoder().encode(text).length;
+    this.measured(bytes);
+    const body = JSON.parse(text);
+    const refusal = this.#refuses?.(bytes, body.length);
+    if (refusal) return refusal;
     const isList = new URL(request.url).pathname === "/pipeline";
     const results = [];
     for (const command of isList ? body : [body]) {
@@ -242,7 +264,24 @@ export class World {
         this.ttl.set(key, command.slice(option === "NX" ? 4 : 3).join(" "));
         return "OK";
       case "ZADD":
-        this.redis.set(key, `${value} ${option}`);
+        // A line for each member: its score and itself.
+        this.redis.set(
+          key,
+          [
+            ...this.#lines(key).filter((line) => !line.endsWith(` ${option}`)),
+            `${value} ${option}`,
+          ]
+            .join("\n"),
+        );
+        return 1;
+      case "ZREMRANGEBYSCORE":
+        // From the beginning to below a score, as it is used here.
+        this.redis.set(
+          key,
+          this.#lines(key).filter((line) =>
+            Number(line.split(" ")[0]) >= Number(option?.slice(1))
+          ).join("\n"),
+        );
         return 1;
       case "EXPIRE":
         this.ttl.set(key, `EX ${value}`);
@@ -253,6 +292,10 @@ export class World {
         return this.redis.delete(option ?? "") ? 1 : 0;
     }
     throw new AssertionFailed(`Redis knows no ${name}`);
+  }
+
+  #lines(key: string): string[] {
+    return this.redis.get(key)?.split("\n") ?? [];
   }
 
   async #act(acts: Map<string, Act[]>, name: string): Promise<void> {
