@@ -12,7 +12,7 @@ import { Shelf } from "./shelf.ts";
 import { Source } from "./source.ts";
 
 const DATABASE_TIMEOUT_MS = 8_000;
-// Some 300 bytes a creator, and as many a day and category: thousands of each fit.
+// A creator takes some 300 bytes: tens of thousands of them fit, with years of days.
 const LARGEST_STATS_BYTES = 16 * 1024 * 1024;
 
 function env(name: string): string | undefined {
