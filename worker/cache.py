@@ -30,6 +30,8 @@ KEYS: Final = "fanvue:stats:v1"
 # Longer than any value lives: a range that nobody read since has no value to replace.
 READ_WITHIN: Final = timedelta(seconds=900)
 PATIENCE_SECONDS: Final = 2.0
+# Upstash takes requests up to a size; the function keeps nothing longer either.
+LONGEST_BYTES: Final = 1_000_000
 # What changes from one reading to the next although the figures are the same.
 _PASSING: Final = frozenset({"as_of", "freshness"})
 _RANGE: Final = re.compile(r"(\d{4}-\d{2}-\d{2}):(\d{4}-\d{2}-\d{2})")
@@ -68,6 +70,8 @@ class StatsShelf:
         """Replace a value that is there, and leave alone how long it lives."""
         kept = {name: value for name, value in stats.items() if name not in _PASSING}
         value = json.dumps({"stamp": stats["stamp"], "stats": kept}, ensure_ascii=False)
+        if len(value.encode()) > LONGEST_BYTES:
+            return
         key = f"{KEYS}:{agency_id}:{days.first}:{days.last}"
         await _answer(self._redis.set(key, value, xx=True, keepttl=True))
 
