@@ -13,8 +13,8 @@ from tests.browser.eavesdropper import Eavesdropper, let_token_end
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.browser.stage import BrowserStage
-    from tests.support.browser import Tab
+    from tests.browser.stage import Agency, BrowserStage
+    from tests.support.browser import Tab, User
 
 
 pytestmark = pytest.mark.browser
@@ -22,6 +22,12 @@ pytestmark = pytest.mark.browser
 CHANGING = ("fanvue_transactions", "sync_jobs", "sync_state")
 READABLE = (*CHANGING, "model_overview", "sync_health", "earnings_daily", "sync_runs")
 DAYS = "from=2026-01-01&to=2026-12-31"
+# Longer than any wait of the page before it tries again.
+MINUTES_MS = 150_000
+LOOK_AGAIN = """() => {
+  document.dispatchEvent(new Event("visibilitychange"));
+  window.dispatchEvent(new Event("online"));
+}"""
 
 
 def agencies_in(heard: list[dict[str, Any]]) -> set[str]:
@@ -114,6 +120,22 @@ def test_the_api_answers_another_agencys_ids_with_nothing(stage: BrowserStage, t
     assert they.ask("rest/v1/rpc/request_sync", order)[0] == 404
 
 
+def remove_member(stage: BrowserStage, agency: Agency, user: User) -> None:
+    """Take a user out of an agency."""
+    stage.database.execute(
+        "delete from public.agency_members where agency_id = %s and user_id = %s",
+        (agency.id, user.id),
+    )
+
+
+def assert_shows_nothing_of_it(tab: Tab, *words: str) -> None:
+    """No figure, no feed, no health and no connection is in the page, nor any of these words."""
+    for part in ("total", "figures", "feed", "feed-row", "creator", "health-row", "connection"):
+        expect(tab.part(part)).to_have_count(0)
+    for word in words:
+        assert word not in tab.page.content()
+
+
 def test_who_left_an_agency_hears_nothing_more_after_the_next_token(
     stage: BrowserStage, open_page: Callable[..., Tab]
 ) -> None:
@@ -127,15 +149,87 @@ def test_who_left_an_agency_hears_nothing_more_after_the_next_token(
     stage.sell(creator, 1000)
     for tab in (staying, leaving):
         tab.wait_for_total("10.00")
+    creator_name = f"New creator {creator[:8]}"
+    expect(leaving.part("creator")).to_contain_text(creator_name)
     leaving.forget()
-    stage.database.execute("delete from public.agency_members where user_id = %s", (leaver.id,))
+    remove_member(stage, agency, leaver)
 
     let_token_end(leaving)
-    expect(leaving.part("connection", state="live")).to_have_count(0)
+    gone = leaving.part("no-longer-member")
+    expect(gone).to_contain_text(f"You are no longer a member of {agency.name}.")
+    expect(gone).to_contain_text("Ask an owner of the agency to invite you.")
     (sale,) = stage.sell(creator, 2000)
     staying.wait_for_total("30.00")
 
     assert leaving.heard(agency.topic) == []
     expect(leaving.row(sale.fanvue_id)).to_have_count(0)
-    assert "30.00" not in leaving.page.content()
-    expect(leaving.part("failure").first).to_contain_text("Not a member of this agency")
+    assert_shows_nothing_of_it(leaving, creator_name, "10.00", "30.00", "next sale")
+
+
+def keep_joins(asked: list[str]) -> Callable[[str | bytes], None]:
+    """Return what notes the frames that ask for a channel."""
+
+    def keep(frame: str | bytes) -> None:
+        if isinstance(frame, str) and "phx_join" in frame:
+            asked.append(frame)
+
+    return keep
+
+
+def test_who_left_an_agency_asks_for_it_no_more_until_let_in_again(
+    stage: BrowserStage, tab: Tab
+) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency)
+    leaver = stage.sign_up()
+    stage.add_member(agency.id, leaver)
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    tab.page.on("websocket", lambda socket: socket.on("framesent", keep_joins(asked)))
+    tab.page.clock.install()
+    tab.sign_in(*leaver.login)
+    stage.sell(creator, 1000)
+    tab.wait_for_total("10.00")
+    remove_member(stage, agency, leaver)
+    let_token_end(tab)
+    expect(tab.part("no-longer-member")).to_be_visible()
+    tab.page.wait_for_load_state("networkidle")
+
+    assert any(agency.topic in one for one in asked)
+    asked.clear()
+    tab.page.clock.run_for(MINUTES_MS)
+    tab.page.evaluate(LOOK_AGAIN)
+
+    assert [one for one in asked if "/auth/" not in one] == []
+    stage.add_member(agency.id, leaver)
+    tab.page.reload()
+    tab.wait_until_live()
+    stage.sell(creator, 2000)
+    tab.wait_for_total("30.00")
+    expect(tab.part("no-longer-member")).to_have_count(0)
+
+
+def test_who_left_one_agency_goes_on_with_another(stage: BrowserStage, tab: Tab) -> None:
+    left, kept = stage.new_agency("Left"), stage.new_agency("Kept")
+    creator, other = stage.new_creator(left), stage.new_creator(kept)
+    leaver = stage.sign_up()
+    for agency in (left, kept):
+        stage.add_member(agency.id, leaver)
+    stage.sell(other, 700)
+    assert stage.fanvue.flush_webhooks()["done"]
+    tab.sign_in(*leaver.login, query=f"?agency={left.id}")
+    stage.sell(creator, 1000)
+    tab.wait_for_total("10.00")
+    remove_member(stage, left, leaver)
+
+    # The token is still good, so the push arrives; the figures that it asks for are refused.
+    stage.sell(creator, 2000)
+
+    gone = tab.part("no-longer-member")
+    expect(gone).to_contain_text(f"You are no longer a member of {left.name}.")
+    assert_shows_nothing_of_it(tab, creator[:8], "10.00", "30.00")
+    gone.get_by_role("button").click()
+    tab.wait_until_live()
+    tab.wait_for_total("7.00")
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text(kept.name)
+    assert left.name not in tab.page.content()

@@ -26,6 +26,8 @@ interface Props {
   readonly changeQuery: (change: (query: URLSearchParams) => void) => void;
   readonly header: HeaderProps;
   readonly onSessionEnded: () => Promise<boolean>;
+  /** The server refused something: the user may have left the agency. */
+  readonly onRefused: () => void;
 }
 
 export function AgencyView(props: Props) {
@@ -34,7 +36,7 @@ export function AgencyView(props: Props) {
 }
 
 function OpenAgencyView(props: Props & { readonly data: AgencyData }) {
-  const { data, client, project, agency, query, changeQuery, onSessionEnded } = props;
+  const { data, client, project, agency, query, changeQuery, onSessionEnded, onRefused } = props;
   const today = utcDay(useNow());
   const period = useMemo(() => readPeriod(query, Date.parse(`${today}T00:00:00Z`)), [query, today]);
   const models = useResource(data.models);
@@ -44,6 +46,8 @@ function OpenAgencyView(props: Props & { readonly data: AgencyData }) {
   useEffect(() => {
     if (isSignedOut) void onSessionEnded().then((isBack) => isBack && data.refreshAll());
   }, [isSignedOut, onSessionEnded, data]);
+
+  useEffect(() => data.watchRefusals(onRefused), [data, onRefused]);
 
   const connect = { client, project, agencyId: agency.id };
   return (
@@ -66,6 +70,7 @@ function OpenAgencyView(props: Props & { readonly data: AgencyData }) {
           <Overview
             {...connect}
             data={data}
+            models={byId}
             period={period}
             today={today}
             onPeriod={(chosen) => changeQuery((edited) => writePeriod(edited, chosen))}

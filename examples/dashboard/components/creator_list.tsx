@@ -2,7 +2,7 @@
 
 import { Plus } from "lucide-react";
 import { useState } from "react";
-import { nameOf } from "@/lib/models";
+import { type Model, nameOf } from "@/lib/models";
 import { changeOf, formatMoney, shareOf, toCents } from "@/lib/money";
 import type { ModelSums, Stats } from "@/lib/stats";
 import { Avatar } from "./avatar";
@@ -14,8 +14,13 @@ const STATUS_WORDS: Readonly<Record<string, string>> = {
   reauth_required: "Connect again",
 };
 
+interface Props extends ConnectTarget {
+  readonly stats: Stats;
+  readonly models: ReadonlyMap<string, Model>;
+}
+
 /** Who earned how much, largest first. */
-export function CreatorList({ stats, ...target }: ConnectTarget & { readonly stats: Stats }) {
+export function CreatorList({ stats, models, ...target }: Props) {
   const [isWhole, setWhole] = useState(false);
   const shown = isWhole ? stats.by_model : stats.by_model.slice(0, FIRST);
   const largest = toCents(stats.by_model[0]?.gross ?? "0.00");
@@ -27,7 +32,13 @@ export function CreatorList({ stats, ...target }: ConnectTarget & { readonly sta
       </h3>
       <ol className="flex flex-col gap-4">
         {shown.map((model) => (
-          <CreatorRow key={model.model_id} model={model} largest={largest} total={total} />
+          <CreatorRow
+            key={model.model_id}
+            model={model}
+            name={nameOf(models.get(model.model_id) ?? model)}
+            largest={largest}
+            total={total}
+          />
         ))}
       </ol>
       <div className="mt-5 flex flex-wrap gap-2">
@@ -58,21 +69,22 @@ export function CreatorList({ stats, ...target }: ConnectTarget & { readonly sta
 
 interface RowProps {
   readonly model: ModelSums;
+  readonly name: string;
   readonly largest: bigint;
   readonly total: bigint;
 }
 
-function CreatorRow({ model, largest, total }: RowProps) {
+function CreatorRow({ model, name, largest, total }: RowProps) {
   const gross = toCents(model.gross);
   const change = changeOf(gross, toCents(model.previous_gross));
   const status = STATUS_WORDS[model.status];
   return (
     <li className="flex items-center gap-3" data-testid="creator" data-model-id={model.model_id}>
-      <Avatar name={nameOf(model)} />
+      <Avatar name={name} />
       <div className="min-w-0 flex-1">
         <div className="flex items-baseline justify-between gap-3">
           <p className="min-w-0 truncate font-medium">
-            {nameOf(model)}
+            {name}
             {status !== undefined && (
               <span className="pill ml-2 bg-warn-soft py-0 align-middle text-xs text-warn">
                 {status}

@@ -1,8 +1,8 @@
 "use client";
 
 import { Building2 } from "lucide-react";
-import { useEffect } from "react";
-import { type Agency, fetchAgencies } from "@/lib/models";
+import { useEffect, useState } from "react";
+import { type Agency, chooseAgency, fetchAgencies } from "@/lib/models";
 import type { Client, Project } from "@/lib/project_client";
 import { Resource } from "@/lib/resource";
 import { useAddressQuery } from "@/lib/use_address";
@@ -11,6 +11,7 @@ import { AgencyView } from "./agency_view";
 import { EmptyState } from "./empty_state";
 import { FailureNote } from "./failure_note";
 import { Header } from "./header";
+import { NoLongerMember } from "./no_longer_member";
 import { DashboardSkeleton } from "./skeletons";
 
 interface Props {
@@ -30,7 +31,10 @@ export function Dashboard({ client, project, email, onSignOut, onSessionEnded }:
   );
   const snapshot = useResource(resource);
   const agencies = snapshot.value;
-  const agency = agencies?.find(({ id }) => id === query.get("agency")) ?? agencies?.[0];
+  const [onScreen, setOnScreen] = useState<Agency | null>(null);
+  const choice = agencies && chooseAgency(agencies, query.get("agency"), onScreen);
+  const agency = choice?.agency;
+  if (agency !== undefined && agency !== onScreen) setOnScreen(agency);
   const isSignedOut = snapshot.failure?.isSignedOut === true;
 
   useEffect(() => {
@@ -38,6 +42,17 @@ export function Dashboard({ client, project, email, onSignOut, onSessionEnded }:
   }, [isSignedOut, onSessionEnded, resource]);
 
   if (agencies === null && snapshot.failure === null) return <DashboardSkeleton />;
+  const choose = (id: string) => changeQuery((edited) => edited.set("agency", id));
+  if (choice?.isLost) {
+    return (
+      <>
+        <Header email={email} onSignOut={onSignOut} agencies={[]} agencyId={null} />
+        <main className="mx-auto max-w-xl p-4 sm:p-6">
+          <NoLongerMember name={choice.agency.name} others={agencies ?? []} onChoose={choose} />
+        </main>
+      </>
+    );
+  }
   const header = { email, onSignOut, agencies: agencies ?? [], agencyId: agency?.id ?? null };
   if (agency === undefined) {
     return (
@@ -65,10 +80,8 @@ export function Dashboard({ client, project, email, onSignOut, onSessionEnded }:
       query={query}
       changeQuery={changeQuery}
       onSessionEnded={onSessionEnded}
-      header={{
-        ...header,
-        onChooseAgency: (id) => changeQuery((edited) => edited.set("agency", id)),
-      }}
+      onRefused={resource.refresh}
+      header={{ ...header, onChooseAgency: choose }}
     />
   );
 }

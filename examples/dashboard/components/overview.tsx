@@ -3,6 +3,7 @@
 import { UserPlus } from "lucide-react";
 import { useEffect } from "react";
 import type { AgencyData } from "@/lib/agency_data";
+import type { Model } from "@/lib/models";
 import type { Period } from "@/lib/period";
 import { Resource } from "@/lib/resource";
 import { fetchStats, type StatsAnswer } from "@/lib/stats";
@@ -20,13 +21,14 @@ import { TotalCard } from "./total_card";
 
 interface Props extends ConnectTarget {
   readonly data: AgencyData;
+  readonly models: ReadonlyMap<string, Model>;
   readonly period: Period;
   readonly today: string;
   readonly onPeriod: (period: Period) => void;
 }
 
 /** The agency's money of a period. */
-export function Overview({ data, period, today, onPeriod, ...target }: Props) {
+export function Overview({ data, models, period, today, onPeriod, ...target }: Props) {
   const { client, project, agencyId } = target;
   const { from, to } = period;
   const resource = useOwnResource(
@@ -39,6 +41,10 @@ export function Overview({ data, period, today, onPeriod, ...target }: Props) {
   useEffect(() => data.watchSums(resource.refresh), [data, resource]);
   const snapshot = useResource(resource);
   const stats = snapshot.value?.stats;
+  const { failure } = snapshot;
+  useEffect(() => {
+    if (failure?.isForbidden) data.reportRefusal();
+  }, [data, failure]);
 
   return (
     <section id="overview" aria-labelledby="overview-title" className="flex min-w-0 flex-col gap-4">
@@ -67,8 +73,8 @@ export function Overview({ data, period, today, onPeriod, ...target }: Props) {
               <EarningsChart stats={stats} />
               <div className="grid items-start gap-4 md:grid-cols-2">
                 <div className="flex min-w-0 flex-col gap-4">
-                  <CreatorList stats={stats} {...target} />
-                  <TopFanList stats={stats} />
+                  <CreatorList stats={stats} models={models} {...target} />
+                  <TopFanList stats={stats} models={models} />
                 </div>
                 <CategoryList stats={stats} />
               </div>

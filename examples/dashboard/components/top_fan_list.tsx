@@ -1,9 +1,14 @@
-import { nameOf } from "@/lib/models";
+import { type Model, nameOf } from "@/lib/models";
 import { formatMoney } from "@/lib/money";
 import type { Stats } from "@/lib/stats";
 
+interface Props {
+  readonly stats: Stats;
+  readonly models: ReadonlyMap<string, Model>;
+}
+
 /** Who spent most in the thirty days before each creator's last snapshot. */
-export function TopFanList({ stats }: { stats: Stats }) {
+export function TopFanList({ stats, models }: Props) {
   if (stats.top_fans.length === 0) return null;
   const creators = new Map(stats.by_model.map((model) => [model.model_id, model]));
   return (
@@ -25,7 +30,7 @@ export function TopFanList({ stats }: { stats: Stats }) {
               {fan.display_name ?? (fan.handle ? `@${fan.handle}` : "A fan")}
               <span className="text-sm text-muted">
                 {" "}
-                · {nameOf(creators.get(fan.model_id) ?? UNKNOWN)}
+                · {nameOf(models.get(fan.model_id) ?? creators.get(fan.model_id))}
               </span>
             </span>
             <span className="figures font-semibold">{formatMoney(fan.gross)}</span>
@@ -35,5 +40,3 @@ export function TopFanList({ stats }: { stats: Stats }) {
     </section>
   );
 }
-
-const UNKNOWN = { display_name: null, handle: null };

@@ -21,6 +21,7 @@ export class AgencyData {
   readonly models: Resource<Model[]>;
   readonly health: Resource<StreamHealth[]>;
   private readonly sums = new Set<() => void>();
+  private readonly refusals = new Set<() => void>();
   private readonly listeners = new Set<() => void>();
   private readonly channel: LiveChannel;
   private connection: Connection = "connecting";
@@ -34,6 +35,7 @@ export class AgencyData {
       onConnection: (connection) => this.setConnection(connection),
       onJoined: () => this.refreshAll(),
       onHint: (hint) => this.follow(hint),
+      onRefused: () => this.reportRefusal(),
     });
   }
 
@@ -61,6 +63,17 @@ export class AgencyData {
   watchSums(refresh: () => void): () => void {
     this.sums.add(refresh);
     return () => this.sums.delete(refresh);
+  }
+
+  /** Tells whenever the server refused: whether the user is still a member is to be asked anew. */
+  watchRefusals(listener: () => void): () => void {
+    this.refusals.add(listener);
+    return () => this.refusals.delete(listener);
+  }
+
+  /** Lets whoever fetches sums say that the server refused them. */
+  reportRefusal(): void {
+    for (const listener of this.refusals) listener();
   }
 
   readonly refreshAll = (): void => {

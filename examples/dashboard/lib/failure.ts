@@ -1,5 +1,6 @@
 /**
- * What went wrong, as a sentence for people, and whether signing in again would help.
+ * What went wrong, as a sentence for people, and whether signing in again would help or the user may not
+ * see this at all.
  */
 
 interface ErrorLike {
@@ -10,12 +11,14 @@ interface ErrorLike {
 }
 
 const NO_ANSWER = "There is no answer from the server. Check your connection.";
+const FORBIDDEN = "403";
 const NOT_SIGNED_IN = new Set(["PGRST301", "PGRST302", "PGRST303", "401"]);
 
 export class Failure {
   constructor(
     readonly sentence: string,
     readonly isSignedOut = false,
+    readonly isForbidden = false,
   ) {}
 
   static signedOut(): Failure {
@@ -32,7 +35,8 @@ export class Failure {
     const parts = [message, hint]
       .filter((part): part is string => typeof part === "string" && part.trim() !== "")
       .map(toSentence);
-    return new Failure(parts.length > 0 ? parts.join(" ") : "Something went wrong.");
+    const sentence = parts.length > 0 ? parts.join(" ") : "Something went wrong.";
+    return new Failure(sentence, false, code === FORBIDDEN);
   }
 
   /** Makes a sentence of a function's refusal: `{error, hint}` and a status. */
@@ -40,7 +44,7 @@ export class Failure {
     const body: unknown = await response.json().catch(() => null);
     const { error, message, hint } = (body ?? {}) as Record<string, unknown>;
     return Failure.from({
-      code: response.status === 401 ? "401" : undefined,
+      code: String(response.status),
       message: error ?? message ?? `The server answered ${response.status}.`,
       hint,
     });

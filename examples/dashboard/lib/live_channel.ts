@@ -15,10 +15,14 @@ export interface Listener {
   /** Joined, for the first time or again: what was missed meanwhile is not told. */
   onJoined(): void;
   onHint(hint: Hint): void;
+  /** The server ended the channel or refused it: perhaps the user may not hear it any more. */
+  onRefused(): void;
 }
 
 const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 30_000;
+// A lost connection is an error as well, but no refusal.
+const REFUSED = /unauthori[sz]ed|permission/i;
 
 export class LiveChannel {
   private channel: RealtimeChannel | null = null;
@@ -75,7 +79,7 @@ export class LiveChannel {
         if (generation === this.generation) this.listener.onHint(readHint(event, payload));
       });
     }
-    channel.subscribe((status) => {
+    channel.subscribe((status, error) => {
       if (this.closed || generation !== this.generation) return;
       if (status === "SUBSCRIBED") {
         this.failures = 0;
@@ -84,9 +88,11 @@ export class LiveChannel {
       } else if (status === "CLOSED") {
         // The server ended it, and the client never joins a closed channel again.
         this.lose(generation);
+        this.listener.onRefused();
       } else {
         // An error or a time-out: the client itself joins again.
         this.listener.onConnection("lost");
+        if (REFUSED.test(error?.message ?? "")) this.listener.onRefused();
       }
     });
   }

@@ -12,6 +12,7 @@ export interface Agency {
 
 export interface Model {
   readonly id: string;
+  readonly fanvue_user_uuid: string | null;
   readonly handle: string | null;
   readonly display_name: string | null;
   readonly status: string;
@@ -30,6 +31,27 @@ export async function fetchAgencies(client: Client, signal: AbortSignal): Promis
   return data;
 }
 
+export interface Choice {
+  readonly agency: Agency;
+  /** It is on screen, but is no longer among the user's agencies. */
+  readonly isLost: boolean;
+}
+
+/** Chooses what to show: what is asked for, else what is on screen already, else the first. */
+export function chooseAgency(
+  agencies: readonly Agency[],
+  askedId: string | null,
+  onScreen: Agency | null,
+): Choice | null {
+  const found =
+    agencies.find(({ id }) => id === askedId) ?? agencies.find(({ id }) => id === onScreen?.id);
+  if (found !== undefined) return { agency: found, isLost: false };
+  // Never another agency's figures where somebody was reading this one's.
+  if (onScreen !== null) return { agency: onScreen, isLost: true };
+  const [first] = agencies;
+  return first === undefined ? null : { agency: first, isLost: false };
+}
+
 export async function fetchModels(
   client: Client,
   agencyId: string,
@@ -37,7 +59,7 @@ export async function fetchModels(
 ): Promise<Model[]> {
   const { data, error } = await client
     .from("model_overview")
-    .select("id, handle, display_name, status, status_reason, status_changed_at")
+    .select("id, fanvue_user_uuid, handle, display_name, status, status_reason, status_changed_at")
     .eq("agency_id", agencyId)
     .order("handle")
     .order("id")
@@ -72,6 +94,16 @@ export async function connectAddress(
   return address;
 }
 
-export function nameOf(model: Pick<Model, "display_name" | "handle"> | undefined): string {
-  return model?.display_name ?? (model?.handle ? `@${model.handle}` : "Unnamed creator");
+export interface Named {
+  readonly display_name: string | null;
+  readonly handle: string | null;
+  readonly fanvue_user_uuid?: string | null;
+}
+
+/** Names a creator; one whose account was not read yet by the beginning of her uuid at Fanvue. */
+export function nameOf(model: Named | undefined): string {
+  if (model === undefined) return "A creator";
+  if (model.display_name !== null) return model.display_name;
+  if (model.handle) return `@${model.handle}`;
+  return `New creator ${model.fanvue_user_uuid?.slice(0, 8) ?? ""}`.trimEnd();
 }
