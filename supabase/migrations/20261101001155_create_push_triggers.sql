@@ -88,6 +88,8 @@ returns trigger
 language plpgsql
 security definer
 set search_path = ''
+-- a plan from a statement of one row joins the next one's 50,000 row by row
+set enable_nestloop = off
 as $$
 declare
   v_changes jsonb;
@@ -165,6 +167,8 @@ returns trigger
 language plpgsql
 security definer
 set search_path = ''
+-- a plan from a statement of one row joins the next one's 50,000 row by row
+set enable_nestloop = off
 as $$
 declare
   v_now timestamptz := private.engine_now();
@@ -227,6 +231,8 @@ returns trigger
 language plpgsql
 security definer
 set search_path = ''
+-- a plan from a statement of one row joins the next one's 50,000 row by row
+set enable_nestloop = off
 set timezone = 'UTC'
 as $$
 declare
