@@ -47,6 +47,9 @@ set jit = off
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+-- a lane's head comes from the index in its order: statistics of an empty queue would read all that is queued, and sort it
+set enable_sort = off
+set enable_incremental_sort = off
 as $$
 declare
   v_now timestamptz := private.engine_now();

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from psycopg import sql
 
 
@@ -100,7 +101,10 @@ def test_a_long_runner_is_counted_while_younger_jobs_come_and_go(engine: Engine)
     assert len(engine.claim(5)) == 1
 
 
-def test_a_claim_under_a_held_snapshot_does_not_walk_the_finished_jobs(engine: Engine) -> None:
+@pytest.mark.parametrize("analyzed", ["never", "empty", "full"])
+def test_a_claim_under_a_held_snapshot_does_not_walk_the_finished_jobs(
+    engine: Engine, analyzed: str
+) -> None:
     for _ in range(8):
         engine.models(engine.agency(), 500)
     enqueue_all(engine)
@@ -111,8 +115,13 @@ def test_a_claim_under_a_held_snapshot_does_not_walk_the_finished_jobs(engine: E
         holder.connection.execute("set transaction isolation level repeatable read")
         holder.connection.execute("select count(*) from public.sync_jobs")
         assert drain(engine) == 3950
+        # Autovacuum may come at any moment, also while there is nothing to see.
+        if analyzed == "empty":
+            engine.rows("vacuum analyze public.sync_jobs")
         enqueue_all(engine)
+        if analyzed == "full":
+            engine.rows("vacuum analyze public.sync_jobs")
         held = pages_touched_by_a_claim(engine, 50)
 
     # one walk over the heads of a few lanes, not several over all that was ever queued
-    assert held < 2 * clean
+    assert held < 3 * clean
