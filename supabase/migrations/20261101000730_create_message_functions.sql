@@ -16,7 +16,7 @@ begin
   -- Probe by probe, fenced: a plan from when the tables were short reads everything of the model.
   update public.fanvue_messages m
   set read_at = p_now
-  from (
+  where m.id = any (array(
     select r.id
     from jsonb_to_recordset(p_rows) as x(fan_uuid text, at timestamptz, last_message_uuid text, unread integer)
     cross join lateral (select from public.fanvue_chats c
@@ -31,8 +31,7 @@ begin
     cross join lateral (select y.id from public.fanvue_messages y
                         where x.last_message_read and y.model_id = p_job.model_id and y.message_uuid = x.last_message_uuid
                           and y.sender = 'creator' and y.read_at is null offset 0) r
-  ) seen
-  where m.id = seen.id;
+  ));
 
   with listed as (
     select distinct on (x.fan_uuid) x.*
