@@ -117,11 +117,16 @@ class EdgeFunction {
         log.write(said.replace(LISTENING, ""));
       });
       child.on("error", reject);
-      child.on("exit", (code, signal) => {
+      child.on("exit", () => {
         clearTimeout(timer);
-        log.end(`process ended (${signal ?? code})\n`);
         if (this.#child === child) this.stop();
-        reject(new BootError(`ended before it served (${signal ?? code})`));
+      });
+      // Its last words may come after its end: callers hear of it once the log has them.
+      child.on("close", (code, signal) => {
+        const ended = signal ?? code;
+        log.end(`process ended (${ended})\n`, () =>
+          reject(new BootError(`ended before it served (${ended})`)),
+        );
       });
     });
   }
