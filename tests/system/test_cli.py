@@ -246,6 +246,26 @@ def test_a_refresh_that_fanvue_refuses_is_told_and_loses_no_grant(program: Progr
     assert row == (2,)
 
 
+def test_status_begins_with_what_needs_a_person(program: Program) -> None:
+    engine = program.engine
+    creator = engine.creator(3)
+    engine.drain()
+    program("enqueue")
+    well = program("status").stdout.splitlines()
+
+    engine.fanvue.kill_chain(creator)
+    engine.sync(creator)
+    # The first refusal is only a suspicion.
+    engine.pass_time(30)
+    engine.drain()
+    told = program("status").stdout.splitlines()
+
+    assert well[0] == "All is well."
+    assert told[0] == "1 thing needs attention:"
+    assert "1 creator must connect again" in told[1]
+    assert "fanvue-sync connect --replace" in told[1]
+
+
 def test_sync_follows_the_run_of_another_worker(program: Program) -> None:
     engine = program.engine
     creator = engine.creator(120)
