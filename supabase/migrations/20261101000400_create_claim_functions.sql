@@ -12,7 +12,7 @@ as $$
     'id', p_job.id, 'lease_id', p_job.lease_id, 'agency_id', p_job.agency_id, 'model_id', p_job.model_id,
     'sync_type', p_job.sync_type, 'attempt', p_job.attempt, 'max_attempts', p_job.max_attempts,
     'priority', p_job.priority, 'progress', coalesce(p_job.progress, '{}'::jsonb),
-    'run_at', p_job.run_at, 'waited_ms', greatest(0, round(extract(epoch from p_job.claimed_at - p_job.run_at) * 1000)),
+    'run_at', p_job.run_at, 'cause', p_job.cause, 'waited_ms', greatest(0, round(extract(epoch from p_job.claimed_at - p_job.run_at) * 1000)),
     -- grant, path and bucket of one moment: a model that changes its grant meanwhile must not mix two of them
     'bucket', coalesce(private.bucket_of(m), p_job.bucket),
     'model', jsonb_build_object('fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle,

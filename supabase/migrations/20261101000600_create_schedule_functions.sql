@@ -28,11 +28,13 @@ set enable_mergejoin = off
 as $$
 declare
   v_now timestamptz := private.engine_now();
+  v_cause text;
   v_new integer;
   v_revived integer;
 begin
   -- One tick at a time: a slow one must not queue, from its old snapshot, what a quick one queued and a worker took since.
   perform pg_advisory_xact_lock(hashtextextended('fanvue-enqueue-due', 0));
+  v_cause := format('tick %s %s', p_by, coalesce((select k.ticks from private.scheduler_ticks k where k.source = p_by), 0) + 1);
   -- pg_cron may have stopped: the money is proved all the same.
   perform private.start_missed_night(v_now);
   -- A dead job whose stream is due again gets another life instead of a twin.
@@ -51,14 +53,14 @@ begin
     for update of d skip locked
   )
   update public.sync_jobs j
-  set state = 'queued', run_at = v_now, attempt = 0, priority = due.priority,
+  set state = 'queued', run_at = v_now, attempt = 0, priority = due.priority, cause = v_cause,
       created_at = v_now, pages = 0, requests = 0, rows_inserted = 0, rows_updated = 0, rows_unchanged = 0
   from due
   where j.id = due.id;
   get diagnostics v_revived = row_count;
 
-  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
-  select d.agency_id, d.model_id, d.sync_type, d.priority, v_now, v_now, d.bucket
+  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket, cause)
+  select d.agency_id, d.model_id, d.sync_type, d.priority, v_now, v_now, d.bucket, v_cause
   from (
     select (o.model).agency_id, s.model_id, s.sync_type, private.bucket_of(o.model) as bucket,
            private.priority_now(s, t.priority, v_now) as priority
@@ -83,7 +85,8 @@ begin
   values (p_by, v_now, v_new + v_revived)
   on conflict (source) do update
     set last_tick_at = excluded.last_tick_at, last_enqueued = excluded.last_enqueued, ticks = k.ticks + 1;
-  return jsonb_build_object('enqueued', v_new, 'revived', v_revived);
+  return jsonb_build_object('enqueued', v_new, 'revived', v_revived)
+         || case when v_new + v_revived > 0 then jsonb_build_object('cause', v_cause) else '{}' end;
 end
 $$;
 comment on function public.enqueue_due(text, integer) is
@@ -91,7 +94,8 @@ comment on function public.enqueue_due(text, integer) is
 revoke all on function public.enqueue_due(text, integer) from public, anon, authenticated;
 grant execute on function public.enqueue_due(text, integer) to service_role;
 
-create or replace function private.put_job(p_model public.models, p_sync_type text, p_priority smallint, p_run_at timestamptz, p_now timestamptz)
+create or replace function private.put_job(
+  p_model public.models, p_sync_type text, p_priority smallint, p_run_at timestamptz, p_now timestamptz, p_cause text default 'operator')
 returns public.sync_jobs
 language plpgsql
 set search_path = ''
@@ -99,10 +103,10 @@ as $$
 declare
   v_job public.sync_jobs;
 begin
-  insert into public.sync_jobs as j (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
-  values (p_model.agency_id, p_model.id, p_sync_type, p_priority, p_run_at, p_now, private.bucket_of(p_model))
+  insert into public.sync_jobs as j (agency_id, model_id, sync_type, priority, run_at, created_at, bucket, cause)
+  values (p_model.agency_id, p_model.id, p_sync_type, p_priority, p_run_at, p_now, private.bucket_of(p_model), left(p_cause, 200))
   on conflict (model_id, sync_type) where state = 'queued' do update
-    set run_at = least(j.run_at, excluded.run_at), priority = least(j.priority, excluded.priority)
+    set run_at = least(j.run_at, excluded.run_at), priority = least(j.priority, excluded.priority), cause = excluded.cause
     where excluded.run_at < j.run_at or excluded.priority < j.priority
   returning j.* into v_job;
   if not found then
@@ -113,10 +117,10 @@ begin
   return v_job;
 end
 $$;
-comment on function private.put_job(public.models, text, smallint, timestamptz, timestamptz) is
-  'Queues one job, or brings the waiting one forward. Repeated, it writes nothing.';
-revoke all on function private.put_job(public.models, text, smallint, timestamptz, timestamptz) from public, anon, authenticated;
-grant execute on function private.put_job(public.models, text, smallint, timestamptz, timestamptz) to service_role;
+comment on function private.put_job(public.models, text, smallint, timestamptz, timestamptz, text) is
+  'Queues one job, or brings the waiting one forward: then it is p_cause''s. Repeated, it writes nothing.';
+revoke all on function private.put_job(public.models, text, smallint, timestamptz, timestamptz, text) from public, anon, authenticated;
+grant execute on function private.put_job(public.models, text, smallint, timestamptz, timestamptz, text) to service_role;
 
 create or replace function private.job_summary(p_job public.sync_jobs)
 returns jsonb
@@ -212,7 +216,8 @@ begin
     return private.job_summary(v_job);
   end if;
   -- the job before the state: the order in which a settlement takes them
-  v_job := private.put_job(v_model, p_sync_type, 5::smallint, v_now, v_now);
+  v_job := private.put_job(v_model, p_sync_type, 5::smallint, v_now, v_now,
+                           concat_ws(' ', 'request', (select auth.uid())));
   insert into public.sync_state as s (agency_id, model_id, sync_type, next_sync_at)
   values (v_model.agency_id, p_model_id, p_sync_type, v_now)
   on conflict (model_id, sync_type) do nothing;

@@ -2,7 +2,7 @@
 -- Who may call: receive_webhook_event service_role (the Edge Function); ops.replay_webhook operators.
 -- A poison event is kept as failed and never blocks another. Lock order: the creator's advisory lock, then the model.
 
-create or replace function private.pull_forward(p_model_id uuid, p_sync_type text, p_now timestamptz)
+create or replace function private.pull_forward(p_model_id uuid, p_sync_type text, p_now timestamptz, p_cause text)
 returns void
 language plpgsql
 set search_path = ''
@@ -23,14 +23,14 @@ begin
   end if;
   -- At most once a minute: a burst of events is confirmed by one poll.
   perform private.put_job(v_model, p_sync_type, v_priority,
-                          greatest(p_now, coalesce(v_state.last_sync_at, '-infinity') + interval '1 minute'), p_now);
+                          greatest(p_now, coalesce(v_state.last_sync_at, '-infinity') + interval '1 minute'), p_now, p_cause);
   perform private.wake_stream(p_model_id, p_sync_type, p_now);
 end
 $$;
-comment on function private.pull_forward(uuid, text, timestamptz) is
+comment on function private.pull_forward(uuid, text, timestamptz, text) is
   'Brings a stream''s next poll forward, to a minute after its last one at the earliest. Repeated, it writes nothing.';
-revoke all on function private.pull_forward(uuid, text, timestamptz) from public, anon, authenticated;
-grant execute on function private.pull_forward(uuid, text, timestamptz) to service_role;
+revoke all on function private.pull_forward(uuid, text, timestamptz, text) from public, anon, authenticated;
+grant execute on function private.pull_forward(uuid, text, timestamptz, text) to service_role;
 
 create or replace function private.rows_of_payment(p_model_id uuid, p_payment_id text, p_but_event uuid)
 returns setof public.fanvue_transactions
@@ -220,7 +220,7 @@ begin
         when v_kind = 'follow' then 'followers'
         else 'messages' end;
       if v_status = 'applied' then
-        perform private.pull_forward(v_model.id, v_stream, p_now);
+        perform private.pull_forward(v_model.id, v_stream, p_now, 'webhook ' || v_event.event_id);
       end if;
     exception when others then
       if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then

@@ -14,10 +14,10 @@ declare
   v_jobs integer;
 begin
   -- Each model at its own moment of the night; what still waits or runs from last night goes on instead.
-  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
+  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket, cause)
   select m.agency_id, m.id, 'reconcile', 200,
          v_now + make_interval(secs => (mod(abs(hashtextextended(m.id::text || 'reconcile', 0)::numeric), greatest(v_spread, 1)))::double precision),
-         v_now, private.bucket_of(m)
+         v_now, private.bucket_of(m), 'night'
   from public.models m
   where m.status = 'active' and private.has_grant(m)
     and not exists (select from public.sync_jobs j where j.model_id = m.id and j.sync_type = 'reconcile' and j.state = 'queued')
