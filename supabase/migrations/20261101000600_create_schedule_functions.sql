@@ -264,22 +264,33 @@ begin
     raise sqlstate 'PT404' using message = format('no job %s', p_id), hint = 'finished jobs are in sync_runs';
   end if;
   if v_job.state = 'running' then
-    return private.job_summary(v_job);
+    return private.job_summary(v_job) || jsonb_build_object('message', format('nothing to do: job %s runs, with %s', p_id, v_job.claimed_by));
+  end if;
+  if v_job.state = 'queued' and v_job.attempt = 0 and v_job.run_at <= v_now and v_job.priority <= 20 then
+    return private.job_summary(v_job) || jsonb_build_object('message', format('nothing to do: job %s is due and waits for a worker', p_id));
   end if;
   select m.* into v_model from public.models m where m.id = v_job.model_id;
   if v_model.status <> 'active' then
-    raise sqlstate 'PT409' using message = format('the model of job %s is %s', p_id, v_model.status);
+    raise sqlstate 'PT409' using message = format('the model of job %s is %s', p_id, v_model.status),
+      hint = case v_model.status when 'paused' then format('select ops.resume_model(%L)', v_model.id) else 'the account must connect again: ops.reconnect says whose' end;
+  end if;
+  if not coalesce((select t.enabled from private.stream_settings(v_model.agency_id, v_model.id, v_job.sync_type) t), true) then
+    raise sqlstate 'PT409' using message = format('the stream %s of job %s is switched off', v_job.sync_type, p_id),
+      hint = 'switch it on in private.sync_streams or private.sync_overrides, or cancel the job: ops.cancel_job';
   end if;
   if v_job.state = 'dead' then
     delete from public.sync_jobs j where j.id = p_id;
   else
     update public.sync_jobs j set attempt = 0 where j.id = p_id and j.attempt <> 0;
   end if;
+  perform private.note_action('retry_job', format('job %s (%s of %s)', p_id, v_job.sync_type, private.creator_name(v_model)),
+                              jsonb_build_object('id', p_id), jsonb_build_object('state', v_job.state, 'attempt', v_job.attempt, 'run_at', v_job.run_at));
   return private.job_summary(private.put_job(v_model, v_job.sync_type, least(v_job.priority, 20::smallint), v_now, v_now));
 end
 $$;
 comment on function ops.retry_job(bigint) is
-  'Runs a dead or waiting job now, with all its attempts back. On a running job it does nothing. Returns the job that will run.';
+  'Runs a dead or waiting job now, with all its attempts back. On a running or due job it does nothing. Returns the job that will run. '
+  'Refuses (409) while the model is not active or the stream is switched off.';
 revoke all on function ops.retry_job(bigint) from public, anon, authenticated;
 grant execute on function ops.retry_job(bigint) to service_role;
 
@@ -295,6 +306,11 @@ begin
   if not found then
     raise sqlstate 'PT404' using message = format('no job %s', p_id), hint = 'finished jobs are in sync_runs';
   end if;
+  if v_job.cancel_requested and v_job.state = 'running' then
+    return private.job_summary(v_job) || jsonb_build_object('cancel_requested', true, 'message', format('nothing to do: job %s is stopping already', p_id));
+  end if;
+  perform private.note_action('cancel_job', format('job %s (%s)', p_id, v_job.sync_type), jsonb_build_object('id', p_id),
+                              jsonb_build_object('state', v_job.state, 'model_id', v_job.model_id));
   if v_job.state = 'running' then
     -- the worker hears of it with its next page or heartbeat
     update public.sync_jobs j set cancel_requested = true where j.id = p_id returning j.* into v_job;

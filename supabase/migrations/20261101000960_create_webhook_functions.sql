@@ -317,6 +317,7 @@ set search_path = ''
 as $$
 declare
   v_status text;
+  v_before text;
 begin
   -- the model first, as everywhere: a grant that applies what was parked holds it and takes the events
   perform private.lock_model(m.id)
@@ -325,10 +326,16 @@ begin
   where w.id = p_id;
   select w.status into v_status from public.webhook_events w where w.id = p_id for update;
   if not found then
-    raise sqlstate 'PT404' using message = format('no webhook event %s', p_id);
+    raise sqlstate 'PT404' using message = format('no webhook event %s', p_id), hint = 'ops.webhooks_waiting lists what waits, by its column id';
   end if;
-  if v_status not in ('applied', 'duplicate_of_api') then
-    v_status := private.apply_event(p_id, private.engine_now());
+  if v_status in ('applied', 'duplicate_of_api') then
+    return jsonb_build_object('id', p_id, 'status', v_status, 'message', 'nothing to do: the event is applied already');
+  end if;
+  v_before := v_status;
+  v_status := private.apply_event(p_id, private.engine_now());
+  if v_status <> v_before then
+    perform private.note_action('replay_webhook', 'webhook event ' || p_id, jsonb_build_object('id', p_id),
+                                jsonb_build_object('status', jsonb_build_array(v_before, v_status)));
   end if;
   return jsonb_build_object('id', p_id, 'status', v_status);
 end

@@ -84,6 +84,11 @@ begin
   if coalesce(trim(p_note), '') = '' then
     raise sqlstate 'PT422' using message = 'say why the drift is accepted', hint = 'ops.accept_drift(id, ''note'')';
   end if;
+  select f.* into v_finding from public.reconciliation_findings f where f.id = p_id and f.state in ('open', 'accepted') for update;
+  if v_finding.state = 'accepted' and v_finding.accepted_note = p_note then
+    return jsonb_build_object('id', v_finding.id, 'kind', v_finding.kind, 'state', v_finding.state, 'note', v_finding.accepted_note,
+                              'message', format('nothing to do: drift %s is accepted already', p_id));
+  end if;
   update public.reconciliation_findings f
   set state = 'accepted', accepted_note = p_note, resolved_at = private.engine_now()
   where f.id = p_id and f.state in ('open', 'accepted')
@@ -91,6 +96,8 @@ begin
   if not found then
     raise sqlstate 'PT404' using message = format('no open drift %s', p_id), hint = 'ops.drift lists what is open';
   end if;
+  perform private.note_action('accept_drift', format('drift %s (%s of %s)', p_id, v_finding.kind, v_finding.day),
+                              jsonb_build_object('id', p_id, 'note', p_note), to_jsonb(v_finding) - 'accepted_note' - 'state');
   return jsonb_build_object('id', v_finding.id, 'kind', v_finding.kind, 'state', v_finding.state, 'note', v_finding.accepted_note);
 end
 $$;

@@ -10,7 +10,6 @@ as $$
 declare
   v_now timestamptz := private.engine_now();
   v_spread numeric := (select extract(epoch from s.spread) from private.reconcile_settings s);
-  v_keep interval := (select s.keep_findings from private.reconcile_settings s);
   v_jobs integer;
 begin
   -- Each model at its own moment of the night; what still waits or runs from last night goes on instead.
@@ -25,7 +24,6 @@ begin
   order by m.id
   on conflict (model_id, sync_type) where state = 'queued' do nothing;
   get diagnostics v_jobs = row_count;
-  delete from public.reconciliation_findings f where f.resolved_at < v_now - v_keep and f.state in ('mended', 'resolved');
   update private.reconcile_settings s set last_night_at = v_now;
   return jsonb_build_object('jobs', v_jobs);
 end
