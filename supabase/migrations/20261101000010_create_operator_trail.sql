@@ -55,6 +55,27 @@ comment on function private.note_action(text, text, jsonb, jsonb) is
 revoke all on function private.note_action(text, text, jsonb, jsonb) from public, anon, authenticated;
 grant execute on function private.note_action(text, text, jsonb, jsonb) to service_role;
 
+create or replace function private.prune_actions(p_before timestamptz, p_batch integer)
+returns integer
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_count integer;
+begin
+  -- never what is younger than a month, whoever asks
+  delete from ops.actions a
+  where a.id in (select x.id from ops.actions x where x.at < least(p_before, private.engine_now() - interval '30 days') order by x.at limit p_batch);
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$$;
+comment on function private.prune_actions(timestamptz, integer) is
+  'Deletes a batch of operators'' actions before an instant, never the last thirty days. Definer, because the trail is nobody else''s to change.';
+revoke all on function private.prune_actions(timestamptz, integer) from public, anon, authenticated;
+grant execute on function private.prune_actions(timestamptz, integer) to service_role;
+
 create table private.retention (
   singleton boolean primary key default true check (singleton),
   keep_runs interval not null default interval '30 days' check (keep_runs >= interval '1 day'),
