@@ -150,7 +150,7 @@ create table public.sync_jobs (
   state text not null default 'queued',
   bucket text not null default '',
   claimed_by text,
-  cause text not null default 'operator',
+  cause text,
   progress jsonb,
   last_error jsonb,
   constraint sync_jobs_state_check check (state in ('queued', 'running', 'dead')),
@@ -170,7 +170,7 @@ comment on column public.sync_jobs.attempt is 'Attempts in a row that failed: a 
 comment on column public.sync_jobs.priority is 'Smaller goes first: up to 20 live, up to 60 normal, up to 120 backfill, above that low.';
 comment on column public.sync_jobs.bucket is 'The rate budget that the job draws on; jobs of an exhausted bucket are passed over.';
 comment on column public.sync_jobs.cause is
-  'Who wanted it, as the logs say it too: tick <source> <number>, webhook <event id>, request <user id>, connect, refresh, night, operator. sync_runs.detail keeps it.';
+  'Who wanted it: webhook <event id>, request <user id>, connect, refresh, night or operator; null: the schedule''s tick at created_at. Logs and sync_runs.detail say it, too.';
 comment on column public.sync_jobs.progress is 'How far the running walk is: pages, rows, position.';
 comment on column public.sync_jobs.last_error is 'Why the last attempt ended: kind, message, and what to do (remedy).';
 

@@ -16,7 +16,7 @@ as $$
           p_job.rows_inserted, p_job.rows_updated, p_job.rows_unchanged,
           coalesce((p_stats ->> 'throttled')::integer, 0), coalesce((p_stats ->> 'waited_ms')::bigint, 0),
           p_job.created_at, p_job.claimed_at, p_now, p_job.claimed_by, p_error,
-          coalesce(p_job.progress, '{}'::jsonb) || jsonb_build_object('cause', p_job.cause))
+          coalesce(p_job.progress, '{}'::jsonb) || jsonb_build_object('cause', private.cause_of(p_job.cause, p_job.created_at)))
 $$;
 comment on function private.archive_job(public.sync_jobs, text, jsonb, jsonb, timestamptz) is 'Writes a job that leaves the queue into sync_runs.';
 revoke all on function private.archive_job(public.sync_jobs, text, jsonb, jsonb, timestamptz) from public, anon, authenticated;

@@ -28,13 +28,11 @@ set enable_mergejoin = off
 as $$
 declare
   v_now timestamptz := private.engine_now();
-  v_cause text;
   v_new integer;
   v_revived integer;
 begin
   -- One tick at a time: a slow one must not queue, from its old snapshot, what a quick one queued and a worker took since.
   perform pg_advisory_xact_lock(hashtextextended('fanvue-enqueue-due', 0));
-  v_cause := format('tick %s %s', p_by, coalesce((select k.ticks from private.scheduler_ticks k where k.source = p_by), 0) + 1);
   -- pg_cron may have stopped: the money is proved all the same.
   perform private.start_missed_night(v_now);
   -- A dead job whose stream is due again gets another life instead of a twin.
@@ -53,14 +51,14 @@ begin
     for update of d skip locked
   )
   update public.sync_jobs j
-  set state = 'queued', run_at = v_now, attempt = 0, priority = due.priority, cause = v_cause,
+  set state = 'queued', run_at = v_now, attempt = 0, priority = due.priority, cause = null,
       created_at = v_now, pages = 0, requests = 0, rows_inserted = 0, rows_updated = 0, rows_unchanged = 0
   from due
   where j.id = due.id;
   get diagnostics v_revived = row_count;
 
-  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket, cause)
-  select d.agency_id, d.model_id, d.sync_type, d.priority, v_now, v_now, d.bucket, v_cause
+  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
+  select d.agency_id, d.model_id, d.sync_type, d.priority, v_now, v_now, d.bucket
   from (
     select (o.model).agency_id, s.model_id, s.sync_type, private.bucket_of(o.model) as bucket,
            private.priority_now(s, t.priority, v_now) as priority
@@ -86,7 +84,8 @@ begin
   on conflict (source) do update
     set last_tick_at = excluded.last_tick_at, last_enqueued = excluded.last_enqueued, ticks = k.ticks + 1;
   return jsonb_build_object('enqueued', v_new, 'revived', v_revived)
-         || case when v_new + v_revived > 0 then jsonb_build_object('cause', v_cause) else '{}' end;
+         || case when v_new + v_revived = 0 then '{}'
+                 else jsonb_build_object('cause', private.cause_of(null, v_now)) end;
 end
 $$;
 comment on function public.enqueue_due(text, integer) is
