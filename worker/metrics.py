@@ -11,7 +11,7 @@ from enum import Enum
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
@@ -252,6 +252,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        # Memory, CPU and open files of the process, under their usual names.
+        ProcessCollector(registry=self.registry)
         self._series: dict[Metric, Any] = {}
         self._seen: dict[str, set[str]] = {}
         for metric in Metric:

@@ -40,10 +40,18 @@ class Source(Protocol):
 class EngineGauges:
     """Keeps the gauges of the whole engine fresh enough, while somebody looks."""
 
-    def __init__(self, source: Source, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self,
+        source: Source,
+        metrics: Metrics,
+        clock: Clock,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._source = source
         self._metrics = metrics
         self._clock = clock
+        self._patience_seconds = patience_seconds
         self._lock = asyncio.Lock()
         self._asked_at: float | None = None
         self._problem: str | None = None
@@ -64,7 +72,7 @@ class EngineGauges:
 
     async def _read(self) -> str | None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience_seconds):
                 figures = await self._source.gauges()
         except TimeoutError:
             problem = "the database does not answer"
