@@ -198,6 +198,15 @@ begin
   select w.* into v_event from public.webhook_events w where w.id = p_event_id for update;
   select r.kind into v_kind from private.read_event(v_event.payload, v_event.topic) r;
   select m.* into v_model from public.models m where m.fanvue_user_uuid = v_event.creator_uuid;
+  if v_model.id is not null then
+    -- a fan who is being erased is erased when the lock is ours
+    perform private.lock_model(v_model.id);
+  end if;
+  if exists (select from private.erased_fans) then
+    update public.webhook_events w
+    set payload = private.hide_erased_in_event(v_model.agency_id, v_event.payload, v_event.topic)
+    where w.id = p_event_id;
+  end if;
   if v_kind is null or v_event.creator_uuid is null then
     v_status := 'ignored';
   elsif v_model.id is null then
