@@ -266,6 +266,7 @@ declare
   e private.webhook_facts;
   v_id uuid;
   v_status text;
+  v_named jsonb;
 begin
   if jsonb_typeof(p_payload) is distinct from 'object' then
     raise sqlstate 'PT422' using message = 'an event is a JSON object';
@@ -279,16 +280,18 @@ begin
   values (e.event_id, e.topic, e.creator_uuid, e.payment_id, p_payload, 'parked', v_now)
   on conflict (event_id) do nothing
   returning id into v_id;
+  -- where Fanvue sent no id that could be kept: the one by which logs and jobs name the event
+  v_named := case when e.event_id is distinct from p_payload ->> 'id' then jsonb_build_object('event_id', e.event_id) else '{}' end;
   if v_id is null then
-    return jsonb_build_object('status', 'duplicate');
+    return v_named || jsonb_build_object('status', 'duplicate');
   end if;
   v_status := private.apply_event(v_id, v_now);
-  return jsonb_build_object('status', case v_status
+  return v_named || jsonb_build_object('status', case v_status
     when 'duplicate_of_api' then 'duplicate' when 'failed' then 'parked' else v_status end);
 end
 $$;
 comment on function public.receive_webhook_event(jsonb, text) is
-  'Stores a verified event and applies it in the same transaction: applied, duplicate, ignored or parked. The same event again changes nothing.';
+  'Stores a verified event and applies it in the same transaction: applied, duplicate, ignored or parked; event_id where it has none of its own. The same event again changes nothing.';
 revoke all on function public.receive_webhook_event(jsonb, text) from public, anon, authenticated;
 grant execute on function public.receive_webhook_event(jsonb, text) to service_role;
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 FRESH: Final = timedelta(seconds=15)
+# Whether it is ready is asked for its sake alone; so is whether the database is back.
+FRESH_FOR_READINESS: Final = timedelta(seconds=5)
 # Who looks is answered in time, also while the database hangs.
 PATIENCE_SECONDS: Final = 4.0
 
@@ -56,19 +58,19 @@ class EngineGauges:
         self._asked_at: float | None = None
         self._problem: str | None = None
 
-    async def refresh(self) -> str | None:
+    async def refresh(self, fresh: timedelta = FRESH) -> str | None:
         """Read the figures if they are not fresh; return why there are none, None if there are."""
         async with self._lock:
-            if not self._is_fresh():
+            if not self._is_fresh(FRESH_FOR_READINESS if self._problem else fresh):
                 self._problem = await self._read()
                 self._asked_at = self._clock.monotonic()
                 self._metrics.set(Metric.DATABASE_UP, 0 if self._problem else 1)
             return self._problem
 
-    def _is_fresh(self) -> bool:
+    def _is_fresh(self, fresh: timedelta) -> bool:
         if self._asked_at is None:
             return False
-        return self._clock.monotonic() - self._asked_at < FRESH.total_seconds()
+        return self._clock.monotonic() - self._asked_at < fresh.total_seconds()
 
     async def _read(self) -> str | None:
         try:

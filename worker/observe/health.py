@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from worker.observe.gauges import FRESH_FOR_READINESS
+
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -40,7 +42,7 @@ class Loops(Protocol):
 class Figures(Protocol):
     """The engine's figures; reading them proves that the database answers."""
 
-    def refresh(self) -> Awaitable[str | None]:
+    def refresh(self, fresh: timedelta, /) -> Awaitable[str | None]:
         """Return why there are none, None if there are."""
         ...
 
@@ -70,7 +72,7 @@ class Health:
         """Tell whether work given to it would be done. A worker starts with complete settings."""
         if self._loops.stopping:
             return Answer(good=False, said={"status": "stopping"})
-        problem = await self._figures.refresh()
+        problem = await self._figures.refresh(FRESH_FOR_READINESS)
         if problem is not None:
             return Answer(good=False, said={"status": "waiting", "problem": problem})
         return Answer(good=True, said={"status": "ok"})

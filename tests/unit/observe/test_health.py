@@ -12,7 +12,7 @@ from tests.support.clock import ManualClock
 from tests.unit.jobs.runner_bench import STEP, Bench
 from worker.errors import DatabaseUnavailable, Misconfigured
 from worker.metrics import Metrics
-from worker.observe.gauges import FRESH, EngineGauges
+from worker.observe.gauges import FRESH, FRESH_FOR_READINESS, EngineGauges
 from worker.observe.health import PATIENCE, Health
 
 
@@ -172,6 +172,19 @@ async def test_however_many_look_the_database_is_asked_once_in_a_while() -> None
     look.worker.clock.jump(timedelta(seconds=1))
     await look.gauges.refresh()
     assert look.source.asked == 2
+
+
+async def test_whoever_asks_whether_it_is_ready_hears_nothing_old() -> None:
+    look = Look()
+    assert (await look.health.ready()).good
+    look.source.instead = DatabaseUnavailable("away")
+
+    look.worker.clock.jump(FRESH_FOR_READINESS)
+    assert not (await look.health.ready()).good
+
+    look.source.instead = None
+    look.worker.clock.jump(FRESH_FOR_READINESS)
+    assert await look.gauges.refresh() is None
 
 
 async def test_old_figures_are_not_shown_for_new_and_the_trouble_is_logged_once() -> None:
