@@ -14,6 +14,7 @@ from tests.support.program import Program
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.engine import Engine
@@ -246,11 +247,20 @@ def test_a_refresh_that_fanvue_refuses_is_told_and_loses_no_grant(program: Progr
     assert row == (2,)
 
 
-def test_status_begins_with_what_needs_a_person(program: Program) -> None:
+@pytest.fixture
+def ticking(engine: Engine) -> Iterator[None]:
+    """Let pg_cron tick: without it, the schedule wants attention."""
+    turn = "select cron.alter_job(jobid, active := %s) from cron.job"
+    engine.database.execute(turn, (True,))
+    yield
+    engine.database.execute(turn, (False,))
+
+
+def test_status_begins_with_what_needs_a_person(program: Program, ticking: None) -> None:
     engine = program.engine
     creator = engine.creator(3)
     engine.drain()
-    program("enqueue")
+    engine.database.execute("select public.enqueue_due('pg_cron')")
     well = program("status").stdout.splitlines()
 
     engine.fanvue.kill_chain(creator)
@@ -262,8 +272,9 @@ def test_status_begins_with_what_needs_a_person(program: Program) -> None:
 
     assert well[0] == "All is well."
     assert told[0] == "1 thing needs attention:"
-    assert "1 creator must connect again" in told[1]
-    assert "fanvue-sync connect --replace" in told[1]
+    assert "1 accounts must connect again" in told[1]
+    assert "fanvue-sync connect" in told[1]
+    assert "(ops.reconnect)" in told[1]
 
 
 def test_sync_follows_the_run_of_another_worker(program: Program) -> None:

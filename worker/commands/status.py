@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from worker.app import open_books
-from worker.commands.attention import find_attention, headline
+from worker.commands.attention import headline, read_attention
 from worker.commands.session import begin, wait_for
 from worker.commands.terminal import AsJson, ago, error_text, print_json, print_table, span
 
@@ -38,8 +38,8 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say whether all is well, else what needs attention and what to do; then the figures."""
-    engine, streams = wait_for(_read(begin({"supabase"})))
-    found = find_attention(engine, streams)
+    engine, streams, reply = wait_for(_read(begin({"supabase"})))
+    found = read_attention(reply)
     if as_json:
         attention = [one.as_json() for one in found]
         print_json({**engine, "well": not found, "attention": attention, "stream_list": streams})
@@ -47,7 +47,7 @@ def status(
     now = datetime.fromisoformat(engine["now"]).astimezone(UTC)
     typer.echo(headline(found))
     for one in found:
-        typer.echo(f"  - {one.what}; {one.remedy}")
+        typer.echo(f"  - {one.line()}")
     typer.echo("")
     for line in _glance(engine, now):
         typer.echo(line)
@@ -82,9 +82,12 @@ def _print_streams(streams: list[dict[str, Any]], now: datetime) -> None:
     )
 
 
-async def _read(settings: Settings) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+async def _read(
+    settings: Settings,
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     async with open_books(settings) as books:
-        return await books.overview.status(), await books.overview.streams()
+        overview = books.overview
+        return await overview.status(), await overview.streams(), await overview.attention()
 
 
 def _glance(engine: dict[str, Any], now: datetime) -> list[str]:

@@ -25,6 +25,11 @@ class OverviewStore:
         reply: dict[str, Any] = await self._database.call("engine_gauges", {})
         return reply
 
+    async def attention(self) -> list[dict[str, Any]]:
+        """Return what wants an operator's attention, each with its remedy; empty is good."""
+        reply: list[dict[str, Any]] = await self._database.call("engine_attention", {})
+        return reply
+
     async def doctor(self) -> dict[str, Any]:
         """Return the facts that `doctor` judges."""
         reply: dict[str, Any] = await self._database.call("engine_doctor", {})
