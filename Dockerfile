@@ -19,6 +19,7 @@ COPY --from=build /opt/fanvue-sync /opt/fanvue-sync
 ENV PATH=/opt/fanvue-sync/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    WORKER_METRICS_HOST=0.0.0.0 \
     WORKER_METRICS_PORT=9464
 WORKDIR /tmp
 USER 10001:10001
