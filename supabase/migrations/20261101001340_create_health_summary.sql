@@ -34,3 +34,12 @@ comment on function public.engine_attention() is
   'What wants an operator''s attention, from ops.health: question, answer, the first remedy, and the view with all of them. Empty is good.';
 revoke all on function public.engine_attention() from public, anon, authenticated;
 grant execute on function public.engine_attention() to service_role;
+
+create or replace function private.schema_version()
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select '20261101001340'
+$$;
