@@ -35,6 +35,10 @@ log = structlog.get_logger(__name__)
 class AlertBook(Protocol):
     """What is to be told, and what was."""
 
+    async def compare(self) -> None:
+        """Bring ops.alerts up to date, and tell nobody."""
+        ...
+
     async def claim(self) -> list[Alert]:
         """Take the changes that nobody told yet."""
         ...
@@ -45,13 +49,13 @@ class AlertBook(Protocol):
 
 
 class Alerts:
-    """Sends what changed to one address that takes Slack's messages."""
+    """Sends what changed to one address that takes Slack's messages; without one, it is noted."""
 
     def __init__(
         self,
         book: AlertBook,
         http: httpx.AsyncClient,
-        address: SecretStr,
+        address: SecretStr | None,
         *,
         metrics: Metrics | None = None,
     ) -> None:
@@ -63,10 +67,13 @@ class Alerts:
     async def tell(self) -> None:
         """Send what changed since the last time; a failure is tried again at a later tick."""
         try:
+            if self._address is None:
+                await self._book.compare()
+                return
             alerts = await self._book.claim()
             if not alerts:
                 return
-            problem = await self._post(message(alerts))
+            problem = await self._post(self._address, message(alerts))
             await self._book.settle(alerts, sent=problem is None)
         except SyncError as error:
             # What was claimed comes back when its lease ends.
@@ -78,11 +85,11 @@ class Alerts:
         else:
             log.warning("alerts_not_sent", reason=problem, alerts=len(alerts))
 
-    async def _post(self, text: str) -> str | None:
+    async def _post(self, address: SecretStr, text: str) -> str | None:
         """Return why it was not taken, None if it was."""
         try:
             answer = await self._http.post(
-                self._address.get_secret_value(), json={"text": text}, timeout=TIMEOUT_SECONDS
+                address.get_secret_value(), json={"text": text}, timeout=TIMEOUT_SECONDS
             )
         except httpx.HTTPError as error:
             # Its text may repeat the address.

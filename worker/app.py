@@ -254,14 +254,9 @@ async def _warm_cache(
 
 
 @asynccontextmanager
-async def _alerts(
-    settings: Settings, books: Books
-) -> AsyncIterator[Callable[[], Awaitable[None]] | None]:
-    """Yield what tells an engineer of troubles, None when there is nobody to tell."""
+async def _alerts(settings: Settings, books: Books) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Yield what tells an engineer of troubles, at the address that the settings name."""
     address = settings.worker.alert_webhook_url
-    if address is None:
-        yield None
-        return
     async with httpx.AsyncClient(follow_redirects=False, trust_env=False) as http:
         yield Alerts(books.alerts, http, address, metrics=books.metrics).tell
 

@@ -304,11 +304,44 @@ def test_no_text_names_a_person_or_a_secret(engine: Engine, model_id: uuid.UUID)
     assert SECRET not in str(alerts)
 
 
+def test_where_nobody_is_told_operators_see_it_all_the_same(
+    engine: Engine, model_id: uuid.UUID
+) -> None:
+    demand_reauth(engine, model_id)
+
+    assert engine.call("claim_alerts", "w0", 0) == []
+
+    assert engine.rows("select kind, telling from ops.alerts") == [
+        {"kind": "reauth_required", "telling": "not told yet"}
+    ]
+    assert told(engine) == [("reauth_required", "raised")]
+
+
+def test_ten_thousand_troubles_take_no_longer_than_they_must(
+    engine: Engine, model_id: uuid.UUID
+) -> None:
+    engine.rows("analyze private.alert_states")
+    engine.rows("set session_replication_role = replica")
+    engine.rows(
+        "insert into public.models (agency_id, fanvue_user_uuid, status)"
+        " select agency_id, gen_random_uuid()::text, 'reauth_required'"
+        " from public.models, generate_series(1, 10000)"
+    )
+    engine.rows("reset session_replication_role")
+    engine.call("claim_alerts", "w0", 0)
+
+    engine.connection.execute("set statement_timeout = '5s'")
+
+    assert len(engine.call("claim_alerts", "w0")) == 1000
+
+
 def test_telling_changes_nothing_where_nothing_changed(engine: Engine, model_id: uuid.UUID) -> None:
     demand_reauth(engine, model_id)
     told(engine)
-    before = engine.rows("select s::text, xmin::text from private.alert_states s")
+    before = engine.rows("select s::text, xmin::text, xmax::text from private.alert_states s")
 
     assert told(engine) == []
 
-    assert engine.rows("select s::text, xmin::text from private.alert_states s") == before
+    assert (
+        engine.rows("select s::text, xmin::text, xmax::text from private.alert_states s") == before
+    )

@@ -40,11 +40,15 @@ class Book:
     waiting: list[Alert] = field(default_factory=list)
     settled: list[tuple[int, bool]] = field(default_factory=list)
     down: bool = False
+    compared: int = 0
 
     async def claim(self) -> list[Alert]:
         if self.down:
             raise DatabaseUnavailable("away")
         return self.waiting
+
+    async def compare(self) -> None:
+        self.compared += 1
 
     async def settle(self, alerts: Sequence[Alert], *, sent: bool) -> None:
         self.settled.append((len(alerts), sent))
@@ -80,6 +84,15 @@ async def test_what_changed_is_told_in_one_message_and_noted() -> None:
     assert httpx.Response(200, content=body).json()["text"].count("\n") == 1
     assert b.book.settled == [(2, True)]
     assert b'fanvue_sync_alert_messages_total{result="sent"} 1.0' in b.metrics.text()
+
+
+async def test_without_an_address_troubles_are_noted_and_nobody_is_told() -> None:
+    b = Bench(book=Book([RECONNECT]))
+    silent = Alerts(b.book, httpx.AsyncClient(), None)
+
+    await silent.tell()
+
+    assert (b.book.compared, b.taken, b.book.settled) == (1, [], [])
 
 
 async def test_where_nothing_changed_nothing_is_sent() -> None:

@@ -42,6 +42,10 @@ class AlertStore:
         self._database = database
         self._worker_id = worker_id
 
+    async def compare(self) -> None:
+        """Bring ops.alerts up to date, and tell nobody."""
+        await self._database.call("claim_alerts", {"p_worker": self._worker_id, "p_limit": 0})
+
     async def claim(self) -> list[Alert]:
         """Take the changes that nobody told yet; they are this worker's for a minute."""
         reply = await self._database.call("claim_alerts", {"p_worker": self._worker_id})
