@@ -75,8 +75,8 @@ class Court:
         creator.read("top_fans", self.top)
         self.chats()
         payer = {"uuid": FAN, "handle": HANDLE, "displayName": NAME}
-        self.paid: dict[str, Any] = {"id": "FV-9", "gross": 900, "net": 720, "source": "tip", "purchaser": payer}
-        creator.told("payment.succeeded", **self.paid)
+        paid: dict[str, Any] = {"id": "FV-9", "gross": 900, "net": 720, "source": "tip"}
+        creator.told("payment.succeeded", purchaser=payer, **paid)
         creator.told("message.received", uuid="m-77", sender="fan", text=SECRET, fan=payer)
         engine.rows(
             "update public.sync_runs set error = jsonb_build_object('message', %s::text)",
