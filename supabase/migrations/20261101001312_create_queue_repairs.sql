@@ -140,7 +140,7 @@ set search_path = ''
 as $$
 declare
   v_id bigint;
-  v_jobs bigint[] := '{}';
+  v_jobs bigint[] := '{}'::bigint[];
   v_stopped bigint;
 begin
   if p_agency_id is not null and not exists (select from public.agencies a where a.id = p_agency_id) then
@@ -176,7 +176,7 @@ as $$
 declare
   v_id uuid;
   v_status text;
-  v_counts jsonb := '{}';
+  v_counts jsonb := '{}'::jsonb;
   v_total integer := 0;
   v_left bigint;
 begin

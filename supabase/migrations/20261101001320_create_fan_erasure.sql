@@ -85,13 +85,13 @@ begin
       if lower(p ->> 'uuid') in (p_fan_uuid, p_alias) then
         return jsonb_build_object('uuid', p_alias);
       end if;
-      return coalesce((select jsonb_object_agg(k.key, private.scrub_fan(k.value, p_fan_uuid, p_alias, p_names)) from jsonb_each(p) k), '{}');
+      return coalesce((select jsonb_object_agg(k.key, private.scrub_fan(k.value, p_fan_uuid, p_alias, p_names)) from jsonb_each(p) k), '{}'::jsonb);
     when 'array' then
       return coalesce((select jsonb_agg(private.scrub_fan(x.value, p_fan_uuid, p_alias, p_names) order by x.ordinality)
-                       from jsonb_array_elements(p) with ordinality x), '[]');
+                       from jsonb_array_elements(p) with ordinality x), '[]'::jsonb);
     when 'string' then
       if lower(p #>> '{}') = any (p_names) then
-        return 'null';
+        return 'null'::jsonb;
       end if;
       return to_jsonb(regexp_replace(p #>> '{}', p_fan_uuid, p_alias, 'gi'));
     else
@@ -133,7 +133,7 @@ set search_path = ''
 as $$
 declare
   v_names text[];
-  v_counts jsonb := '{}';
+  v_counts jsonb := '{}'::jsonb;
   v_count integer;
 begin
   -- every name under which the fan was ever seen, for rows and events that say nothing else

@@ -9,7 +9,7 @@ set search_path = ''
 as $$
 declare
   v_model public.models := private.require_model(p_model_id);
-  v_counts jsonb := '{}';
+  v_counts jsonb := '{}'::jsonb;
   v_gross numeric(14, 2) := v_model.revenue_total;
   v_bucket text := private.bucket_of(v_model);
   v_count integer;
