@@ -1,0 +1,241 @@
+-- Purpose: a fan's personal data is erased on request, and no later sync or webhook brings it back.
+-- The fan's uuid takes part in the identity of money, so it is not deleted but replaced, everywhere and from then on, by an
+-- alias that leads to nobody: rows, amounts, names of rows and what matches what stay exactly as they were.
+-- Who may call: ops.erase_fan service_role, and the owner in Studio; the rest is asked by whatever stores what Fanvue sends.
+-- Locks: erase_fan takes all models of the agency, in the order of their ids, and reads each table once from end to end.
+
+create table private.erased_fans (
+  id bigint generated always as identity primary key,
+  fan_hash text not null,
+  agency_id uuid references public.agencies (id) on delete cascade,
+  alias text not null default gen_random_uuid()::text,
+  erased_at timestamptz not null,
+  constraint erased_fans_fan_hash_agency_id_key unique nulls not distinct (fan_hash, agency_id)
+);
+comment on table private.erased_fans is
+  'Fans who asked to be forgotten. Consulted before anything that names a fan is stored. Deleting a row lets the fan''s name come back with the next sync.';
+comment on column private.erased_fans.fan_hash is 'SHA-256 of the fan''s uuid: enough to know the fan again, not to say who it was.';
+comment on column private.erased_fans.agency_id is 'The agency that forgets; null: all of them.';
+comment on column private.erased_fans.alias is 'What stands in the place of the fan''s uuid.';
+create index erased_fans_agency_id_idx on private.erased_fans (agency_id);
+revoke all on private.erased_fans from public, anon, authenticated;
+grant select, insert, update, delete on private.erased_fans to service_role;
+
+create or replace function private.fan_hash(p_fan_uuid text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select encode(sha256(convert_to(lower(p_fan_uuid), 'UTF8')), 'hex')
+$$;
+comment on function private.fan_hash(text) is 'By what an erased fan is known again.';
+revoke all on function private.fan_hash(text) from public, anon, authenticated;
+grant execute on function private.fan_hash(text) to service_role;
+
+create or replace function private.erased_alias(p_agency_id uuid, p_fan_uuid text)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select e.alias
+  from private.erased_fans e
+  where e.fan_hash = private.fan_hash(p_fan_uuid) and (e.agency_id = p_agency_id or e.agency_id is null)
+  order by e.agency_id is null
+  limit 1
+$$;
+comment on function private.erased_alias(uuid, text) is 'What stands for a fan whom this agency erased; null for everybody else.';
+revoke all on function private.erased_alias(uuid, text) from public, anon, authenticated;
+grant execute on function private.erased_alias(uuid, text) to service_role;
+
+create or replace function private.hide_erased_fans(p_agency_id uuid, p_rows jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if p_rows = '[]' or not exists (select from private.erased_fans) then
+    return p_rows;
+  end if;
+  return (
+    select jsonb_agg(case when e.alias is null then r.item
+                          else (r.item - '{handle,display_name,fan_handle,registered_at}'::text[])
+                               || jsonb_build_object('fan_uuid', e.alias, 'sent_fan', r.item ->> 'fan_uuid') end order by r.ordinality)
+    from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
+    left join lateral (select private.erased_alias(p_agency_id, r.item ->> 'fan_uuid') as alias where r.item ->> 'fan_uuid' is not null) e on true);
+end
+$$;
+comment on function private.hide_erased_fans(uuid, jsonb) is
+  'A page''s rows with erased fans under their alias and without names. sent_fan, which is never stored: whom Fanvue named, of which the names of rows are made.';
+revoke all on function private.hide_erased_fans(uuid, jsonb) from public, anon, authenticated;
+grant execute on function private.hide_erased_fans(uuid, jsonb) to service_role;
+
+create or replace function private.scrub_fan(p jsonb, p_fan_uuid text, p_alias text, p_names text[])
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  case jsonb_typeof(p)
+    when 'object' then
+      -- of the fan nothing but the alias is left; what else the event tells keeps its shape
+      if lower(p ->> 'uuid') in (p_fan_uuid, p_alias) then
+        return jsonb_build_object('uuid', p_alias);
+      end if;
+      return coalesce((select jsonb_object_agg(k.key, private.scrub_fan(k.value, p_fan_uuid, p_alias, p_names)) from jsonb_each(p) k), '{}'::jsonb);
+    when 'array' then
+      return coalesce((select jsonb_agg(private.scrub_fan(x.value, p_fan_uuid, p_alias, p_names) order by x.ordinality)
+                       from jsonb_array_elements(p) with ordinality x), '[]'::jsonb);
+    when 'string' then
+      if lower(p #>> '{}') = any (p_names) then
+        return 'null'::jsonb;
+      end if;
+      return to_jsonb(regexp_replace(p #>> '{}', p_fan_uuid, p_alias, 'gi'));
+    else
+      return p;
+  end case;
+end
+$$;
+comment on function private.scrub_fan(jsonb, text, text, text[]) is
+  'A payload without a fan: the uuid becomes the alias, the fan''s object loses everything else, texts that are one of the names (lower case) become null.';
+revoke all on function private.scrub_fan(jsonb, text, text, text[]) from public, anon, authenticated;
+grant execute on function private.scrub_fan(jsonb, text, text, text[]) to service_role;
+
+create or replace function private.hide_erased_in_event(p_agency_id uuid, p_payload jsonb, p_topic text)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_fan jsonb := (select r.fan from private.read_event(p_payload, p_topic) r);
+  v_alias text := private.erased_alias(p_agency_id, v_fan ->> 'uuid');
+begin
+  if v_alias is null then
+    return p_payload;
+  end if;
+  return private.scrub_fan(p_payload, lower(v_fan ->> 'uuid'), v_alias,
+                           array(select lower(k.value) from jsonb_each_text(v_fan) k where k.key in ('handle', 'displayName', 'display_name', 'nickname')))
+         #- '{data,text}' #- '{message,text}';
+end
+$$;
+comment on function private.hide_erased_in_event(uuid, jsonb, text) is 'An event as it may be stored: without the fan whom it is about, if that one was erased, and then without text.';
+revoke all on function private.hide_erased_in_event(uuid, jsonb, text) from public, anon, authenticated;
+grant execute on function private.hide_erased_in_event(uuid, jsonb, text) to service_role;
+
+create or replace function private.erase_fan_rows(p_fan_uuid text, p_agency_id uuid)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_names text[];
+  v_counts jsonb := '{}'::jsonb;
+  v_count integer;
+begin
+  -- every name under which the fan was ever seen, for rows and events that say nothing else
+  select coalesce(array_agg(distinct lower(x.name)) filter (where length(x.name) > 2), '{}') into v_names
+  from (select unnest(array[f.handle, f.display_name]) as name from public.fanvue_fans f where lower(f.fan_uuid) = p_fan_uuid
+        union all
+        select unnest(array[c.handle, c.display_name]) from public.fanvue_chats c where lower(c.fan_uuid) = p_fan_uuid
+        union all
+        select unnest(array[t.handle, t.display_name]) from public.fanvue_top_fans t where lower(t.fan_uuid) = p_fan_uuid
+        union all
+        select t.fan_handle from public.fanvue_transactions t where lower(t.fan_uuid) = p_fan_uuid) x;
+  update public.fanvue_transactions t
+  set fan_uuid = private.erased_alias(t.agency_id, p_fan_uuid), fan_handle = null
+  where lower(t.fan_uuid) = p_fan_uuid and (p_agency_id is null or t.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('transactions', v_count);
+  update public.fanvue_transactions t
+  set fan_handle = null
+  where t.fan_uuid is null and lower(t.fan_handle) = any (v_names) and (p_agency_id is null or t.agency_id = p_agency_id);
+  update public.fanvue_fans f
+  set fan_uuid = private.erased_alias(f.agency_id, p_fan_uuid), handle = null, display_name = null, registered_at = null, subscription_id = null
+  where lower(f.fan_uuid) = p_fan_uuid and (p_agency_id is null or f.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('fans', v_count);
+  update public.fanvue_messages m
+  set fan_uuid = private.erased_alias(m.agency_id, p_fan_uuid), body = null
+  where lower(m.fan_uuid) = p_fan_uuid and (p_agency_id is null or m.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('messages', v_count);
+  -- a chat is its fan's uuid and names, and is read by it
+  delete from public.fanvue_chats c where lower(c.fan_uuid) = p_fan_uuid and (p_agency_id is null or c.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('chats', v_count);
+  update public.fanvue_top_fans t
+  set fan_uuid = private.erased_alias(t.agency_id, p_fan_uuid), handle = null, display_name = null
+  where lower(t.fan_uuid) = p_fan_uuid and (p_agency_id is null or t.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('top_fans', v_count);
+  update public.webhook_events w
+  set payload = private.scrub_fan(w.payload, p_fan_uuid, coalesce(private.erased_alias(w.agency_id, p_fan_uuid), gen_random_uuid()::text), v_names)
+                #- '{data,text}' #- '{message,text}'
+  where w.payload::text ilike '%' || p_fan_uuid || '%' and (p_agency_id is null or w.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('webhook_events', v_count);
+  -- what walks and errors remember
+  update public.sync_state s
+  set walk_notes = replace(s.walk_notes::text, p_fan_uuid, a.alias)::jsonb, last_page_reply = replace(s.last_page_reply::text, p_fan_uuid, a.alias)::jsonb,
+      last_error = replace(s.last_error::text, p_fan_uuid, a.alias)::jsonb
+  from (select x.id, private.erased_alias(x.agency_id, p_fan_uuid) as alias from public.sync_state x) a
+  where a.id = s.id and concat(s.walk_notes, s.last_page_reply, s.last_error) like '%' || p_fan_uuid || '%'
+    and (p_agency_id is null or s.agency_id = p_agency_id);
+  update public.sync_runs r
+  set error = replace(r.error::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid))::jsonb,
+      detail = replace(r.detail::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid))::jsonb
+  where concat(r.error, r.detail) like '%' || p_fan_uuid || '%' and (p_agency_id is null or r.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  return v_counts || jsonb_build_object('runs', v_count);
+end
+$$;
+comment on function private.erase_fan_rows(text, uuid) is 'What ops.erase_fan does to the rows, once the fan is on the list and the models are held. Returns how many of each.';
+revoke all on function private.erase_fan_rows(text, uuid) from public, anon, authenticated;
+grant execute on function private.erase_fan_rows(text, uuid) to service_role;
+
+create or replace function ops.erase_fan(p_fan_uuid text, p_agency_id uuid default null)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_fan text := private.as_uuid(btrim(p_fan_uuid));
+  v_new boolean;
+  v_counts jsonb;
+  v_rows bigint;
+  v_alias text;
+begin
+  if v_fan is null then
+    raise sqlstate 'PT422' using message = 'a fan is named by the uuid', hint = 'look in the column fan_uuid of public.fanvue_fans or public.fanvue_transactions';
+  end if;
+  if p_agency_id is not null and not exists (select from public.agencies a where a.id = p_agency_id) then
+    raise sqlstate 'PT404' using message = format('no agency %s', p_agency_id), hint = 'ops.queue_health lists the agencies; none at all means every agency';
+  end if;
+  -- Nothing that names a fan is stored without its model's lock: who waits for it finds the fan on the list.
+  perform from public.models m where p_agency_id is null or m.agency_id = p_agency_id order by m.id for no key update;
+  insert into private.erased_fans (fan_hash, agency_id, erased_at) values (private.fan_hash(v_fan), p_agency_id, private.engine_now())
+  on conflict do nothing;
+  v_new := found;
+  v_alias := private.erased_alias(p_agency_id, v_fan);
+  v_counts := private.erase_fan_rows(v_fan, p_agency_id);
+  select sum(k.value::bigint) into v_rows from jsonb_each_text(v_counts) k;
+  if v_rows = 0 and not v_new then
+    return jsonb_build_object('changed', false, 'message', 'nothing to do: this fan is erased already, and nothing came since', 'alias', v_alias);
+  end if;
+  if v_rows = 0 then
+    raise sqlstate 'PT404' using message = 'nothing is stored of this fan' || case when p_agency_id is null then '' else ' by this agency' end,
+      hint = 'check the uuid; without an agency all of them are searched';
+  end if;
+  perform private.note_action('erase_fan', 'fan ' || v_alias, jsonb_build_object('alias', v_alias, 'agency_id', p_agency_id), v_counts);
+  return jsonb_build_object('changed', true, 'message', format('%s rows no longer name the fan; amounts and totals are as they were', v_rows), 'alias', v_alias, 'rows', v_counts);
+end
+$$;
+comment on function ops.erase_fan(text, uuid) is
+  'Erases a fan''s personal data, of one agency or of all: names, handles, message texts, chats, what webhooks and errors said. The uuid becomes an alias; money and totals stay to the cent. '
+  'Later syncs and webhooks store the alias. Reads each table once from end to end and holds the agency''s models meanwhile. Safe to repeat.';
+revoke all on function ops.erase_fan(text, uuid) from public, anon, authenticated;
+grant execute on function ops.erase_fan(text, uuid) to service_role;
