@@ -196,7 +196,7 @@ def _as_error(name: str, failure: Failure) -> SyncError:
         return Rejected(failure.message, remedy=failure.hint)
     if failure.code in _MISSING:
         return Misconfigured(
-            f"the database has no {name}", remedy="apply the migrations: supabase db push"
+            f"the database has no {name}", remedy="apply the migrations: supabase db push --remote"
         )
     if failure.code in _REFUSED_KEY or failure.status in {401, 403}:
         return Misconfigured(
