@@ -2,7 +2,7 @@
 -- The fan's uuid takes part in the identity of money, so it is not deleted but replaced, everywhere and from then on, by an
 -- alias that leads to nobody: rows, amounts, names of rows and what matches what stay exactly as they were.
 -- Who may call: ops.erase_fan service_role, and the owner in Studio; the rest is asked by whatever stores what Fanvue sends.
--- Locks: erase_fan takes all models of the agency, in the order of their ids, and reads each table once from end to end.
+-- Locks: erase_fan takes the lock of erasures, then all models of the agency, in the order of their ids, and reads each table once from end to end.
 
 create table private.erased_fans (
   id bigint generated always as identity primary key,
@@ -16,10 +16,39 @@ comment on table private.erased_fans is
   'Fans who asked to be forgotten. Consulted before anything that names a fan is stored. Deleting a row lets the fan''s name come back with the next sync.';
 comment on column private.erased_fans.fan_hash is 'SHA-256 of the fan''s uuid: enough to know the fan again, not to say who it was.';
 comment on column private.erased_fans.agency_id is 'The agency that forgets; null: all of them.';
-comment on column private.erased_fans.alias is 'What stands in the place of the fan''s uuid.';
+comment on column private.erased_fans.alias is 'What stands in the place of the fan''s uuid: one for ever, the same for every agency.';
 create index erased_fans_agency_id_idx on private.erased_fans (agency_id);
 revoke all on private.erased_fans from public, anon, authenticated;
 grant select, insert, update, delete on private.erased_fans to service_role;
+
+create or replace function private.keep_alias()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- money is matched by it: a second alias would make the fan's sales a stranger's
+  new.alias := coalesce((select e.alias from private.erased_fans e where e.fan_hash = new.fan_hash order by e.id limit 1), new.alias);
+  return new;
+end
+$$;
+comment on function private.keep_alias() is 'A fan has one alias for ever, whichever agency erases.';
+revoke all on function private.keep_alias() from public, anon, authenticated;
+create trigger erased_fans_keep_alias
+  before insert on private.erased_fans
+  for each row execute function private.keep_alias();
+
+create or replace function private.hold_erasures()
+returns void
+language sql
+set search_path = ''
+as $$
+  select pg_advisory_xact_lock(hashtextextended('fanvue-erasures', 0))
+$$;
+comment on function private.hold_erasures() is
+  'Taken before any model by what erases fans and what moves models between agencies: neither overlooks what the other does.';
+revoke all on function private.hold_erasures() from public, anon, authenticated;
+grant execute on function private.hold_erasures() to service_role;
 
 create or replace function private.fan_hash(p_fan_uuid text)
 returns text
@@ -215,6 +244,7 @@ begin
   if p_agency_id is not null and not exists (select from public.agencies a where a.id = p_agency_id) then
     raise sqlstate 'PT404' using message = format('no agency %s', p_agency_id), hint = 'ops.queue_health lists the agencies; none at all means every agency';
   end if;
+  perform private.hold_erasures();
   -- Nothing that names a fan is stored without its model's lock: who waits for it finds the fan on the list.
   perform from public.models m where p_agency_id is null or m.agency_id = p_agency_id order by m.id for no key update;
   insert into private.erased_fans (fan_hash, agency_id, erased_at) values (private.fan_hash(v_fan), p_agency_id, private.engine_now())
