@@ -1,9 +1,11 @@
 -- Purpose: the words of the operators' console: how long, how far, who; and the indexes that its views stand on.
 -- Who may call: the views of schema ops (service_role, and the owner in Studio).
--- Locks: short SHARE locks on models and sync_state while two small partial indexes are built; queue_lanes gets two columns.
+-- Locks: short SHARE locks on models and sync_state while small partial indexes are built; queue_lanes gets two columns.
 
 -- Few at any time: what stands still, and what fails.
 create index models_stopped_idx on public.models (status_changed_at) where status <> 'active';
+create index models_without_grant_idx on public.models (created_at)
+  where status = 'active' and connection_id is null and fanvue_refresh_token is null and fanvue_access_token is null;
 create index sync_state_failing_idx on public.sync_state (model_id, sync_type) where consecutive_failures > 0;
 
 alter table private.queue_lanes

@@ -2,6 +2,28 @@
 -- Who may call: service_role, and the owner in Studio.
 -- Cost follows what is late: due streams by their index, the small queue, partial indexes; never a table from end to end.
 
+create or replace function private.models_without_grant(p_now timestamptz)
+returns table (model_id uuid, since timestamptz)
+language sql
+stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+  select m.id, x.since
+  from public.models m
+  -- not by updated_at: webhooks go on changing a model that nothing reads
+  cross join lateral (
+    select greatest(m.created_at, m.status_changed_at, m.connected_at, max(s.last_sync_at)) as since
+    from public.sync_state s where s.model_id = m.id) x
+  -- the words of models_without_grant_idx
+  where m.status = 'active' and m.connection_id is null and m.fanvue_refresh_token is null and m.fanvue_access_token is null
+    and x.since < p_now - interval '30 minutes'
+$$;
+comment on function private.models_without_grant(timestamptz) is
+  'Active models that nothing can read because nobody consented, and since when at the earliest; not before half an hour, in which a model may be connected.';
+revoke all on function private.models_without_grant(timestamptz) from public, anon, authenticated;
+grant execute on function private.models_without_grant(timestamptz) to service_role;
+
 create or replace function private.late_streams()
 returns table (agency_id uuid, model_id uuid, sync_type text, job_id bigint, since timestamptz, cause text, why text, remedy text)
 language sql
@@ -18,22 +40,25 @@ as $$
     select private.engine_now() as now, interval '2 minutes' as patience, interval '5 minutes' as a_turn, interval '15 minutes' as silence,
            private.last_claim() as claimed, private.last_tick() as ticked
   ), suspects as (
-    select s.model_id, s.sync_type from clock c join public.sync_state s on s.next_sync_at <= c.now
+    select s.model_id, s.sync_type, null::timestamptz as ungranted_at from clock c join public.sync_state s on s.next_sync_at <= c.now
     union
-    select s.model_id, s.sync_type from public.sync_state s where s.consecutive_failures > 0
+    select s.model_id, s.sync_type, null from public.sync_state s where s.consecutive_failures > 0
     union
-    select j.model_id, j.sync_type
+    select j.model_id, j.sync_type, null
     from clock c
     join public.sync_jobs j on j.state = 'queued'
       and (j.run_at <= c.now or j.attempt > 0 or j.last_error ->> 'kind' in ('misconfigured', 'seal_broken'))
     union
-    select j.model_id, j.sync_type from public.sync_jobs j where j.state = 'dead'
+    select j.model_id, j.sync_type, null from public.sync_jobs j where j.state = 'dead'
     union
-    select j.model_id, j.sync_type
+    select j.model_id, j.sync_type, null
     from clock c
     join public.sync_jobs j on j.state = 'running' and (j.lease_until < c.now or j.claimed_at < c.now - c.silence or j.attempt > 1)
+    union
+    -- none of its streams is planned, so that no stream can say it
+    select g.model_id, 'all', g.since from clock c cross join lateral private.models_without_grant(c.now) g
   ), facts as (
-    select c.*, m.agency_id, m.id as model_id, x.sync_type, private.has_grant(m) as has_grant,
+    select c.*, m.agency_id, m.id as model_id, x.sync_type, x.ungranted_at, private.has_grant(m) as has_grant,
            s.last_success_at, s.consecutive_failures as failures, s.next_sync_at, s.walk_id is not null as open_walk,
            s.last_error as stream_error, s.last_sync_at,
            r.id as running_id, r.claimed_by, r.claimed_at, r.lease_until, r.attempt as running_attempt,
@@ -54,10 +79,11 @@ as $$
     where coalesce((select t.enabled from private.stream_settings(m.agency_id, m.id, x.sync_type) t), true)
   )
   select f.agency_id, f.model_id, f.sync_type, coalesce(f.running_id, f.queued_id, f.dead_id),
-         coalesce(f.due_at, f.last_success_at, f.run_at, f.claimed_at, f.now), v.cause, v.why, v.remedy
+         coalesce(f.ungranted_at, f.due_at, f.last_success_at, f.run_at, f.claimed_at, f.now), v.cause, v.why, v.remedy
   from facts f
   cross join lateral (
     select case
+      when f.ungranted_at is not null then 'no_grant'
       when f.running_id is not null then case
         when f.lease_until < f.now then 'worker_gone'
         when greatest(f.claimed_at, f.last_sync_at) < f.now - f.silence then 'worker_stuck'
@@ -67,10 +93,12 @@ as $$
       when f.queued_id is not null and (f.attempt > 0 or f.queued_error ->> 'kind' in ('misconfigured', 'seal_broken')) then 'failing'
       when f.dead_id is not null and f.queued_id is null then 'dead'
       when f.failures > 0 then case when f.stream_error ->> 'kind' = 'partial' then 'partial' else 'failing_stream' end
-      when f.queued_id is null and f.due_at is not null and not f.has_grant then 'no_grant'
+      -- said once, of the whole model
+      when f.queued_id is null and not f.has_grant then null
       when f.queued_id is null and f.due_at < f.now - f.patience then 'not_queued'
       when f.queued_id is not null and f.run_at < f.now - f.patience and coalesce(f.claimed, '-infinity') <= f.run_at then 'no_worker'
-      when f.queued_id is not null and f.run_at < f.now - f.a_turn then 'turn' end as cause
+      when f.queued_id is not null and f.run_at < f.now - f.a_turn then 'turn'
+      when f.queued_id is not null and f.run_at > f.now and f.due_at < f.now - f.silence then 'put_off' end as cause
   ) k
   cross join lateral (
     select k.cause,
@@ -97,7 +125,9 @@ as $$
         when 'not_queued' then format('nobody put it into the queue: %s',
                                       coalesce('the schedule last ticked ' || private.span_words(f.now - f.ticked) || ' ago', 'the schedule never ticked'))
         when 'no_worker' then coalesce('no worker has taken a job for ' || private.span_words(f.now - f.claimed), 'no worker has ever taken a job')
-        when 'turn' then 'workers are busy with other jobs; it waits its turn' end as why,
+        when 'turn' then 'workers are busy with other jobs; it waits its turn'
+        when 'put_off' then format('due for %s and put off again, until %s: %s', private.span_words(f.now - f.due_at),
+                                   private.clock_words(f.run_at, f.now), coalesce(f.queued_error ->> 'message', 'no error noted')) end as why,
       case k.cause
         when 'worker_gone' then format('select ops.release_job(%s)', f.running_id)
         when 'worker_stuck' then format('select ops.release_job(%s)', f.running_id)
@@ -106,6 +136,7 @@ as $$
         when 'budget' then format('select ops.unblock_bucket(%L)', f.bucket)
         when 'failing' then private.error_remedy(f.queued_error, f.queued_id, f.model_id, f.sync_type, f.open_walk)
         when 'dead' then private.error_remedy(f.dead_error, f.dead_id, f.model_id, f.sync_type, f.open_walk)
+        when 'put_off' then format('select ops.retry_job(%s)', f.queued_id)
         when 'no_grant' then 'connect the creator: the dashboard''s connect page, or fanvue-sync connect'
         when 'not_queued' then 'select ops.wake_schedule()'
         when 'no_worker' then 'start a worker: fanvue-sync run'

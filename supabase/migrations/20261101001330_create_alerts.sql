@@ -38,7 +38,7 @@ create table private.alert_states (
 );
 comment on table private.alert_states is
   'One row per trouble: whether it stands, and what was told of it. It is told when state differs from told, or when a standing trouble grew.';
-comment on column private.alert_states.kind is 'reauth_required, agency_reauth, dead_job, drift, silence, schedule or webhooks_failed.';
+comment on column private.alert_states.kind is 'reauth_required, agency_reauth, dead_job, drift, silence, schedule, no_grant or webhooks_failed.';
 comment on column private.alert_states.subject is 'What it is about: a model, a connection, a model''s stream, a scheduler.';
 comment on column private.alert_states.state is 'raised: it stands. clear: it is over.';
 comment on column private.alert_states.mark is 'Grows when a standing trouble becomes worse in a way that is worth another word.';
@@ -131,6 +131,11 @@ as $$
   from public.models m
   left join public.agency_connections c on c.id = m.connection_id
   where m.status = 'reauth_required' and coalesce(c.status, 'active') = 'active'
+  union all
+  select 'no_grant', g.model_id::text, 0,
+         format('Creator %s is active and has no grant; nothing of hers is synced.', g.model_id),
+         'let her connect in the dashboard, or run fanvue-sync connect; or pause her with ops.pause_model'
+  from private.models_without_grant(p_now) g
   union all
   -- Behind one account there may be hundreds of creators: one trouble, one word.
   select 'agency_reauth', c.id::text, 0,

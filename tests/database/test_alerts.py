@@ -70,6 +70,21 @@ def test_a_creator_who_must_reconnect_is_told_once_and_once_when_she_did(
     assert told(engine) == []
 
 
+def test_an_active_creator_without_a_grant_is_told_after_half_an_hour(
+    engine: Engine, model_id: uuid.UUID
+) -> None:
+    engine.rows("update public.models set fanvue_access_token = null, fanvue_refresh_token = null")
+    engine.rows("update public.sync_state set next_sync_at = null")
+    engine.move_clock(minutes=29)
+    assert told(engine) == []
+
+    engine.move_clock(minutes=2)
+
+    assert told(engine) == [("no_grant", "raised")]
+    engine.rows("update public.models set fanvue_refresh_token = 'r'")
+    assert told(engine) == [("no_grant", "clear")]
+
+
 def test_an_agencys_account_is_one_word_however_many_creators_wait_behind_it(
     engine: Engine, model_id: uuid.UUID
 ) -> None:

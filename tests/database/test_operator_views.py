@@ -83,12 +83,59 @@ def test_a_job_behind_others_waits_its_turn_where_workers_work(engine: Engine) -
     assert "start another worker" in row["remedy"]
 
 
-def test_an_active_model_without_a_grant_is_told(engine: Engine, creator: Creator) -> None:
+def lose_grant(engine: Engine) -> None:
     engine.rows("update public.models set fanvue_access_token = null, fanvue_refresh_token = null")
-    engine.rows("update public.models set status = 'active', status_reason = null")
-    engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
 
-    assert causes(engine) == ["no_grant"]
+
+@pytest.mark.parametrize("planned", ["null", "private.engine_now()"])
+def test_an_active_model_without_a_grant_is_one_line_that_the_front_page_counts(
+    engine: Engine, creator: Creator, planned: str
+) -> None:
+    lose_grant(engine)
+    engine.rows(f"update public.sync_state set next_sync_at = {planned}")  # noqa: S608 - the test's own text
+    engine.move_clock(minutes=31)
+
+    (row,) = late(engine)
+    (health,) = engine.rows("select * from ops.health where where_to_look = 'ops.late'")
+
+    assert (row["cause"], row["stream"], row["late_for"]) == ("no_grant", "all", "31 min")
+    assert row["remedy"].startswith("connect the creator")
+    assert (health["state"], "1 no grant" in health["answer"]) == ("attention", True)
+
+
+def test_a_model_that_is_being_connected_is_not_late(engine: Engine, creator: Creator) -> None:
+    lose_grant(engine)
+    engine.rows("update public.sync_state set next_sync_at = null")
+    engine.move_clock(minutes=29)
+
+    assert late(engine) == []
+
+
+def test_a_job_that_is_put_off_again_and_again_is_late(engine: Engine, creator: Creator) -> None:
+    due(engine)
+    for _ in range(4):
+        (job,) = engine.claim()
+        error = {"kind": "throttled", "message": "Fanvue asks to wait"}
+        engine.settle(job, "snooze", retry_in_s=300, error=error)
+        engine.move_clock(minutes=5)
+    (job,) = engine.claim()
+    engine.settle(job, "snooze", retry_in_s=300, error=error)
+
+    (row,) = late(engine)
+
+    assert row["cause"] == "put_off"
+    assert row["why"].startswith("due for 20 min and put off again, until ")
+    assert row["why"].endswith(" UTC: Fanvue asks to wait")
+    assert row["remedy"] == f"select ops.retry_job({job['id']})"
+
+
+def test_a_job_that_is_put_off_once_is_not_late(engine: Engine, creator: Creator) -> None:
+    due(engine)
+    (job,) = engine.claim()
+    engine.settle(job, "snooze", retry_in_s=300, error={"kind": "throttled", "message": "wait"})
+    engine.move_clock(minutes=4)
+
+    assert late(engine) == []
 
 
 def test_progress_is_told_in_words_and_per_cent(engine: Engine, creator: Creator) -> None:
