@@ -107,6 +107,8 @@ language plpgsql
 immutable
 set search_path = ''
 as $$
+declare
+  v_about boolean;
 begin
   case jsonb_typeof(p)
     when 'object' then
@@ -114,14 +116,17 @@ begin
       if lower(p ->> 'uuid') in (p_fan_uuid, p_alias) then
         return jsonb_build_object('uuid', p_alias);
       end if;
-      return coalesce((select jsonb_object_agg(k.key, private.scrub_fan(k.value, p_fan_uuid, p_alias, p_names)) from jsonb_each(p) k), '{}'::jsonb);
+      v_about := exists (select from jsonb_each_text(p) k where lower(k.value) in (p_fan_uuid, p_alias));
+      return coalesce((
+        -- a name counts where names stand: a fan may be called as a currency or a kind of sale is
+        select jsonb_object_agg(k.key, case when jsonb_typeof(k.value) = 'string' and k.key ~* '(^name|handle|display_?name|nickname|username)$'
+                                              and (v_about and k.key !~* '^name$' or lower(k.value #>> '{}') = any (p_names)) then 'null'::jsonb
+                                            else private.scrub_fan(k.value, p_fan_uuid, p_alias, p_names) end)
+        from jsonb_each(p) k), '{}'::jsonb);
     when 'array' then
       return coalesce((select jsonb_agg(private.scrub_fan(x.value, p_fan_uuid, p_alias, p_names) order by x.ordinality)
                        from jsonb_array_elements(p) with ordinality x), '[]'::jsonb);
     when 'string' then
-      if lower(p #>> '{}') = any (p_names) then
-        return 'null'::jsonb;
-      end if;
       return to_jsonb(regexp_replace(p #>> '{}', p_fan_uuid, p_alias, 'gi'));
     else
       return p;
@@ -129,9 +134,38 @@ begin
 end
 $$;
 comment on function private.scrub_fan(jsonb, text, text, text[]) is
-  'A payload without a fan: the uuid becomes the alias, the fan''s object loses everything else, texts that are one of the names (lower case) become null.';
+  'A payload without a fan: the uuid becomes the alias, the fan''s object loses everything else; names become null under the keys of names, and nowhere else.';
 revoke all on function private.scrub_fan(jsonb, text, text, text[]) from public, anon, authenticated;
 grant execute on function private.scrub_fan(jsonb, text, text, text[]) to service_role;
+
+create or replace function private.uuids_in(p_payload jsonb)
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+  select array(select distinct lower(u[1])
+               from regexp_matches(p_payload::text, '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', 'gi') u)
+$$;
+comment on function private.uuids_in(jsonb) is 'Every uuid that a payload contains, wherever it stands, in lower case.';
+revoke all on function private.uuids_in(jsonb) from public, anon, authenticated;
+grant execute on function private.uuids_in(jsonb) to service_role;
+
+create or replace function private.agency_of_event(p_agency_id uuid, p_creator_uuid text, p_payload jsonb)
+returns uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- what is ignored or parked has no agency, and what is not understood no creator
+  select coalesce(p_agency_id,
+                  (select m.agency_id from public.models m where m.fanvue_user_uuid = p_creator_uuid),
+                  case when p_creator_uuid is null then
+                    (select m.agency_id from public.models m where m.fanvue_user_uuid = any (private.uuids_in(p_payload)) order by m.id limit 1) end)
+$$;
+comment on function private.agency_of_event(uuid, text, jsonb) is 'Whose an event is, understood or not; null when it names none of our creators.';
+revoke all on function private.agency_of_event(uuid, text, jsonb) from public, anon, authenticated;
+grant execute on function private.agency_of_event(uuid, text, jsonb) to service_role;
 
 create or replace function private.hide_erased_in_event(p_agency_id uuid, p_payload jsonb, p_topic text)
 returns jsonb
@@ -140,18 +174,29 @@ stable
 set search_path = ''
 as $$
 declare
-  v_fan jsonb := (select r.fan from private.read_event(p_payload, p_topic) r);
-  v_alias text := private.erased_alias(p_agency_id, v_fan ->> 'uuid');
+  v_creator text := (select r.creator_uuid from private.read_event(p_payload, p_topic) r);
+  v_agency uuid := private.agency_of_event(p_agency_id, v_creator, p_payload);
+  v_payload jsonb := p_payload;
+  v_fan record;
 begin
-  if v_alias is null then
-    return p_payload;
-  end if;
-  return private.scrub_fan(p_payload, lower(v_fan ->> 'uuid'), v_alias,
-                           array(select lower(k.value) from jsonb_each_text(v_fan) k where k.key in ('handle', 'displayName', 'display_name', 'nickname')))
-         #- '{data,text}' #- '{message,text}';
+  -- whatever the event means, and even if it means nothing: every uuid in it may be one of a fan; the creator is none here
+  for v_fan in
+    select u.uuid, private.erased_alias(v_agency, u.uuid) as alias
+    from unnest(private.uuids_in(p_payload)) u(uuid)
+    where u.uuid is distinct from v_creator and private.erased_alias(v_agency, u.uuid) is not null
+  loop
+    v_payload := private.scrub_fan(v_payload, v_fan.uuid, v_fan.alias, array(
+      select lower(k.value)
+      from jsonb_path_query(p_payload, 'strict $.**') o(item)
+      cross join lateral jsonb_each_text(case when jsonb_typeof(o.item) = 'object' then o.item else '{}' end) k
+      where lower(o.item ->> 'uuid') = v_fan.uuid and k.key in ('handle', 'displayName', 'display_name', 'nickname', 'username', 'name')
+        and k.value is not null)) #- '{data,text}' #- '{message,text}';
+  end loop;
+  return v_payload;
 end
 $$;
-comment on function private.hide_erased_in_event(uuid, jsonb, text) is 'An event as it may be stored: without the fan whom it is about, if that one was erased, and then without text.';
+comment on function private.hide_erased_in_event(uuid, jsonb, text) is
+  'An event as it may be stored: without every erased fan whom it names, understood or not, and then without text.';
 revoke all on function private.hide_erased_in_event(uuid, jsonb, text) from public, anon, authenticated;
 grant execute on function private.hide_erased_in_event(uuid, jsonb, text) to service_role;
 
@@ -162,18 +207,24 @@ set search_path = ''
 as $$
 declare
   v_names text[];
+  v_handles jsonb;
   v_counts jsonb := '{}'::jsonb;
   v_count integer;
 begin
-  -- every name under which the fan was ever seen, for rows and events that say nothing else
-  select coalesce(array_agg(distinct lower(x.name)) filter (where length(x.name) > 2), '{}') into v_names
-  from (select unnest(array[f.handle, f.display_name]) as name from public.fanvue_fans f where lower(f.fan_uuid) = p_fan_uuid
+  -- every name under which the fan was ever seen, for events; handles by agency, for rows that say nothing else
+  select coalesce(array_agg(distinct lower(x.name)) filter (where x.name <> ''), '{}'),
+         coalesce(jsonb_agg(distinct jsonb_build_array(x.agency_id, lower(x.name))) filter (where x.is_handle and x.name <> ''), '[]')
+  into v_names, v_handles
+  from (select f.agency_id, n.name, n.is_handle from public.fanvue_fans f
+        cross join lateral (values (f.handle, true), (f.display_name, false)) n(name, is_handle) where lower(f.fan_uuid) = p_fan_uuid
         union all
-        select unnest(array[c.handle, c.display_name]) from public.fanvue_chats c where lower(c.fan_uuid) = p_fan_uuid
+        select c.agency_id, n.name, n.is_handle from public.fanvue_chats c
+        cross join lateral (values (c.handle, true), (c.display_name, false)) n(name, is_handle) where lower(c.fan_uuid) = p_fan_uuid
         union all
-        select unnest(array[t.handle, t.display_name]) from public.fanvue_top_fans t where lower(t.fan_uuid) = p_fan_uuid
+        select t.agency_id, n.name, n.is_handle from public.fanvue_top_fans t
+        cross join lateral (values (t.handle, true), (t.display_name, false)) n(name, is_handle) where lower(t.fan_uuid) = p_fan_uuid
         union all
-        select t.fan_handle from public.fanvue_transactions t where lower(t.fan_uuid) = p_fan_uuid) x;
+        select t.agency_id, t.fan_handle, true from public.fanvue_transactions t where lower(t.fan_uuid) = p_fan_uuid) x;
   update public.fanvue_transactions t
   set fan_uuid = private.erased_alias(t.agency_id, p_fan_uuid), fan_handle = null
   where lower(t.fan_uuid) = p_fan_uuid and (p_agency_id is null or t.agency_id = p_agency_id);
@@ -181,7 +232,8 @@ begin
   v_counts := v_counts || jsonb_build_object('transactions', v_count);
   update public.fanvue_transactions t
   set fan_handle = null
-  where t.fan_uuid is null and lower(t.fan_handle) = any (v_names) and (p_agency_id is null or t.agency_id = p_agency_id);
+  where t.fan_uuid is null and t.fan_handle is not null and v_handles @> jsonb_build_array(jsonb_build_array(t.agency_id, lower(t.fan_handle)))
+    and (p_agency_id is null or t.agency_id = p_agency_id);
   update public.fanvue_fans f
   set fan_uuid = private.erased_alias(f.agency_id, p_fan_uuid), handle = null, display_name = null, registered_at = null, subscription_id = null
   where lower(f.fan_uuid) = p_fan_uuid and (p_agency_id is null or f.agency_id = p_agency_id);
@@ -202,22 +254,30 @@ begin
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('top_fans', v_count);
   update public.webhook_events w
-  set payload = private.scrub_fan(w.payload, p_fan_uuid, coalesce(private.erased_alias(w.agency_id, p_fan_uuid), gen_random_uuid()::text), v_names)
+  set payload = private.scrub_fan(w.payload, p_fan_uuid, private.erased_alias(coalesce(p_agency_id, w.agency_id), p_fan_uuid), v_names)
                 #- '{data,text}' #- '{message,text}'
-  where w.payload::text ilike '%' || p_fan_uuid || '%' and (p_agency_id is null or w.agency_id = p_agency_id);
+  where w.payload::text ilike '%' || p_fan_uuid || '%' and w.creator_uuid is distinct from p_fan_uuid
+    and (p_agency_id is null or private.agency_of_event(w.agency_id, w.creator_uuid, w.payload) = p_agency_id);
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('webhook_events', v_count);
-  -- what walks and errors remember
+  -- what jobs, walks and errors remember; jobs before states, as a settlement takes them
+  update public.sync_jobs j
+  set progress = regexp_replace(j.progress::text, p_fan_uuid, private.erased_alias(j.agency_id, p_fan_uuid), 'gi')::jsonb,
+      last_error = regexp_replace(j.last_error::text, p_fan_uuid, private.erased_alias(j.agency_id, p_fan_uuid), 'gi')::jsonb
+  where concat(j.progress, j.last_error) ilike '%' || p_fan_uuid || '%' and (p_agency_id is null or j.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('jobs', v_count);
   update public.sync_state s
-  set walk_notes = replace(s.walk_notes::text, p_fan_uuid, a.alias)::jsonb, last_page_reply = replace(s.last_page_reply::text, p_fan_uuid, a.alias)::jsonb,
-      last_error = replace(s.last_error::text, p_fan_uuid, a.alias)::jsonb
+  set walk_notes = regexp_replace(s.walk_notes::text, p_fan_uuid, a.alias, 'gi')::jsonb,
+      last_page_reply = regexp_replace(s.last_page_reply::text, p_fan_uuid, a.alias, 'gi')::jsonb,
+      last_error = regexp_replace(s.last_error::text, p_fan_uuid, a.alias, 'gi')::jsonb
   from (select x.id, private.erased_alias(x.agency_id, p_fan_uuid) as alias from public.sync_state x) a
-  where a.id = s.id and concat(s.walk_notes, s.last_page_reply, s.last_error) like '%' || p_fan_uuid || '%'
+  where a.id = s.id and concat(s.walk_notes, s.last_page_reply, s.last_error) ilike '%' || p_fan_uuid || '%'
     and (p_agency_id is null or s.agency_id = p_agency_id);
   update public.sync_runs r
-  set error = replace(r.error::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid))::jsonb,
-      detail = replace(r.detail::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid))::jsonb
-  where concat(r.error, r.detail) like '%' || p_fan_uuid || '%' and (p_agency_id is null or r.agency_id = p_agency_id);
+  set error = regexp_replace(r.error::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid), 'gi')::jsonb,
+      detail = regexp_replace(r.detail::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid), 'gi')::jsonb
+  where concat(r.error, r.detail) ilike '%' || p_fan_uuid || '%' and (p_agency_id is null or r.agency_id = p_agency_id);
   get diagnostics v_count = row_count;
   return v_counts || jsonb_build_object('runs', v_count);
 end

@@ -2,6 +2,50 @@
 -- Who may call: service_role, and the owner in Studio.
 -- Locks: the model's row, its jobs and states, then every row of hers.
 
+create or replace function private.replace_word(p jsonb, p_word text, p_by text)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select case jsonb_typeof(p)
+    when 'object' then coalesce((select jsonb_object_agg(k.key, private.replace_word(k.value, p_word, p_by)) from jsonb_each(p) k), '{}')
+    when 'array' then coalesce((select jsonb_agg(private.replace_word(x.value, p_word, p_by) order by x.ordinality)
+                                from jsonb_array_elements(p) with ordinality x), '[]')
+    when 'string' then to_jsonb(regexp_replace(p #>> '{}', p_word, p_by, 'gi'))
+    else p end
+$$;
+comment on function private.replace_word(jsonb, text, text) is 'Replaces what a pattern matches in every text of a value, never in its keys.';
+revoke all on function private.replace_word(jsonb, text, text) from public, anon, authenticated;
+grant execute on function private.replace_word(jsonb, text, text) to service_role;
+
+create or replace function private.forget_creator(p_model_id uuid, p_names text[])
+returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_name text;
+  v_word text;
+begin
+  foreach v_name in array p_names loop
+    continue when coalesce(v_name, '') = '';
+    v_word := '(?<![[:alnum:]_.-])' || regexp_replace(v_name, '([^[:alnum:]_])', '\\\1', 'g') || '(?![[:alnum:]_-])';
+    update ops.actions a
+    -- a target ends with the name
+    set target = regexp_replace(a.target, '(?<= )' || v_word || '$', p_model_id::text, 'i'),
+        arguments = private.replace_word(a.arguments, v_word, p_model_id::text),
+        changed = private.replace_word(a.changed, v_word, p_model_id::text)
+    where a.target ~* ('(?<= )' || v_word || '$') or concat(a.arguments, a.changed) ~* v_word;
+  end loop;
+end
+$$;
+comment on function private.forget_creator(uuid, text[]) is
+  'Puts the model''s id where the trail names an erased creator. Definer, because the trail is nobody else''s to change.';
+revoke all on function private.forget_creator(uuid, text[]) from public, anon, authenticated;
+grant execute on function private.forget_creator(uuid, text[]) to service_role;
+
 create or replace function ops.erase_model(p_model_id uuid, p_confirm_handle text)
 returns jsonb
 language plpgsql
@@ -42,6 +86,7 @@ begin
   delete from private.api_budgets b where b.bucket = v_bucket;
   -- everything else goes with it: grant, streams, jobs, runs, chats, posts, findings, settings
   delete from public.models m where m.id = p_model_id;
+  perform private.forget_creator(p_model_id, array[v_model.handle, v_model.fanvue_user_uuid, v_model.display_name]);
   perform private.note_action('erase_model', 'model ' || p_model_id, jsonb_build_object('model_id', p_model_id, 'agency_id', v_model.agency_id), v_counts);
   return jsonb_build_object('changed', true, 'message', format('model %s and all its rows are gone; the agency''s total is %s US dollars less', p_model_id, v_gross), 'rows', v_counts);
 end
