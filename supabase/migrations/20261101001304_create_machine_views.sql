@@ -140,6 +140,24 @@ comment on column ops.queue_health.agency_id is 'The agency.';
 revoke all on ops.queue_health from public, anon, authenticated;
 grant select on ops.queue_health to service_role;
 
+create or replace function private.held_snapshots()
+returns table (pid integer, held_for interval, application_name text, state text)
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  select b.pid, clock_timestamp() - coalesce(b.xact_start, b.query_start, b.backend_start), b.application_name, b.state
+  from pg_catalog.pg_stat_activity b
+  where b.backend_xmin is not null and b.pid <> pg_backend_pid() and b.datname = current_database()
+    -- an autovacuum ends by itself, and nobody should end it
+    and b.backend_type is distinct from 'autovacuum worker'
+$$;
+comment on function private.held_snapshots() is
+  'Sessions of this database that hold a snapshot, and for how long; no autovacuum. With its owner''s rights: to others Postgres hides when a session began. No query is told.';
+revoke all on function private.held_snapshots() from public, anon, authenticated;
+grant execute on function private.held_snapshots() to service_role;
+
 create or replace view ops.queue_table
 with (security_invoker = true) as
 select t.n_live_tup as live_rows, t.n_dead_tup as dead_rows, pg_size_pretty(pg_total_relation_size('public.sync_jobs')) as size,
@@ -150,10 +168,10 @@ from pg_catalog.pg_stat_user_tables t
 left join lateral (
   select private.span_words(x.age) as held_for, x.age, x.holder, x.query, x.pid
   from (
-    select clock_timestamp() - coalesce(b.xact_start, b.query_start, b.backend_start) as age,
-           concat_ws(' ', b.usename, b.application_name, b.state) as holder, left(b.query, 200) as query, b.pid
-    from pg_catalog.pg_stat_activity b
-    where b.backend_xmin is not null and b.pid <> pg_backend_pid() and b.datname = current_database()
+    select s.held_for as age, concat_ws(' ', b.usename, nullif(s.application_name, ''), s.state) as holder, left(b.query, 200) as query, s.pid
+    from private.held_snapshots() s
+    -- with the caller's rights: Postgres shows the query to the owner alone
+    left join pg_catalog.pg_stat_activity b on b.pid = s.pid
     union all
     select clock_timestamp() - p.prepared, 'prepared transaction ' || p.gid, null, null
     from pg_catalog.pg_prepared_xacts p where p.database = current_database()
@@ -170,7 +188,7 @@ comment on column ops.queue_table.size is 'The table with its indexes.';
 comment on column ops.queue_table.vacuumed_at is 'When it was last vacuumed.';
 comment on column ops.queue_table.held_for is 'How long the oldest snapshot has been held.';
 comment on column ops.queue_table.holder is 'Who holds it.';
-comment on column ops.queue_table.query is 'Its query, or its last one.';
+comment on column ops.queue_table.query is 'Its query, or its last one; only the owner sees it.';
 comment on column ops.queue_table.pid is 'The server process that holds it.';
 comment on column ops.queue_table.remedy is 'What ends it, if it is held for more than ten minutes.';
 revoke all on ops.queue_table from public, anon, authenticated;

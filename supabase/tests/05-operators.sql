@@ -30,6 +30,12 @@ from (values ('anon'), ('authenticated'), ('service_role')) r(role)
 cross join (values ('insert into ops.actions (at, action, target, who) values (now(), ''x'', ''x'', ''x'')'), ('update ops.actions set who = ''me'''),
                    ('delete from ops.actions'), ('truncate ops.actions')) w(statement);
 
+select is(pg_temp.try_as(r.role, null, 'select * from private.held_snapshots()'), 'denied', format('%s cannot see who holds snapshots', r.role))
+from (values ('anon'), ('authenticated')) r(role);
+
+select is(p.proargnames, array['pid', 'held_for', 'application_name', 'state'], 'held snapshots come without the query')
+from pg_proc p where p.oid = 'private.held_snapshots()'::regprocedure;
+
 select is(pg_temp.try_as(r.role, null, 'select * from private.retention'), 'denied', format('%s cannot read the retention', r.role))
 from (values ('anon'), ('authenticated')) r(role);
 
