@@ -70,11 +70,12 @@ with clock as materialized (
   cross join private.reconcile_settings s
   cross join (select count(*) as open from public.reconciliation_findings x where x.state = 'open') f
   union all
+  -- A block of seconds is the engine's daily bread.
   select 8, 'Does Fanvue let us call?', case when b.blocked > 0 then 'attention' else 'ok' end,
          case when b.blocked = 0 then 'yes' else format('%s rate budgets are blocked, the last one until %s', b.blocked, private.clock_words(b.until, b.now)) end,
          'ops.budgets'
   from (select count(a.bucket) as blocked, max(a.blocked_until) as until, max(c.now) as now
-        from clock c left join private.api_budgets a on a.blocked_until > c.now) b
+        from clock c left join private.api_budgets a on a.blocked_until > c.now + interval '1 minute') b
   union all
   select 9, 'Is the queue''s table in good health?', case when t.remedy is not null or t.dead_rows > 100000 then 'attention' else 'ok' end,
          concat_ws('; ', t.dead_rows || ' dead rows', case when t.remedy is not null then 'a snapshot has been held for ' || t.held_for || ' by ' || t.holder end),

@@ -100,6 +100,11 @@ begin
   if v_job.id is null and v_state.full_requested and v_state.walk_id is null and v_state.validator is null and v_state.whole_after is null then
     return jsonb_build_object('changed', false, 'message', format('nothing to do: %s of %s is about to be read from its beginning', p_sync_type, v_name));
   end if;
+  if v_job.id is null and v_run.model_id is not null and v_run.run_id is null
+     and (v_model.status <> 'active' or exists (select from public.sync_jobs j where j.model_id = p_model_id and j.sync_type = p_sync_type
+                                                  and j.state = 'queued' and j.run_at <= v_now)) then
+    return jsonb_build_object('changed', false, 'message', format('nothing to do: the proof of %s''s money has not begun', v_name));
+  end if;
   if v_job.id is not null then
     -- its worker's next page finds no lease, and stops
     perform private.take_back(v_job, v_now);

@@ -170,6 +170,19 @@ def test_a_reset_forgets_the_place_and_keeps_the_money_and_its_mark(desk: Desk) 
     assert desk.engine.value("select revenue_total::text from public.models") == "5.00"
 
 
+def test_a_proof_that_has_not_begun_is_reset_once(desk: Desk) -> None:
+    desk.engine.rows(
+        "insert into private.reconciliations (model_id, run_id, days) values (%s, %s, 2)",
+        desk.model_id,
+        uuid.uuid4(),
+    )
+
+    changed = [desk.call("reset_cursor", desk.model_id, "reconcile")["changed"] for _ in range(2)]
+
+    assert changed == [True, False]
+    assert desk.names() == ["reset_cursor"]
+
+
 def test_dead_jobs_of_an_agency_are_revived_and_those_of_stopped_models_stay(desk: Desk) -> None:
     desk.dead_job()
     other = Creator(desk.engine, "earnings", agency_id=desk.agency_id)
