@@ -1,6 +1,6 @@
 -- Purpose: the words of the operators' console: how long, how far, who; and the indexes that its views stand on.
 -- Who may call: the views of schema ops (service_role, and the owner in Studio).
--- Locks: short SHARE locks on models and sync_state while small partial indexes are built; queue_lanes gets two columns.
+-- Locks: short SHARE locks on models and sync_state while small partial indexes are built; queue_lanes gets three columns.
 
 -- Few at any time: what stands still, and what fails.
 create index models_stopped_idx on public.models (status_changed_at) where status <> 'active';
@@ -10,10 +10,12 @@ create index sync_state_failing_idx on public.sync_state (model_id, sync_type) w
 
 alter table private.queue_lanes
   add column paused_at timestamptz,
-  add column paused_reason text;
+  add column paused_reason text,
+  add column resumed_at timestamptz;
 comment on column private.queue_lanes.paused is 'Nothing of this agency is taken from the queue: ops.pause_agency and ops.resume_agency. What runs goes on.';
 comment on column private.queue_lanes.paused_at is 'Since when it is paused, if ops.pause_agency did it.';
 comment on column private.queue_lanes.paused_reason is 'Why, for the next operator.';
+comment on column private.queue_lanes.resumed_at is 'When ops.resume_agency last ended a pause: what was not read before then is no silence.';
 
 create or replace function private.span_words(p_span interval)
 returns text

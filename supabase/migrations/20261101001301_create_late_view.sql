@@ -15,8 +15,9 @@ as $$
   cross join lateral (
     select greatest(m.created_at, m.status_changed_at, m.connected_at, max(s.last_sync_at)) as since
     from public.sync_state s where s.model_id = m.id) x
-  -- the words of models_without_grant_idx
-  where m.status = 'active' and m.connection_id is null and m.fanvue_refresh_token is null and m.fanvue_access_token is null
+  where not exists (select from private.queue_lanes l where l.agency_id = m.agency_id and l.paused)
+    -- the words of models_without_grant_idx
+    and m.status = 'active' and m.connection_id is null and m.fanvue_refresh_token is null and m.fanvue_access_token is null
     and x.since < p_now - interval '30 minutes'
 $$;
 comment on function private.models_without_grant(timestamptz) is
@@ -64,7 +65,7 @@ as $$
            r.id as running_id, r.claimed_by, r.claimed_at, r.lease_until, r.attempt as running_attempt,
            q.id as queued_id, q.run_at, q.attempt, q.max_attempts, q.bucket, q.last_error as queued_error,
            d.id as dead_id, d.attempt as dead_attempt, d.last_error as dead_error,
-           l.paused, l.max_running, b.blocked_until,
+           l.max_running, b.blocked_until,
            case when s.next_sync_at <= c.now then least(s.next_sync_at, q.run_at) when q.run_at <= c.now then q.run_at end as due_at
     from suspects x
     cross join clock c
@@ -77,6 +78,8 @@ as $$
     left join private.queue_lanes l on l.agency_id = m.agency_id
     left join private.api_budgets b on b.bucket = q.bucket and b.blocked_until > c.now
     where coalesce((select t.enabled from private.stream_settings(m.agency_id, m.id, x.sync_type) t), true)
+      -- ops.late says it once, of the whole lane
+      and not coalesce(l.paused, false)
   )
   select f.agency_id, f.model_id, f.sync_type, coalesce(f.running_id, f.queued_id, f.dead_id),
          coalesce(f.ungranted_at, f.due_at, f.last_success_at, f.run_at, f.claimed_at, f.now), v.cause, v.why, v.remedy
@@ -88,16 +91,17 @@ as $$
         when f.lease_until < f.now then 'worker_gone'
         when greatest(f.claimed_at, f.last_sync_at) < f.now - f.silence then 'worker_stuck'
         when f.running_attempt > 1 or f.failures > 0 then 'tried_now' end
-      when f.queued_id is not null and f.run_at <= f.now and (f.paused or f.max_running = 0) then 'agency_paused'
+      when f.queued_id is not null and f.run_at <= f.now and f.max_running = 0 then 'agency_paused'
       when f.queued_id is not null and f.blocked_until is not null and f.due_at is not null then 'budget'
+      -- before any failure: what nobody takes up is not tried again by itself
+      when f.queued_id is not null and f.run_at < f.now - f.patience and coalesce(f.claimed, '-infinity') <= f.run_at then 'no_worker'
+      when f.queued_id is not null and f.run_at < f.now - f.a_turn then 'turn'
       when f.queued_id is not null and (f.attempt > 0 or f.queued_error ->> 'kind' in ('misconfigured', 'seal_broken')) then 'failing'
       when f.dead_id is not null and f.queued_id is null then 'dead'
-      when f.failures > 0 then case when f.stream_error ->> 'kind' = 'partial' then 'partial' else 'failing_stream' end
       -- said once, of the whole model
       when f.queued_id is null and not f.has_grant then null
       when f.queued_id is null and f.due_at < f.now - f.patience then 'not_queued'
-      when f.queued_id is not null and f.run_at < f.now - f.patience and coalesce(f.claimed, '-infinity') <= f.run_at then 'no_worker'
-      when f.queued_id is not null and f.run_at < f.now - f.a_turn then 'turn'
+      when f.failures > 0 then case when f.stream_error ->> 'kind' = 'partial' then 'partial' else 'failing_stream' end
       when f.queued_id is not null and f.run_at > f.now and f.due_at < f.now - f.silence then 'put_off' end as cause
   ) k
   cross join lateral (
@@ -107,7 +111,7 @@ as $$
         when 'worker_stuck' then format('worker %s has it for %s and brought no page for %s', f.claimed_by,
                                         private.span_words(f.now - f.claimed_at), private.span_words(f.now - greatest(f.claimed_at, f.last_sync_at)))
         when 'tried_now' then format('it failed before and is being tried right now by %s', f.claimed_by)
-        when 'agency_paused' then case when f.paused then 'the agency is paused in the queue' else 'the agency may run 0 jobs at once (max_running)' end
+        when 'agency_paused' then 'the agency may run 0 jobs at once (max_running)'
         when 'budget' then format('waits for the rate budget of bucket %s, blocked by Fanvue until %s; it goes on by itself then', f.bucket,
                                   private.clock_words(f.blocked_until, f.now))
         when 'failing' then format('%s; tried again by itself at %s: %s',
@@ -146,7 +150,7 @@ as $$
   where v.cause is not null
 $$;
 comment on function private.late_streams() is
-  'Streams of active models that are late or fail, each with one cause, why in words, and the remedy. What is merely due for two minutes is not late.';
+  'Streams of active models that are late or fail, each with one cause, why in words, and the remedy. What is merely due for two minutes is not late, nor what waits because its agency was paused.';
 revoke all on function private.late_streams() from public, anon, authenticated;
 grant execute on function private.late_streams() to service_role;
 

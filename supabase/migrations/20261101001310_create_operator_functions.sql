@@ -134,7 +134,7 @@ begin
     return jsonb_build_object('changed', false, 'message', format('nothing to do: agency %s is not paused', v_name));
   end if;
   update private.queue_lanes l
-  set paused = false, paused_at = null, paused_reason = null,
+  set paused = false, paused_at = null, paused_reason = null, resumed_at = private.engine_now(),
       -- a cap of nothing is a pause, too
       max_running = case when l.max_running > 0 then l.max_running else 100 end
   where l.agency_id = p_agency_id;

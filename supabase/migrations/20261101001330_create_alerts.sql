@@ -83,12 +83,13 @@ stable
 set search_path = ''
 as $$
   -- A creator who was connected or resumed a moment ago is not silent yet; a long first reading speaks with every page.
-  select max(greatest(s.last_success_at, s.last_sync_at, m.connected_at, m.status_changed_at))
+  select max(greatest(s.last_success_at, s.last_sync_at, m.connected_at, m.status_changed_at, l.resumed_at))
   from public.sync_state s
   join public.models m on m.id = s.model_id
-  where s.sync_type = 'earnings' and s.next_sync_at is not null and m.status = 'active'
+  left join private.queue_lanes l on l.agency_id = m.agency_id
+  where s.sync_type = 'earnings' and s.next_sync_at is not null and m.status = 'active' and not coalesce(l.paused, false)
 $$;
-comment on function private.earnings_seen_at() is 'When the money of any active creator was last read; null when nobody''s is to be read.';
+comment on function private.earnings_seen_at() is 'When the money of any active creator was last read; null when nobody''s is to be read. Paused agencies are left out.';
 revoke all on function private.earnings_seen_at() from public, anon, authenticated;
 grant execute on function private.earnings_seen_at() to service_role;
 
@@ -111,7 +112,8 @@ begin
   from public.sync_state s
   join public.models m on m.id = s.model_id
   cross join lateral private.stream_settings(m.agency_id, m.id, 'earnings') t
-  where s.sync_type = 'earnings' and s.next_sync_at is not null and m.status = 'active';
+  where s.sync_type = 'earnings' and s.next_sync_at is not null and m.status = 'active'
+    and not exists (select from private.queue_lanes l where l.agency_id = m.agency_id and l.paused);
   return case when v_seen_at + v_shortest + v_patience < p_now then v_seen_at end;
 end
 $$;

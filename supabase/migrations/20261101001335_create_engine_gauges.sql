@@ -28,7 +28,8 @@ as $$
     'late', (select count(*)
              from (select from public.sync_state s
                    join public.models m on m.id = s.model_id
-                   where s.next_sync_at < n.now - g.late_after and m.status = 'active'
+                   left join private.queue_lanes l on l.agency_id = m.agency_id
+                   where s.next_sync_at < n.now - g.late_after and m.status = 'active' and not coalesce(l.paused, false)
                      and coalesce(s.last_sync_at, '-infinity') < n.now - g.late_after
                    limit 5000) x),
     'webhooks', (select jsonb_build_object('parked', count(*) filter (where e.status = 'parked'),

@@ -159,6 +159,40 @@ def test_silence_is_told_when_what_was_due_was_not_read(
     assert told(engine) == [("silence", "clear")]
 
 
+def test_a_paused_agency_is_not_silent_nor_in_the_moment_when_it_goes_on(
+    engine: Engine, model_id: uuid.UUID
+) -> None:
+    succeed(engine, model_id)
+    agency_id = engine.value("select agency_id from public.models")
+    engine.rows("select ops.pause_agency(%s)", agency_id)
+    engine.move_clock(hours=5)
+    assert told(engine) == []
+
+    engine.rows("select ops.resume_agency(%s)", agency_id)
+    assert told(engine) == []
+
+    engine.move_clock(minutes=36)
+    assert told(engine) == [("silence", "raised")]
+
+
+def test_a_paused_agency_hides_nobody_elses_silence(engine: Engine, model_id: uuid.UUID) -> None:
+    other = engine.model(engine.agency(), due=False)
+    succeed(engine, model_id)
+    engine.rows("select ops.pause_agency(agency_id) from public.models where id = %s", model_id)
+    succeed(engine, other)
+    engine.move_clock(minutes=36)
+
+    assert told(engine) == [("silence", "raised")]
+
+
+def test_a_cap_of_no_jobs_is_silence(engine: Engine, model_id: uuid.UUID) -> None:
+    succeed(engine, model_id)
+    engine.rows("update private.queue_lanes set max_running = 0")
+    engine.move_clock(minutes=36)
+
+    assert told(engine) == [("silence", "raised")]
+
+
 def test_quiet_creators_who_are_polled_every_hour_are_not_silent(
     engine: Engine, model_id: uuid.UUID
 ) -> None:

@@ -73,6 +73,21 @@ def test_what_a_paused_agency_lets_wait_is_not_waiting(engine: Engine, model_id:
     assert gauges(engine)["oldest_due_s"] is None
 
 
+def test_a_paused_agency_is_neither_late_nor_silent(engine: Engine, model_id: uuid.UUID) -> None:
+    engine.rows(
+        "update public.sync_state set last_success_at = private.engine_now(),"
+        " next_sync_at = private.engine_now()"
+    )
+    engine.move_clock(hours=2)
+    found = gauges(engine)
+    assert (found["late"], found["silent"]) == (1, True)
+
+    engine.rows("select ops.pause_agency(agency_id) from public.models")
+
+    found = gauges(engine)
+    assert (found["late"], found["silent"], found["earnings_age_s"]) == (0, False, None)
+
+
 def test_a_stream_is_late_when_it_is_due_and_nothing_of_it_is_read(
     engine: Engine, model_id: uuid.UUID
 ) -> None:

@@ -112,10 +112,10 @@ def test_a_model_that_is_being_connected_is_not_late(engine: Engine, creator: Cr
 
 
 def test_a_job_that_is_put_off_again_and_again_is_late(engine: Engine, creator: Creator) -> None:
+    error = {"kind": "throttled", "message": "Fanvue asks to wait"}
     due(engine)
     for _ in range(4):
         (job,) = engine.claim()
-        error = {"kind": "throttled", "message": "Fanvue asks to wait"}
         engine.settle(job, "snooze", retry_in_s=300, error=error)
         engine.move_clock(minutes=5)
     (job,) = engine.claim()
@@ -136,6 +136,84 @@ def test_a_job_that_is_put_off_once_is_not_late(engine: Engine, creator: Creator
     engine.move_clock(minutes=4)
 
     assert late(engine) == []
+
+
+def test_what_waits_because_its_agency_was_paused_is_one_deliberate_line(
+    engine: Engine, creator: Creator
+) -> None:
+    engine.rows("select ops.pause_agency(%s, 'holidays')", creator.agency_id)
+    due(engine, hours=2)
+
+    (row,) = late(engine)
+    (health,) = engine.rows("select * from ops.health where where_to_look = 'ops.late'")
+
+    assert (row["cause"], row["deliberate"], row["stream"]) == ("agency_paused", True, "all")
+    assert health["state"] == "ok"
+
+
+def test_a_cap_of_no_jobs_is_late(engine: Engine, creator: Creator) -> None:
+    engine.rows("update private.queue_lanes set max_running = 0")
+    due(engine, minutes=10)
+
+    (row,) = late(engine)
+
+    assert (row["cause"], row["deliberate"]) == ("agency_paused", False)
+
+
+def test_what_failed_before_is_without_a_worker_when_nobody_takes_it_up(
+    engine: Engine, creator: Creator
+) -> None:
+    due(engine)
+    (job,) = engine.claim()
+    engine.settle(job, "retry", retry_in_s=60, error={"kind": "transient", "message": "502"})
+    assert causes(engine) == ["failing"]
+    engine.move_clock(minutes=2)
+    assert causes(engine) == ["failing"]
+
+    engine.move_clock(minutes=8)
+
+    assert causes(engine) == ["no_worker"]
+
+
+def test_what_failed_before_is_not_queued_when_nothing_ticks(
+    engine: Engine, creator: Creator
+) -> None:
+    engine.rows(
+        "update public.sync_state set consecutive_failures = 1,"
+        " next_sync_at = private.engine_now() + interval '1 minute'"
+    )
+    assert causes(engine) == ["failing_stream"]
+
+    engine.move_clock(minutes=10)
+
+    assert causes(engine) == ["not_queued"]
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(2, "ok"), (600, "attention")])
+def test_a_block_wants_attention_when_it_lasts(engine: Engine, seconds: int, state: str) -> None:
+    engine.call("block_bucket", "user:x", seconds)
+
+    (row,) = engine.rows("select * from ops.health where where_to_look = 'ops.budgets'")
+
+    assert row["state"] == state
+
+
+def test_the_worker_sees_how_long_a_snapshot_is_held_and_never_the_query(engine: Engine) -> None:
+    engine.owner.execute("set application_name = 'report'")
+    worker = engine.another().connection
+    with engine.owner.transaction():
+        engine.owner.execute("set transaction isolation level repeatable read")
+        engine.owner.execute("select 'a secret'")
+        row = worker.execute("select * from ops.queue_table").fetchone()
+        held = worker.execute("select * from private.held_snapshots()").fetchone()
+
+    assert row is not None
+    assert held is not None
+    assert row["pid"] == held["pid"] == engine.owner.info.backend_pid
+    assert row["held_for"].endswith(" s")
+    assert row["holder"].endswith("report idle in transaction")
+    assert held.keys() == {"pid", "held_for", "application_name", "state"}
+    assert "secret" not in f"{row} {held}"
 
 
 def test_progress_is_told_in_words_and_per_cent(engine: Engine, creator: Creator) -> None:
