@@ -19,8 +19,8 @@ comment on function private.replace_word(jsonb, text, text) is 'Replaces what a 
 revoke all on function private.replace_word(jsonb, text, text) from public, anon, authenticated;
 grant execute on function private.replace_word(jsonb, text, text) to service_role;
 
-create or replace function private.forget_creator(p_model_id uuid, p_names text[])
-returns void
+create or replace function private.forget_creator()
+returns trigger
 language plpgsql
 security definer
 set search_path = ''
@@ -29,22 +29,25 @@ declare
   v_name text;
   v_word text;
 begin
-  foreach v_name in array p_names loop
+  foreach v_name in array array[old.handle, old.fanvue_user_uuid, old.display_name] loop
     continue when coalesce(v_name, '') = '';
     v_word := '(?<![[:alnum:]_.-])' || regexp_replace(v_name, '([^[:alnum:]_])', '\\\1', 'g') || '(?![[:alnum:]_-])';
     update ops.actions a
     -- a target ends with the name
-    set target = regexp_replace(a.target, '(?<= )' || v_word || '$', p_model_id::text, 'i'),
-        arguments = private.replace_word(a.arguments, v_word, p_model_id::text),
-        changed = private.replace_word(a.changed, v_word, p_model_id::text)
+    set target = regexp_replace(a.target, '(?<= )' || v_word || '$', old.id::text, 'i'),
+        arguments = private.replace_word(a.arguments, v_word, old.id::text),
+        changed = private.replace_word(a.changed, v_word, old.id::text)
     where a.target ~* ('(?<= )' || v_word || '$') or concat(a.arguments, a.changed) ~* v_word;
   end loop;
+  return null;
 end
 $$;
-comment on function private.forget_creator(uuid, text[]) is
-  'Puts the model''s id where the trail names an erased creator. Definer, because the trail is nobody else''s to change.';
-revoke all on function private.forget_creator(uuid, text[]) from public, anon, authenticated;
-grant execute on function private.forget_creator(uuid, text[]) to service_role;
+comment on function private.forget_creator() is
+  'Puts the model''s id where the trail names a creator who is gone. Definer, because the trail is nobody else''s to change; a trigger, so that nobody can call it.';
+revoke all on function private.forget_creator() from public, anon, authenticated;
+create trigger models_forget_creator
+  after delete on public.models
+  for each row execute function private.forget_creator();
 
 create or replace function ops.erase_model(p_model_id uuid, p_confirm_handle text)
 returns jsonb
@@ -84,9 +87,8 @@ begin
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('fans', v_count);
   delete from private.api_budgets b where b.bucket = v_bucket;
-  -- everything else goes with it: grant, streams, jobs, runs, chats, posts, findings, settings
+  -- everything else goes with it: grant, streams, jobs, runs, chats, posts, findings, settings, her name in the trail
   delete from public.models m where m.id = p_model_id;
-  perform private.forget_creator(p_model_id, array[v_model.handle, v_model.fanvue_user_uuid, v_model.display_name]);
   perform private.note_action('erase_model', 'model ' || p_model_id, jsonb_build_object('model_id', p_model_id, 'agency_id', v_model.agency_id), v_counts);
   return jsonb_build_object('changed', true, 'message', format('model %s and all its rows are gone; the agency''s total is %s US dollars less', p_model_id, v_gross), 'rows', v_counts);
 end
