@@ -19,7 +19,7 @@ from simulator.server import running
 from simulator.world import World
 from tests.browser.stage import BrowserStage
 from tests.support.browser import open_chromium, open_tab
-from tests.support.engine import FORGET, Engine
+from tests.support.engine import Engine, forget
 from tests.support.postgres import PROJECT
 
 
@@ -55,7 +55,7 @@ def stage(stack: dict[str, str]) -> Iterator[BrowserStage]:
         secret = stack["FANVUE_WEBHOOK_SECRETS"].partition(",")[0]
         fanvue.set_webhook_target(f"{stack['SUPABASE_URL']}/functions/v1/fanvue-webhook", secret)
         database = opened.enter_context(psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True))
-        database.execute(FORGET)
+        forget(database)
         # Its ticks would queue work in the middle of a test.
         database.execute("select cron.alter_job(jobid, active := false) from cron.job")
         environment = {**stack, "FANVUE_API_URL": url, "FANVUE_AUTH_URL": url, **CLIENT}

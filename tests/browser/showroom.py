@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from local.demo.world import AGENCIES, HANDLES
 from tests.browser.stage import Agency
-from tests.support.engine import FORGET
+from tests.support.engine import forget
 
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def open_showroom(stage: BrowserStage) -> Iterator[Agency]:
             yield agency
     finally:
         # A job of the worker that was stopped would keep others waiting for its lease.
-        stage.database.execute(FORGET)
+        forget(stage.database)
 
 
 def _name(stage: BrowserStage, creators: dict[str, str]) -> None:

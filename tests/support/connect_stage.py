@@ -19,7 +19,7 @@ from simulator.population import populate
 from simulator.server import running
 from simulator.world import World
 from tests.support.edge_functions import function_settings
-from tests.support.engine import FORGET, Engine
+from tests.support.engine import Engine, forget
 from tests.support.postgres import PROJECT
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.sealing import Keyring
@@ -64,9 +64,9 @@ def engine_beside(stack: dict[str, str], fanvue: SimulatorControl) -> Iterator[E
     fanvue.clear_requests()
     fanvue.set_clock(datetime.now(UTC))
     with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
-        database.execute(FORGET)
+        forget(database)
         yield Engine({**stack, **_addresses(fanvue), **CLIENT}, fanvue, database)
-        database.execute(FORGET)
+        forget(database)
 
 
 def _addresses(fanvue: SimulatorControl) -> dict[str, str]:

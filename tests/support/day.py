@@ -18,7 +18,7 @@ import psycopg
 import structlog
 
 from tests.support.day_clock import DayClock
-from tests.support.engine import FORGET
+from tests.support.engine import forget
 from tests.support.fanvue_process import fanvue_process
 from tests.support.freshness import Watch
 from worker.app import open_engine
@@ -279,7 +279,7 @@ def new_day(stack: dict[str, str], shape: Shape) -> Iterator[Day]:
         psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database,
         fanvue_process(shape.start - EVE, names, shape.seed) as fanvue,
     ):
-        database.execute(FORGET.encode())
+        forget(database)
         database.execute(AS_DELIVERED.encode())
         clock = DayClock(fanvue.control, database, shape.start - EVE)
         clock.move_to(clock.instant)
@@ -293,4 +293,4 @@ def new_day(stack: dict[str, str], shape: Shape) -> Iterator[Day]:
                 watch=Watch(database),
             )
         finally:
-            database.execute(FORGET.encode())
+            forget(database)

@@ -40,6 +40,17 @@ update private.sync_streams set every = '15 minutes', enabled = sync_type = 'ear
 """
 
 
+def forget(database: psycopg.Connection[Any]) -> None:
+    """Empty the engine; whoever reads it meanwhile may take its locks in another order."""
+    for _ in range(5):
+        try:
+            database.execute(FORGET.encode())
+        except psycopg.errors.DeadlockDetected:
+            continue
+        return
+    database.execute(FORGET.encode())
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """What our tables say of one model: the rows, the rollup, and the running total."""

@@ -16,7 +16,7 @@ from simulator.population import populate
 from simulator.server import running
 from simulator.world import World
 from tests.support.drills import Console
-from tests.support.engine import FORGET, Engine
+from tests.support.engine import Engine, forget
 from tests.support.postgres import PROJECT
 
 
@@ -82,4 +82,4 @@ def _turn_cron(stack: dict[str, str], *, active: bool) -> None:
 
 def _forget(stack: dict[str, str]) -> None:
     with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
-        database.execute(FORGET)
+        forget(database)

@@ -21,7 +21,7 @@ from upstash_redis import Redis
 
 from local.processes import wait_until
 from tests.support.edge_functions import function_settings, named_stack
-from tests.support.engine import FORGET
+from tests.support.engine import forget
 from tests.support.flaky_rest import FlakyRest, flaky
 from tests.support.stats_stage import (
     Reader,
@@ -61,12 +61,12 @@ def stage(stack: dict[str, str], silent_cron: None, rest: FlakyRest) -> Iterator
     redis = Redis(stack["UPSTASH_REDIS_REST_URL"], stack["UPSTASH_REDIS_REST_TOKEN"])
     redis.flushdb()
     with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
-        database.execute(FORGET)
+        forget(database)
         rest.calls.clear()
         stage = StatsStage(stack, database, redis, rest)
         yield stage
         stage.close()
-        database.execute(FORGET)
+        forget(database)
     redis.close()  # type: ignore[no-untyped-call]  # of the client library
 
 

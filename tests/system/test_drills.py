@@ -152,7 +152,7 @@ def test_an_agency_that_was_paused(console: Console) -> None:
 
     console.tick()
 
-    late = console.only("late", stream="earnings")
+    late = console.only("late", cause="agency_paused")
     assert late["why"] == "the agency is paused in the queue"
     assert engine.drain(wait_seconds=0).claimed == 0
     console.mend(late["remedy"])
