@@ -60,7 +60,7 @@ export class Decoder {
 }
 
 function readBegin(reader) {
-  reader.skip(8);
+  reader.advance(8);
   const microseconds = reader.int64() + UNIX_EPOCH_OFFSET_US;
   return {
     kind: "begin",
@@ -95,15 +95,15 @@ class Reader {
   }
 
   uint16() {
-    return this.#bytes.readUInt16BE(this.skip(2));
+    return this.#bytes.readUInt16BE(this.advance(2));
   }
 
   uint32() {
-    return this.#bytes.readUInt32BE(this.skip(4));
+    return this.#bytes.readUInt32BE(this.advance(4));
   }
 
   int64() {
-    return this.#bytes.readBigInt64BE(this.skip(8));
+    return this.#bytes.readBigInt64BE(this.advance(8));
   }
 
   string() {
@@ -114,12 +114,12 @@ class Reader {
   }
 
   text(length) {
-    const start = this.skip(length);
+    const start = this.advance(length);
     return this.#bytes.toString("utf8", start, start + length);
   }
 
   /** Moves on and returns where it was. */
-  skip(count) {
+  advance(count) {
     const start = this.#at;
     this.#at += count;
     return start;
