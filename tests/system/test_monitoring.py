@@ -73,12 +73,19 @@ def sync(engine: Engine, creator: str) -> None:
     )
 
 
+def was_hit(engine: Engine, kind: str) -> bool:
+    return any(fault["kind"] == kind and fault["hits"] > 0 for fault in engine.fanvue.faults())
+
+
+def jobs_of(engine: Engine, creator: str) -> list[str]:
+    rows = engine.database.execute(
+        "select state from public.sync_jobs where model_id = %s", (engine.models[creator],)
+    )
+    return [str(state) for (state,) in rows]
+
+
 def is_running(engine: Engine, creator: str) -> bool:
-    row = engine.database.execute(
-        "select count(*) from public.sync_jobs where model_id = %s and state = 'running'",
-        (engine.models[creator],),
-    ).fetchone()
-    return row is not None and row[0] > 0
+    return "running" in jobs_of(engine, creator)
 
 
 def test_one_eventful_minute_of_a_worker_moves_every_metric(program: Program, told: Chat) -> None:
@@ -93,9 +100,12 @@ def test_one_eventful_minute_of_a_worker_moves_every_metric(program: Program, to
         engine.fanvue.add_sales(creator, 1)
         sync(engine, creator)
         scraper.wait_for(lambda: scraper.total(Metric.REFRESHES.value.name) >= 1)
+        # What is slow must be her call, not the rest of the last sync.
+        scraper.wait_for(lambda: not jobs_of(engine, creator))
         engine.fanvue.add_fault("slow", "/insights/.*", ms=3000, times=1)
         gone = engine.creator(1)
-        scraper.wait_for(lambda: is_running(engine, gone))
+        # Gone while her call is under way, not before it.
+        scraper.wait_for(lambda: is_running(engine, gone) and was_hit(engine, "slow"))
         engine.database.execute("delete from public.models where id = %s", (engine.models[gone],))
         scraper.wait_for(lambda: scraper.total(Metric.LOST.value.name) == 1)
         # Two, because the call that was given up may still be on its way and meet the first.
