@@ -84,6 +84,7 @@ missing() {
   has redis-server || echo redis
   has_node || echo node
   has shellcheck || echo shellcheck
+  has promtool || echo promtool
   has chromium || has chromium-browser || has google-chrome || echo chromium
   [ -x .venv/bin/python ] || can_make_venv || echo python
 }
@@ -122,6 +123,7 @@ packages_for() {
     redis) echo redis-server ;;
     node) printf '%s\n' nodejs npm ;;
     shellcheck) echo shellcheck ;;
+    promtool) echo prometheus ;;
     chromium) printf '%s\n' chromium fonts-liberation ;;
     python) printf '%s\n' python3 python3-venv ;;
     esac
@@ -176,6 +178,7 @@ explain() {
     redis) say "missing: redis-server (brew install redis)" ;;
     node) say "missing: Node.js $NODE_MAJOR or newer with npm (nodejs.org)" ;;
     shellcheck) say "missing: shellcheck (brew install shellcheck)" ;;
+    promtool) say "missing: promtool (brew install prometheus)" ;;
     chromium) say "missing: Chromium or Chrome (brew install --cask chromium)" ;;
     python) say "missing: Python 3.11 or newer with venv (python.org)" ;;
     esac

@@ -16,8 +16,10 @@ from datetime import timedelta
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import structlog
 
+from worker.alerts import Alerts
 from worker.cache import open_shelf
 from worker.changes import ToldRuns, ToldWalks
 from worker.clock import Clock, SystemClock
@@ -32,10 +34,15 @@ from worker.jobs.refresh_token import refresh_token
 from worker.jobs.stream_job import StreamJob
 from worker.jobs.walk import Slice
 from worker.limits.shared import SharedBudget, TakenCalls
+from worker.metrics import Metric, Metrics
+from worker.observe.gauges import EngineGauges
+from worker.observe.health import Health
+from worker.observe.server import MonitoringServer
 from worker.runner import Runner
 from worker.schedule import Schedule
 from worker.sealing import Keyring
 from worker.stats_cache import StatsCache
+from worker.store.alerts import AlertStore
 from worker.store.calls import CallStore
 from worker.store.database import Database, open_database_http
 from worker.store.grants import GrantStore
@@ -43,12 +50,12 @@ from worker.store.jobs import JobStore
 from worker.store.overview import OverviewStore
 from worker.streams.registry import STREAMS
 from worker.subscription import Subscription
-from worker.traffic import Lane
+from worker.traffic import Lane, lane_of
 from worker.wake_up import TOPIC, WakeUp
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from worker.cache import DayRange
     from worker.fanvue.calls import RequestMeter
@@ -61,14 +68,6 @@ if TYPE_CHECKING:
 
 
 log = structlog.get_logger(__name__)
-
-# What a job's priority means for the rate budget; the numbers are documented on sync_jobs.priority.
-_LANES = ((20, Lane.LIVE), (60, Lane.NORMAL), (120, Lane.BACKFILL))
-
-
-def lane_of(priority: int) -> Lane:
-    """Return the budget lane of a priority."""
-    return next((lane for highest, lane in _LANES if priority <= highest), Lane.LOW)
 
 
 class _CallSource:
@@ -99,11 +98,14 @@ class _CallSource:
 class _Refresher:
     """Lets the grant keeper ask Fanvue's token endpoint."""
 
-    def __init__(self, endpoint: TokenEndpoint) -> None:
+    def __init__(self, endpoint: TokenEndpoint, metrics: Metrics) -> None:
         self._endpoint = endpoint
+        self._metrics = metrics
 
     async def __call__(self, refresh_token: str) -> TokenPair | RefusedRefresh:
         answer = await self._endpoint.refresh(refresh_token)
+        result = answer.kind if isinstance(answer, Refused) else "refreshed"
+        self._metrics.count(Metric.REFRESHES, result=result)
         if isinstance(answer, Refused):
             return RefusedRefresh(answer.kind, answer.message, answer.retry_after)
         return answer
@@ -117,6 +119,8 @@ class Books:
     jobs: JobStore
     grants: GrantStore
     overview: OverviewStore
+    alerts: AlertStore
+    metrics: Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ class Engine:
     runner: Runner
     schedule: Schedule
     wake_up: WakeUp
+    monitoring: MonitoringServer
 
 
 def worker_name() -> str:
@@ -142,13 +147,18 @@ async def open_books(settings: Settings, clock: Clock | None = None) -> AsyncIte
     """Open the database's side alone."""
     lease = timedelta(seconds=settings.worker.lease_seconds)
     http = open_database_http(connections=settings.worker.concurrency + 8)
+    metrics, name = Metrics(), worker_name()
     async with http:
-        database = Database(http, settings.supabase, clock or SystemClock(), SystemRandom())
+        database = Database(
+            http, settings.supabase, clock or SystemClock(), SystemRandom(), metrics=metrics
+        )
         yield Books(
             database=database,
-            jobs=JobStore(database, worker_name(), lease),
+            jobs=JobStore(database, name, lease),
             grants=GrantStore(database),
             overview=OverviewStore(database),
+            alerts=AlertStore(database, name),
+            metrics=metrics,
         )
 
 
@@ -162,21 +172,24 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
         connections=settings.worker.concurrency + 4,
     )
     async with open_books(settings, clock) as books, fanvue_http, AsyncExitStack() as beside:
+        metrics = books.metrics
         grants = GrantKeeper(
             books.grants,
-            _Refresher(TokenEndpoint(fanvue_http, clock, settings.fanvue)),
+            _Refresher(TokenEndpoint(fanvue_http, clock, settings.fanvue), metrics),
             Keyring(settings.sealing.keys),
             clock,
             worker_name(),
         )
         budget = SharedBudget(_CallSource(CallStore(books.database)), clock)
-        client = FanvueClient(fanvue_http, budget, clock, SystemRandom(), settings.fanvue)
+        client = FanvueClient(
+            fanvue_http, budget, clock, SystemRandom(), settings.fanvue, metrics=metrics
+        )
         limits = Slice(
             settings.worker.slice_pages, timedelta(seconds=settings.worker.slice_seconds)
         )
-        changed = await beside.enter_async_context(_warm_cache(settings, books.database, clock))
-        walks = ToldWalks(books.database, lease, changed)
-        runs = ToldRuns(books.database, lease, changed)
+        changed = await beside.enter_async_context(_warm_cache(settings, books, clock))
+        walks = ToldWalks(books.database, lease, changed, metrics=metrics)
+        runs = ToldRuns(books.database, lease, changed, metrics=metrics)
 
         async def reconcile(job: Job, meter: RequestMeter, stopping: Callable[[], bool]) -> Result:
             reader = PageReader(client, grants, job, lane_of(job.priority), meter)
@@ -201,21 +214,28 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
             concurrency=settings.worker.concurrency,
             lease=lease,
             shutdown=timedelta(seconds=settings.worker.shutdown_seconds),
+            metrics=metrics,
         )
         schedule = Schedule(
-            books.jobs, runner.wake, tick=timedelta(seconds=settings.worker.tick_seconds)
+            books.jobs,
+            runner.wake,
+            tick=timedelta(seconds=settings.worker.tick_seconds),
+            tell=await beside.enter_async_context(_alerts(settings, books)),
+            metrics=metrics,
         )
         subscription = Subscription(settings.supabase, [TOPIC], clock, SystemRandom())
-        wake_up = WakeUp(subscription, runner.wake, clock)
+        wake_up = WakeUp(subscription, runner.wake, clock, metrics=metrics)
+        gauges = EngineGauges(books.overview, metrics, clock)
+        monitoring = MonitoringServer(metrics, gauges, Health(runner, gauges))
         try:
-            yield Engine(books, clock, grants, client, runner, schedule, wake_up)
+            yield Engine(books, clock, grants, client, runner, schedule, wake_up, monitoring)
         finally:
             await grants.finish()
 
 
 @asynccontextmanager
 async def _warm_cache(
-    settings: Settings, database: Database, clock: Clock
+    settings: Settings, books: Books, clock: Clock
 ) -> AsyncIterator[Callable[[str], None]]:
     """Keep the cache warm while the block runs; yield what takes the agencies that changed."""
     if settings.upstash is None:
@@ -224,19 +244,31 @@ async def _warm_cache(
 
     async def figures(agency_id: str, days: DayRange) -> dict[str, Any]:
         asked = {"p_agency_id": agency_id, "p_from": days.first, "p_to": days.last}
-        reply: dict[str, Any] = await database.call("dashboard_stats", asked)
+        reply: dict[str, Any] = await books.database.call("dashboard_stats", asked)
         return reply
 
     async with open_shelf(settings.upstash) as shelf:
-        cache = StatsCache(shelf, figures, clock)
+        cache = StatsCache(shelf, figures, clock, metrics=books.metrics)
         async with cache.warming():
             yield cache.changed
+
+
+@asynccontextmanager
+async def _alerts(settings: Settings, books: Books) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Yield what tells an engineer of troubles, at the address that the settings name."""
+    address = settings.worker.alert_webhook_url
+    async with httpx.AsyncClient(follow_redirects=False, trust_env=False) as http:
+        yield Alerts(books.alerts, http, address, metrics=books.metrics).tell
 
 
 async def run_worker(settings: Settings, *, drain: bool = False) -> Tally:
     """Run until SIGTERM or SIGINT, or with `drain` until nothing is due or running."""
     async with open_engine(settings) as engine, AsyncExitStack() as beside:
         with _stopped_by_signals(engine.runner.stop):
+            if settings.worker.metrics_port:
+                # Before any work is taken: a port in use is told at once.
+                host, port = settings.worker.metrics_host, settings.worker.metrics_port
+                await beside.enter_async_context(engine.monitoring.listening(host, port))
             log.info("worker_started", concurrency=settings.worker.concurrency, drain=drain)
             await engine.books.jobs.reap()
             await engine.books.jobs.enqueue_due("worker")

@@ -1,4 +1,4 @@
-"""Stores that tell whose figures a commit changed, after it is committed.
+"""Stores that count what a commit brought, and tell whose figures it changed, once it is committed.
 
 The jobs know nothing of it: what listens is given by the composition root. Telling is a plain call
 that returns at once and must not raise.
@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import structlog
+
+from worker.metrics import Metric, Metrics
 from worker.store.reconcile import ReconcileStore
 from worker.store.walks import WalkStore
 
@@ -27,17 +30,43 @@ Tell: TypeAlias = Callable[[str], None]
 # The streams whose rows dashboards' figures are made of.
 FIGURES: Final = frozenset({"earnings", "account", "top_fans"})
 
+log = structlog.get_logger(__name__)
+
+
+def _count(metrics: Metrics, job: Job, pages: int, **rows: int) -> None:
+    """Count a commit; its event bears the names of the job that it belongs to."""
+    metrics.count(Metric.PAGES, pages, sync_type=job.sync_type)
+    for change, number in rows.items():
+        metrics.count(Metric.ROWS, number, sync_type=job.sync_type, change=change)
+    log.debug("page_committed", pages=pages, **rows)
+
 
 class ToldWalks(WalkStore):
     """Walks that tell the agency whose figures a page changed."""
 
-    def __init__(self, database: Database, lease: timedelta, tell: Tell) -> None:
+    def __init__(
+        self,
+        database: Database,
+        lease: timedelta,
+        tell: Tell,
+        *,
+        metrics: Metrics | None = None,
+    ) -> None:
         super().__init__(database, lease)
         self._tell = tell
+        self._metrics = metrics or Metrics()
 
     async def commit(self, job: Job, state: WalkState, page: PageCommit) -> Committed:
         """Commit one page, and tell if it changed figures."""
         committed = await super().commit(job, state, page)
+        _count(
+            self._metrics,
+            job,
+            1,
+            inserted=committed.inserted,
+            updated=committed.updated,
+            unchanged=committed.unchanged,
+        )
         if job.sync_type in FIGURES and committed.inserted + committed.updated:
             self._tell(job.agency_id)
         return committed
@@ -46,13 +75,28 @@ class ToldWalks(WalkStore):
 class ToldRuns(ReconcileStore):
     """Reconciliations that tell the agency whose figures a step changed."""
 
-    def __init__(self, database: Database, lease: timedelta, tell: Tell) -> None:
+    def __init__(
+        self,
+        database: Database,
+        lease: timedelta,
+        tell: Tell,
+        *,
+        metrics: Metrics | None = None,
+    ) -> None:
         super().__init__(database, lease)
         self._tell = tell
+        self._metrics = metrics or Metrics()
 
     async def commit(self, job: Job, state: RunState, step: RunCommit) -> RunCommitted:
         """Commit one step, and tell if it changed figures."""
         committed = await super().commit(job, state, step)
+        _count(
+            self._metrics,
+            job,
+            step.pages,
+            inserted=committed.inserted,
+            updated=committed.updated,
+        )
         if committed.inserted + committed.updated:
             self._tell(job.agency_id)
         return committed

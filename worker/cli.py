@@ -29,7 +29,6 @@ def build_app() -> typer.Typer:
         name=PROGRAM,
         help="Syncs Fanvue creators' money into Supabase: exact, resumable, observable.",
         cls=PlainErrors,
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )

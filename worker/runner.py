@@ -18,7 +18,9 @@ import structlog
 from worker.errors import DatabaseUnavailable, LeaseLost, SyncError, Throttled
 from worker.fanvue.calls import RequestMeter
 from worker.jobs.outcomes import meter_stats, settle_error, settle_result
+from worker.metrics import Metric, Metrics
 from worker.store.jobs import Settlement
+from worker.traffic import lane_of
 
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class Runner:
         concurrency: int,
         lease: timedelta,
         shutdown: timedelta,
+        metrics: Metrics | None = None,
     ) -> None:
         self._store = store
         self._handler = handler
@@ -93,6 +96,11 @@ class Runner:
         self._concurrency = concurrency
         self._lease = lease
         self._shutdown = shutdown
+        self._metrics = metrics or Metrics()
+        self._metrics.set(Metric.ROOM, concurrency)
+        # By when each loop is to have gone round once more, but for the time its calls take.
+        self._beats: dict[str, float] = {}
+        self._loops: list[asyncio.Task[None]] = []
         self._running: dict[int, _Running] = {}
         self._settlements: asyncio.Queue[Settlement] = asyncio.Queue()
         self._wake = asyncio.Event()
@@ -103,6 +111,22 @@ class Runner:
     def busy(self) -> int:
         """Return how many jobs run here now."""
         return len(self._running)
+
+    @property
+    def stopping(self) -> bool:
+        """Tell whether no more jobs are claimed."""
+        return self._stop.is_set()
+
+    def stuck(self, patience: timedelta) -> str | None:
+        """Name a loop that ended or stands still, None while all go round."""
+        for task in self._loops:
+            if task.done():
+                return f"{task.get_name()} ended"
+        now = self._clock.monotonic()
+        for name, expected in self._beats.items():
+            if now - expected > patience.total_seconds():
+                return f"{name} stand still for {now - expected:.0f} s"
+        return None
 
     def wake(self) -> None:
         """Make an idle loop look for work now."""
@@ -137,11 +161,15 @@ class Runner:
     async def _attended(self) -> AsyncIterator[None]:
         beats = asyncio.create_task(self._beat(), name="heartbeats")
         settles = asyncio.create_task(self._settle_forever(), name="settlements")
+        self._loops = [beats, settles]
         try:
             yield
         finally:
+            # What is left is waited for in its own time: nothing goes round any more.
+            self._beats.clear()
             await self._hand_back()
             await self._settlements.join()
+            self._loops = []
             beats.cancel()
             settles.cancel()
             await asyncio.gather(beats, settles, return_exceptions=True)
@@ -151,6 +179,7 @@ class Runner:
     ) -> None:
         while not self._stop.is_set():
             self._wake.clear()
+            self._beats["claims"] = self._clock.monotonic()
             free = self._concurrency - len(self._running)
             if free <= 0:
                 await self._idle(IDLE_WAIT)
@@ -206,21 +235,24 @@ class Runner:
     def _start(self, job: Job) -> _Running:
         self.tally.claimed += 1
         self.tally.pickup.append(job.waited)
+        self._metrics.count(Metric.CLAIMS, sync_type=job.sync_type)
+        waited = job.waited.total_seconds()
+        self._metrics.observe(Metric.PICKUP, waited, lane=lane_of(job.priority).value)
         for earlier in self._running.values():
             if earlier.job.id == job.id:
                 # Given to us anew: our first lease on it ended while we could not extend it.
                 self._lose(earlier)
         task = asyncio.create_task(self._work(job), name=f"job-{job.id}")
         running = self._running[job.lease_id] = _Running(job, task)
+        self._metrics.set(Metric.RUNNING, self.busy)
         return running
 
     async def _work(self, job: Job) -> None:
         meter = RequestMeter()
         running = self._running[job.lease_id]
         settlement: Settlement | None = None
-        with structlog.contextvars.bound_contextvars(
-            job_id=job.id, model_id=job.model_id, sync_type=job.sync_type
-        ):
+        started = self._clock.monotonic()
+        with structlog.contextvars.bound_contextvars(**_names(job)):
             try:
                 result = await self._handler(
                     job, meter, lambda: self._stop.is_set() or running.told_to_stop
@@ -235,17 +267,22 @@ class Runner:
                 _log_error(error)
             finally:
                 self._running.pop(job.lease_id, None)
+                self._metrics.set(Metric.RUNNING, self.busy)
+                took = self._clock.monotonic() - started
+                self._metrics.observe(Metric.JOB_SECONDS, took, sync_type=job.sync_type)
                 self.tally.requests += meter.requests
                 self.tally.throttled += meter.throttled
                 if settlement is None:
-                    self.tally.lost += 1
+                    self._count_lost()
                 else:
                     self._settlements.put_nowait(settlement)
                 self._wake.set()
 
     async def _beat(self) -> None:
         while True:
-            await self._clock.sleep(self._lease / 4)
+            pause = self._lease / 4
+            self._beats["heartbeats"] = self._clock.monotonic() + pause.total_seconds()
+            await self._clock.sleep(pause)
             jobs = [running.job for running in self._running.values()]
             if not jobs:
                 continue
@@ -294,13 +331,19 @@ class Runner:
             return
         for one in batch:
             if one.job.id not in accepted:
-                self.tally.lost += 1
+                self._count_lost()
                 continue
             outcome = one.outcome
             if outcome == "retry" and one.job.attempt >= one.job.max_attempts:
                 outcome = "dead"
-            self.tally.outcomes[one.state if outcome == "done" and one.state else outcome] += 1
-            log.info("job_settled", job_id=one.job.id, outcome=outcome, state=one.state)
+            ended = one.state if outcome == "done" and one.state else outcome
+            self.tally.outcomes[ended] += 1
+            self._metrics.count(Metric.SETTLED, sync_type=one.job.sync_type, outcome=ended)
+            log.info("job_settled", **_names(one.job), outcome=outcome, state=one.state)
+
+    def _count_lost(self) -> None:
+        self.tally.lost += 1
+        self._metrics.count(Metric.LOST)
 
     async def _hand_back(self) -> None:
         """Let running jobs reach the end of their page, then take what is left back."""
@@ -315,6 +358,16 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, waiting, sleeping, return_exceptions=True)
+
+
+def _names(job: Job) -> dict[str, object]:
+    """Return what every event of a job is found by, from its cause to its end."""
+    return {
+        "cause": job.cause,
+        "job_id": job.id,
+        "model_id": job.model_id,
+        "sync_type": job.sync_type,
+    }
 
 
 def _handed_back(job: Job, meter: RequestMeter) -> Settlement:

@@ -14,10 +14,11 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from worker.errors import SyncError
+from worker.metrics import Metric, Metrics
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from worker.store.jobs import JobStore
 
@@ -30,15 +31,26 @@ log = structlog.get_logger(__name__)
 class Schedule:
     """Ticks while the worker runs."""
 
-    def __init__(self, store: JobStore, wake: Callable[[], None], *, tick: timedelta) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        wake: Callable[[], None],
+        *,
+        tick: timedelta,
+        tell: Callable[[], Awaitable[None]] | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._store = store
         self._wake = wake
+        self._metrics = metrics or Metrics()
         self._scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
         )
         # Jitter keeps ten workers that started together from ticking together.
         self._every(tick, self._enqueue, jitter=tick / 10)
         self._every(min(REAP_EVERY, tick), self._reap, jitter=timedelta(seconds=2))
+        if tell is not None:
+            self._every(tick, tell, jitter=tick / 10)
 
     def _every(self, interval: timedelta, call: Callable[[], object], *, jitter: timedelta) -> None:
         trigger = IntervalTrigger(
@@ -59,8 +71,10 @@ class Schedule:
         try:
             done = await self._store.enqueue_due("worker")
         except SyncError as error:
+            self._metrics.count(Metric.TICKS, result="failed")
             log.warning("tick_failed", reason=error.message)
             return
+        self._metrics.count(Metric.TICKS, result="done")
         if done["enqueued"] or done["revived"]:
             log.info("tick", **done)
             self._wake()

@@ -25,6 +25,16 @@ def _server_address(value: str) -> str:
     return value.strip().rstrip("/")
 
 
+def _secret_address(value: SecretStr) -> SecretStr:
+    """Check an address that is a secret itself, as those of incoming webhooks are."""
+    parts = urlsplit(value.get_secret_value().strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not an address that begins with https://")
+    if parts.scheme == "http" and not _is_nearby(parts.hostname):
+        raise ValueError("must use https: the address is a secret")
+    return SecretStr(value.get_secret_value().strip())
+
+
 def _is_nearby(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
@@ -61,6 +71,7 @@ def _keys(value: object) -> object:
 
 
 Address = Annotated[str, AfterValidator(_server_address)]
+SecretAddress = Annotated[SecretStr, AfterValidator(_secret_address)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 Word = BeforeValidator(_lowered)
 SealingKeys = Annotated[tuple[SealingKey, ...], BeforeValidator(_keys)]

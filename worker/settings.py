@@ -17,7 +17,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from worker.errors import Misconfigured
-from worker.setting_values import Address, SealingKeys, Secrets, Word
+from worker.setting_values import Address, SealingKeys, SecretAddress, Secrets, Word
 
 
 if TYPE_CHECKING:
@@ -150,10 +150,20 @@ class WorkerSettings(_Group):
     )
     metrics_port: int | None = Field(
         default=None,
-        ge=1,
+        ge=0,
         le=65535,
         validation_alias="WORKER_METRICS_PORT",
-        description="use a free port, or leave it out for no metrics",
+        description="use a free port, or 0 or nothing for no metrics",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        validation_alias="WORKER_METRICS_HOST",
+        description="use an address of this machine, 0.0.0.0 for all, or leave it out for this one",
+    )
+    alert_webhook_url: SecretAddress | None = Field(
+        default=None,
+        validation_alias="ALERT_WEBHOOK_URL",
+        description="use an address that takes Slack's incoming messages, or leave it out",
     )
     lease_seconds: int = Field(
         default=60,
@@ -242,6 +252,8 @@ class Settings:
             found.extend(self.fanvue_or_none.webhook_secrets)
         if self.upstash is not None:
             found.append(self.upstash.token)
+        if self.worker.alert_webhook_url is not None:
+            found.append(self.worker.alert_webhook_url)
         return tuple(secret.get_secret_value() for secret in found)
 
 

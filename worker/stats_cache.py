@@ -15,6 +15,7 @@ import structlog
 
 from worker.cache import CacheUnavailable
 from worker.errors import SyncError
+from worker.metrics import Metric, Metrics
 from worker.redaction import redact_text
 
 
@@ -55,6 +56,8 @@ class StatsCache:
         shelf: Shelf,
         figures: Callable[[str, DayRange], Awaitable[dict[str, Any]]],
         clock: Clock,
+        *,
+        metrics: Metrics | None = None,
     ) -> None:
         self._shelf = shelf
         self._figures = figures
@@ -63,6 +66,7 @@ class StatsCache:
         self._due: dict[str, float] = {}
         self._noted = asyncio.Event()
         self._closed_until: float | None = None
+        self._metrics = metrics or Metrics()
 
     def changed(self, agency_id: str) -> None:
         """Note that an agency's figures changed; returns at once."""
@@ -116,11 +120,13 @@ class StatsCache:
         except Exception as error:  # noqa: BLE001 - a fault of ours must not reach a job
             self._pause(f"{type(error).__name__}: {error}", crashed=error)
         else:
+            self._metrics.count(Metric.STATS, result="refreshed")
             if self._closed_until is not None:
                 self._closed_until = None
                 log.info("stats_cache_recovered")
 
     def _pause(self, reason: str, crashed: Exception | None = None) -> None:
+        self._metrics.count(Metric.STATS, result="failed")
         if self._closed_until is None:
             log.warning("stats_cache_failing", reason=reason, exc_info=crashed)
         self._closed_until = self._clock.monotonic() + PAUSE.total_seconds()

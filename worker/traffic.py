@@ -30,6 +30,13 @@ class Lane(StrEnum):
 
 
 _RANKS = {lane: rank for rank, lane in enumerate(Lane)}
+# What a job's priority means for the rate budget; the numbers are documented on sync_jobs.priority.
+_LANES = ((20, Lane.LIVE), (60, Lane.NORMAL), (120, Lane.BACKFILL))
+
+
+def lane_of(priority: int) -> Lane:
+    """Return the budget lane of a priority."""
+    return next((lane for highest, lane in _LANES if priority <= highest), Lane.LOW)
 
 
 @dataclass(frozen=True, slots=True)

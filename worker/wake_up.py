@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from worker.metrics import Metric, Metrics
+
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -32,11 +34,19 @@ log = structlog.get_logger(__name__)
 class WakeUp:
     """Hears the workers' topic while the worker runs."""
 
-    def __init__(self, subscription: Subscription, wake: Callable[[], None], clock: Clock) -> None:
+    def __init__(
+        self,
+        subscription: Subscription,
+        wake: Callable[[], None],
+        clock: Clock,
+        *,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._subscription = subscription
         self._wake = wake
         self._clock = clock
         self._wanted = asyncio.Event()
+        self._metrics = metrics or Metrics()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -51,6 +61,7 @@ class WakeUp:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._metrics.set(Metric.WAKE_UP, 0)
 
     async def _listen(self) -> None:
         try:
@@ -70,14 +81,17 @@ class WakeUp:
 
     def connected(self) -> None:
         """Look for what became due while nothing was heard."""
+        self._metrics.set(Metric.WAKE_UP, 1)
         log.info("wake_up_connected")
         self._wanted.set()
 
     def lost(self, reason: str) -> None:
         """Say once that pickup is a little slower now."""
+        self._metrics.set(Metric.WAKE_UP, 0)
         log.warning("wake_up_lost", reason=reason, then="polling goes on")
 
     def heard(self, _topic: str, event: str, _payload: dict[str, Any]) -> None:
         """Wake the runner if work became due."""
         if event == EVENT:
+            self._metrics.count(Metric.WAKE_UPS)
             self._wanted.set()

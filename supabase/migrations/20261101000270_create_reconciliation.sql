@@ -9,7 +9,6 @@ create table private.reconcile_settings (
   spread interval not null default interval '4 hours' check (spread between interval '0' and interval '20 hours'),
   settle_after interval not null default interval '20 minutes',
   unconfirmed_after interval not null default interval '2 hours',
-  keep_findings interval not null default interval '90 days',
   last_night_at timestamptz not null default now()
 );
 comment on table private.reconcile_settings is 'One row: how the money is proved each night. Edit it in Studio; the next night obeys.';
@@ -19,7 +18,6 @@ comment on column private.reconcile_settings.spread is 'The night''s runs begin 
 comment on column private.reconcile_settings.settle_after is
   'What is younger is not judged: Fanvue''s summary is up to ten minutes old, and rows are listed late.';
 comment on column private.reconcile_settings.unconfirmed_after is 'A sale that only a webhook announced may wait so long for the API''s row before it is reported.';
-comment on column private.reconcile_settings.keep_findings is 'Findings that are over (mended, resolved) are deleted after this time.';
 comment on column private.reconcile_settings.last_night_at is 'When a night was last begun, by pg_cron or, if that stopped, by a scheduling tick.';
 revoke all on private.reconcile_settings from public, anon, authenticated;
 grant select, insert, update on private.reconcile_settings to service_role;

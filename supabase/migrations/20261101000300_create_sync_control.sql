@@ -150,6 +150,7 @@ create table public.sync_jobs (
   state text not null default 'queued',
   bucket text not null default '',
   claimed_by text,
+  cause text,
   progress jsonb,
   last_error jsonb,
   constraint sync_jobs_state_check check (state in ('queued', 'running', 'dead')),
@@ -168,6 +169,8 @@ comment on column public.sync_jobs.claim_id is 'The claim that took the job; the
 comment on column public.sync_jobs.attempt is 'Attempts in a row that failed: a rate limit or a worker''s shutdown gives its attempt back, a finished slice all of them.';
 comment on column public.sync_jobs.priority is 'Smaller goes first: up to 20 live, up to 60 normal, up to 120 backfill, above that low.';
 comment on column public.sync_jobs.bucket is 'The rate budget that the job draws on; jobs of an exhausted bucket are passed over.';
+comment on column public.sync_jobs.cause is
+  'Who wanted it: webhook <event id>, request <user id>, connect, refresh, night or operator; null: the schedule''s tick at created_at. Logs and sync_runs.detail say it, too.';
 comment on column public.sync_jobs.progress is 'How far the running walk is: pages, rows, position.';
 comment on column public.sync_jobs.last_error is 'Why the last attempt ended: kind, message, and what to do (remedy).';
 
@@ -240,7 +243,7 @@ comment on column public.sync_runs.queued_at is 'When the job was put into the q
 comment on column public.sync_runs.requests is 'Calls to Fanvue, retries included.';
 comment on column public.sync_runs.throttled is 'Answers 429 among them.';
 comment on column public.sync_runs.waited_ms is 'Milliseconds spent waiting for the rate budget.';
-comment on column public.sync_runs.detail is 'Anything worth reading beside the counters: the walk''s kind and window.';
+comment on column public.sync_runs.detail is 'Anything worth reading beside the counters: the walk''s kind and window, and the job''s cause.';
 create index sync_runs_model_id_sync_type_finished_at_idx on public.sync_runs (model_id, sync_type, finished_at desc);
 create index sync_runs_agency_id_finished_at_idx on public.sync_runs (agency_id, finished_at desc);
 create index sync_runs_finished_at_idx on public.sync_runs (finished_at);

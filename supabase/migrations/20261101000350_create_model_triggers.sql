@@ -87,10 +87,11 @@ begin
       delete from public.sync_jobs j where j.model_id = new.id and j.state = 'queued' returning j.*
     )
     insert into public.sync_runs (job_id, agency_id, model_id, sync_type, state, attempt, pages, requests,
-                                  rows_inserted, rows_updated, rows_unchanged, queued_at, started_at, finished_at, error)
+                                  rows_inserted, rows_updated, rows_unchanged, queued_at, started_at, finished_at, error, detail)
     select g.id, g.agency_id, g.model_id, g.sync_type, 'cancelled', g.attempt, g.pages, g.requests,
            g.rows_inserted, g.rows_updated, g.rows_unchanged, g.created_at, g.claimed_at, v_now,
-           jsonb_build_object('kind', 'model_' || new.status, 'message', coalesce(new.status_reason, 'the model is ' || new.status))
+           jsonb_build_object('kind', 'model_' || new.status, 'message', coalesce(new.status_reason, 'the model is ' || new.status)),
+           jsonb_build_object('cause', private.cause_of(g.cause, g.created_at))
     from gone g;
     perform from public.sync_state s where s.model_id = new.id order by s.sync_type for update;
     update public.sync_state s set next_sync_at = null where s.model_id = new.id and s.next_sync_at is not null;

@@ -2,6 +2,19 @@
 -- Who may call: service_role (the worker). Every function is idempotent: its reply may be lost.
 -- Locks: lanes, then jobs, with SKIP LOCKED; only the claim of one model waits, for a claim on its agency's lane.
 
+create or replace function private.cause_of(p_cause text, p_created_at timestamptz)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  -- the schedule's jobs are most of all and bear no text: their tick is known by its time
+  select coalesce(p_cause, 'tick ' || to_char(p_created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+$$;
+comment on function private.cause_of(text, timestamptz) is 'Who wanted a job, in the words by which logs find all that came of it.';
+revoke all on function private.cause_of(text, timestamptz) from public, anon, authenticated;
+grant execute on function private.cause_of(text, timestamptz) to service_role;
+
 create or replace function private.job_reply(p_job public.sync_jobs)
 returns jsonb
 language sql
@@ -12,7 +25,7 @@ as $$
     'id', p_job.id, 'lease_id', p_job.lease_id, 'agency_id', p_job.agency_id, 'model_id', p_job.model_id,
     'sync_type', p_job.sync_type, 'attempt', p_job.attempt, 'max_attempts', p_job.max_attempts,
     'priority', p_job.priority, 'progress', coalesce(p_job.progress, '{}'::jsonb),
-    'run_at', p_job.run_at, 'waited_ms', greatest(0, round(extract(epoch from p_job.claimed_at - p_job.run_at) * 1000)),
+    'run_at', p_job.run_at, 'cause', private.cause_of(p_job.cause, p_job.created_at), 'waited_ms', greatest(0, round(extract(epoch from p_job.claimed_at - p_job.run_at) * 1000)),
     -- grant, path and bucket of one moment: a model that changes its grant meanwhile must not mix two of them
     'bucket', coalesce(private.bucket_of(m), p_job.bucket),
     'model', jsonb_build_object('fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle,

@@ -16,7 +16,7 @@ as $$
           p_job.rows_inserted, p_job.rows_updated, p_job.rows_unchanged,
           coalesce((p_stats ->> 'throttled')::integer, 0), coalesce((p_stats ->> 'waited_ms')::bigint, 0),
           p_job.created_at, p_job.claimed_at, p_now, p_job.claimed_by, p_error,
-          coalesce(p_job.progress, '{}'::jsonb))
+          coalesce(p_job.progress, '{}'::jsonb) || jsonb_build_object('cause', private.cause_of(p_job.cause, p_job.created_at)))
 $$;
 comment on function private.archive_job(public.sync_jobs, text, jsonb, jsonb, timestamptz) is 'Writes a job that leaves the queue into sync_runs.';
 revoke all on function private.archive_job(public.sync_jobs, text, jsonb, jsonb, timestamptz) from public, anon, authenticated;
@@ -251,28 +251,39 @@ revoke all on function public.reap_expired_leases(integer) from public, anon, au
 grant execute on function public.reap_expired_leases(integer) to service_role;
 
 create or replace function public.prune_history(
-  p_keep_runs interval default interval '30 days', p_keep_events interval default interval '90 days', p_batch integer default 20000)
+  p_keep_runs interval default null, p_keep_events interval default null, p_batch integer default 20000)
 returns jsonb
 language plpgsql
 set search_path = ''
 as $$
 declare
   v_now timestamptz := private.engine_now();
+  v_keep private.retention;
   v_runs integer;
   v_events integer;
+  v_actions integer;
+  v_findings integer;
 begin
+  select r.* into v_keep from private.retention r;
   delete from public.sync_runs r
-  where r.id in (select x.id from public.sync_runs x where x.finished_at < v_now - p_keep_runs order by x.finished_at limit p_batch);
+  where r.id in (select x.id from public.sync_runs x where x.finished_at < v_now - coalesce(p_keep_runs, v_keep.keep_runs) order by x.finished_at limit p_batch);
   get diagnostics v_runs = row_count;
   delete from public.webhook_events e
   where e.id in (select x.id from public.webhook_events x
-                 where x.status in ('applied', 'duplicate_of_api', 'ignored') and x.received_at < v_now - p_keep_events
+                 where x.status in ('applied', 'duplicate_of_api', 'ignored') and x.received_at < v_now - coalesce(p_keep_events, v_keep.keep_events)
                  order by x.received_at limit p_batch);
   get diagnostics v_events = row_count;
-  return jsonb_build_object('sync_runs', v_runs, 'webhook_events', v_events);
+  delete from public.reconciliation_findings f
+  where f.id in (select x.id from public.reconciliation_findings x
+                 where x.resolved_at < v_now - v_keep.keep_findings and x.state in ('mended', 'resolved')
+                 order by x.resolved_at limit p_batch);
+  get diagnostics v_findings = row_count;
+  v_actions := private.prune_actions(v_now - v_keep.keep_actions, p_batch);
+  return jsonb_build_object('sync_runs', v_runs, 'webhook_events', v_events, 'findings', v_findings, 'actions', v_actions);
 end
 $$;
 comment on function public.prune_history(interval, interval, integer) is
-  'Deletes old runs and applied webhook events, a batch per call. Parked and failed events are kept until somebody deals with them.';
+  'Deletes what is older than private.retention says (runs, applied webhook events, findings that are over, operators'' actions), a batch of each per call. '
+  'Parked and failed events are kept until somebody deals with them.';
 revoke all on function public.prune_history(interval, interval, integer) from public, anon, authenticated;
 grant execute on function public.prune_history(interval, interval, integer) to service_role;

@@ -51,7 +51,7 @@ begin
     for update of d skip locked
   )
   update public.sync_jobs j
-  set state = 'queued', run_at = v_now, attempt = 0, priority = due.priority,
+  set state = 'queued', run_at = v_now, attempt = 0, priority = due.priority, cause = null,
       created_at = v_now, pages = 0, requests = 0, rows_inserted = 0, rows_updated = 0, rows_unchanged = 0
   from due
   where j.id = due.id;
@@ -83,7 +83,9 @@ begin
   values (p_by, v_now, v_new + v_revived)
   on conflict (source) do update
     set last_tick_at = excluded.last_tick_at, last_enqueued = excluded.last_enqueued, ticks = k.ticks + 1;
-  return jsonb_build_object('enqueued', v_new, 'revived', v_revived);
+  return jsonb_build_object('enqueued', v_new, 'revived', v_revived)
+         || case when v_new + v_revived = 0 then '{}'
+                 else jsonb_build_object('cause', private.cause_of(null, v_now)) end;
 end
 $$;
 comment on function public.enqueue_due(text, integer) is
@@ -91,7 +93,8 @@ comment on function public.enqueue_due(text, integer) is
 revoke all on function public.enqueue_due(text, integer) from public, anon, authenticated;
 grant execute on function public.enqueue_due(text, integer) to service_role;
 
-create or replace function private.put_job(p_model public.models, p_sync_type text, p_priority smallint, p_run_at timestamptz, p_now timestamptz)
+create or replace function private.put_job(
+  p_model public.models, p_sync_type text, p_priority smallint, p_run_at timestamptz, p_now timestamptz, p_cause text default 'operator')
 returns public.sync_jobs
 language plpgsql
 set search_path = ''
@@ -99,10 +102,10 @@ as $$
 declare
   v_job public.sync_jobs;
 begin
-  insert into public.sync_jobs as j (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
-  values (p_model.agency_id, p_model.id, p_sync_type, p_priority, p_run_at, p_now, private.bucket_of(p_model))
+  insert into public.sync_jobs as j (agency_id, model_id, sync_type, priority, run_at, created_at, bucket, cause)
+  values (p_model.agency_id, p_model.id, p_sync_type, p_priority, p_run_at, p_now, private.bucket_of(p_model), left(p_cause, 200))
   on conflict (model_id, sync_type) where state = 'queued' do update
-    set run_at = least(j.run_at, excluded.run_at), priority = least(j.priority, excluded.priority)
+    set run_at = least(j.run_at, excluded.run_at), priority = least(j.priority, excluded.priority), cause = excluded.cause
     where excluded.run_at < j.run_at or excluded.priority < j.priority
   returning j.* into v_job;
   if not found then
@@ -113,10 +116,10 @@ begin
   return v_job;
 end
 $$;
-comment on function private.put_job(public.models, text, smallint, timestamptz, timestamptz) is
-  'Queues one job, or brings the waiting one forward. Repeated, it writes nothing.';
-revoke all on function private.put_job(public.models, text, smallint, timestamptz, timestamptz) from public, anon, authenticated;
-grant execute on function private.put_job(public.models, text, smallint, timestamptz, timestamptz) to service_role;
+comment on function private.put_job(public.models, text, smallint, timestamptz, timestamptz, text) is
+  'Queues one job, or brings the waiting one forward: then it is p_cause''s. Repeated, it writes nothing.';
+revoke all on function private.put_job(public.models, text, smallint, timestamptz, timestamptz, text) from public, anon, authenticated;
+grant execute on function private.put_job(public.models, text, smallint, timestamptz, timestamptz, text) to service_role;
 
 create or replace function private.job_summary(p_job public.sync_jobs)
 returns jsonb
@@ -214,7 +217,8 @@ begin
     return private.job_summary(v_job);
   end if;
   -- the job before the state: the order in which a settlement takes them
-  v_job := private.put_job(v_model, p_sync_type, 5::smallint, v_now, v_now);
+  v_job := private.put_job(v_model, p_sync_type, 5::smallint, v_now, v_now,
+                           concat_ws(' ', 'request', (select auth.uid())));
   insert into public.sync_state as s (agency_id, model_id, sync_type, next_sync_at)
   values (v_model.agency_id, p_model_id, p_sync_type, v_now)
   on conflict (model_id, sync_type) do nothing;
@@ -261,22 +265,33 @@ begin
     raise sqlstate 'PT404' using message = format('no job %s', p_id), hint = 'finished jobs are in sync_runs';
   end if;
   if v_job.state = 'running' then
-    return private.job_summary(v_job);
+    return private.job_summary(v_job) || jsonb_build_object('message', format('nothing to do: job %s runs, with %s', p_id, v_job.claimed_by));
+  end if;
+  if v_job.state = 'queued' and v_job.attempt = 0 and v_job.run_at <= v_now and v_job.priority <= 20 then
+    return private.job_summary(v_job) || jsonb_build_object('message', format('nothing to do: job %s is due and waits for a worker', p_id));
   end if;
   select m.* into v_model from public.models m where m.id = v_job.model_id;
   if v_model.status <> 'active' then
-    raise sqlstate 'PT409' using message = format('the model of job %s is %s', p_id, v_model.status);
+    raise sqlstate 'PT409' using message = format('the model of job %s is %s', p_id, v_model.status),
+      hint = case v_model.status when 'paused' then format('select ops.resume_model(%L)', v_model.id) else 'the account must connect again: ops.reconnect says whose' end;
+  end if;
+  if not coalesce((select t.enabled from private.stream_settings(v_model.agency_id, v_model.id, v_job.sync_type) t), true) then
+    raise sqlstate 'PT409' using message = format('the stream %s of job %s is switched off', v_job.sync_type, p_id),
+      hint = 'switch it on in private.sync_streams or private.sync_overrides, or cancel the job: ops.cancel_job';
   end if;
   if v_job.state = 'dead' then
     delete from public.sync_jobs j where j.id = p_id;
   else
     update public.sync_jobs j set attempt = 0 where j.id = p_id and j.attempt <> 0;
   end if;
+  perform private.note_action('retry_job', format('job %s (%s of %s)', p_id, v_job.sync_type, private.creator_name(v_model)),
+                              jsonb_build_object('id', p_id), jsonb_build_object('state', v_job.state, 'attempt', v_job.attempt, 'run_at', v_job.run_at));
   return private.job_summary(private.put_job(v_model, v_job.sync_type, least(v_job.priority, 20::smallint), v_now, v_now));
 end
 $$;
 comment on function ops.retry_job(bigint) is
-  'Runs a dead or waiting job now, with all its attempts back. On a running job it does nothing. Returns the job that will run.';
+  'Runs a dead or waiting job now, with all its attempts back. On a running or due job it does nothing. Returns the job that will run. '
+  'Refuses (409) while the model is not active or the stream is switched off.';
 revoke all on function ops.retry_job(bigint) from public, anon, authenticated;
 grant execute on function ops.retry_job(bigint) to service_role;
 
@@ -292,6 +307,11 @@ begin
   if not found then
     raise sqlstate 'PT404' using message = format('no job %s', p_id), hint = 'finished jobs are in sync_runs';
   end if;
+  if v_job.cancel_requested and v_job.state = 'running' then
+    return private.job_summary(v_job) || jsonb_build_object('cancel_requested', true, 'message', format('nothing to do: job %s is stopping already', p_id));
+  end if;
+  perform private.note_action('cancel_job', format('job %s (%s)', p_id, v_job.sync_type), jsonb_build_object('id', p_id),
+                              jsonb_build_object('state', v_job.state, 'model_id', v_job.model_id));
   if v_job.state = 'running' then
     -- the worker hears of it with its next page or heartbeat
     update public.sync_jobs j set cancel_requested = true where j.id = p_id returning j.* into v_job;

@@ -45,16 +45,17 @@ begin
   loop
     with listed as (
       select r.ordinality as n, x.*,
-             private.transaction_values(x.source, x.amount, x.net, x.currency, x.fan_uuid, x.message_uuid, x.post_uuid) as facts
+             private.transaction_values(x.source, x.amount, x.net, x.currency, x.fan_uuid, x.message_uuid, x.post_uuid) as facts,
+             private.transaction_values(x.source, x.amount, x.net, x.currency, coalesce(x.sent_fan, x.fan_uuid), x.message_uuid, x.post_uuid) as named
       from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
       cross join lateral jsonb_to_record(r.item) as x(
         fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
-        fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz)
+        fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz, sent_fan text)
     ), numbered as (
       select l.*, row_number() over (partition by l.at, l.facts, l.fanvue_id is null order by l.n) as place
       from listed l
     )
-    select i.*, private.transaction_hash(i.at, i.facts) as hash into v_row
+    select i.*, private.transaction_hash(i.at, i.named) as hash into v_row
     from numbered i
     where i.n <> all (v_taken)
       and (i.category in ('refund', 'chargeback')) = (v_provisional.category in ('refund', 'chargeback'))
@@ -81,13 +82,13 @@ begin
       and case when i.fanvue_id is not null
                then not exists (select from public.fanvue_transactions t
                                 where t.model_id = p_model_id and t.origin = 'api' and t.fanvue_created_at = i.at
-                                  and (t.fanvue_id in (i.fanvue_id, i.fanvue_id || '#' || left(private.transaction_hash(i.at, i.facts), 8))
+                                  and (t.fanvue_id in (i.fanvue_id, i.fanvue_id || '#' || left(private.transaction_hash(i.at, i.named), 8))
                                        or (t.fanvue_id like 'h:%' and t.amount = i.amount)
-                                       or t.fanvue_id like 'h:' || private.transaction_hash(i.at, i.facts) || ':%'
+                                       or t.fanvue_id like 'h:' || private.transaction_hash(i.at, i.named) || ':%'
                                        or (t.source is null and t.net_amount is null and t.amount = i.amount)))
                else i.place > (select count(*) from public.fanvue_transactions t
                                where t.model_id = p_model_id and t.origin = 'api' and t.fanvue_created_at = i.at
-                                 and (t.fanvue_id like 'h:' || private.transaction_hash(i.at, i.facts) || ':%'
+                                 and (t.fanvue_id like 'h:' || private.transaction_hash(i.at, i.named) || ':%'
                                       or private.transaction_values(t.source, t.amount, t.net_amount, t.currency, t.fan_uuid,
                                                                     t.message_uuid, t.post_uuid) = i.facts)) end
     order by i.fanvue_id is not distinct from v_provisional.fanvue_id desc,
@@ -148,19 +149,22 @@ declare
   v_confirmed record;
 begin
   perform private.lock_model(p_model_id);
+  p_rows := private.hide_erased_fans(p_agency_id, p_rows);
   select c.confirmed, c.amount into v_confirmed from private.confirm_provisional(p_model_id, p_rows, p_now) c;
   with listed as (
     select r.ordinality as n, x.fanvue_id, x.source, x.category, x.amount, x.net, x.currency, x.status,
            x.fan_uuid, x.fan_handle, x.message_uuid, x.post_uuid, x.reverses_fanvue_id, x.at,
-           private.transaction_values(x.source, x.amount, x.net, x.currency, x.fan_uuid, x.message_uuid, x.post_uuid) as facts
+           private.transaction_values(x.source, x.amount, x.net, x.currency, x.fan_uuid, x.message_uuid, x.post_uuid) as facts,
+           -- names are made of what Fanvue sends: they outlive the erasure of a fan
+           private.transaction_values(x.source, x.amount, x.net, x.currency, coalesce(x.sent_fan, x.fan_uuid), x.message_uuid, x.post_uuid) as named
     from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
     cross join lateral jsonb_to_record(r.item) as x(
       fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
-      fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz)
+      fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz, sent_fan text)
   ), incoming as (
     -- the same id with the same facts twice in one page is one row; rows without id are counted as they stand
     select distinct on (coalesce(l.fanvue_id, 'n' || l.n), l.at, l.facts) l.*,
-           private.transaction_hash(l.at, l.facts) as hash
+           private.transaction_hash(l.at, l.named) as hash
     from listed l
     order by coalesce(l.fanvue_id, 'n' || l.n), l.at, l.facts, l.n
   ), stored as (

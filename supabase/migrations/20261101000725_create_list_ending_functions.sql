@@ -140,8 +140,11 @@ begin
       next_sync_at = case when s.next_sync_at is not null then least(s.next_sync_at, v_now) end
   where s.model_id = p_model_id and s.sync_type = p_sync_type;
   if not found then
-    raise sqlstate 'PT404' using message = format('model %s has no stream %s', p_model_id, p_sync_type);
+    raise sqlstate 'PT404' using message = format('model %s has no stream %s', p_model_id, p_sync_type),
+      hint = 'ops.late names the model and the stream';
   end if;
+  perform private.note_action('accept_shrink', format('%s of model %s', p_sync_type, p_model_id),
+                              jsonb_build_object('model_id', p_model_id, 'sync_type', p_sync_type), jsonb_build_object('accepted_until', v_now + interval '1 day'));
   return jsonb_build_object('model_id', p_model_id, 'sync_type', p_sync_type, 'accepted_until', v_now + interval '1 day');
 end
 $$;

@@ -226,7 +226,13 @@ set search_path = ''
 as $$
 declare
   v_count integer;
+  v_events integer;
 begin
+  if not exists (select from public.agencies a where a.id = p_agency_id)
+     or (p_model_id is not null and not exists (select from public.models m where m.id = p_model_id and m.agency_id = p_agency_id)) then
+    raise sqlstate 'PT404' using message = coalesce('no model ' || p_model_id || ' in agency ' || p_agency_id, 'no agency ' || p_agency_id),
+      hint = 'ops.queue_health lists the agencies, public.model_overview the models';
+  end if;
   update public.fanvue_messages m
   set body = null
   where m.agency_id = p_agency_id and (p_model_id is null or m.model_id = p_model_id) and m.body is not null;
@@ -235,6 +241,11 @@ begin
   set payload = w.payload #- '{data,text}' #- '{message,text}'
   where w.agency_id = p_agency_id and (p_model_id is null or w.model_id = p_model_id)
     and (w.payload #> '{data,text}' is not null or w.payload #> '{message,text}' is not null);
+  get diagnostics v_events = row_count;
+  if v_count + v_events > 0 then
+    perform private.note_action('erase_message_texts', coalesce('model ' || p_model_id, 'agency ' || p_agency_id),
+                                jsonb_build_object('agency_id', p_agency_id, 'model_id', p_model_id), jsonb_build_object('messages', v_count, 'events', v_events));
+  end if;
   return v_count;
 end
 $$;

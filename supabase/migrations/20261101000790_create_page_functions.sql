@@ -14,6 +14,9 @@ declare
   v_at timestamptz := coalesce((p_page ->> 'ceiling')::timestamptz, p_now);
 begin
   amount := 0;
+  if p_job.sync_type <> 'earnings' then
+    v_rows := private.hide_erased_fans(p_job.agency_id, v_rows);
+  end if;
   case
     when p_job.sync_type = 'earnings' then
       select a.inserted, a.updated, a.unchanged, a.amount into inserted, updated, unchanged, amount
@@ -28,11 +31,14 @@ begin
       select a.* into inserted, updated, unchanged from private.apply_top_fans(p_job, v_rows, v_at, p_now) a;
     when p_job.sync_type = 'account' then
       select a.* into inserted, updated, unchanged from private.apply_account(p_job, v_rows, p_now) a;
-    when p_page ->> 'chat' is not null then
+    -- a chat with an erased fan is not kept, whoever began to read it
+    when p_page ->> 'chat' is not null and private.erased_alias(p_job.agency_id, p_page ->> 'chat') is null then
       select a.* into inserted, updated, unchanged
       from private.apply_messages(p_job, p_page ->> 'chat', v_rows, p_settings.keep_text, p_now) a;
       perform private.turn_chat(p_job, p_page);
-    when p_job.sync_type = 'messages' then
+    when p_job.sync_type = 'messages' and p_page ->> 'chat' is null then
+      select coalesce(jsonb_agg(r.item order by r.ordinality), '[]') into v_rows
+      from jsonb_array_elements(v_rows) with ordinality r(item, ordinality) where not r.item ? 'sent_fan';
       select a.* into inserted, updated, unchanged from private.apply_chats(p_job, v_rows, p_now) a;
     else
       inserted := 0;

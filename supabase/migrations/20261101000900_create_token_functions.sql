@@ -184,7 +184,7 @@ begin
   returning r.* into v_refresh;
   if v_model.id is not null then
     -- The dead man's switch: should this refresher die after Fanvue rotated the pair, another one tries within the grace.
-    perform private.put_job(v_model, 'token_refresh', 0::smallint, v_refresh.lease_until + interval '1 second', v_now);
+    perform private.put_job(v_model, 'token_refresh', 0::smallint, v_refresh.lease_until + interval '1 second', v_now, 'refresh');
   end if;
   return jsonb_build_object('state', 'refresh', 'sealed_for', v_grant.grant_id, 'fence', v_refresh.fence, 'version', v_grant.version,
                             'access_token', v_grant.access_token, 'refresh_token', v_grant.refresh_token,

@@ -2,7 +2,7 @@
 -- Who may call: receive_webhook_event service_role (the Edge Function); ops.replay_webhook operators.
 -- A poison event is kept as failed and never blocks another. Lock order: the creator's advisory lock, then the model.
 
-create or replace function private.pull_forward(p_model_id uuid, p_sync_type text, p_now timestamptz)
+create or replace function private.pull_forward(p_model_id uuid, p_sync_type text, p_now timestamptz, p_cause text)
 returns void
 language plpgsql
 set search_path = ''
@@ -23,14 +23,14 @@ begin
   end if;
   -- At most once a minute: a burst of events is confirmed by one poll.
   perform private.put_job(v_model, p_sync_type, v_priority,
-                          greatest(p_now, coalesce(v_state.last_sync_at, '-infinity') + interval '1 minute'), p_now);
+                          greatest(p_now, coalesce(v_state.last_sync_at, '-infinity') + interval '1 minute'), p_now, p_cause);
   perform private.wake_stream(p_model_id, p_sync_type, p_now);
 end
 $$;
-comment on function private.pull_forward(uuid, text, timestamptz) is
+comment on function private.pull_forward(uuid, text, timestamptz, text) is
   'Brings a stream''s next poll forward, to a minute after its last one at the earliest. Repeated, it writes nothing.';
-revoke all on function private.pull_forward(uuid, text, timestamptz) from public, anon, authenticated;
-grant execute on function private.pull_forward(uuid, text, timestamptz) to service_role;
+revoke all on function private.pull_forward(uuid, text, timestamptz, text) from public, anon, authenticated;
+grant execute on function private.pull_forward(uuid, text, timestamptz, text) to service_role;
 
 create or replace function private.rows_of_payment(p_model_id uuid, p_payment_id text, p_but_event uuid)
 returns setof public.fanvue_transactions
@@ -197,8 +197,13 @@ declare
 begin
   select w.* into v_event from public.webhook_events w where w.id = p_event_id for update;
   select r.kind into v_kind from private.read_event(v_event.payload, v_event.topic) r;
-  -- held, so that the event lands in the agency that she is in when it is committed
+  -- held, so that the event lands in the agency that she is in when it is committed, and a fan who is being erased is erased by then
   select m.* into v_model from public.models m where m.fanvue_user_uuid = v_event.creator_uuid for no key update;
+  if exists (select from private.erased_fans) then
+    update public.webhook_events w
+    set payload = private.hide_erased_in_event(v_model.agency_id, v_event.payload, v_event.topic)
+    where w.id = p_event_id;
+  end if;
   if v_kind is null or v_event.creator_uuid is null then
     v_status := 'ignored';
   elsif v_model.id is null then
@@ -221,7 +226,7 @@ begin
         when v_kind = 'follow' then 'followers'
         else 'messages' end;
       if v_status = 'applied' then
-        perform private.pull_forward(v_model.id, v_stream, p_now);
+        perform private.pull_forward(v_model.id, v_stream, p_now, 'webhook ' || v_event.event_id);
       end if;
     exception when others then
       if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
@@ -258,6 +263,7 @@ declare
   e private.webhook_facts;
   v_id uuid;
   v_status text;
+  v_named jsonb;
 begin
   if jsonb_typeof(p_payload) is distinct from 'object' then
     raise sqlstate 'PT422' using message = 'an event is a JSON object';
@@ -271,16 +277,18 @@ begin
   values (e.event_id, e.topic, e.creator_uuid, e.payment_id, p_payload, 'parked', v_now)
   on conflict (event_id) do nothing
   returning id into v_id;
+  -- where Fanvue sent no id that could be kept: the one by which logs and jobs name the event
+  v_named := case when e.event_id is distinct from p_payload ->> 'id' then jsonb_build_object('event_id', e.event_id) else '{}' end;
   if v_id is null then
-    return jsonb_build_object('status', 'duplicate');
+    return v_named || jsonb_build_object('status', 'duplicate');
   end if;
   v_status := private.apply_event(v_id, v_now);
-  return jsonb_build_object('status', case v_status
+  return v_named || jsonb_build_object('status', case v_status
     when 'duplicate_of_api' then 'duplicate' when 'failed' then 'parked' else v_status end);
 end
 $$;
 comment on function public.receive_webhook_event(jsonb, text) is
-  'Stores a verified event and applies it in the same transaction: applied, duplicate, ignored or parked. The same event again changes nothing.';
+  'Stores a verified event and applies it in the same transaction: applied, duplicate, ignored or parked; event_id where it has none of its own. The same event again changes nothing.';
 revoke all on function public.receive_webhook_event(jsonb, text) from public, anon, authenticated;
 grant execute on function public.receive_webhook_event(jsonb, text) to service_role;
 
@@ -318,6 +326,7 @@ set search_path = ''
 as $$
 declare
   v_status text;
+  v_before text;
 begin
   -- the model first, as everywhere: a grant that applies what was parked holds it and takes the events
   perform private.lock_model(m.id)
@@ -326,10 +335,16 @@ begin
   where w.id = p_id;
   select w.status into v_status from public.webhook_events w where w.id = p_id for update;
   if not found then
-    raise sqlstate 'PT404' using message = format('no webhook event %s', p_id);
+    raise sqlstate 'PT404' using message = format('no webhook event %s', p_id), hint = 'ops.webhooks_waiting lists what waits, by its column id';
   end if;
-  if v_status not in ('applied', 'duplicate_of_api') then
-    v_status := private.apply_event(p_id, private.engine_now());
+  if v_status in ('applied', 'duplicate_of_api') then
+    return jsonb_build_object('id', p_id, 'status', v_status, 'message', 'nothing to do: the event is applied already');
+  end if;
+  v_before := v_status;
+  v_status := private.apply_event(p_id, private.engine_now());
+  if v_status <> v_before then
+    perform private.note_action('replay_webhook', 'webhook event ' || p_id, jsonb_build_object('id', p_id),
+                                jsonb_build_object('status', jsonb_build_array(v_before, v_status)));
   end if;
   return jsonb_build_object('id', p_id, 'status', v_status);
 end

@@ -125,7 +125,7 @@ begin
   end if;
   -- what Fanvue announced before she connected
   perform private.apply_parked(v_model.fanvue_user_uuid, v_now);
-  select j.* into v_job from private.put_job(v_model, 'earnings', 100::smallint, v_now, v_now) j;
+  select j.* into v_job from private.put_job(v_model, 'earnings', 100::smallint, v_now, v_now, 'connect') j;
   return jsonb_build_object('version', v_model.token_version, 'job_id', v_job.id);
 end
 $$;

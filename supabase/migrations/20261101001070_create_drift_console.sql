@@ -62,7 +62,8 @@ select f.id, a.name as agency, m.handle, f.model_id, f.kind, f.day, f.category, 
          when 'not_listed' then 'look the row up at Fanvue; if it is no money, mark it there or here by hand; ops.accept_drift(id, note) closes this'
          when 'unconfirmed' then 'look it up in webhook_events and at Fanvue; Fanvue may list it later, then this ends by itself; ops.accept_drift(id, note) closes it'
          else 'every row that Fanvue lists for the day is in the ledger: ask Fanvue which figure is right; ops.accept_drift(id, note) closes this'
-       end as what_to_do
+       end as what_to_do,
+       format('select ops.accept_drift(%s, %L)', f.id, 'say why') as remedy
 from public.reconciliation_findings f
 join public.models m on m.id = f.model_id
 join public.agencies a on a.id = f.agency_id
@@ -70,6 +71,24 @@ where f.state = 'open'
 order by f.day desc, f.id;
 comment on view ops.drift is
   'Money that does not agree with Fanvue and that the engine must not judge: what, where, and what to do. Empty is good. It ends by itself when a later run no longer sees it.';
+comment on column ops.drift.id is 'The finding; ops.accept_drift takes it.';
+comment on column ops.drift.agency is 'The agency''s name.';
+comment on column ops.drift.handle is 'The creator''s handle.';
+comment on column ops.drift.model_id is 'The creator''s model.';
+comment on column ops.drift.kind is 'not_listed, unconfirmed, summary or agency: see public.reconciliation_findings.';
+comment on column ops.drift.day is 'The UTC day whose money it is.';
+comment on column ops.drift.category is 'The row''s category, if it is about one row.';
+comment on column ops.drift.fanvue_id is 'That row''s fanvue_id.';
+comment on column ops.drift.transaction_id is 'That row in the ledger.';
+comment on column ops.drift.ledger_gross is 'What the ledger says, US dollars.';
+comment on column ops.drift.ledger_net is 'The same after fees.';
+comment on column ops.drift.fanvue_gross is 'What Fanvue says, US dollars.';
+comment on column ops.drift.fanvue_net is 'The same after fees: days are judged by it.';
+comment on column ops.drift.first_seen_at is 'When it was first found.';
+comment on column ops.drift.last_seen_at is 'When a run last found it.';
+comment on column ops.drift.what is 'What differs, in words.';
+comment on column ops.drift.what_to_do is 'How to find out which side is right.';
+comment on column ops.drift.remedy is 'The call that closes it, once a person has judged it. No money is touched.';
 revoke all on ops.drift from public, anon, authenticated;
 grant select on ops.drift to service_role;
 
@@ -84,6 +103,11 @@ begin
   if coalesce(trim(p_note), '') = '' then
     raise sqlstate 'PT422' using message = 'say why the drift is accepted', hint = 'ops.accept_drift(id, ''note'')';
   end if;
+  select f.* into v_finding from public.reconciliation_findings f where f.id = p_id and f.state in ('open', 'accepted') for update;
+  if v_finding.state = 'accepted' and v_finding.accepted_note = p_note then
+    return jsonb_build_object('id', v_finding.id, 'kind', v_finding.kind, 'state', v_finding.state, 'note', v_finding.accepted_note,
+                              'message', format('nothing to do: drift %s is accepted already', p_id));
+  end if;
   update public.reconciliation_findings f
   set state = 'accepted', accepted_note = p_note, resolved_at = private.engine_now()
   where f.id = p_id and f.state in ('open', 'accepted')
@@ -91,6 +115,8 @@ begin
   if not found then
     raise sqlstate 'PT404' using message = format('no open drift %s', p_id), hint = 'ops.drift lists what is open';
   end if;
+  perform private.note_action('accept_drift', format('drift %s (%s of %s)', p_id, v_finding.kind, v_finding.day),
+                              jsonb_build_object('id', p_id, 'note', p_note), to_jsonb(v_finding) - 'accepted_note' - 'state');
   return jsonb_build_object('id', v_finding.id, 'kind', v_finding.kind, 'state', v_finding.state, 'note', v_finding.accepted_note);
 end
 $$;

@@ -10,14 +10,13 @@ as $$
 declare
   v_now timestamptz := private.engine_now();
   v_spread numeric := (select extract(epoch from s.spread) from private.reconcile_settings s);
-  v_keep interval := (select s.keep_findings from private.reconcile_settings s);
   v_jobs integer;
 begin
   -- Each model at its own moment of the night; what still waits or runs from last night goes on instead.
-  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
+  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket, cause)
   select m.agency_id, m.id, 'reconcile', 200,
          v_now + make_interval(secs => (mod(abs(hashtextextended(m.id::text || 'reconcile', 0)::numeric), greatest(v_spread, 1)))::double precision),
-         v_now, private.bucket_of(m)
+         v_now, private.bucket_of(m), 'night'
   from public.models m
   where m.status = 'active' and private.has_grant(m)
     and not exists (select from public.sync_jobs j where j.model_id = m.id and j.sync_type = 'reconcile' and j.state = 'queued')
@@ -25,7 +24,6 @@ begin
   order by m.id
   on conflict (model_id, sync_type) where state = 'queued' do nothing;
   get diagnostics v_jobs = row_count;
-  delete from public.reconciliation_findings f where f.resolved_at < v_now - v_keep and f.state in ('mended', 'resolved');
   update private.reconcile_settings s set last_night_at = v_now;
   return jsonb_build_object('jobs', v_jobs);
 end

@@ -48,7 +48,7 @@ from functions f
 where f.schema in ('public', 'ops') and f.prorettype <> 'trigger'::regtype and f.proname not in ('request_sync', 'begin_connection');
 
 select ok(not f.prosecdef or f.prorettype in ('trigger'::regtype, 'event_trigger'::regtype)
-            or f.proname in ('member_agency_ids', 'request_sync_as_member', 'begin_connection_as_member', 'engine_now', 'schedule_facts', 'stats_stamp'),
+            or f.proname in ('member_agency_ids', 'request_sync_as_member', 'begin_connection_as_member', 'engine_now', 'schedule_facts', 'cron_runs', 'note_action', 'prune_actions', 'stats_stamp', 'held_snapshots'),
           format('%s runs with its caller''s rights, or is known to need its owner''s', f.signature))
 from functions f;
 

@@ -175,7 +175,7 @@ def test_findings_that_are_over_are_forgotten_after_their_time(proof: Proof) -> 
     proof.prove(proof.listed("A", proof.ago(days=3)))
     proof.engine.move_clock(hours=24 * 91)
 
-    proof.engine.rows(NIGHT)
+    proof.engine.call("prune_history")
 
     assert [finding[0] for finding in proof.findings()] == ["not_listed"]
 

@@ -111,7 +111,7 @@ def test_a_dead_job_lives_again_when_its_stream_is_due(engine: Engine, model_id:
     engine.settle(engine.running_job(model_id), "dead", error={"kind": "bug", "message": "x"})
     engine.move_clock(hours=7)
 
-    assert engine.call("enqueue_due") == {"enqueued": 0, "revived": 1}
+    assert engine.call("enqueue_due")["revived"] == 1
 
     job = the_job(engine)
     assert (job["state"], job["attempt"]) == ("queued", 0)

@@ -307,6 +307,6 @@ def test_a_poison_event_is_kept_with_its_reason_and_blocks_nobody(engine: Engine
     ids=str,
 )
 def test_what_has_no_meaning_is_kept_and_ignored(engine: Engine, payload: dict[str, Any]) -> None:
-    assert engine.call("receive_webhook_event", payload) == {"status": "ignored"}
+    assert engine.call("receive_webhook_event", payload)["status"] == "ignored"
     assert engine.value("select payload from public.webhook_events") == payload
-    assert engine.call("receive_webhook_event", payload) == {"status": "duplicate"}
+    assert engine.call("receive_webhook_event", payload)["status"] == "duplicate"

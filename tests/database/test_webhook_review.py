@@ -108,7 +108,7 @@ def test_two_flat_bodies_of_two_orders_are_two_sales(engine: Engine) -> None:
     first = engine.call("receive_webhook_event", _legacy_tip(transactionOrderId="FV-1"))
     second = engine.call("receive_webhook_event", _legacy_tip(transactionOrderId="FV-2"))
 
-    assert (first, second) == ({"status": "applied"}, {"status": "applied"})
+    assert (first["status"], second["status"]) == ("applied", "applied")
     assert _total(engine)["rows"] == 2
 
 

@@ -15,6 +15,7 @@ from simulator.clock import SimulatedClock
 from simulator.population import populate
 from simulator.server import running
 from simulator.world import World
+from tests.support.drills import Console
 from tests.support.engine import Engine, forget
 from tests.support.postgres import PROJECT
 
@@ -59,6 +60,17 @@ def pieces(engine: Engine) -> Iterator[Stack]:
     found = Stack((PROJECT / Path(os.environ["FSE_TEST_STACK"])).parent)
     yield found
     found.start_postgres()
+
+
+@pytest.fixture
+def console(engine: Engine) -> Iterator[Console]:
+    """Return the operators' console of an engine whose trail is empty."""
+    engine.fanvue.turn(rate_limit=100_000)
+    engine.database.execute("delete from ops.actions")
+    yield Console(engine)
+    # What a remedy woke, or a drill that failed left behind.
+    engine.database.execute("select cron.alter_job(jobid, active := false) from cron.job")
+    engine.database.execute("alter table public.fanvue_transactions drop constraint if exists odd")
 
 
 def _turn_cron(stack: dict[str, str], *, active: bool) -> None:

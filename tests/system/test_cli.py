@@ -14,6 +14,7 @@ from tests.support.program import Program
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.engine import Engine
@@ -244,6 +245,36 @@ def test_a_refresh_that_fanvue_refuses_is_told_and_loses_no_grant(program: Progr
         "select count(*) from public.models where fanvue_refresh_token is not null"
     ).fetchone()
     assert row == (2,)
+
+
+@pytest.fixture
+def ticking(engine: Engine) -> Iterator[None]:
+    """Let pg_cron tick: without it, the schedule wants attention."""
+    turn = "select cron.alter_job(jobid, active := %s) from cron.job"
+    engine.database.execute(turn, (True,))
+    yield
+    engine.database.execute(turn, (False,))
+
+
+def test_status_begins_with_what_needs_a_person(program: Program, ticking: None) -> None:
+    engine = program.engine
+    creator = engine.creator(3)
+    engine.drain()
+    engine.database.execute("select public.enqueue_due('pg_cron')")
+    well = program("status").stdout.splitlines()
+
+    engine.fanvue.kill_chain(creator)
+    engine.sync(creator)
+    # The first refusal is only a suspicion.
+    engine.pass_time(30)
+    engine.drain()
+    told = program("status").stdout.splitlines()
+
+    assert well[0] == "All is well."
+    assert told[0] == "1 thing needs attention:"
+    assert "1 accounts must connect again" in told[1]
+    assert "fanvue-sync connect" in told[1]
+    assert "(ops.reconnect)" in told[1]
 
 
 def test_sync_follows_the_run_of_another_worker(program: Program) -> None:

@@ -93,7 +93,7 @@ def test_the_doctor_says_how_to_apply_a_missing_migration(program: Program) -> N
 
     assert code == 1
     assert found["migrations"][0] == "fail"
-    assert found["migrations"][1].endswith("apply the migrations: supabase db push")
+    assert found["migrations"][1].endswith("apply the migrations: supabase db push --remote")
 
 
 def test_a_stopped_database_is_one_line_from_the_doctor_within_ten_seconds(

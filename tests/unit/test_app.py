@@ -22,10 +22,10 @@ from tests.unit.jobs.grant_bench import Bench as GrantBench
 from tests.unit.jobs.queue_book import QueueBook
 from tests.unit.jobs.walk_book import WalkBook, rows_every
 from worker import app
-from worker.app import Engine, _stopped_by_signals, lane_of, open_engine, worker_name
+from worker.app import Engine, _stopped_by_signals, open_engine, worker_name
 from worker.jobs.grants import REFRESH_COLUMN
 from worker.settings import Settings, load_settings
-from worker.traffic import Lane, RateSeen
+from worker.traffic import Lane, RateSeen, lane_of
 
 
 if TYPE_CHECKING:

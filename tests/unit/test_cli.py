@@ -6,7 +6,7 @@ import base64
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
@@ -35,21 +35,22 @@ SETTINGS = {
     "FANVUE_CLIENT_SECRET": "made-up-client-secret",
     "TOKEN_ENCRYPTION_KEYS": "k1:" + base64.b64encode(bytes(32)).decode(),
 }
-COMMANDS = [
-    ["run"],
-    ["connect"],
-    ["sync"],
-    ["enqueue"],
-    ["status"],
-    ["doctor"],
-    ["watch"],
-    ["jobs", "list"],
-    ["jobs", "retry"],
-    ["jobs", "cancel"],
-    ["connect-agency"],
-    ["tokens", "status"],
-    ["tokens", "refresh"],
-    ["tokens", "rotate-key"],
+
+
+def every_command(group: Any, *before: str) -> Iterator[list[str]]:
+    """Walk the program, so that no new command can be forgotten."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from every_command(command, *before, name)
+        else:
+            yield [*before, name]
+
+
+COMMANDS = list(every_command(typer.main.get_command(build_app())))
+PROMISED = [
+    *(["run"], ["connect"], ["connect-agency"], ["sync"], ["enqueue"], ["reconcile"], ["status"]),
+    *(["doctor"], ["watch"], ["jobs", "list"], ["jobs", "retry"], ["jobs", "cancel"]),
+    *(["tokens", "status"], ["tokens", "refresh"], ["tokens", "rotate-key"]),
 ]
 
 
@@ -90,6 +91,32 @@ def test_every_command_explains_itself_with_examples_and_takes_json(command: lis
     assert result.exit_code == 0
     assert "--json" in result.stdout
     assert f"fanvue-sync {' '.join(command)}" in result.stdout.split("Options:")[1]
+
+
+def test_no_promised_command_is_missing() -> None:
+    assert [command for command in PROMISED if command not in COMMANDS] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete_it(shell: str) -> None:
+    result = fanvue_sync("--show-completion", shell)
+
+    assert result.exit_code == 0
+    assert "_FANVUE_SYNC_COMPLETE" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("fanvue-sync job", "jobs"), ("fanvue-sync tokens rot", "rotate-key")],
+)
+def test_completion_offers_commands(words: str, offered: str) -> None:
+    result = fanvue_sync(
+        _FANVUE_SYNC_COMPLETE="complete_bash",
+        COMP_WORDS=words,
+        COMP_CWORD=str(len(words.split()) - 1),
+    )
+
+    assert result.stdout.split() == [offered]
 
 
 def test_without_a_command_the_program_explains_itself() -> None:

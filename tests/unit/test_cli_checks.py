@@ -72,7 +72,7 @@ def test_migrations_are_compared_with_those_the_worker_was_built_for(
 
     assert finding.verdict is verdict
     if verdict is Verdict.FAIL:
-        assert finding.text.endswith("apply the migrations: supabase db push")
+        assert finding.text.endswith("apply the migrations: supabase db push --remote")
 
 
 @pytest.mark.parametrize(

@@ -194,3 +194,30 @@ def test_settings_cannot_be_changed() -> None:
 
     with pytest.raises(Exception, match="frozen"):
         settings.worker.concurrency = 9  # type: ignore[misc]  # the point of the test
+
+
+def test_metrics_stay_on_this_machine_unless_told_otherwise_and_port_0_means_none() -> None:
+    settings = load_settings(COMPLETE | {"WORKER_METRICS_PORT": "0"}, None)
+
+    assert settings.worker.metrics_host == "127.0.0.1"
+    assert not settings.worker.metrics_port
+
+
+def test_the_address_of_alerts_is_a_secret() -> None:
+    address = "https://chat.test/services/T0/B0/made-up-secret?thread=1"
+
+    settings = load_settings(COMPLETE | {"ALERT_WEBHOOK_URL": f" {address} "}, None)
+
+    assert address in settings.secrets()
+    assert "made-up-secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://chat.test/made-up-secret", "chat.test/made-up-secret", "ftp://chat.test/x"]
+)
+def test_alerts_do_not_travel_in_the_clear(address: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load_settings(COMPLETE | {"ALERT_WEBHOOK_URL": address}, None)
+
+    assert caught.value.message.startswith("ALERT_WEBHOOK_URL: ")
+    assert "made-up-secret" not in caught.value.message

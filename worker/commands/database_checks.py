@@ -30,7 +30,7 @@ SCHEDULES: Final = (
 SCHEDULERS: Final = ("pg_cron", "worker")
 FRESH_TICK: Final = timedelta(minutes=3)
 SKEW_ALLOWED: Final = timedelta(seconds=30)
-APPLY: Final = "apply the migrations: supabase db push"
+APPLY: Final = "apply the migrations: supabase db push --remote"
 RESCHEDULE: Final = "run `select private.schedule_engine()` in Studio's SQL editor"
 
 

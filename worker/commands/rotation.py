@@ -27,9 +27,13 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = """
 \b
-Put the new key first in TOKEN_ENCRYPTION_KEYS of every worker and restart them; then:
+Examples:
   fanvue-sync tokens rotate-key
-When it says that none is left, the old key may go.
+  fanvue-sync tokens rotate-key --json
+\b
+Before: put the new key behind the old one in TOKEN_ENCRYPTION_KEYS of every worker and of the
+functions, and restart them; then before the old one, and restart them again. Nobody ever meets
+a key that he does not know. After: when none has failed, the old key may go.
 """
 ROUNDS: Final = 5
 

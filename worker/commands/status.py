@@ -1,13 +1,17 @@
-"""`fanvue-sync status`: the engine at a glance, and every stream of every creator."""
+"""`fanvue-sync status`: one screen. First whether anything needs a person, then the figures.
+
+Streams that are as they should be are counted; those that are not are listed, as many as fit.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from worker.app import open_books
+from worker.commands.attention import headline, read_attention
 from worker.commands.session import begin, wait_for
 from worker.commands.terminal import AsJson, ago, error_text, print_json, print_table, span
 
@@ -20,23 +24,46 @@ EXAMPLES: Final = """
 \b
 Examples:
   fanvue-sync status
+  fanvue-sync status --streams
   fanvue-sync status --json
 """
+LISTED: Final = 12
+# Words of sync_health that ask for nobody.
+CALM: Final = frozenset({"fresh", "syncing", "at rest", "paused", "waiting for its first sync"})
 
 
-def status(*, as_json: AsJson = False) -> None:
-    """Show models, queue, schedule, and how fresh every stream is."""
-    engine, streams = wait_for(_read(begin({"supabase"})))
+def status(
+    *,
+    every: Annotated[bool, typer.Option("--streams", help="List every stream.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether all is well, else what needs attention and what to do; then the figures."""
+    engine, streams, reply = wait_for(_read(begin({"supabase"})))
+    found = read_attention(reply)
     if as_json:
-        print_json({**engine, "stream_list": streams})
+        attention = [one.as_json() for one in found]
+        print_json({**engine, "well": not found, "attention": attention, "stream_list": streams})
         return
     now = datetime.fromisoformat(engine["now"]).astimezone(UTC)
+    typer.echo(headline(found))
+    for one in found:
+        typer.echo(f"  - {one.line()}")
+    typer.echo("")
     for line in _glance(engine, now):
         typer.echo(line)
     if not streams:
         typer.echo("no streams yet: connect a creator with fanvue-sync connect")
         return
-    typer.echo("")
+    chosen = streams if every else [one for one in streams if one["health"] not in CALM]
+    shown = chosen if every else chosen[:LISTED]
+    if shown:
+        typer.echo("")
+        _print_streams(shown, now)
+    if len(shown) < len(chosen):
+        typer.echo(f"{len(chosen) - len(shown)} more; fanvue-sync status --streams lists all")
+
+
+def _print_streams(streams: list[dict[str, Any]], now: datetime) -> None:
     print_table(
         ("model", "agency", "creator", "stream", "health", "synced", "next", "note"),
         [
@@ -55,9 +82,12 @@ def status(*, as_json: AsJson = False) -> None:
     )
 
 
-async def _read(settings: Settings) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+async def _read(
+    settings: Settings,
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     async with open_books(settings) as books:
-        return await books.overview.status(), await books.overview.streams()
+        overview = books.overview
+        return await overview.status(), await overview.streams(), await overview.attention()
 
 
 def _glance(engine: dict[str, Any], now: datetime) -> list[str]:

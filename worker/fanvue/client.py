@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
+import httpx
 import structlog
 
 from worker.clock import full_jitter
@@ -29,12 +30,11 @@ from worker.fanvue.connection import RawAnswer, exchange
 from worker.fanvue.headers import rate_seen, retry_after, server_date
 from worker.fanvue.paths import PathFamilies, full_path, template_of
 from worker.fanvue.verdicts import EmptyRefusal, Refusal, VersionRetired, judge, parse_json
+from worker.metrics import Metric, Metrics
 
 
 if TYPE_CHECKING:
     from random import Random
-
-    import httpx
 
     from worker.clock import Clock
     from worker.settings import FanvueSettings
@@ -61,13 +61,15 @@ log = structlog.get_logger(__name__)
 class FanvueClient:
     """Reads from Fanvue on behalf of one grant at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one client needs of its surroundings
         self,
         http: httpx.AsyncClient,
         budget: CallBudget,
         clock: Clock,
         rng: Random,
         settings: FanvueSettings,
+        *,
+        metrics: Metrics | None = None,
     ) -> None:
         self._http = http
         self._budget = budget
@@ -76,6 +78,7 @@ class FanvueClient:
         self._settings = settings
         self._families = PathFamilies(settings.api_family, clock)
         self._announced: set[str] = set()
+        self._metrics = metrics or Metrics()
 
     async def get(
         self,
@@ -175,6 +178,7 @@ class FanvueClient:
             await self._budget.acquire(auth.bucket, auth.lane, hint=auth.hint)
         except Throttled:
             meter.throttled += 1
+            self._metrics.count(Metric.THROTTLED, by="budget", lane=auth.lane.value)
             raise
         finally:
             meter.waited_ms += self._milliseconds_since(started)
@@ -183,7 +187,7 @@ class FanvueClient:
         self, request: httpx.Request, family: Family, auth: Access, meter: RequestMeter
     ) -> Reply:
         meter.requests += 1
-        answer = await exchange(self._http, request, timeout_seconds=self._settings.timeout_seconds)
+        answer = await self._exchange(request)
         meter.bytes += len(answer.body)
         now = self._clock.now()
         rate = rate_seen(answer.headers, now=now)
@@ -191,6 +195,7 @@ class FanvueClient:
             self._budget.observe(auth.bucket, rate)
         if answer.status == 429:  # noqa: PLR2004 - the status is the meaning
             meter.throttled += 1
+            self._metrics.count(Metric.THROTTLED, by="fanvue", lane=auth.lane.value)
             raise await self._throttled(answer, auth, now)
         if answer.status == 304:  # noqa: PLR2004 - the status is the meaning
             body = None
@@ -201,6 +206,20 @@ class FanvueClient:
         kept = (*KEPT_HEADERS, NEXT_VERSION_HEADER)
         headers = {name: answer.headers[name] for name in kept if name in answer.headers}
         return Reply(answer.status, body, headers, server_date(answer.headers), rate, family)
+
+    async def _exchange(self, request: httpx.Request) -> RawAnswer:
+        template, status = template_of(request.url.path), "none"
+        started = self._clock.monotonic()
+        try:
+            answer = await exchange(
+                self._http, request, timeout_seconds=self._settings.timeout_seconds
+            )
+            status = _status_class(answer.status)
+        finally:
+            took = self._clock.monotonic() - started
+            self._metrics.count(Metric.CALLS, template=template, status=status)
+            self._metrics.observe(Metric.CALL_SECONDS, took, template=template)
+        return answer
 
     async def _throttled(self, answer: RawAnswer, auth: Access, now: datetime) -> Throttled:
         wait = retry_after(answer.headers, now=now)
@@ -227,6 +246,10 @@ class FanvueClient:
                 sunset=reply.headers.get("sunset"),
                 next_version=reply.headers.get(NEXT_VERSION_HEADER),
             )
+
+
+def _status_class(status: int) -> str:
+    return str(status) if status == httpx.codes.TOO_MANY_REQUESTS else f"{status // 100}xx"
 
 
 def _as_text(value: str | int | datetime) -> str:

@@ -108,7 +108,7 @@ def _day_of(state: WalkState) -> date:
     if state.day is None:
         raise Misconfigured(
             "the database does not say which day it is",
-            remedy="apply the migrations: supabase db push",
+            remedy="apply the migrations: supabase db push --remote",
         )
     return state.day
 

@@ -15,6 +15,7 @@ from postgrest import APIError, AsyncPostgrestClient
 
 from worker.clock import full_jitter
 from worker.errors import DatabaseUnavailable, LeaseLost, Misconfigured, Rejected, SyncError
+from worker.metrics import Metric, Metrics
 
 
 if TYPE_CHECKING:
@@ -108,7 +109,13 @@ class Database:
     """Calls the engine's RPCs with the secret key."""
 
     def __init__(
-        self, http: httpx.AsyncClient, settings: SupabaseSettings, clock: Clock, rng: Random
+        self,
+        http: httpx.AsyncClient,
+        settings: SupabaseSettings,
+        clock: Clock,
+        rng: Random,
+        *,
+        metrics: Metrics | None = None,
     ) -> None:
         key = settings.secret_key.get_secret_value()
         headers = {"apikey": key, "accept": "application/json", "content-type": "application/json"}
@@ -121,12 +128,27 @@ class Database:
         http.headers.update(headers)
         self._clock = clock
         self._rng = rng
+        self._metrics = metrics or Metrics()
 
     async def call(self, name: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """Call one RPC and return its JSON.
 
         Raises `LeaseLost`, `Rejected`, `Misconfigured`, `DatabaseUnavailable`, `DatabaseBroken`.
         """
+        started, result = self._clock.monotonic(), "answered"
+        try:
+            return await self._persist(name, parameters)
+        except DatabaseUnavailable:
+            result = "unavailable"
+            raise
+        except SyncError:
+            result = "refused"
+            raise
+        finally:
+            self._metrics.count(Metric.DATABASE_CALLS, result=result)
+            self._metrics.observe(Metric.DATABASE_SECONDS, self._clock.monotonic() - started)
+
+    async def _persist(self, name: str, parameters: Mapping[str, Any] | None) -> Any:
         attempt = 0
         while True:
             try:
@@ -174,7 +196,7 @@ def _as_error(name: str, failure: Failure) -> SyncError:
         return Rejected(failure.message, remedy=failure.hint)
     if failure.code in _MISSING:
         return Misconfigured(
-            f"the database has no {name}", remedy="apply the migrations: supabase db push"
+            f"the database has no {name}", remedy="apply the migrations: supabase db push --remote"
         )
     if failure.code in _REFUSED_KEY or failure.status in {401, 403}:
         return Misconfigured(

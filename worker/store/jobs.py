@@ -22,7 +22,7 @@ class Job:
     """A leased job.
 
     Grant, path prefix and bucket belong together, as they were when the job was claimed: a token of
-    another grant on this path would read another account's money.
+    another grant on this path would read another account's money. `cause` is who wanted it.
     """
 
     id: int
@@ -39,6 +39,7 @@ class Job:
     waited: timedelta
     grant_id: str | None = None
     path_prefix: str = ""
+    cause: str = ""
 
     @property
     def account_bucket(self) -> str:
@@ -64,6 +65,7 @@ class Job:
             waited=timedelta(milliseconds=float(item.get("waited_ms") or 0)),
             grant_id=model.get("grant_id"),
             path_prefix=model.get("path_prefix") or "",
+            cause=str(item.get("cause") or ""),
         )
 
 
@@ -159,9 +161,9 @@ class JobStore:
         )
         return {int(accepted) for accepted in reply}
 
-    async def enqueue_due(self, source: str) -> dict[str, int]:
+    async def enqueue_due(self, source: str) -> dict[str, Any]:
         """Run one scheduling tick."""
-        reply: dict[str, int] = await self._database.call("enqueue_due", {"p_by": source})
+        reply: dict[str, Any] = await self._database.call("enqueue_due", {"p_by": source})
         return reply
 
     async def reap(self) -> int:

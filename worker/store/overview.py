@@ -20,6 +20,16 @@ class OverviewStore:
         reply: dict[str, Any] = await self._database.call("engine_status", {})
         return reply
 
+    async def gauges(self) -> dict[str, Any]:
+        """Return the engine in figures, for monitoring; cheap at any size."""
+        reply: dict[str, Any] = await self._database.call("engine_gauges", {})
+        return reply
+
+    async def attention(self) -> list[dict[str, Any]]:
+        """Return what wants an operator's attention, each with its remedy; empty is good."""
+        reply: list[dict[str, Any]] = await self._database.call("engine_attention", {})
+        return reply
+
     async def doctor(self) -> dict[str, Any]:
         """Return the facts that `doctor` judges."""
         reply: dict[str, Any] = await self._database.call("engine_doctor", {})

@@ -982,6 +982,7 @@ export type Database = {
           "attempt": number;
           "bucket": string;
           "cancel_requested": boolean;
+          "cause": string | null;
           "claim_id": string | null;
           "claimed_at": string | null;
           "claimed_by": string | null;
@@ -1009,6 +1010,7 @@ export type Database = {
           "attempt"?: number;
           "bucket"?: string;
           "cancel_requested"?: boolean;
+          "cause"?: string | null;
           "claim_id"?: string | null;
           "claimed_at"?: string | null;
           "claimed_by"?: string | null;
@@ -1035,6 +1037,7 @@ export type Database = {
           "attempt"?: number;
           "bucket"?: string;
           "cancel_requested"?: boolean;
+          "cause"?: string | null;
           "claim_id"?: string | null;
           "claimed_at"?: string | null;
           "claimed_by"?: string | null;
@@ -1512,6 +1515,14 @@ export type Database = {
         Returns: undefined;
       };
       "cancel_sync_job": { Args: { "p_id": number }; Returns: Json };
+      "claim_alerts": {
+        Args: {
+          "p_lease_seconds"?: number;
+          "p_limit"?: number;
+          "p_worker": string;
+        };
+        Returns: Json;
+      };
       "claim_model_job": {
         Args: {
           "p_claim_id"?: string;
@@ -1573,7 +1584,9 @@ export type Database = {
         Args: { "p_agency_id": string; "p_from": string; "p_to": string };
         Returns: Json;
       };
+      "engine_attention": { Args: Record<PropertyKey, never>; Returns: Json };
       "engine_doctor": { Args: Record<PropertyKey, never>; Returns: Json };
+      "engine_gauges": { Args: Record<PropertyKey, never>; Returns: Json };
       "engine_status": { Args: Record<PropertyKey, never>; Returns: Json };
       "enqueue_due": {
         Args: { "p_by"?: string; "p_limit"?: number };
@@ -1688,6 +1701,10 @@ export type Database = {
           "p_refresh_to": string;
         };
         Returns: boolean;
+      };
+      "settle_alerts": {
+        Args: { "p_items": Json; "p_sent": boolean; "p_worker": string };
+        Returns: number;
       };
       "settle_sync_jobs": {
         Args: { "p_items": Json; "p_worker": string };

@@ -70,9 +70,12 @@ export async function handleDelivery(
     topic: event.topic ?? delivery.hintTopic,
   };
   try {
-    const status = statusOf(await effects.receive(delivery));
+    const answer = await effects.receive(delivery);
+    const status = statusOf(answer);
     const ms = effects.nowMs() - startedMs;
-    effects.log("webhook_received", { ...fields, status, ms });
+    // The jobs that come of it bear the same name, in the queue, in history and in the worker's log.
+    const cause = `webhook ${nameOf(answer) ?? event.id}`;
+    effects.log("webhook_received", { cause, ...fields, status, ms });
     return json(200, { status });
   } catch (error) {
     if (error instanceof DatabaseRefused && isAboutTheEvent(error)) {
@@ -126,6 +129,12 @@ function readEvent(body: Bytes): Event | null {
 function hint(request: Request, name: string): string | null {
   const text = request.headers.get(name)?.trim();
   return text ? text.slice(0, LONGEST_HINT) : null;
+}
+
+/** The name that the database gave an event without a usable id of its own. */
+function nameOf(answer: unknown): string | null {
+  const name = (answer as { event_id?: unknown } | null)?.event_id;
+  return typeof name === "string" ? name : null;
 }
 
 function statusOf(answer: unknown): Status {

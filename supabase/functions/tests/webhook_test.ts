@@ -236,6 +236,17 @@ Deno.test("without secrets nothing is lost: the sender comes again and the log s
   );
 });
 
+Deno.test("an event without an id is logged by the name that the database gave it", async () => {
+  const receiver = new Receiver();
+  receiver.answer = () =>
+    Promise.resolve({ status: "applied", event_id: "sha256:00ff" });
+
+  await receiver.take(await signed('{"creatorUuid":"c1"}'));
+
+  assertEquals(receiver.logged[0]?.fields.cause, "webhook sha256:00ff");
+  assertEquals(receiver.logged[0]?.fields.event_id, null);
+});
+
 Deno.test("a log line names the event, not its content, nor a secret", async () => {
   const receiver = new Receiver();
   const body =
@@ -246,6 +257,7 @@ Deno.test("a log line names the event, not its content, nor a secret", async () 
   assertEquals(receiver.logged, [{
     event: "webhook_received",
     fields: {
+      cause: "webhook e7",
       event_id: "e7",
       topic: "creator.message.received",
       status: "applied",

@@ -13,7 +13,6 @@ from tests.unit.jobs.grant_bench import Bench as GrantBench
 from tests.unit.jobs.house import House
 from tests.unit.jobs.stream_book import StreamBook
 from tests.unit.jobs.test_outcomes import JOB
-from worker.app import lane_of
 from worker.fanvue.calls import RequestMeter
 from worker.fanvue.client import FanvueClient
 from worker.jobs.outcomes import Yielded
@@ -21,6 +20,7 @@ from worker.jobs.stream_job import StreamJob
 from worker.jobs.walk import Slice
 from worker.store.walks import WalkStore
 from worker.streams.registry import STREAMS
+from worker.traffic import lane_of
 
 
 if TYPE_CHECKING:

@@ -1,0 +1,112 @@
+-- Purpose: the words of the operators' console: how long, how far, who; and the indexes that its views stand on.
+-- Who may call: the views of schema ops (service_role, and the owner in Studio).
+-- Locks: short SHARE locks on models and sync_state while small partial indexes are built; queue_lanes gets three columns.
+
+-- Few at any time: what stands still, and what fails.
+create index models_stopped_idx on public.models (status_changed_at) where status <> 'active';
+create index models_without_grant_idx on public.models (created_at)
+  where status = 'active' and connection_id is null and fanvue_refresh_token is null and fanvue_access_token is null;
+create index sync_state_failing_idx on public.sync_state (model_id, sync_type) where consecutive_failures > 0;
+
+alter table private.queue_lanes
+  add column paused_at timestamptz,
+  add column paused_reason text,
+  add column resumed_at timestamptz;
+comment on column private.queue_lanes.paused is 'Nothing of this agency is taken from the queue: ops.pause_agency and ops.resume_agency. What runs goes on.';
+comment on column private.queue_lanes.paused_at is 'Since when it is paused, if ops.pause_agency did it.';
+comment on column private.queue_lanes.paused_reason is 'Why, for the next operator.';
+comment on column private.queue_lanes.resumed_at is 'When ops.resume_agency last ended a pause: what was not read before then is no silence.';
+
+create or replace function private.span_words(p_span interval)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case
+    when p_span is null or s.s = 'infinity' then null
+    when s.s < 60 then s.s::integer || ' s'
+    when s.s < 7200 then (s.s / 60)::integer || ' min'
+    when s.s < 172800 then round(s.s / 3600) || ' h'
+    else round(s.s / 86400) || ' days' end
+  from (select greatest(0, floor(extract(epoch from p_span))) as s) s
+$$;
+comment on function private.span_words(interval) is 'A span of time as people say it: 40 s, 12 min, 5 h, 3 days.';
+revoke all on function private.span_words(interval) from public, anon, authenticated;
+grant execute on function private.span_words(interval) to service_role;
+
+create or replace function private.clock_words(p_at timestamptz, p_now timestamptz)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select to_char(p_at at time zone 'UTC', case when abs(extract(epoch from p_now - p_at)) < 43200 then 'HH24:MI' else 'YYYY-MM-DD HH24:MI' end) || ' UTC'
+$$;
+comment on function private.clock_words(timestamptz, timestamptz) is 'An instant as people say it: the time, with the day where that is not today''s.';
+revoke all on function private.clock_words(timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function private.clock_words(timestamptz, timestamptz) to service_role;
+
+create or replace function private.creator_name(p_model public.models)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select coalesce(p_model.handle, p_model.display_name, p_model.fanvue_user_uuid, p_model.id::text)
+$$;
+comment on function private.creator_name(public.models) is 'What a creator is called: handle, name, uuid, whichever is known first.';
+revoke all on function private.creator_name(public.models) from public, anon, authenticated;
+grant execute on function private.creator_name(public.models) to service_role;
+
+create or replace function private.last_claim()
+returns timestamptz
+language sql
+stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+  select greatest(
+    (select max(j.claimed_at) from public.sync_jobs j where j.state = 'running'),
+    (select r.started_at from public.sync_runs r where r.worker is not null order by r.finished_at desc limit 1))
+$$;
+comment on function private.last_claim() is 'When a worker last took a job, as far as running jobs and the newest finished run tell; null: never.';
+revoke all on function private.last_claim() from public, anon, authenticated;
+grant execute on function private.last_claim() to service_role;
+
+create or replace function private.last_tick()
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select max(k.last_tick_at) from private.scheduler_ticks k where k.source in ('pg_cron', 'worker')
+$$;
+comment on function private.last_tick() is 'When a scheduler last ticked by itself; null: never. A tick by hand says nothing about the schedulers.';
+revoke all on function private.last_tick() from public, anon, authenticated;
+grant execute on function private.last_tick() to service_role;
+
+create or replace function private.error_remedy(
+  p_error jsonb, p_job_id bigint, p_model_id uuid, p_sync_type text, p_open_walk boolean)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case
+    -- a refusal that names its own remedy
+    when e.message ~ 'select ops\.[a-z_]+\(' then substring(e.message from 'select ops\.[a-z_]+\([^)]*\)')
+    when e.kind = 'cursor_expired' or (e.kind = 'provider_contract' and p_open_walk) or (e.kind = 'partial' and p_job_id is null)
+      then format('select ops.reset_cursor(%L, %L)', p_model_id, p_sync_type)
+    when e.kind in ('misconfigured', 'seal_broken', 'scope_missing', 'not_found', 'gone', 'unavailable', 'grant_error', 'database_unavailable')
+      then concat_ws('; then: ', nullif(e.advice, ''), e.call)
+    else e.call end
+  from (select coalesce(p_error ->> 'kind', '') as kind, coalesce(p_error ->> 'message', '') as message,
+               p_error ->> 'remedy' as advice,
+               case when p_job_id is null then format('select ops.sync_now(%L, %L)', p_model_id, p_sync_type)
+                    else format('select ops.retry_job(%s)', p_job_id) end as call) e
+$$;
+comment on function private.error_remedy(jsonb, bigint, uuid, text, boolean) is
+  'What to do about the error of a job or stream: the call that mends it, after the step that a person must take first, if there is one.';
+revoke all on function private.error_remedy(jsonb, bigint, uuid, text, boolean) from public, anon, authenticated;
+grant execute on function private.error_remedy(jsonb, bigint, uuid, text, boolean) to service_role;

@@ -1,0 +1,152 @@
+-- Purpose: what waits for somebody outside: webhooks that could not be applied, accounts that must connect again, rate budgets.
+-- Who may call: service_role, and the owner in Studio. Cost: by partial and status indexes; money by daily sums.
+
+create or replace view ops.webhooks_waiting
+with (security_invoker = true) as
+select private.span_words(n.now - e.received_at) as waiting_for, e.topic, e.status,
+       case when e.status = 'failed' then coalesce(e.error, 'no reason noted')
+            when m.id is null then 'no model has this creator: the event is applied when she connects'
+            else 'the creator is connected by now: it is applied with her next page, or at once by the remedy' end as reason,
+       case when e.status = 'failed' or m.id is not null then format('select ops.replay_webhook(%L)', e.id)
+            else 'connect the creator, or leave it: fanvue-sync connect --creator-uuid ' || coalesce(e.creator_uuid, '(unknown)') end as remedy,
+       a.name as agency, private.creator_name(m) as creator, e.received_at, e.creator_uuid, e.event_id, e.id, m.id as model_id
+from (select private.engine_now() as now) n
+cross join public.webhook_events e
+left join public.models m on m.fanvue_user_uuid = e.creator_uuid
+left join public.agencies a on a.id = m.agency_id
+where e.status in ('parked', 'failed')
+order by e.status, e.received_at, e.id;
+comment on view ops.webhooks_waiting is
+  'Signed events that are stored but not applied: failed (the reason says why) and parked (their creator is not known). Money among them is not in the books yet. Many at once: ops.replay_webhooks.';
+comment on column ops.webhooks_waiting.waiting_for is 'How long ago it arrived.';
+comment on column ops.webhooks_waiting.topic is 'Fanvue''s event type.';
+comment on column ops.webhooks_waiting.status is 'failed or parked.';
+comment on column ops.webhooks_waiting.reason is 'Why it was not applied.';
+comment on column ops.webhooks_waiting.remedy is 'The call that applies it, or the step to take.';
+comment on column ops.webhooks_waiting.agency is 'The agency, if the creator is known.';
+comment on column ops.webhooks_waiting.creator is 'The creator''s handle, if she is known.';
+comment on column ops.webhooks_waiting.received_at is 'When it arrived.';
+comment on column ops.webhooks_waiting.creator_uuid is 'The creator whom it is about.';
+comment on column ops.webhooks_waiting.event_id is 'Fanvue''s id of the event.';
+comment on column ops.webhooks_waiting.id is 'The row in webhook_events.';
+comment on column ops.webhooks_waiting.model_id is 'The creator''s model.';
+revoke all on ops.webhooks_waiting from public, anon, authenticated;
+grant select on ops.webhooks_waiting to service_role;
+
+create or replace function private.cost_of_silence(p_model_ids uuid[], p_now timestamptz)
+returns table (streams integer, days_missing numeric, daily_gross numeric, newest_earning_at timestamptz)
+language sql
+stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+  select sum(s.streams)::integer, max(round((extract(epoch from p_now - s.earned_at) / 86400)::numeric, 1)), round(sum(d.gross), 2), max(s.high_water)
+  from unnest(p_model_ids) x(model_id)
+  cross join lateral (select count(*) as streams, max(y.last_success_at) filter (where y.sync_type = 'earnings') as earned_at,
+                             max(y.high_water) filter (where y.sync_type = 'earnings') as high_water
+                      from public.sync_state y where y.model_id = x.model_id) s
+  -- the thirty days up to the last reading: what came after it is not known
+  cross join lateral (select coalesce(sum(e.gross), 0) / 30 as gross
+                      from public.earnings_daily e
+                      where e.model_id = x.model_id and e.day > (s.earned_at at time zone 'UTC')::date - 30
+                        and e.day <= (s.earned_at at time zone 'UTC')::date) d
+$$;
+comment on function private.cost_of_silence(uuid[], timestamptz) is
+  'What it costs that these models are not read: streams, days since their money was last read, average gross per day before (US dollars).';
+revoke all on function private.cost_of_silence(uuid[], timestamptz) from public, anon, authenticated;
+grant execute on function private.cost_of_silence(uuid[], timestamptz) to service_role;
+
+create or replace view ops.reconnect
+with (security_invoker = true) as
+select a.name as agency, x.account, private.span_words(n.now - x.since) as waiting_for, x.reason, x.remedy,
+       cardinality(x.model_ids) as creators, c.streams as streams_not_read, c.days_missing, c.daily_gross,
+       round(c.days_missing * c.daily_gross, 2) as possibly_missing, c.newest_earning_at, x.since, x.kind, x.account_uuid, x.id, x.agency_id
+from (select private.engine_now() as now) n
+cross join lateral (
+  select m.agency_id, private.creator_name(m) as account, 'creator' as kind, m.status_changed_at as since, m.status_reason as reason,
+         'she connects again: the dashboard''s connect page, or fanvue-sync connect --agency ' || m.agency_id
+           || coalesce(' --creator-uuid ' || m.fanvue_user_uuid, '') as remedy,
+         array[m.id] as model_ids, m.fanvue_user_uuid as account_uuid, m.id
+  from public.models m
+  where m.status = 'reauth_required'
+    and not exists (select from public.agency_connections k where k.id = m.connection_id and k.status = 'reauth_required')
+  union all
+  select k.agency_id, coalesce(k.handle, k.fanvue_user_uuid), 'agency', k.status_changed_at, k.status_reason,
+         'the agency''s administrator connects again: fanvue-sync connect-agency --agency ' || k.agency_id || ' --user-uuid ' || k.fanvue_user_uuid,
+         array(select m.id from public.models m where m.connection_id = k.id and m.agency_id = k.agency_id and m.status = 'reauth_required'),
+         k.fanvue_user_uuid, k.id
+  from public.agency_connections k
+  where k.status = 'reauth_required'
+) x
+join public.agencies a on a.id = x.agency_id
+cross join lateral private.cost_of_silence(x.model_ids, n.now) c
+order by round(c.days_missing * c.daily_gross, 2) desc nulls last, x.since;
+comment on view ops.reconnect is
+  'Accounts that must connect again, and what it costs meanwhile; the dearest first. Their grants are kept. Nothing is lost for good: a reconnect reads what was missed.';
+comment on column ops.reconnect.agency is 'The agency''s name.';
+comment on column ops.reconnect.account is 'The account that must connect: a creator''s, or the agency''s administrator''s.';
+comment on column ops.reconnect.waiting_for is 'Since when nothing is read.';
+comment on column ops.reconnect.reason is 'Why the grant is no good any more.';
+comment on column ops.reconnect.remedy is 'Who has to do what.';
+comment on column ops.reconnect.creators is 'How many creators wait for it.';
+comment on column ops.reconnect.streams_not_read is 'How many streams stand still.';
+comment on column ops.reconnect.days_missing is 'Days since money was last read to its end.';
+comment on column ops.reconnect.daily_gross is 'Average gross per day of the thirty days before that, US dollars.';
+comment on column ops.reconnect.possibly_missing is 'Both multiplied: about so much is not on the dashboards, US dollars.';
+comment on column ops.reconnect.newest_earning_at is 'The newest sale that a finished reading saw.';
+comment on column ops.reconnect.since is 'Since when.';
+comment on column ops.reconnect.kind is 'creator or agency.';
+comment on column ops.reconnect.account_uuid is 'The account''s uuid on Fanvue.';
+comment on column ops.reconnect.id is 'The row in models, or in agency_connections.';
+comment on column ops.reconnect.agency_id is 'The agency.';
+revoke all on ops.reconnect from public, anon, authenticated;
+grant select on ops.reconnect to service_role;
+
+create or replace view ops.budgets
+with (security_invoker = true) as
+select coalesce(private.creator_name(m), b.bucket) as creator, u.used, b.max_calls as call_limit, round(100.0 * u.used / b.max_calls) as per_cent,
+       case when b.blocked_until > n.now then private.clock_words(b.blocked_until, n.now) end as blocked_until,
+       coalesce(q.live, 0) as live_waiting, coalesce(q.normal, 0) as normal_waiting, coalesce(q.backfill, 0) as backfill_waiting, coalesce(q.low, 0) as low_waiting,
+       greatest(0, b.max_calls - u.used) as live_room, greatest(0, b.max_calls - ceil(b.max_calls * 0.02) - u.used)::integer as normal_room,
+       greatest(0, b.max_calls - ceil(b.max_calls * 0.04) - u.used)::integer as backfill_room,
+       greatest(0, b.max_calls - ceil(b.max_calls * 0.2) - u.used)::integer as low_room,
+       case when b.blocked_until > n.now then format('select ops.unblock_bucket(%L)', b.bucket) end as remedy,
+       b.window_seconds, b.seen_at as limit_seen_at, b.bucket, m.id as model_id
+from (select private.engine_now() as now) n
+cross join private.api_budgets b
+left join public.models m on m.fanvue_user_uuid = regexp_replace(b.bucket, '^.*:', '')
+cross join lateral (
+  select coalesce(sum(s.calls), 0)::integer as used
+  from unnest(b.slots) with ordinality s(calls, place)
+  where b.head_s - cardinality(b.slots) + s.place > floor(extract(epoch from n.now)) - b.window_seconds
+) u
+left join (
+  select j.bucket, count(*) filter (where j.priority <= 20) as live, count(*) filter (where j.priority between 21 and 60) as normal,
+         count(*) filter (where j.priority between 61 and 120) as backfill, count(*) filter (where j.priority > 120) as low
+  from public.sync_jobs j
+  where j.state = 'queued' and j.run_at <= private.engine_now()
+  group by j.bucket
+) q on q.bucket = b.bucket
+order by b.blocked_until > n.now desc, round(100.0 * u.used / b.max_calls) desc, b.bucket;
+comment on view ops.budgets is
+  'Rate budgets: what Fanvue allows per window, what was used of it, who is blocked until when, and what waits for it by lane. Lower lanes leave a share to the live one.';
+comment on column ops.budgets.creator is 'Whose calls: the creator''s handle, or the bucket.';
+comment on column ops.budgets.used is 'Calls granted in the window that ends now.';
+comment on column ops.budgets.call_limit is 'Calls per window: 100 until Fanvue''s headers said otherwise.';
+comment on column ops.budgets.per_cent is 'used of call_limit.';
+comment on column ops.budgets.blocked_until is 'After a 429 nobody calls before then; empty: not blocked.';
+comment on column ops.budgets.live_waiting is 'Due jobs of the live lane that draw on it.';
+comment on column ops.budgets.normal_waiting is 'Due jobs of the normal lane.';
+comment on column ops.budgets.backfill_waiting is 'Due jobs of the backfill lane.';
+comment on column ops.budgets.low_waiting is 'Due jobs of the low lane.';
+comment on column ops.budgets.live_room is 'Calls that the live lane may still make in this window.';
+comment on column ops.budgets.normal_room is 'The same for the normal lane.';
+comment on column ops.budgets.backfill_room is 'The same for the backfill lane.';
+comment on column ops.budgets.low_room is 'The same for the low lane.';
+comment on column ops.budgets.remedy is 'The call that lifts a block before its end. Only if Fanvue allows calls again: else the next 429 sets it anew.';
+comment on column ops.budgets.window_seconds is 'How long a window is.';
+comment on column ops.budgets.limit_seen_at is 'When Fanvue''s headers last told the limit.';
+comment on column ops.budgets.bucket is 'The bucket, as the workers name it.';
+comment on column ops.budgets.model_id is 'The creator''s model, if it is known.';
+revoke all on ops.budgets from public, anon, authenticated;
+grant select on ops.budgets to service_role;

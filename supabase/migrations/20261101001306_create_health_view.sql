@@ -1,0 +1,102 @@
+-- Purpose: ops.health, the front page of the console: one row per question, ok or attention, one sentence, where to look.
+-- Who may call: service_role, and the owner in Studio. Cost: that of the views behind it, each read once.
+
+create or replace view ops.health
+with (security_invoker = true) as
+with clock as materialized (
+  select private.engine_now() as now
+), late as materialized (
+  select l.cause, count(*) as streams, min(l.since) as since from private.late_streams() l group by l.cause
+), answers as (
+  select 1 as place, 'Is everything read on time?' as question,
+         case when bool_or(l.cause <> 'tried_now') then 'attention' else 'ok' end as state,
+         case when count(l.cause) = 0 then 'yes'
+              else format('%s streams are late or fail, the oldest for %s: %s', sum(l.streams), private.span_words(max(c.now) - min(l.since)),
+                          string_agg(l.streams || ' ' || replace(l.cause, '_', ' '), ', ' order by l.streams desc)) end as answer,
+         'ops.late' as look
+  from clock c left join late l on true
+  union all
+  select 2, 'Do workers work?',
+         case when w.waiting then 'attention' else 'ok' end,
+         case when w.waiting then coalesce('no worker has taken a job for ' || private.span_words(c.now - w.claimed), 'no worker has ever taken a job') || ', and work waits: start one (fanvue-sync run)'
+              when w.lost > 0 then format('%s jobs are with workers that went silent', w.lost)
+              else format('%s jobs run', w.running) || coalesce('; the last one was taken ' || private.span_words(c.now - w.claimed) || ' ago', '') end,
+         'ops.running'
+  from clock c
+  cross join lateral (
+    select exists (select from late l where l.cause = 'no_worker') as waiting, private.last_claim() as claimed,
+           (select count(*) from public.sync_jobs j where j.state = 'running') as running,
+           (select count(*) from public.sync_jobs j where j.state = 'running' and j.lease_until < c.now) as lost) w
+  union all
+  select 3, 'Does the schedule tick?',
+         case when k.ticked > c.now - interval '3 minutes' and s.trouble is null then 'ok' else 'attention' end,
+         concat_ws('; ', case when k.ticked is null then 'it has never ticked' else 'it ticked ' || private.span_words(c.now - k.ticked) || ' ago' end, s.trouble),
+         'ops.schedule_health'
+  from clock c
+  cross join lateral (select private.last_tick() as ticked) k
+  cross join lateral (select string_agg(h.source || ' is ' || h.state, ', ' order by h.source) as trouble
+                      from ops.schedule_health h
+                      -- either of the two clocks is enough, and a database without pg_cron has but one
+                      where h.state not in ('ok', 'absent') and h.source <> 'worker') s
+  union all
+  select 4, 'Are all accounts connected?', case when r.accounts > 0 then 'attention' else 'ok' end,
+         case when r.accounts = 0 then 'yes'
+              else format('%s accounts must connect again, %s creators wait; about %s US dollars are missing on the dashboards', r.accounts, r.creators, coalesce(r.missing, 0)) end,
+         'ops.reconnect'
+  from (select count(*) as accounts, sum(x.creators) as creators, sum(x.possibly_missing) as missing from ops.reconnect x) r
+  union all
+  select 5, 'Did any job give up?', case when d.jobs > 0 then 'attention' else 'ok' end,
+         case when d.jobs = 0 then 'no' else format('%s jobs are dead', d.jobs) end, 'ops.dead_jobs'
+  from (select count(*) as jobs from public.sync_jobs j join public.models m on m.id = j.model_id and m.status = 'active' where j.state = 'dead') d
+  union all
+  select 6, 'Are all webhooks applied?', case when w.failed > 0 or w.known > 0 then 'attention' else 'ok' end,
+         case when w.failed = 0 and w.parked = 0 then 'yes'
+              else concat_ws('; ', case when w.failed > 0 then w.failed || ' failed' end,
+                                   case when w.known > 0 then 'some are parked though their creator is connected' end,
+                                   case when w.parked > 0 then w.parked || ' parked' || case when w.known = 0 then ' for creators who are not connected' else '' end end) end,
+         'ops.webhooks_waiting'
+  from (select (select count(*) from public.webhook_events e where e.status = 'failed') as failed,
+               (select count(*) from public.webhook_events e where e.status = 'parked') as parked,
+               (select count(*) from public.models m
+                where m.fanvue_user_uuid is not null
+                  and exists (select from public.webhook_events e where e.creator_uuid = m.fanvue_user_uuid and e.status = 'parked')) as known) w
+  union all
+  select 7, 'Does the money agree with Fanvue?',
+         case when f.open > 0 or s.last_night_at < c.now - interval '36 hours' then 'attention' else 'ok' end,
+         concat_ws('; ', case when f.open > 0 then f.open || ' differences stand' else 'no difference stands' end,
+                   'the nightly proof last began ' || private.span_words(c.now - s.last_night_at) || ' ago'),
+         'ops.drift'
+  from clock c
+  cross join private.reconcile_settings s
+  cross join (select count(*) as open from public.reconciliation_findings x where x.state = 'open') f
+  union all
+  -- A block of seconds is the engine's daily bread.
+  select 8, 'Does Fanvue let us call?', case when b.blocked > 0 then 'attention' else 'ok' end,
+         case when b.blocked = 0 then 'yes' else format('%s rate budgets are blocked, the last one until %s', b.blocked, private.clock_words(b.until, b.now)) end,
+         'ops.budgets'
+  from (select count(a.bucket) as blocked, max(a.blocked_until) as until, max(c.now) as now
+        from clock c left join private.api_budgets a on a.blocked_until > c.now + interval '1 minute') b
+  union all
+  select 9, 'Is the queue''s table in good health?', case when t.remedy is not null or t.dead_rows > 100000 then 'attention' else 'ok' end,
+         concat_ws('; ', t.dead_rows || ' dead rows', case when t.remedy is not null then 'a snapshot has been held for ' || t.held_for || ' by ' || t.holder end),
+         'ops.queue_table'
+  from ops.queue_table t
+  union all
+  select 10, 'Is anything stopped on purpose?', 'ok',
+         case when p.models + p.lanes + p.off = 0 then 'no'
+              else concat_ws(', ', case when p.models > 0 then p.models || ' creators paused' end, case when p.lanes > 0 then p.lanes || ' agencies paused' end,
+                                   case when p.off > 0 then p.off || ' streams switched off' end) end,
+         'ops.late where deliberate'
+  from (select (select count(*) from public.models m where m.status = 'paused') as models,
+               (select count(*) from private.queue_lanes l where l.paused) as lanes,
+               (select count(*) from private.sync_overrides o where not o.enabled) as off) p
+)
+select a.question, a.state, a.answer, a.look as where_to_look from answers a order by a.place;
+comment on view ops.health is
+  'The front page: one row per question. Where state says attention, open the view that where_to_look names; it says what to do.';
+comment on column ops.health.question is 'What an operator wants to know.';
+comment on column ops.health.state is 'ok or attention.';
+comment on column ops.health.answer is 'The answer in a sentence.';
+comment on column ops.health.where_to_look is 'The view with the details and the remedies.';
+revoke all on ops.health from public, anon, authenticated;
+grant select on ops.health to service_role;

@@ -1,0 +1,331 @@
+-- Purpose: a fan's personal data is erased on request, and no later sync or webhook brings it back.
+-- The fan's uuid takes part in the identity of money, so it is not deleted but replaced, everywhere and from then on, by an
+-- alias that leads to nobody: rows, amounts, names of rows and what matches what stay exactly as they were.
+-- Who may call: ops.erase_fan service_role, and the owner in Studio; the rest is asked by whatever stores what Fanvue sends.
+-- Locks: erase_fan takes the lock of erasures, then all models of the agency, in the order of their ids, and reads each table once from end to end.
+
+create table private.erased_fans (
+  id bigint generated always as identity primary key,
+  fan_hash text not null,
+  agency_id uuid references public.agencies (id) on delete cascade,
+  alias text not null default gen_random_uuid()::text,
+  erased_at timestamptz not null,
+  constraint erased_fans_fan_hash_agency_id_key unique nulls not distinct (fan_hash, agency_id)
+);
+comment on table private.erased_fans is
+  'Fans who asked to be forgotten. Consulted before anything that names a fan is stored. Deleting a row lets the fan''s name come back with the next sync.';
+comment on column private.erased_fans.fan_hash is 'SHA-256 of the fan''s uuid: enough to know the fan again, not to say who it was.';
+comment on column private.erased_fans.agency_id is 'The agency that forgets; null: all of them.';
+comment on column private.erased_fans.alias is 'What stands in the place of the fan''s uuid: one for ever, the same for every agency.';
+create index erased_fans_agency_id_idx on private.erased_fans (agency_id);
+revoke all on private.erased_fans from public, anon, authenticated;
+grant select, insert, update, delete on private.erased_fans to service_role;
+
+create or replace function private.keep_alias()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- money is matched by it: a second alias would make the fan's sales a stranger's
+  new.alias := coalesce((select e.alias from private.erased_fans e where e.fan_hash = new.fan_hash order by e.id limit 1), new.alias);
+  return new;
+end
+$$;
+comment on function private.keep_alias() is 'A fan has one alias for ever, whichever agency erases.';
+revoke all on function private.keep_alias() from public, anon, authenticated;
+create trigger erased_fans_keep_alias
+  before insert on private.erased_fans
+  for each row execute function private.keep_alias();
+
+create or replace function private.hold_erasures()
+returns void
+language sql
+set search_path = ''
+as $$
+  select pg_advisory_xact_lock(hashtextextended('fanvue-erasures', 0))
+$$;
+comment on function private.hold_erasures() is
+  'Taken before any model by what erases fans and what moves models between agencies: neither overlooks what the other does.';
+revoke all on function private.hold_erasures() from public, anon, authenticated;
+grant execute on function private.hold_erasures() to service_role;
+
+create or replace function private.fan_hash(p_fan_uuid text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select encode(sha256(convert_to(lower(p_fan_uuid), 'UTF8')), 'hex')
+$$;
+comment on function private.fan_hash(text) is 'By what an erased fan is known again.';
+revoke all on function private.fan_hash(text) from public, anon, authenticated;
+grant execute on function private.fan_hash(text) to service_role;
+
+create or replace function private.erased_alias(p_agency_id uuid, p_fan_uuid text)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select e.alias
+  from private.erased_fans e
+  where e.fan_hash = private.fan_hash(p_fan_uuid) and (e.agency_id = p_agency_id or e.agency_id is null)
+  order by e.agency_id is null
+  limit 1
+$$;
+comment on function private.erased_alias(uuid, text) is 'What stands for a fan whom this agency erased; null for everybody else.';
+revoke all on function private.erased_alias(uuid, text) from public, anon, authenticated;
+grant execute on function private.erased_alias(uuid, text) to service_role;
+
+create or replace function private.hide_erased_fans(p_agency_id uuid, p_rows jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  if p_rows = '[]' or not exists (select from private.erased_fans) then
+    return p_rows;
+  end if;
+  return (
+    select jsonb_agg(case when e.alias is null then r.item
+                          else (r.item - '{handle,display_name,fan_handle,registered_at}'::text[])
+                               || jsonb_build_object('fan_uuid', e.alias, 'sent_fan', r.item ->> 'fan_uuid') end order by r.ordinality)
+    from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
+    left join lateral (select private.erased_alias(p_agency_id, r.item ->> 'fan_uuid') as alias where r.item ->> 'fan_uuid' is not null) e on true);
+end
+$$;
+comment on function private.hide_erased_fans(uuid, jsonb) is
+  'A page''s rows with erased fans under their alias and without names. sent_fan, which is never stored: whom Fanvue named, of which the names of rows are made.';
+revoke all on function private.hide_erased_fans(uuid, jsonb) from public, anon, authenticated;
+grant execute on function private.hide_erased_fans(uuid, jsonb) to service_role;
+
+create or replace function private.scrub_fan(p jsonb, p_fan_uuid text, p_alias text, p_names text[])
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_about boolean;
+begin
+  case jsonb_typeof(p)
+    when 'object' then
+      -- of the fan nothing but the alias is left; what else the event tells keeps its shape
+      if lower(p ->> 'uuid') in (p_fan_uuid, p_alias) then
+        return jsonb_build_object('uuid', p_alias);
+      end if;
+      v_about := exists (select from jsonb_each_text(p) k where lower(k.value) in (p_fan_uuid, p_alias));
+      return coalesce((
+        -- a name counts where names stand: a fan may be called as a currency or a kind of sale is
+        select jsonb_object_agg(k.key, case when jsonb_typeof(k.value) = 'string' and k.key ~* '(^name|handle|display_?name|nickname|username)$'
+                                              and (v_about and k.key !~* '^name$' or lower(k.value #>> '{}') = any (p_names)) then 'null'::jsonb
+                                            else private.scrub_fan(k.value, p_fan_uuid, p_alias, p_names) end)
+        from jsonb_each(p) k), '{}'::jsonb);
+    when 'array' then
+      return coalesce((select jsonb_agg(private.scrub_fan(x.value, p_fan_uuid, p_alias, p_names) order by x.ordinality)
+                       from jsonb_array_elements(p) with ordinality x), '[]'::jsonb);
+    when 'string' then
+      return to_jsonb(regexp_replace(p #>> '{}', p_fan_uuid, p_alias, 'gi'));
+    else
+      return p;
+  end case;
+end
+$$;
+comment on function private.scrub_fan(jsonb, text, text, text[]) is
+  'A payload without a fan: the uuid becomes the alias, the fan''s object loses everything else; names become null under the keys of names, and nowhere else.';
+revoke all on function private.scrub_fan(jsonb, text, text, text[]) from public, anon, authenticated;
+grant execute on function private.scrub_fan(jsonb, text, text, text[]) to service_role;
+
+create or replace function private.uuids_in(p_payload jsonb)
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+  select array(select distinct lower(u[1])
+               from regexp_matches(p_payload::text, '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', 'gi') u)
+$$;
+comment on function private.uuids_in(jsonb) is 'Every uuid that a payload contains, wherever it stands, in lower case.';
+revoke all on function private.uuids_in(jsonb) from public, anon, authenticated;
+grant execute on function private.uuids_in(jsonb) to service_role;
+
+create or replace function private.agency_of_event(p_agency_id uuid, p_creator_uuid text, p_payload jsonb)
+returns uuid
+language sql
+stable
+set search_path = ''
+as $$
+  -- what is ignored or parked has no agency, and what is not understood no creator
+  select coalesce(p_agency_id,
+                  (select m.agency_id from public.models m where m.fanvue_user_uuid = p_creator_uuid),
+                  case when p_creator_uuid is null then
+                    (select m.agency_id from public.models m where m.fanvue_user_uuid = any (private.uuids_in(p_payload)) order by m.id limit 1) end)
+$$;
+comment on function private.agency_of_event(uuid, text, jsonb) is 'Whose an event is, understood or not; null when it names none of our creators.';
+revoke all on function private.agency_of_event(uuid, text, jsonb) from public, anon, authenticated;
+grant execute on function private.agency_of_event(uuid, text, jsonb) to service_role;
+
+create or replace function private.hide_erased_in_event(p_agency_id uuid, p_payload jsonb, p_topic text)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_creator text := (select r.creator_uuid from private.read_event(p_payload, p_topic) r);
+  v_agency uuid := private.agency_of_event(p_agency_id, v_creator, p_payload);
+  v_payload jsonb := p_payload;
+  v_fan record;
+begin
+  -- whatever the event means, and even if it means nothing: every uuid in it may be one of a fan; the creator is none here
+  for v_fan in
+    select u.uuid, private.erased_alias(v_agency, u.uuid) as alias
+    from unnest(private.uuids_in(p_payload)) u(uuid)
+    where u.uuid is distinct from v_creator and private.erased_alias(v_agency, u.uuid) is not null
+  loop
+    v_payload := private.scrub_fan(v_payload, v_fan.uuid, v_fan.alias, array(
+      select lower(k.value)
+      from jsonb_path_query(p_payload, 'strict $.**') o(item)
+      cross join lateral jsonb_each_text(case when jsonb_typeof(o.item) = 'object' then o.item else '{}' end) k
+      where lower(o.item ->> 'uuid') = v_fan.uuid and k.key in ('handle', 'displayName', 'display_name', 'nickname', 'username', 'name')
+        and k.value is not null)) #- '{data,text}' #- '{message,text}';
+  end loop;
+  return v_payload;
+end
+$$;
+comment on function private.hide_erased_in_event(uuid, jsonb, text) is
+  'An event as it may be stored: without every erased fan whom it names, understood or not, and then without text.';
+revoke all on function private.hide_erased_in_event(uuid, jsonb, text) from public, anon, authenticated;
+grant execute on function private.hide_erased_in_event(uuid, jsonb, text) to service_role;
+
+create or replace function private.erase_fan_rows(p_fan_uuid text, p_agency_id uuid)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_names text[];
+  v_handles jsonb;
+  v_counts jsonb := '{}'::jsonb;
+  v_count integer;
+begin
+  -- every name under which the fan was ever seen, for events; handles by agency, for rows that say nothing else
+  select coalesce(array_agg(distinct lower(x.name)) filter (where x.name <> ''), '{}'),
+         coalesce(jsonb_agg(distinct jsonb_build_array(x.agency_id, lower(x.name))) filter (where x.is_handle and x.name <> ''), '[]')
+  into v_names, v_handles
+  from (select f.agency_id, n.name, n.is_handle from public.fanvue_fans f
+        cross join lateral (values (f.handle, true), (f.display_name, false)) n(name, is_handle) where lower(f.fan_uuid) = p_fan_uuid
+        union all
+        select c.agency_id, n.name, n.is_handle from public.fanvue_chats c
+        cross join lateral (values (c.handle, true), (c.display_name, false)) n(name, is_handle) where lower(c.fan_uuid) = p_fan_uuid
+        union all
+        select t.agency_id, n.name, n.is_handle from public.fanvue_top_fans t
+        cross join lateral (values (t.handle, true), (t.display_name, false)) n(name, is_handle) where lower(t.fan_uuid) = p_fan_uuid
+        union all
+        select t.agency_id, t.fan_handle, true from public.fanvue_transactions t where lower(t.fan_uuid) = p_fan_uuid) x;
+  update public.fanvue_transactions t
+  set fan_uuid = private.erased_alias(t.agency_id, p_fan_uuid), fan_handle = null
+  where lower(t.fan_uuid) = p_fan_uuid and (p_agency_id is null or t.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('transactions', v_count);
+  update public.fanvue_transactions t
+  set fan_handle = null
+  where t.fan_uuid is null and t.fan_handle is not null and v_handles @> jsonb_build_array(jsonb_build_array(t.agency_id, lower(t.fan_handle)))
+    and (p_agency_id is null or t.agency_id = p_agency_id);
+  update public.fanvue_fans f
+  set fan_uuid = private.erased_alias(f.agency_id, p_fan_uuid), handle = null, display_name = null, registered_at = null, subscription_id = null
+  where lower(f.fan_uuid) = p_fan_uuid and (p_agency_id is null or f.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('fans', v_count);
+  update public.fanvue_messages m
+  set fan_uuid = private.erased_alias(m.agency_id, p_fan_uuid), body = null
+  where lower(m.fan_uuid) = p_fan_uuid and (p_agency_id is null or m.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('messages', v_count);
+  -- a chat is its fan's uuid and names, and is read by it
+  delete from public.fanvue_chats c where lower(c.fan_uuid) = p_fan_uuid and (p_agency_id is null or c.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('chats', v_count);
+  update public.fanvue_top_fans t
+  set fan_uuid = private.erased_alias(t.agency_id, p_fan_uuid), handle = null, display_name = null
+  where lower(t.fan_uuid) = p_fan_uuid and (p_agency_id is null or t.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('top_fans', v_count);
+  update public.webhook_events w
+  set payload = private.scrub_fan(w.payload, p_fan_uuid, private.erased_alias(coalesce(p_agency_id, w.agency_id), p_fan_uuid), v_names)
+                #- '{data,text}' #- '{message,text}'
+  where w.payload::text ilike '%' || p_fan_uuid || '%' and w.creator_uuid is distinct from p_fan_uuid
+    and (p_agency_id is null or private.agency_of_event(w.agency_id, w.creator_uuid, w.payload) = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('webhook_events', v_count);
+  -- what jobs, walks and errors remember; jobs before states, as a settlement takes them
+  update public.sync_jobs j
+  set progress = regexp_replace(j.progress::text, p_fan_uuid, private.erased_alias(j.agency_id, p_fan_uuid), 'gi')::jsonb,
+      last_error = regexp_replace(j.last_error::text, p_fan_uuid, private.erased_alias(j.agency_id, p_fan_uuid), 'gi')::jsonb
+  where concat(j.progress, j.last_error) ilike '%' || p_fan_uuid || '%' and (p_agency_id is null or j.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('jobs', v_count);
+  update public.sync_state s
+  set walk_notes = regexp_replace(s.walk_notes::text, p_fan_uuid, a.alias, 'gi')::jsonb,
+      last_page_reply = regexp_replace(s.last_page_reply::text, p_fan_uuid, a.alias, 'gi')::jsonb,
+      last_error = regexp_replace(s.last_error::text, p_fan_uuid, a.alias, 'gi')::jsonb
+  from (select x.id, private.erased_alias(x.agency_id, p_fan_uuid) as alias from public.sync_state x) a
+  where a.id = s.id and concat(s.walk_notes, s.last_page_reply, s.last_error) ilike '%' || p_fan_uuid || '%'
+    and (p_agency_id is null or s.agency_id = p_agency_id);
+  update public.sync_runs r
+  set error = regexp_replace(r.error::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid), 'gi')::jsonb,
+      detail = regexp_replace(r.detail::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid), 'gi')::jsonb
+  where concat(r.error, r.detail) ilike '%' || p_fan_uuid || '%' and (p_agency_id is null or r.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  return v_counts || jsonb_build_object('runs', v_count);
+end
+$$;
+comment on function private.erase_fan_rows(text, uuid) is 'What ops.erase_fan does to the rows, once the fan is on the list and the models are held. Returns how many of each.';
+revoke all on function private.erase_fan_rows(text, uuid) from public, anon, authenticated;
+grant execute on function private.erase_fan_rows(text, uuid) to service_role;
+
+create or replace function ops.erase_fan(p_fan_uuid text, p_agency_id uuid default null)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_fan text := private.as_uuid(btrim(p_fan_uuid));
+  v_new boolean;
+  v_counts jsonb;
+  v_rows bigint;
+  v_alias text;
+begin
+  if v_fan is null then
+    raise sqlstate 'PT422' using message = 'a fan is named by the uuid', hint = 'look in the column fan_uuid of public.fanvue_fans or public.fanvue_transactions';
+  end if;
+  if p_agency_id is not null and not exists (select from public.agencies a where a.id = p_agency_id) then
+    raise sqlstate 'PT404' using message = format('no agency %s', p_agency_id), hint = 'ops.queue_health lists the agencies; none at all means every agency';
+  end if;
+  perform private.hold_erasures();
+  -- Nothing that names a fan is stored without its model's lock: who waits for it finds the fan on the list.
+  perform from public.models m where p_agency_id is null or m.agency_id = p_agency_id order by m.id for no key update;
+  insert into private.erased_fans (fan_hash, agency_id, erased_at) values (private.fan_hash(v_fan), p_agency_id, private.engine_now())
+  on conflict do nothing;
+  v_new := found;
+  v_alias := private.erased_alias(p_agency_id, v_fan);
+  v_counts := private.erase_fan_rows(v_fan, p_agency_id);
+  select sum(k.value::bigint) into v_rows from jsonb_each_text(v_counts) k;
+  if v_rows = 0 and not v_new then
+    return jsonb_build_object('changed', false, 'message', 'nothing to do: this fan is erased already, and nothing came since', 'alias', v_alias);
+  end if;
+  if v_rows = 0 then
+    raise sqlstate 'PT404' using message = 'nothing is stored of this fan' || case when p_agency_id is null then '' else ' by this agency' end,
+      hint = 'check the uuid; without an agency all of them are searched';
+  end if;
+  perform private.note_action('erase_fan', 'fan ' || v_alias, jsonb_build_object('alias', v_alias, 'agency_id', p_agency_id), v_counts);
+  return jsonb_build_object('changed', true, 'message', format('%s rows no longer name the fan; amounts and totals are as they were', v_rows), 'alias', v_alias, 'rows', v_counts);
+end
+$$;
+comment on function ops.erase_fan(text, uuid) is
+  'Erases a fan''s personal data, of one agency or of all: names, handles, message texts, chats, what webhooks and errors said. The uuid becomes an alias; money and totals stay to the cent. '
+  'Later syncs and webhooks store the alias. Reads each table once from end to end and holds the agency''s models meanwhile. Safe to repeat.';
+revoke all on function ops.erase_fan(text, uuid) from public, anon, authenticated;
+grant execute on function ops.erase_fan(text, uuid) to service_role;

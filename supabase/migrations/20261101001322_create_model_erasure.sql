@@ -1,0 +1,100 @@
+-- Purpose: a creator is erased with all her rows, when she or her agency asks for it.
+-- Who may call: service_role, and the owner in Studio.
+-- Locks: the model's row, its jobs and states, then every row of hers.
+
+create or replace function private.replace_word(p jsonb, p_word text, p_by text)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select case jsonb_typeof(p)
+    when 'object' then coalesce((select jsonb_object_agg(k.key, private.replace_word(k.value, p_word, p_by)) from jsonb_each(p) k), '{}')
+    when 'array' then coalesce((select jsonb_agg(private.replace_word(x.value, p_word, p_by) order by x.ordinality)
+                                from jsonb_array_elements(p) with ordinality x), '[]')
+    when 'string' then to_jsonb(regexp_replace(p #>> '{}', p_word, p_by, 'gi'))
+    else p end
+$$;
+comment on function private.replace_word(jsonb, text, text) is 'Replaces what a pattern matches in every text of a value, never in its keys.';
+revoke all on function private.replace_word(jsonb, text, text) from public, anon, authenticated;
+grant execute on function private.replace_word(jsonb, text, text) to service_role;
+
+create or replace function private.forget_creator()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_name text;
+  v_word text;
+begin
+  foreach v_name in array array[old.handle, old.fanvue_user_uuid, old.display_name] loop
+    continue when coalesce(v_name, '') = '';
+    v_word := '(?<![[:alnum:]_.-])' || regexp_replace(v_name, '([^[:alnum:]_])', '\\\1', 'g') || '(?![[:alnum:]_-])';
+    update ops.actions a
+    -- a target ends with the name
+    set target = regexp_replace(a.target, '(?<= )' || v_word || '$', old.id::text, 'i'),
+        arguments = private.replace_word(a.arguments, v_word, old.id::text),
+        changed = private.replace_word(a.changed, v_word, old.id::text)
+    where a.target ~* ('(?<= )' || v_word || '$') or concat(a.arguments, a.changed) ~* v_word;
+  end loop;
+  return null;
+end
+$$;
+comment on function private.forget_creator() is
+  'Puts the model''s id where the trail names a creator who is gone. Definer, because the trail is nobody else''s to change; a trigger, so that nobody can call it.';
+revoke all on function private.forget_creator() from public, anon, authenticated;
+create trigger models_forget_creator
+  after delete on public.models
+  for each row execute function private.forget_creator();
+
+create or replace function ops.erase_model(p_model_id uuid, p_confirm_handle text)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_model public.models := private.require_model(p_model_id);
+  v_counts jsonb := '{}'::jsonb;
+  v_gross numeric(14, 2) := v_model.revenue_total;
+  v_bucket text := private.bucket_of(v_model);
+  v_count integer;
+begin
+  if p_confirm_handle is distinct from coalesce(v_model.handle, v_model.fanvue_user_uuid, v_model.id::text) then
+    raise sqlstate 'PT422' using message = format('%L is not the handle of model %s: nothing was erased', p_confirm_handle, p_model_id),
+      hint = 'write the handle as public.model_overview shows it (the creator''s uuid where it shows none)';
+  end if;
+  -- in the order of a settlement, which takes no model
+  perform from public.sync_jobs j where j.model_id = p_model_id order by j.sync_type, j.state = 'queued', j.id for update;
+  perform from public.sync_state s where s.model_id = p_model_id order by s.sync_type for update;
+  delete from private.adoption_findings a
+  where a.row_id = p_model_id or a.row_id in (select t.id from public.fanvue_transactions t where t.model_id = p_model_id);
+  delete from public.webhook_events w
+  where w.model_id = p_model_id or (w.status in ('parked', 'ignored', 'failed') and w.creator_uuid = v_model.fanvue_user_uuid);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('webhook_events', v_count);
+  -- while the model still says whose they are: the agency's figures follow, and cached ones are dropped
+  delete from public.fanvue_transactions t where t.model_id = p_model_id;
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('transactions', v_count, 'gross', v_gross);
+  delete from public.fanvue_top_fans t where t.model_id = p_model_id;
+  delete from public.fanvue_accounts a where a.model_id = p_model_id;
+  delete from public.fanvue_messages m where m.model_id = p_model_id;
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('messages', v_count);
+  delete from public.fanvue_fans f where f.model_id = p_model_id;
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('fans', v_count);
+  delete from private.api_budgets b where b.bucket = v_bucket;
+  -- everything else goes with it: grant, streams, jobs, runs, chats, posts, findings, settings, her name in the trail
+  delete from public.models m where m.id = p_model_id;
+  perform private.note_action('erase_model', 'model ' || p_model_id, jsonb_build_object('model_id', p_model_id, 'agency_id', v_model.agency_id), v_counts);
+  return jsonb_build_object('changed', true, 'message', format('model %s and all its rows are gone; the agency''s total is %s US dollars less', p_model_id, v_gross), 'rows', v_counts);
+end
+$$;
+comment on function ops.erase_model(uuid, text) is
+  'Deletes a creator with everything of hers: grant, money, fans, messages, posts, jobs, runs, webhook payloads. p_confirm_handle must be her handle, exactly. '
+  'It cannot be undone; only Fanvue has the data then. Take her out of the agency''s account and webhooks at Fanvue too, or events for her are parked again.';
+revoke all on function ops.erase_model(uuid, text) from public, anon, authenticated;
+grant execute on function ops.erase_model(uuid, text) to service_role;

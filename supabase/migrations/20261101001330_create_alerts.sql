@@ -1,0 +1,293 @@
+-- Purpose: what an engineer on call is told, once per change of state; and the figures that monitoring reads.
+-- Who may call: claim_alerts, settle_alerts and engine_gauges service_role (the worker); operators read ops.alerts.
+-- Texts name creators and agencies by id alone: they leave the system. Locks: none on existing tables.
+
+create table private.alert_settings (
+  singleton boolean primary key default true check (singleton),
+  silence_after interval not null default '20 minutes' check (silence_after >= interval '1 minute'),
+  no_tick_after interval not null default '5 minutes' check (no_tick_after >= interval '2 minutes'),
+  late_after interval not null default '10 minutes' check (late_after >= interval '1 minute'),
+  keep interval not null default '30 days'
+);
+comment on table private.alert_settings is 'When the engine calls for help. One row.';
+comment on column private.alert_settings.silence_after is
+  'Silence: no earnings of any active creator were read for this long after the shortest poll interval in force.';
+comment on column private.alert_settings.no_tick_after is 'A scheduler that ticked before and does not for this long has stopped.';
+comment on column private.alert_settings.late_after is 'A stream is late when it is due, and nothing of it was read, for this long.';
+comment on column private.alert_settings.keep is 'Solved alerts are forgotten after this time.';
+revoke all on private.alert_settings from public, anon, authenticated;
+grant select, update on private.alert_settings to service_role;
+insert into private.alert_settings default values;
+
+create table private.alert_states (
+  kind text not null,
+  subject text not null,
+  state text not null check (state in ('raised', 'clear')),
+  mark bigint not null default 0,
+  problem text not null,
+  remedy text not null,
+  raised_at timestamptz not null,
+  changed_at timestamptz not null,
+  told text not null default 'clear' check (told in ('raised', 'clear')),
+  told_mark bigint not null default 0,
+  told_at timestamptz,
+  claimed_by text,
+  claimed_until timestamptz not null default '-infinity',
+  attempts integer not null default 0,
+  primary key (kind, subject)
+);
+comment on table private.alert_states is
+  'One row per trouble: whether it stands, and what was told of it. It is told when state differs from told, or when a standing trouble grew.';
+comment on column private.alert_states.kind is 'reauth_required, agency_reauth, dead_job, drift, silence, schedule, no_grant or webhooks_failed.';
+comment on column private.alert_states.subject is 'What it is about: a model, a connection, a model''s stream, a scheduler.';
+comment on column private.alert_states.state is 'raised: it stands. clear: it is over.';
+comment on column private.alert_states.mark is 'Grows when a standing trouble becomes worse in a way that is worth another word.';
+comment on column private.alert_states.problem is 'What is the case, in plain words without names or secrets.';
+comment on column private.alert_states.remedy is 'What mends it.';
+comment on column private.alert_states.raised_at is 'Since when it stands, or stood.';
+comment on column private.alert_states.changed_at is 'When state last changed.';
+comment on column private.alert_states.told is 'What was sent last.';
+comment on column private.alert_states.told_mark is 'How bad it was when it was sent last.';
+comment on column private.alert_states.told_at is 'When it was sent last; null: never, because ALERT_WEBHOOK_URL is not set or sending fails.';
+comment on column private.alert_states.claimed_by is 'The worker that is sending it.';
+comment on column private.alert_states.claimed_until is 'Nobody else sends it before then; after a failed try, nobody at all.';
+comment on column private.alert_states.attempts is 'Tries in a row that failed to send it.';
+revoke all on private.alert_states from public, anon, authenticated;
+grant select, insert, update, delete on private.alert_states to service_role;
+
+create or replace view ops.alerts
+with (security_invoker = true) as
+select s.kind, s.problem, s.remedy, s.raised_at as since, s.told_at,
+       case when s.state = s.told and s.mark <= s.told_mark then 'told' when s.attempts > 0 then 'sending fails' else 'not told yet' end as telling,
+       s.attempts, s.subject
+from private.alert_states s
+where s.state = 'raised';
+comment on view ops.alerts is 'The troubles that stand, as they are sent to ALERT_WEBHOOK_URL. Kept up to date by the workers'' ticks.';
+comment on column ops.alerts.kind is 'What sort of trouble it is.';
+comment on column ops.alerts.problem is 'What is the case.';
+comment on column ops.alerts.remedy is 'What mends it.';
+comment on column ops.alerts.since is 'Since when it stands.';
+comment on column ops.alerts.told_at is 'When somebody was told.';
+comment on column ops.alerts.telling is 'told, not told yet, or sending fails (look at the worker''s log and at ALERT_WEBHOOK_URL).';
+comment on column ops.alerts.attempts is 'Tries in a row that failed to send it.';
+comment on column ops.alerts.subject is 'The ids it is about.';
+revoke all on ops.alerts from public, anon, authenticated;
+grant select on ops.alerts to service_role;
+
+-- What is the case -------------------------------------------------------------------------------------
+
+create or replace function private.earnings_seen_at()
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  -- A creator who was connected or resumed a moment ago is not silent yet; a long first reading speaks with every page.
+  select max(greatest(s.last_success_at, s.last_sync_at, m.connected_at, m.status_changed_at, l.resumed_at))
+  from public.sync_state s
+  join public.models m on m.id = s.model_id
+  left join private.queue_lanes l on l.agency_id = m.agency_id
+  where s.sync_type = 'earnings' and s.next_sync_at is not null and m.status = 'active' and not coalesce(l.paused, false)
+$$;
+comment on function private.earnings_seen_at() is 'When the money of any active creator was last read; null when nobody''s is to be read. Paused agencies are left out.';
+revoke all on function private.earnings_seen_at() from public, anon, authenticated;
+grant execute on function private.earnings_seen_at() to service_role;
+
+create or replace function private.silence_since(p_now timestamptz)
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_patience constant interval := (select a.silence_after from private.alert_settings a);
+  v_seen_at constant timestamptz := private.earnings_seen_at();
+  v_shortest interval;
+begin
+  if v_seen_at is null or v_seen_at > p_now - v_patience then
+    return null;
+  end if;
+  -- Quiet creators are polled ever more seldom: only what was to be read and was not is silence.
+  select min(private.current_interval(t, s.quiet_runs)) into v_shortest
+  from public.sync_state s
+  join public.models m on m.id = s.model_id
+  cross join lateral private.stream_settings(m.agency_id, m.id, 'earnings') t
+  where s.sync_type = 'earnings' and s.next_sync_at is not null and m.status = 'active'
+    and not exists (select from private.queue_lanes l where l.agency_id = m.agency_id and l.paused);
+  return case when v_seen_at + v_shortest + v_patience < p_now then v_seen_at end;
+end
+$$;
+comment on function private.silence_since(timestamptz) is 'Since when no earnings were read although they were due; null while all is as it should be.';
+revoke all on function private.silence_since(timestamptz) from public, anon, authenticated;
+grant execute on function private.silence_since(timestamptz) to service_role;
+
+create or replace function private.troubles(p_now timestamptz)
+returns table (kind text, subject text, mark bigint, problem text, remedy text)
+language sql
+stable
+set search_path = ''
+as $$
+  select 'reauth_required', m.id::text, 0::bigint,
+         format('Creator %s must connect to Fanvue again; nothing of hers is synced until then.', m.id),
+         'let her connect in the dashboard, or run fanvue-sync connect with a new refresh token'
+  from public.models m
+  left join public.agency_connections c on c.id = m.connection_id
+  where m.status = 'reauth_required' and coalesce(c.status, 'active') = 'active'
+  union all
+  select 'no_grant', g.model_id::text, 0,
+         format('Creator %s is active and has no grant; nothing of hers is synced.', g.model_id),
+         'let her connect in the dashboard, or run fanvue-sync connect; or pause her with ops.pause_model'
+  from private.models_without_grant(p_now) g
+  union all
+  -- Behind one account there may be hundreds of creators: one trouble, one word.
+  select 'agency_reauth', c.id::text, 0,
+         format('Agency %s must connect its Fanvue account again; %s of its creators are not synced until then.', c.agency_id,
+                (select count(*) from public.models m where m.connection_id = c.id and m.status = 'reauth_required')),
+         'let its administrator connect in the dashboard'
+  from public.agency_connections c
+  where c.status = 'reauth_required' and coalesce(c.status_reason, '') not like 'connecting:%'
+  union all
+  select 'dead_job', j.model_id || ' ' || j.sync_type, 0,
+         format('The stream %s of creator %s gave up after %s attempts (%s).', j.sync_type, j.model_id, j.attempt,
+                coalesce(substring(j.last_error ->> 'kind' from '^[a-z0-9_]{1,40}$'), 'unknown')),
+         format('read ops.dead_jobs, mend the cause, then select ops.retry_job(%s)', j.id)
+  from public.sync_jobs j
+  join public.models m on m.id = j.model_id
+  where j.state = 'dead' and m.status = 'active'
+  union all
+  -- A schedule that gives a dead job another life has not mended it: that is told when the stream succeeds.
+  select a.kind, a.subject, a.mark, a.problem, a.remedy
+  from private.alert_states a
+  cross join lateral (select split_part(a.subject, ' ', 1)::uuid as model_id, split_part(a.subject, ' ', 2) as sync_type) x
+  where a.kind = 'dead_job' and a.state = 'raised'
+    and not exists (select from public.sync_jobs d
+                    where d.model_id = x.model_id and d.sync_type = x.sync_type and d.state = 'dead')
+    and exists (select from public.sync_state s
+                join public.models m on m.id = s.model_id
+                where s.model_id = x.model_id and s.sync_type = x.sync_type and s.consecutive_failures > 0
+                  and s.next_sync_at is not null and m.status = 'active')
+  union all
+  select 'drift', f.model_id::text, max(f.id),
+         format('Creator %s: %s differences between the ledger and Fanvue''s books stand.', f.model_id, count(*)),
+         'look at ops.drift in Studio; what is right after all is closed with ops.accept_drift(id, note)'
+  from public.reconciliation_findings f
+  where f.state = 'open'
+  group by f.model_id
+  union all
+  select 'silence', 'earnings', 0,
+         format('No earnings of any active creator were read since %s UTC.', to_char(x.since at time zone 'UTC', 'YYYY-MM-DD HH24:MI')),
+         'run fanvue-sync doctor; look at Fanvue''s status and at the workers'' logs'
+  from (select private.silence_since(p_now) as since) x
+  where x.since is not null
+  union all
+  select 'schedule', k.source, 0,
+         format('The scheduler %s has not ticked since %s UTC; %s.', k.source, to_char(k.last_tick_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'),
+                case when exists (select from private.scheduler_ticks o where o.last_tick_at >= p_now - g.no_tick_after)
+                     then 'another one does its work' else 'nothing is queued any more' end),
+         case k.source when 'pg_cron' then 'look at cron.job_run_details in Studio; select private.schedule_engine() writes the schedules anew'
+                       else 'start a worker: fanvue-sync run' end
+  from private.scheduler_ticks k
+  cross join private.alert_settings g
+  where k.source in ('pg_cron', 'worker') and k.last_tick_at < p_now - g.no_tick_after
+  union all
+  -- told anew at ten, a hundred, a thousand
+  select 'webhooks_failed', 'failed', floor(log(count(*)))::bigint + 1,
+         format('%s webhook events could not be applied.', count(*)),
+         'see why in public.webhook_events (status failed, column error); select ops.replay_webhook(id) applies one again'
+  from public.webhook_events w
+  where w.status = 'failed'
+  having count(*) > 0
+$$;
+comment on function private.troubles(timestamptz) is 'Everything that somebody should be told of now, in plain words with the remedy.';
+revoke all on function private.troubles(timestamptz) from public, anon, authenticated;
+grant execute on function private.troubles(timestamptz) to service_role;
+
+-- What is told -----------------------------------------------------------------------------------------
+
+create or replace function public.claim_alerts(p_worker text, p_limit integer default 1000, p_lease_seconds integer default 60)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_now timestamptz;
+  v_alerts jsonb;
+begin
+  if p_limit < 0 or p_limit > 1000 or p_lease_seconds < 1 then
+    raise sqlstate 'PT422' using message = 'claim_alerts wants a limit of 0..1000 and a lease of at least one second';
+  end if;
+  -- One worker at a time compares; the others have nothing to add.
+  if not pg_try_advisory_xact_lock(hashtextextended('fanvue-alerts', 0)) then
+    return '[]'::jsonb;
+  end if;
+  v_now := private.engine_now();
+  with found as materialized (
+    select distinct on (t.kind, t.subject) t.* from private.troubles(v_now) t order by t.kind, t.subject, t.mark desc
+  ), noted as (
+    insert into private.alert_states as a (kind, subject, state, mark, problem, remedy, raised_at, changed_at)
+    select f.kind, f.subject, 'raised', f.mark, f.problem, f.remedy, v_now, v_now
+    from found f
+    -- What stands as it stood is neither written nor locked. Hashed, as below: joined by a plan from when few
+    -- troubles stood, ten thousand of them take a quarter of a minute.
+    where (f.kind, f.subject, f.mark, f.problem, f.remedy)
+          not in (select o.kind, o.subject, o.mark, o.problem, o.remedy from private.alert_states o where o.state = 'raised')
+    on conflict (kind, subject) do update
+      set state = 'raised', mark = excluded.mark, problem = excluded.problem, remedy = excluded.remedy,
+          raised_at = case a.state when 'raised' then a.raised_at else v_now end,
+          changed_at = case a.state when 'raised' then a.changed_at else v_now end
+  )
+  update private.alert_states a
+  set state = 'clear', changed_at = v_now
+  where a.state = 'raised' and (a.kind, a.subject) not in (select f.kind, f.subject from found f);
+  delete from private.alert_states a
+  using private.alert_settings g
+  where a.state = 'clear' and a.told = 'clear' and a.changed_at < v_now - g.keep;
+
+  with claimed as (
+    update private.alert_states a
+    set claimed_by = p_worker, claimed_until = v_now + make_interval(secs => p_lease_seconds)
+    where (a.kind, a.subject) in (
+      select p.kind, p.subject
+      from private.alert_states p
+      where (p.state <> p.told or (p.state = 'raised' and p.mark > p.told_mark)) and p.claimed_until <= v_now
+      order by p.changed_at, p.kind, p.subject
+      limit p_limit)
+    returning a.*
+  )
+  select coalesce(jsonb_agg(jsonb_build_object(
+           'kind', c.kind, 'subject', c.subject, 'state', c.state, 'mark', c.mark, 'problem', c.problem, 'remedy', c.remedy,
+           'lasted_s', round(extract(epoch from v_now - c.raised_at))) order by c.state desc, c.kind, c.subject), '[]') into v_alerts
+  from claimed c;
+  return v_alerts;
+end
+$$;
+comment on function public.claim_alerts(text, integer, integer) is
+  'Compares what is the case with what was told, and hands the differences to one worker to send: raised and clear; with p_limit 0 it only brings ops.alerts up to date. What it does not settle comes back when the lease ends.';
+revoke all on function public.claim_alerts(text, integer, integer) from public, anon, authenticated;
+grant execute on function public.claim_alerts(text, integer, integer) to service_role;
+
+create or replace function public.settle_alerts(p_worker text, p_items jsonb, p_sent boolean)
+returns integer
+language sql
+set search_path = ''
+as $$
+  with settled as (
+    update private.alert_states a
+    set told = case when p_sent then i.state else a.told end,
+        told_mark = case when not p_sent then a.told_mark when i.state = 'raised' then i.mark else 0 end,
+        told_at = case when p_sent then n.now else a.told_at end,
+        attempts = case when p_sent then 0 else a.attempts + 1 end,
+        claimed_by = null,
+        -- a receiver that is down is asked ever more seldom, every quarter of an hour at least
+        claimed_until = case when p_sent then '-infinity' else n.now + least(interval '15 minutes', interval '15 seconds' * 2 ^ least(a.attempts, 10)) end
+    from jsonb_to_recordset(p_items) as i(kind text, subject text, state text, mark bigint)
+    cross join (select private.engine_now() as now) n
+    where a.kind = i.kind and a.subject = i.subject and a.claimed_by = p_worker
+    returning 1
+  )
+  select count(*)::integer from settled
+$$;
+comment on function public.settle_alerts(text, jsonb, boolean) is
+  'Notes that a worker sent what it claimed ([{kind, subject, state, mark}]), or failed to: then it is tried again later. Returns how many were still its own.';
+revoke all on function public.settle_alerts(text, jsonb, boolean) from public, anon, authenticated;
+grant execute on function public.settle_alerts(text, jsonb, boolean) to service_role;

@@ -1,0 +1,59 @@
+"""What the image's health check runs, run beside a worker that is set as the image sets it."""
+
+from __future__ import annotations
+
+import ast
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.docs.recipe import read_stages
+from tests.support.postgres import PROJECT
+from tests.support.program import Program
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.engine import Engine
+
+
+pytestmark = pytest.mark.system
+
+IMAGE = read_stages(PROJECT / "Dockerfile")[-1]
+
+
+def free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
+def health_check(settings: dict[str, str]) -> int:
+    _, _, words = IMAGE.last("HEALTHCHECK").partition(" CMD ")
+    _, *arguments = ast.literal_eval(words)
+    checked = subprocess.run(
+        [sys.executable, *arguments], env=settings, capture_output=True, check=False
+    )
+    return checked.returncode
+
+
+def test_a_working_worker_is_healthy_and_a_dead_one_is_not(engine: Engine, tmp_path: Path) -> None:
+    settings = {**IMAGE.environment(), "WORKER_METRICS_PORT": free_port()}
+    del settings["PATH"]
+    creator = engine.creator(60)
+
+    process = Program(engine, tmp_path).start(*IMAGE.exec_form("CMD"), **settings)
+    try:
+        while "succeeded" not in engine.run_states(creator):
+            assert process.poll() is None
+        assert health_check(settings) == 0
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert health_check(settings) != 0
