@@ -124,8 +124,9 @@ class EdgeFunction {
       // Its last words may come after its end: callers hear of it once the log has them.
       child.on("close", (code, signal) => {
         const ended = signal ?? code;
-        log.end(`process ended (${ended})\n`, () =>
-          reject(new BootError(`ended before it served (${ended})`)),
+        log.end(
+          `process ended (${ended})\n`,
+          () => reject(new BootError(`ended before it served (${ended})`)),
         );
       });
     });
