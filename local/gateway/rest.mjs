@@ -8,6 +8,7 @@ import { PostgresConnection } from "@supabase/lite/postgres";
 import { sql } from "kysely";
 import postgres from "postgres";
 
+import { keepLostOut } from "./reservations.mjs";
 import { Rpc, timeoutOf } from "./rpc.mjs";
 import { isConnectionLost, statusOfSqlState } from "./sql_states.mjs";
 
@@ -114,6 +115,8 @@ class InstanceConnection extends PostgresConnection {
   async introspect(options) {
     const schema = await super.introspect(options);
     if (schema.functions === undefined) {
+      // It would be remembered as well, and everything refused until the schema changes.
+      await this.clearSchemaCache();
       throw Object.assign(new Error("the schema could not be read"), { code: "CONNECTION_LOST" });
     }
     return schema;
@@ -142,6 +145,7 @@ export class Rest {
         types: TYPES,
       },
     });
+    keepLostOut(this.#connection.driver);
     this.#rpc = new Rpc(config, this.#connection);
     this.#app = new App({
       connection: this.#connection,

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx
+import psycopg
 import pytest
 
 from local.processes import wait_until
@@ -46,6 +48,32 @@ def test_schema_changes_are_still_noticed_after_a_restart_of_the_database(
         return http.post("/rest/v1/rpc/made_later", json={}, headers=as_service).text == "42"
 
     assert wait_until(served, 20)
+
+
+def test_a_look_at_the_schema_that_was_cut_short_is_not_remembered(
+    stack: Stack, http: httpx.Client, as_service: dict[str, str]
+) -> None:
+    def looks() -> list[int]:
+        found = held.execute(
+            "select pid from pg_stat_activity where application_name = 'gateway'"
+            " and wait_event_type = 'Lock'"
+        )
+        return [pid for (pid,) in found]
+
+    assert http.get("/rest/v1/notes", headers=as_service).status_code == 200
+    url = stack.env()["SUPABASE_DB_URL"]
+    with psycopg.connect(url) as held, ThreadPoolExecutor(1) as aside:
+        held.execute("lock table pg_catalog.pg_proc in access exclusive mode")
+        with psycopg.connect(url, autocommit=True) as changing:
+            changing.execute("notify pgrst")
+        cut = aside.submit(http.get, "/rest/v1/notes", headers=as_service)
+        assert wait_until(lambda: bool(looks()), 20)
+        for pid in looks():
+            held.execute("select pg_terminate_backend(%s)", (pid,))
+        held.rollback()
+
+    assert cut.result().status_code == 503
+    assert http.get("/rest/v1/notes", headers=as_service).status_code == 200
 
 
 def test_the_cache_fails_without_redis_and_recovers_with_it(
