@@ -115,8 +115,6 @@ class InstanceConnection extends PostgresConnection {
   async introspect(options) {
     const schema = await super.introspect(options);
     if (schema.functions === undefined) {
-      // It would be remembered as well, and everything refused until the schema changes.
-      await this.clearSchemaCache();
       throw Object.assign(new Error("the schema could not be read"), { code: "CONNECTION_LOST" });
     }
     return schema;
