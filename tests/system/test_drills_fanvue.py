@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg.types.json import Jsonb
 
+from tests.support.agency_stage import AgencyStage
 from tests.support.deliveries import kept_back
+from tests.support.program import Program
 from tests.support.reconciling import reconcile
 from tests.system.audience_books import AudienceBooks
 
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.drills import Console
     from tests.support.engine import Engine
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 EARNINGS = "/insights/earnings$"
+HOUR = 3600
 
 
 @pytest.mark.parametrize("fault", [{"kind": "status", "status": 502}, {"kind": "html"}], ids=str)
@@ -62,6 +67,37 @@ def test_a_grant_that_died(console: Console) -> None:
     engine.connect(creator)
     engine.drain()
     console.assert_all_well(creator)
+
+
+def test_an_agencys_grant_that_died(console: Console, tmp_path: Path) -> None:
+    engine = console.engine
+    agency = AgencyStage(engine, Program(engine, tmp_path))
+    creators = agency.creators(3, transactions=40)
+    agency.connect(*agency.consent())
+    engine.drain()
+    engine.fanvue.kill_chain(agency.account)
+    engine.pass_time(HOUR)
+    for creator in creators:
+        engine.fanvue.add_sales(creator, 1)
+    console.tick()
+    engine.drain()
+    console.tick()
+    engine.drain()
+
+    # One line for the account that has to consent, not one for each creator.
+    row = console.only("reconnect")
+
+    assert (row["kind"], row["account_uuid"]) == ("agency", agency.account)
+    assert row["creators"] == len(creators)
+    assert row["streams_not_read"] >= len(creators)
+    assert row["daily_gross"] > 0
+    assert f"--user-uuid {agency.account}" in row["remedy"]
+    assert {one["cause"] for one in console.read("late")} == {"reauth_required"}
+    assert "Are all accounts connected?" in console.worries()
+    agency.connect(*agency.consent())
+    console.tick()
+    engine.drain()
+    console.assert_all_well(*creators)
 
 
 def test_a_scope_that_is_missing(console: Console) -> None:
