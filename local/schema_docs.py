@@ -7,14 +7,13 @@ file with a freshly migrated database, so it never drifts. It only reads.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from local.errors import StackError
 from local.programs import PROJECT
+from local.script import run_script
 from local.stack import Stack
 
 
@@ -162,16 +161,5 @@ def write(
     typer.echo(f"{DOCUMENT.relative_to(PROJECT)}: {text.count(chr(10))} lines")
 
 
-def main() -> None:
-    """Run the command; an expected failure is one message and exit code 1."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(write)
-    try:
-        app()
-    except StackError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run_script(write)

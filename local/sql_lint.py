@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
@@ -19,6 +18,7 @@ import typer
 
 from local.errors import StackError
 from local.programs import PROJECT, find_node_tool
+from local.script import run_script
 from local.stack import Stack
 
 
@@ -118,16 +118,5 @@ def _ask(*command: str) -> list[dict[str, Any]]:
     return results
 
 
-def main() -> None:
-    """Run the check; an expected failure is one message and exit code 1."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(check)
-    try:
-        app()
-    except StackError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run_script(check)
