@@ -104,6 +104,19 @@ comment on function private.stream_settings(uuid, uuid, text) is
 revoke all on function private.stream_settings(uuid, uuid, text) from public, anon, authenticated;
 grant execute on function private.stream_settings(uuid, uuid, text) to service_role;
 
+create or replace function private.is_switched_on(p_model public.models, p_sync_type text)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  -- what is no polled stream, as the nightly proof, has no switch
+  select coalesce((select t.enabled from private.stream_settings(p_model.agency_id, p_model.id, p_sync_type) t), true)
+$$;
+comment on function private.is_switched_on(public.models, text) is 'Whether a stream of a model is read at all: for everybody, for its agency, for itself.';
+revoke all on function private.is_switched_on(public.models, text) from public, anon, authenticated;
+grant execute on function private.is_switched_on(public.models, text) to service_role;
+
 create or replace function private.current_interval(p_settings private.sync_streams, p_quiet_runs integer)
 returns interval
 language sql

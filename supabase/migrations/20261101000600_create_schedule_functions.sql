@@ -275,7 +275,7 @@ begin
     raise sqlstate 'PT409' using message = format('the model of job %s is %s', p_id, v_model.status),
       hint = case v_model.status when 'paused' then format('select ops.resume_model(%L)', v_model.id) else 'the account must connect again: ops.reconnect says whose' end;
   end if;
-  if not coalesce((select t.enabled from private.stream_settings(v_model.agency_id, v_model.id, v_job.sync_type) t), true) then
+  if not private.is_switched_on(v_model, v_job.sync_type) then
     raise sqlstate 'PT409' using message = format('the stream %s of job %s is switched off', v_job.sync_type, p_id),
       hint = 'switch it on in private.sync_streams or private.sync_overrides, or cancel the job: ops.cancel_job';
   end if;

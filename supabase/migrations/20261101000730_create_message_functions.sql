@@ -227,6 +227,7 @@ as $$
 declare
   v_count integer;
   v_events integer;
+  v_creator constant text := (select m.fanvue_user_uuid from public.models m where m.id = p_model_id);
 begin
   if not exists (select from public.agencies a where a.id = p_agency_id)
      or (p_model_id is not null and not exists (select from public.models m where m.id = p_model_id and m.agency_id = p_agency_id)) then
@@ -239,8 +240,10 @@ begin
   get diagnostics v_count = row_count;
   update public.webhook_events w
   set payload = w.payload #- '{data,text}' #- '{message,text}'
-  where w.agency_id = p_agency_id and (p_model_id is null or w.model_id = p_model_id)
-    and (w.payload #> '{data,text}' is not null or w.payload #> '{message,text}' is not null);
+  where (w.payload #> '{data,text}' is not null or w.payload #> '{message,text}' is not null)
+    and private.agency_of_event(w.agency_id, w.creator_uuid, w.payload) = p_agency_id
+    and (p_model_id is null or w.model_id = p_model_id
+         or (w.model_id is null and v_creator = any (private.uuids_in(w.payload))));
   get diagnostics v_events = row_count;
   if v_count + v_events > 0 then
     perform private.note_action('erase_message_texts', coalesce('model ' || p_model_id, 'agency ' || p_agency_id),

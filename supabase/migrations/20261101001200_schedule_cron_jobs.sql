@@ -130,8 +130,8 @@ begin
                   from private.scheduler_ticks k),
     'key_ids', (select jsonb_object_agg(coalesce(x.key_id, 'plain'), x.tokens)
                 from (select case when t.token like 'fse1.%' then split_part(t.token, '.', 2) end as key_id, count(*) as tokens
-                      from public.models m
-                      cross join lateral (values (m.fanvue_access_token), (m.fanvue_refresh_token)) t(token)
+                      from private.grants g
+                      cross join lateral (values (g.access_token), (g.refresh_token)) t(token)
                       where t.token is not null
                       group by 1) x));
 end

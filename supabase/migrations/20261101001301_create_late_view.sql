@@ -39,7 +39,8 @@ as $$
   with clock as materialized (
     -- The schedule steps once a minute: what nothing explains is late after two steps, what only waits its turn after five.
     select private.engine_now() as now, interval '2 minutes' as patience, interval '5 minutes' as a_turn, interval '15 minutes' as silence,
-           private.last_claim() as claimed, private.last_tick() as ticked
+           private.last_claim() as claimed, private.last_tick() as ticked,
+           exists (select from public.sync_jobs j where j.state = 'running' and j.lease_until > private.engine_now()) as anyone_runs
   ), suspects as (
     select s.model_id, s.sync_type, null::timestamptz as ungranted_at from clock c join public.sync_state s on s.next_sync_at <= c.now
     union
@@ -94,7 +95,8 @@ as $$
       when f.queued_id is not null and f.run_at <= f.now and f.max_running = 0 then 'agency_paused'
       when f.queued_id is not null and f.blocked_until is not null and f.due_at is not null then 'budget'
       -- before any failure: what nobody takes up is not tried again by itself
-      when f.queued_id is not null and f.run_at < f.now - f.patience and coalesce(f.claimed, '-infinity') <= f.run_at then 'no_worker'
+      when f.queued_id is not null and f.run_at < f.now - f.patience
+           and (coalesce(f.claimed, '-infinity') <= f.run_at or (f.claimed < f.now - f.a_turn and not f.anyone_runs)) then 'no_worker'
       when f.queued_id is not null and f.run_at < f.now - f.a_turn then 'turn'
       when f.queued_id is not null and (f.attempt > 0 or f.queued_error ->> 'kind' in ('misconfigured', 'seal_broken')) then 'failing'
       when f.dead_id is not null and f.queued_id is null then 'dead'

@@ -78,6 +78,7 @@ create or replace view ops.dead_jobs
 with (security_invoker = true) as
 select a.name as agency, private.creator_name(m) as creator, j.sync_type as stream, coalesce(j.last_error ->> 'message', 'no error noted') as cause,
        case when m.status <> 'active' then 'the model is ' || m.status || coalesce(': ' || m.status_reason, '') || '; first mend that (ops.late)'
+            when not private.is_switched_on(m, j.sync_type) then format('its stream is switched off: select ops.cancel_job(%s)', j.id)
             else private.error_remedy(j.last_error, j.id, j.model_id, j.sync_type, coalesce(s.walk_id is not null, false)) end as remedy,
        j.attempt as attempts, coalesce(f.first_at, l.last_at) as first_failed_at, l.last_at as last_failed_at, s.next_sync_at as tried_again_at,
        j.last_error ->> 'kind' as kind, j.id as job_id, j.model_id, j.agency_id

@@ -43,14 +43,14 @@ begin
   if to_regclass('cron.job') is null then
     return;
   end if;
-  -- The newest thousand entries, by their key: the table has no other index and may be long.
+  -- Three days of entries, by their key: the table has no other index and may be long.
   return query execute $cron$
     select j.jobname::text, j.active, j.schedule::text, max(d.start_time),
            (array_agg(d.status::text order by d.runid desc) filter (where d.runid is not null))[1],
            count(*) filter (where d.status = 'failed' and d.start_time > now() - interval '1 day')::integer,
            (array_agg(left(d.return_message::text, 300) order by d.runid desc) filter (where d.status = 'failed'))[1]
     from cron.job j
-    left join (select * from cron.job_run_details order by runid desc limit 1000) d on d.jobid = j.jobid
+    left join (select * from cron.job_run_details order by runid desc limit 10000) d on d.jobid = j.jobid
     where j.jobname like 'fanvue-%'
     group by j.jobname, j.active, j.schedule $cron$;
 exception when insufficient_privilege then

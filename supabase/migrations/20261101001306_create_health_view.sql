@@ -1,6 +1,49 @@
 -- Purpose: ops.health, the front page of the console: one row per question, ok or attention, one sentence, where to look.
 -- Who may call: service_role, and the owner in Studio. Cost: that of the views behind it, each read once.
 
+create or replace function private.unproved_models(p_now timestamptz)
+returns table (model_id uuid, agency_id uuid, since timestamptz, why text)
+language sql
+stable
+set search_path = ''
+as $$
+  select m.id, m.agency_id, x.since,
+         coalesce(r.last_page_reply ->> 'partial', case when r.run_id is not null then 'a proof began and did not reach its end' else 'no proof reached its end' end)
+  from public.models m
+  left join private.reconciliations r on r.model_id = m.id
+  left join private.queue_lanes l on l.agency_id = m.agency_id
+  -- what was just connected, resumed or installed had no night yet
+  cross join lateral (select greatest(r.last_proved_at, m.status_changed_at, m.created_at,
+                                      (select min(k.first_tick_at) from private.scheduler_ticks k)) as since) x
+  where m.status = 'active' and private.has_grant(m) and not coalesce(l.paused, false) and x.since < p_now - interval '50 hours'
+$$;
+comment on function private.unproved_models(timestamptz) is
+  'Active creators of whom no proof of the money reached its end for two nights, and why the last one did not.';
+revoke all on function private.unproved_models(timestamptz) from public, anon, authenticated;
+grant execute on function private.unproved_models(timestamptz) to service_role;
+
+create or replace view ops.unproved
+with (security_invoker = true) as
+select a.name as agency, private.creator_name(m) as creator, private.span_words(n.now - u.since) as unproved_for, u.why,
+       format('select ops.sync_now(%L, %L)', u.model_id, 'reconcile') as remedy, u.since, u.model_id, u.agency_id
+from (select private.engine_now() as now) n
+cross join lateral private.unproved_models(n.now) u
+join public.models m on m.id = u.model_id
+join public.agencies a on a.id = u.agency_id
+order by u.since, a.name, private.creator_name(m);
+comment on view ops.unproved is
+  'Creators whose money was not proved for two nights, though the proof was tried: such a list is not believed, or the run never ends. Empty is good. Compare with what Fanvue shows.';
+comment on column ops.unproved.agency is 'The agency''s name.';
+comment on column ops.unproved.creator is 'The creator''s handle.';
+comment on column ops.unproved.unproved_for is 'Since when no proof reached its end.';
+comment on column ops.unproved.why is 'What the last proof said.';
+comment on column ops.unproved.remedy is 'The call that proves it now.';
+comment on column ops.unproved.since is 'When it was proved last, or could have been first.';
+comment on column ops.unproved.model_id is 'The creator''s model.';
+comment on column ops.unproved.agency_id is 'The agency.';
+revoke all on ops.unproved from public, anon, authenticated;
+grant select on ops.unproved to service_role;
+
 create or replace view ops.health
 with (security_invoker = true) as
 with clock as materialized (
@@ -17,16 +60,16 @@ with clock as materialized (
   from clock c left join late l on true
   union all
   select 2, 'Do workers work?',
-         case when w.waiting then 'attention' else 'ok' end,
+         case when w.waiting or w.lost > 0 then 'attention' else 'ok' end,
          case when w.waiting then coalesce('no worker has taken a job for ' || private.span_words(c.now - w.claimed), 'no worker has ever taken a job') || ', and work waits: start one (fanvue-sync run)'
-              when w.lost > 0 then format('%s jobs are with workers that went silent', w.lost)
+              when w.lost > 0 then format('%s jobs are with workers that went silent, and nobody takes them back', w.lost)
               else format('%s jobs run', w.running) || coalesce('; the last one was taken ' || private.span_words(c.now - w.claimed) || ' ago', '') end,
          'ops.running'
   from clock c
   cross join lateral (
     select exists (select from late l where l.cause = 'no_worker') as waiting, private.last_claim() as claimed,
            (select count(*) from public.sync_jobs j where j.state = 'running') as running,
-           (select count(*) from public.sync_jobs j where j.state = 'running' and j.lease_until < c.now) as lost) w
+           (select count(*) from public.sync_jobs j where j.state = 'running' and j.lease_until < c.now - interval '2 minutes') as lost) w
   union all
   select 3, 'Does the schedule tick?',
          case when k.ticked > c.now - interval '3 minutes' and s.trouble is null then 'ok' else 'attention' end,
@@ -47,7 +90,8 @@ with clock as materialized (
   union all
   select 5, 'Did any job give up?', case when d.jobs > 0 then 'attention' else 'ok' end,
          case when d.jobs = 0 then 'no' else format('%s jobs are dead', d.jobs) end, 'ops.dead_jobs'
-  from (select count(*) as jobs from public.sync_jobs j join public.models m on m.id = j.model_id and m.status = 'active' where j.state = 'dead') d
+  from (select count(*) as jobs from public.sync_jobs j join public.models m on m.id = j.model_id and m.status = 'active'
+        where j.state = 'dead' and private.is_switched_on(m, j.sync_type)) d
   union all
   select 6, 'Are all webhooks applied?', case when w.failed > 0 or w.known > 0 then 'attention' else 'ok' end,
          case when w.failed = 0 and w.parked = 0 then 'yes'
@@ -62,12 +106,14 @@ with clock as materialized (
                   and exists (select from public.webhook_events e where e.creator_uuid = m.fanvue_user_uuid and e.status = 'parked')) as known) w
   union all
   select 7, 'Does the money agree with Fanvue?',
-         case when f.open > 0 or s.last_night_at < c.now - interval '36 hours' then 'attention' else 'ok' end,
+         case when f.open > 0 or u.creators > 0 or s.last_night_at < c.now - interval '36 hours' then 'attention' else 'ok' end,
          concat_ws('; ', case when f.open > 0 then f.open || ' differences stand' else 'no difference stands' end,
+                   case when u.creators > 0 then format('the books of %s creators were not proved for two nights', u.creators) end,
                    'the nightly proof last began ' || private.span_words(c.now - s.last_night_at) || ' ago'),
-         'ops.drift'
+         case when f.open = 0 and u.creators > 0 then 'ops.unproved' else 'ops.drift' end
   from clock c
   cross join private.reconcile_settings s
+  cross join lateral (select count(*) as creators from private.unproved_models(c.now)) u
   cross join (select count(*) as open from public.reconciliation_findings x where x.state = 'open') f
   union all
   -- A block of seconds is the engine's daily bread.
@@ -82,14 +128,18 @@ with clock as materialized (
          'ops.queue_table'
   from ops.queue_table t
   union all
-  select 10, 'Is anything stopped on purpose?', 'ok',
-         case when p.models + p.lanes + p.off = 0 then 'no'
+  select 10, 'Is anything stopped on purpose?', case when p.money_off then 'attention' else 'ok' end,
+         case when p.models + p.lanes + p.off = 0 and p.off_for_all is null then 'no'
               else concat_ws(', ', case when p.models > 0 then p.models || ' creators paused' end, case when p.lanes > 0 then p.lanes || ' agencies paused' end,
-                                   case when p.off > 0 then p.off || ' streams switched off' end) end,
+                                   case when p.off > 0 then p.off || ' streams switched off' end,
+                                   'off for everybody in private.sync_streams: ' || p.off_for_all,
+                                   case when p.money_off then 'nobody''s money is read' end) end,
          'ops.late where deliberate'
   from (select (select count(*) from public.models m where m.status = 'paused') as models,
                (select count(*) from private.queue_lanes l where l.paused) as lanes,
-               (select count(*) from private.sync_overrides o where not o.enabled) as off) p
+               exists (select from private.sync_streams s where s.sync_type = 'earnings' and not s.enabled) as money_off,
+               (select count(*) from private.sync_overrides o where not o.enabled) as off,
+               (select string_agg(s.sync_type, ' ' order by s.sync_type) from private.sync_streams s where not s.enabled) as off_for_all) p
 )
 select a.question, a.state, a.answer, a.look as where_to_look from answers a order by a.place;
 comment on view ops.health is

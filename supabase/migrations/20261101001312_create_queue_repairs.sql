@@ -153,23 +153,29 @@ begin
   end if;
   for v_id in
     select j.id from public.sync_jobs j join public.models m on m.id = j.model_id
-    where j.state = 'dead' and m.status = 'active' and (p_agency_id is null or j.agency_id = p_agency_id)
+    where j.state = 'dead' and m.status = 'active' and private.is_switched_on(m, j.sync_type)
+      and (p_agency_id is null or j.agency_id = p_agency_id)
     order by j.model_id, j.sync_type
   loop
-    perform ops.retry_job(v_id);
-    v_jobs := v_jobs || v_id;
+    begin
+      perform ops.retry_job(v_id);
+      v_jobs := v_jobs || v_id;
+    exception when sqlstate 'PT404' or sqlstate 'PT409' then
+      -- somebody else retried, paused or switched off in between: the others are not to wait for that
+      continue;
+    end;
   end loop;
   select count(*) into v_stopped from public.sync_jobs j where j.state = 'dead' and (p_agency_id is null or j.agency_id = p_agency_id);
   if cardinality(v_jobs) > 0 then
     perform private.note_action('retry_dead_jobs', coalesce('agency ' || p_agency_id, 'all agencies'), jsonb_build_object('agency_id', p_agency_id),
                                 jsonb_build_object('jobs', v_jobs));
   end if;
-  return jsonb_build_object('changed', cardinality(v_jobs) > 0, 'message', format('%s jobs run again; %s stay dead because their models are not active',
+  return jsonb_build_object('changed', cardinality(v_jobs) > 0, 'message', format('%s jobs run again; %s stay dead because their models are not active or their streams are switched off',
                                                                                   cardinality(v_jobs), v_stopped));
 end
 $$;
 comment on function ops.retry_dead_jobs(uuid) is
-  'Runs every dead job of an agency, or of all, again with all attempts back. Jobs of models that are not active stay.';
+  'Runs every dead job of an agency, or of all, again with all attempts back. Jobs of models that are not active, and of streams that are switched off, stay.';
 revoke all on function ops.retry_dead_jobs(uuid) from public, anon, authenticated;
 grant execute on function ops.retry_dead_jobs(uuid) to service_role;
 

@@ -33,11 +33,10 @@ begin
     continue when coalesce(v_name, '') = '';
     v_word := '(?<![[:alnum:]_.-])' || regexp_replace(v_name, '([^[:alnum:]_])', '\\\1', 'g') || '(?![[:alnum:]_-])';
     update ops.actions a
-    -- a target ends with the name
-    set target = regexp_replace(a.target, '(?<= )' || v_word || '$', old.id::text, 'i'),
+    set target = regexp_replace(a.target, '(?<= )' || v_word, old.id::text, 'gi'),
         arguments = private.replace_word(a.arguments, v_word, old.id::text),
         changed = private.replace_word(a.changed, v_word, old.id::text)
-    where a.target ~* ('(?<= )' || v_word || '$') or concat(a.arguments, a.changed) ~* v_word;
+    where a.target ~* ('(?<= )' || v_word) or concat(a.arguments, a.changed) ~* v_word;
   end loop;
   return null;
 end
@@ -71,7 +70,9 @@ begin
   delete from private.adoption_findings a
   where a.row_id = p_model_id or a.row_id in (select t.id from public.fanvue_transactions t where t.model_id = p_model_id);
   delete from public.webhook_events w
-  where w.model_id = p_model_id or (w.status in ('parked', 'ignored', 'failed') and w.creator_uuid = v_model.fanvue_user_uuid);
+  where w.model_id = p_model_id or (w.status in ('parked', 'ignored', 'failed') and w.creator_uuid = v_model.fanvue_user_uuid)
+     -- what was not understood names her somewhere in its body
+     or (w.model_id is null and w.creator_uuid is null and v_model.fanvue_user_uuid = any (private.uuids_in(w.payload)));
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('webhook_events', v_count);
   -- while the model still says whose they are: the agency's figures follow, and cached ones are dropped

@@ -38,7 +38,7 @@ create table private.alert_states (
 );
 comment on table private.alert_states is
   'One row per trouble: whether it stands, and what was told of it. It is told when state differs from told, or when a standing trouble grew.';
-comment on column private.alert_states.kind is 'reauth_required, agency_reauth, dead_job, drift, silence, schedule, no_grant or webhooks_failed.';
+comment on column private.alert_states.kind is 'reauth_required, agency_reauth, dead_job, drift, unproved, not_whole, silence, schedule, no_grant or webhooks_failed.';
 comment on column private.alert_states.subject is 'What it is about: a model, a connection, a model''s stream, a scheduler.';
 comment on column private.alert_states.state is 'raised: it stands. clear: it is over.';
 comment on column private.alert_states.mark is 'Grows when a standing trouble becomes worse in a way that is worth another word.';
@@ -153,7 +153,7 @@ as $$
          format('read ops.dead_jobs, mend the cause, then select ops.retry_job(%s)', j.id)
   from public.sync_jobs j
   join public.models m on m.id = j.model_id
-  where j.state = 'dead' and m.status = 'active'
+  where j.state = 'dead' and m.status = 'active' and private.is_switched_on(m, j.sync_type)
   union all
   -- A schedule that gives a dead job another life has not mended it: that is told when the stream succeeds.
   select a.kind, a.subject, a.mark, a.problem, a.remedy
@@ -173,6 +173,19 @@ as $$
   from public.reconciliation_findings f
   where f.state = 'open'
   group by f.model_id
+  union all
+  select 'unproved', u.model_id::text, 0,
+         format('The money of creator %s was not proved since %s UTC.', u.model_id, to_char(u.since at time zone 'UTC', 'YYYY-MM-DD HH24:MI')),
+         'ops.unproved says why; compare with what Fanvue shows'
+  from private.unproved_models(p_now) u
+  union all
+  select 'not_whole', s.model_id || ' ' || s.sync_type, 0,
+         format('The stream %s of creator %s was not read wholly for hours.', s.sync_type, s.model_id),
+         'ops.late says what is missing, and what to do if it is right'
+  from public.sync_state s
+  join public.models m on m.id = s.model_id and m.status = 'active'
+  where s.consecutive_failures > 0 and s.next_sync_at is not null and s.last_error ->> 'kind' = 'partial'
+    and greatest(s.last_success_at, m.created_at, m.status_changed_at) < p_now - interval '6 hours'
   union all
   select 'silence', 'earnings', 0,
          format('No earnings of any active creator were read since %s UTC.', to_char(x.since at time zone 'UTC', 'YYYY-MM-DD HH24:MI')),

@@ -204,3 +204,28 @@ def _ticks(engine: Engine, source: str) -> int:
         "select ticks from private.scheduler_ticks where source = %s", (source,)
     ).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def test_a_failure_of_the_night_is_still_seen_in_the_evening(engine: Engine) -> None:
+    database = engine.database
+    first = database.execute(
+        "select coalesce(max(runid), 0) + 1 from cron.job_run_details"
+    ).fetchone()
+    assert first is not None
+    try:
+        # pg_cron's own minute steps, and half a minute's, fill its log meanwhile.
+        database.execute(
+            "insert into cron.job_run_details (jobid, runid, status, start_time)"
+            " select case n when 0 then j.jobid else -1 end, %s + n,"
+            " case n when 0 then 'failed' else 'succeeded' end, now() - interval '15 hours'"
+            " from cron.job j, generate_series(0, 2000) n where j.jobname = 'fanvue-prune'",
+            first,
+        )
+
+        row = database.execute(
+            "select failures, last_status from private.cron_runs() where job = 'fanvue-prune'"
+        ).fetchone()
+    finally:
+        database.execute("delete from cron.job_run_details where runid >= %s", first)
+
+    assert row == (1, "failed")
