@@ -262,6 +262,16 @@ declare
 begin
   select j.* into v_job from public.sync_jobs j where j.id = p_id for update;
   if not found then
+    -- the reply to the first call may have been lost: a dead job goes on under another number
+    select j.* into v_job
+    from public.sync_jobs j
+    where j.state in ('queued', 'running')
+      and exists (select from ops.actions a where a.action = 'retry_job' and a.arguments ->> 'id' = p_id::text)
+      and (j.model_id, j.sync_type) in (select r.model_id, r.sync_type from public.sync_runs r where r.job_id = p_id)
+    order by j.state limit 1;
+    if found then
+      return private.job_summary(v_job) || jsonb_build_object('message', format('nothing to do: job %s was retried already, as job %s', p_id, v_job.id));
+    end if;
     raise sqlstate 'PT404' using message = format('no job %s', p_id), hint = 'finished jobs are in sync_runs';
   end if;
   if v_job.state = 'running' then
@@ -305,6 +315,10 @@ declare
 begin
   select j.* into v_job from public.sync_jobs j where j.id = p_id for update;
   if not found then
+    -- the reply to the first call may have been lost
+    if exists (select from public.sync_runs r where r.job_id = p_id and r.state = 'cancelled') then
+      return jsonb_build_object('id', p_id, 'state', 'cancelled', 'cancel_requested', true, 'message', format('nothing to do: job %s is cancelled already', p_id));
+    end if;
     raise sqlstate 'PT404' using message = format('no job %s', p_id), hint = 'finished jobs are in sync_runs';
   end if;
   if v_job.cancel_requested and v_job.state = 'running' then

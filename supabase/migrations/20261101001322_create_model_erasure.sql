@@ -54,12 +54,20 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_model public.models := private.require_model(p_model_id);
+  v_model public.models;
   v_counts jsonb := '{}'::jsonb;
-  v_gross numeric(14, 2) := v_model.revenue_total;
-  v_bucket text := private.bucket_of(v_model);
+  v_gross numeric(14, 2);
+  v_bucket text;
   v_count integer;
 begin
+  -- the reply to the first call may have been lost
+  if not exists (select from public.models m where m.id = p_model_id)
+     and exists (select from ops.actions a where a.action = 'erase_model' and a.arguments ->> 'model_id' = p_model_id::text) then
+    return jsonb_build_object('changed', false, 'message', format('nothing to do: model %s was erased already', p_model_id));
+  end if;
+  v_model := private.require_model(p_model_id);
+  v_gross := v_model.revenue_total;
+  v_bucket := private.bucket_of(v_model);
   if p_confirm_handle is distinct from coalesce(v_model.handle, v_model.fanvue_user_uuid, v_model.id::text) then
     raise sqlstate 'PT422' using message = format('%L is not the handle of model %s: nothing was erased', p_confirm_handle, p_model_id),
       hint = 'write the handle as public.model_overview shows it (the creator''s uuid where it shows none)';

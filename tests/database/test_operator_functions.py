@@ -196,6 +196,24 @@ def test_dead_jobs_of_an_agency_are_revived_and_those_of_stopped_models_stay(des
     assert desk.call("retry_dead_jobs", desk.agency_id)["changed"] is False
 
 
+def test_a_repetition_of_what_was_answered_and_not_heard_says_so(desk: Desk) -> None:
+    job = desk.dead_job()
+    retried = desk.call("retry_job", job)
+    again = desk.call("retry_job", job)
+    desk.call("cancel_job", retried["id"])
+    cancelled = desk.call("cancel_job", retried["id"])
+    desk.call("erase_model", desk.model_id, desk.creator.uuid)
+    erased = desk.call("erase_model", desk.model_id, desk.creator.uuid)
+
+    assert again["id"] == retried["id"]
+    assert again["message"] == (
+        f"nothing to do: job {job} was retried already, as job {retried['id']}"
+    )
+    assert (cancelled["state"], "already" in cancelled["message"]) == ("cancelled", True)
+    assert (erased["changed"], "already" in erased["message"]) == (False, True)
+    assert desk.names() == ["retry_job", "cancel_job", "erase_model"]
+
+
 def test_a_job_of_a_stream_that_is_switched_off_is_not_retried(desk: Desk) -> None:
     job = desk.dead_job()
     desk.creator.override("earnings", enabled=False)

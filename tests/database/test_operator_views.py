@@ -83,6 +83,20 @@ def test_a_job_behind_others_waits_its_turn_where_workers_work(engine: Engine) -
     assert "start another worker" in row["remedy"]
 
 
+def test_a_worker_that_went_after_its_last_job_is_missed(engine: Engine) -> None:
+    for _ in range(2):
+        Creator(engine, "earnings")
+    due(engine, minutes=6)
+    (job,) = engine.claim(1)
+    engine.settle(job, "done")
+    assert causes(engine) == ["turn"]
+    engine.move_clock(minutes=6)
+
+    (row,) = [one for one in late(engine) if str(one["model_id"]) != str(job["model_id"])]
+
+    assert (row["cause"], row["remedy"]) == ("no_worker", "start a worker: fanvue-sync run")
+
+
 def lose_grant(engine: Engine) -> None:
     engine.rows("update public.models set fanvue_access_token = null, fanvue_refresh_token = null")
 
