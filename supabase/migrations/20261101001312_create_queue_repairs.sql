@@ -158,7 +158,8 @@ begin
     order by j.model_id, j.sync_type
   loop
     begin
-      perform ops.retry_job(v_id);
+      -- a message says that somebody else was first
+      continue when ops.retry_job(v_id) ? 'message';
       v_jobs := v_jobs || v_id;
     exception when sqlstate 'PT404' or sqlstate 'PT409' then
       -- somebody else retried, paused or switched off in between: the others are not to wait for that
