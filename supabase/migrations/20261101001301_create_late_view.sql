@@ -78,7 +78,7 @@ as $$
     left join public.sync_jobs d on d.model_id = x.model_id and d.sync_type = x.sync_type and d.state = 'dead'
     left join private.queue_lanes l on l.agency_id = m.agency_id
     left join private.api_budgets b on b.bucket = q.bucket and b.blocked_until > c.now
-    where coalesce((select t.enabled from private.stream_settings(m.agency_id, m.id, x.sync_type) t), true)
+    where private.is_switched_on(m, x.sync_type)
       -- ops.late says it once, of the whole lane
       and not coalesce(l.paused, false)
   )

@@ -204,7 +204,11 @@ def test_an_event_that_was_not_understood_goes_with_the_creator_it_names(
         str(uuid4()),
         psycopg.types.json.Jsonb(body),
     )
-    assert engine.value("select ops.erase_message_texts(%s)", creator.agency_id) == 0
+    other = Creator(engine, "earnings", agency_id=creator.agency_id)
+    erase = "select ops.erase_message_texts(%s, %s)"
+    engine.rows(erase, creator.agency_id, other.model_id)
+    assert engine.value("select payload from public.webhook_events") == body
+    assert engine.value(erase, creator.agency_id, creator.model_id) == 0
     kept = engine.value("select payload from public.webhook_events")
     assert kept["data"] == {"creatorUuid": creator.uuid}
 
