@@ -1,7 +1,17 @@
 # The one entry point for people and CI. Logic lives in scripts/ and in `python -m local`.
 PY := .venv/bin/python
+SCRIPTS := local/gateway local/realtime tests/realtime/client.mjs tests/browser/audit.js
+FUNCTIONS := supabase/functions
+NPM := npm --prefix examples/dashboard run --silent
+SAY := printf 'check: %s\n'
+# What CI checks beside the tests, side by side, each one's words together.
+CHECKS := check-format check-lint-python check-lint-scripts check-lint-dashboard check-lint-sql \
+  check-types-python check-types-functions check-types-dashboard
+IN_ORDER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+export DENO_TLS_CA_STORE ?= mozilla,system
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up down bench day fmt lint types test-unit test-db test-functions test-system test-browser
+.PHONY: help setup demo test test-repeat check up down bench day fmt lint types $(CHECKS) \
+  test-unit test-db test-functions test-system test-browser
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,11 +22,15 @@ setup: ## Install what everything else needs (idempotent)
 demo: setup ## Run the whole system with sales arriving; DURATION=60 checks its promises and ends
 	@$(PY) -m local.demo $(if $(DURATION),--duration $(DURATION))
 
-test: setup ## Run every test: unit, database, functions, system, browser
+test: setup ## Run every test; LOAD=8 runs them beside eight busy loops
 	@scripts/test.sh
 
-check: ## Run what CI runs: format, lint, types, SQL lint and advisors, all tests
-	@scripts/check.sh
+test-repeat: setup ## Hunt tests that fail now and then: N=5 SUITE=system
+	@N=$(or $(N),5) scripts/test.sh $(SUITE)
+
+check: setup ## Run what CI runs: format, lint, types, SQL lint and advisors, all tests
+	@code=0; $(MAKE) --no-print-directory --keep-going --jobs=3 $(IN_ORDER) $(CHECKS) || code=1; \
+	$(MAKE) --no-print-directory test || code=1; exit $$code
 
 up: setup ## Start the local stack and apply all migrations; settings go to .local/stack.env
 	@$(PY) -m local up
@@ -32,16 +46,41 @@ day: setup ## Play a day of fifty creators and check its figures; KILLS=50 or BA
 
 fmt: setup ## Format the code
 	@.venv/bin/ruff format .
-	@node_modules/.bin/deno fmt --quiet supabase/functions
-	@node_modules/.bin/deno fmt --quiet --line-width 100 local/gateway local/realtime tests/realtime/client.mjs tests/browser/audit.js
+	@node_modules/.bin/deno fmt --quiet $(FUNCTIONS)
+	@node_modules/.bin/deno fmt --quiet --line-width 100 $(SCRIPTS)
 	@npm --prefix examples/dashboard run --silent format
 
-lint: setup ## Lint Python, JavaScript and shell
-	@.venv/bin/ruff check . && shellcheck scripts/*.sh .ci/run
-	@node_modules/.bin/deno lint --quiet supabase/functions local/gateway local/realtime tests/realtime/client.mjs tests/browser/audit.js
+lint: $(filter check-lint-%,$(CHECKS)) ## Lint Python, JavaScript, TypeScript and shell
 
-types: setup ## Check types
-	@.venv/bin/mypy
+types: $(filter check-types-%,$(CHECKS)) ## Check types
+
+check-format: setup
+	@$(SAY) format; .venv/bin/ruff format --check --quiet .
+	@node_modules/.bin/deno fmt --check --quiet $(FUNCTIONS)
+	@node_modules/.bin/deno fmt --check --quiet --line-width 100 $(SCRIPTS)
+
+check-lint-python: setup
+	@$(SAY) lint of Python; .venv/bin/ruff check --quiet .
+
+check-lint-scripts: setup
+	@$(SAY) lint of TypeScript, JavaScript and shell; node_modules/.bin/deno lint --quiet $(FUNCTIONS) $(SCRIPTS)
+	@shellcheck $(wildcard scripts/*.sh scripts/*/*.sh) .ci/run
+
+check-lint-dashboard: setup
+	@$(SAY) lint of the dashboard; $(NPM) lint
+
+check-lint-sql: setup
+	@$(SAY) SQL lint and advisors; $(PY) -m local.sql_lint --dir .local/sql-lint --port 25921
+
+check-types-python: setup
+	@$(SAY) types of Python; .venv/bin/mypy
+
+check-types-functions: setup
+	@$(SAY) types of the functions; for config in $(FUNCTIONS)/*/deno.json; do \
+	  node_modules/.bin/deno check --quiet --config "$$config" "$${config%/*}"/*.ts || exit 1; done
+
+check-types-dashboard: setup
+	@$(SAY) types of the dashboard; $(NPM) types
 
 test-unit: setup ## Run the tests that need no stack
 	@scripts/test.sh unit
@@ -49,7 +88,7 @@ test-unit: setup ## Run the tests that need no stack
 test-db: setup ## Run the database tests
 	@scripts/test.sh db
 
-test-functions: setup ## Run the Edge Functions' tests
+test-functions: setup ## Run the Edge Functions' and the dashboard's tests
 	@scripts/test.sh functions
 
 test-system: setup ## Run the tests of the whole system

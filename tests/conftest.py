@@ -1,44 +1,78 @@
-"""Fixtures that every suite shares: the stack that runs for the tests.
+"""Fixtures that every suite shares: the stack of this test process.
 
 Only fixtures and pytest's hooks; what they need is in tests/support.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.postgres import PROJECT, stack_settings
-from tests.support.shards import deal, read_shard, read_table
+from tests.support.dealing import FileScheduling, rank
+from tests.support.own_stack import own_stack, stop_abandoned_stacks
+from tests.support.postgres import stack_settings
+from tests.support.progress import SuiteProgress
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xdist.remote import Producer
 
 
 @pytest.fixture(scope="session")
-def stack() -> dict[str, str]:
-    """Return the settings of the running stack; without one, the test fails."""
-    return stack_settings()
+def stack() -> Iterator[dict[str, str]]:
+    """Return the settings of a running stack: the one FSE_TEST_STACK names, else our own."""
+    if "FSE_TEST_STACK" in os.environ:
+        yield stack_settings()
+        return
+    with own_stack() as settings_file:
+        os.environ["FSE_TEST_STACK"] = str(settings_file)
+        yield stack_settings()
+        del os.environ["FSE_TEST_STACK"]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Let Ctrl-C end the programs under test, also when a shell's background ignores it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a suite be run in parts."""
-    parser.addoption("--shard", metavar="I/N", help="run the Ith of N parts of what is selected")
+    if _is_controller(config):
+        stop_abandoned_stacks()
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the files of this part; every file belongs to exactly one."""
-    shard = config.getoption("--shard")
-    if shard is None:
-        return
-    number, parts = read_shard(shard)
-    files = {item: item.path.relative_to(PROJECT).as_posix() for item in items}
-    dealt = deal(files.values(), read_table(), parts)
-    other = [item for item in items if dealt[files[item]] != number]
-    items[:] = [item for item in items if dealt[files[item]] == number]
-    config.hook.pytest_deselected(items=other)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Replace the dots by the suites' progress."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and _is_controller(session.config):
+        session.config.pluginmanager.register(SuiteProgress(reporter))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what a test process could not stop itself because it was ended."""
+    if _is_controller(config):
+        stop_abandoned_stacks()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the suites with the longest files first."""
+    items.sort(key=lambda item: rank(item.nodeid))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than there are cores: tests also wait."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (cores or 1) + 1
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileScheduling:
+    """Deal the tests out by file, except where a folder shares one instance."""
+    return FileScheduling(config, log)
+
+
+def _is_controller(config: pytest.Config) -> bool:
+    return not hasattr(config, "workerinput")
