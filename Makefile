@@ -8,6 +8,8 @@ SAY := printf 'check: %s\n'
 CHECKS := check-format check-lint-python check-lint-scripts check-lint-dashboard check-lint-sql \
   check-types-python check-types-functions check-types-dashboard
 IN_ORDER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+# Compiled modules are kept, also where the machine asks Python not to: a start costs a third of it.
+export PYTHONDONTWRITEBYTECODE :=
 export DENO_TLS_CA_STORE ?= mozilla,system
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-repeat check up down bench day fmt lint types $(CHECKS) \

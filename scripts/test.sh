@@ -12,6 +12,8 @@ export PATH="$PWD/.venv/bin:$PATH:/usr/sbin:/sbin"
 # Deno fetches packages through whatever proxy the machine trusts.
 export DENO_TLS_CA_STORE=${DENO_TLS_CA_STORE:-mozilla,system}
 export NO_COLOR=${NO_COLOR:-1}
+# Compiled modules are kept, also where the machine asks Python not to: a start costs a third of it.
+export PYTHONDONTWRITEBYTECODE=
 
 fail() {
   printf 'test: %s\n' "$*" >&2
