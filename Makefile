@@ -1,59 +1,65 @@
 # The one entry point for people and CI. Logic lives in scripts/ and in `python -m local`.
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up down bench day fmt lint types test-unit test-db test-functions test-system test-browser
+.PHONY: help setup setup-demo setup-test demo test check up down bench day fmt lint types test-unit test-db test-functions test-system test-browser
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install what everything else needs (idempotent)
+setup: ## Install what all of this needs, the tests included (idempotent; YES=1 asks nothing)
 	@scripts/setup.sh
 
-demo: setup ## Run the whole system with sales arriving; DURATION=60 checks its promises and ends
+setup-demo:
+	@scripts/setup.sh demo
+
+setup-test:
+	@scripts/setup.sh test
+
+demo: setup-demo ## Run the whole system with sales arriving; DURATION=60 checks its promises and ends
 	@$(PY) -m local.demo $(if $(DURATION),--duration $(DURATION))
 
-test: setup ## Run every test: unit, database, functions, system, browser
+test: setup-test ## Run every test: unit, database, functions, system, browser
 	@scripts/test.sh
 
 check: ## Run what CI runs: format, lint, types, SQL lint and advisors, all tests
 	@scripts/check.sh
 
-up: setup ## Start the local stack and apply all migrations; settings go to .local/stack.env
+up: setup-demo ## Start the local stack and apply all migrations; settings go to .local/stack.env
 	@$(PY) -m local up
 
 down: ## Stop the local stack; RESET=1 also deletes its data
 	@$(PY) -m local down $(if $(RESET),--reset)
 
-bench: setup ## Run the benchmarks and print one table of ratios
+bench: setup-test ## Run the benchmarks and print one table of ratios
 	@$(PY) -m benchmarks
 
-day: setup ## Play a day of fifty creators and check its figures; KILLS=50 or BACKFILL=100000 make it harder
+day: setup-demo ## Play a day of fifty creators and check its figures; KILLS=50 or BACKFILL=100000 make it harder
 	@$(PY) -m benchmarks.day $(if $(KILLS),--kills $(KILLS)) $(if $(BACKFILL),--backfill $(BACKFILL))
 
-fmt: setup ## Format the code
+fmt: setup-test ## Format the code
 	@.venv/bin/ruff format .
 	@node_modules/.bin/deno fmt --quiet supabase/functions
 	@node_modules/.bin/deno fmt --quiet --line-width 100 local/gateway local/realtime tests/realtime/client.mjs tests/browser/audit.js
-	@npm --prefix examples/dashboard run --silent format
+	@.venv/bin/npm --prefix examples/dashboard run --silent format
 
-lint: setup ## Lint Python, JavaScript and shell
-	@.venv/bin/ruff check . && shellcheck scripts/*.sh .ci/run
+lint: setup-test ## Lint Python, JavaScript and shell
+	@.venv/bin/ruff check . && shellcheck scripts/*.sh scripts/setup/*.sh .ci/run
 	@node_modules/.bin/deno lint --quiet supabase/functions local/gateway local/realtime tests/realtime/client.mjs tests/browser/audit.js
 
-types: setup ## Check types
+types: setup-test ## Check types
 	@.venv/bin/mypy
 
-test-unit: setup ## Run the tests that need no stack
+test-unit: setup-test ## Run the tests that need no stack
 	@scripts/test.sh unit
 
-test-db: setup ## Run the database tests
+test-db: setup-test ## Run the database tests
 	@scripts/test.sh db
 
-test-functions: setup ## Run the Edge Functions' tests
+test-functions: setup-test ## Run the Edge Functions' tests
 	@scripts/test.sh functions
 
-test-system: setup ## Run the tests of the whole system
+test-system: setup-test ## Run the tests of the whole system
 	@scripts/test.sh system
 
-test-browser: setup ## Run the tests of the dashboard in a browser
+test-browser: setup-test ## Run the tests of the dashboard in a browser
 	@scripts/test.sh browser

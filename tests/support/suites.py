@@ -99,12 +99,12 @@ def checks() -> list[Step]:
         Step(
             "dashboard",
             [
-                ["npm", "--prefix", DASHBOARD, "run", "--silent", name]
+                [f"{BIN}/npm", "--prefix", DASHBOARD, "run", "--silent", name]
                 for name in ("lint", "types", "test")
             ],
             seconds=20,
         ),
-        Step("shell", [["sh", "-c", "exec shellcheck scripts/*.sh .ci/run"]]),
+        Step("shell", [["sh", "-c", "exec shellcheck scripts/*.sh scripts/setup/*.sh .ci/run"]]),
         Step(
             "gateway",
             [
