@@ -13,7 +13,7 @@ import httpx
 from local.errors import StackError, log_excerpt
 from local.ports import HOST
 from local.processes import wait_until
-from local.programs import PROJECT, find_program
+from local.programs import PROJECT, find_node
 
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Dashboard:
         own = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self._instance.processes.start(
             NAME,
-            [find_program("node"), str(_NEXT), "start", "-H", HOST, "-p", str(self._port)],
+            [find_node(), str(_NEXT), "start", "-H", HOST, "-p", str(self._port)],
             env={
                 **own,
                 "NODE_ENV": "production",

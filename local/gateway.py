@@ -18,7 +18,7 @@ from local.environment import function_environment
 from local.errors import StackError, log_excerpt
 from local.ports import HOST
 from local.processes import wait_until
-from local.programs import PROJECT, find_node_tool, find_program
+from local.programs import PROJECT, find_node, find_node_tool
 
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Gateway:
         self._instance.write_private("gateway.json", text)
         processes.start(
             "gateway",
-            [find_program("node"), str(_SERVER), str(file)],
+            [find_node(), str(_SERVER), str(file)],
             env={**os.environ, "LITE_TELEMETRY": "0", "NODE_ENV": "production"},
             cwd=PROJECT,
         )

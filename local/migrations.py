@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.errors import StackError
-from local.programs import find_node_tool
+from local.programs import supabase_command
 
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def applied_versions(postgres: Postgres) -> set[str]:
 def _push(postgres: Postgres, workdir: Path) -> None:
     answer = subprocess.run(  # noqa: S603 - the CLI that package.json pins
         [
-            find_node_tool("supabase"),
+            *supabase_command(),
             "db",
             "push",
             "--yes",

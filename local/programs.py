@@ -54,6 +54,19 @@ def find_program(name: str) -> str:
     return path
 
 
+def find_node() -> str:
+    """Find the Node that set-up put into the project's environment; the system's is never used."""
+    path = PROJECT / ".venv" / "bin" / "node"
+    if not path.exists():
+        raise StackError("Node is missing from .venv: run `make setup`")
+    return str(path)
+
+
+def supabase_command() -> list[str]:
+    """Return how the Supabase CLI is started: a script of Node's, whatever the search path says."""
+    return [find_node(), find_node_tool("supabase")]
+
+
 def find_node_tool(name: str) -> str:
     """Find a program that the project's package.json pins."""
     path = PROJECT / "node_modules" / ".bin" / name
@@ -78,6 +91,7 @@ def _describe(directory: Path) -> PostgresPrograms:
         Path(f"/usr/share/postgresql/{major}/extension"),
         directory.parent / "share" / "extension",
         directory.parent / "share" / "postgresql" / "extension",
+        directory.parent.parent.parent / "share" / f"postgresql@{major}" / "extension",
     ]
     names = {file.stem for share in shares for file in share.glob("*.control")}
     return PostgresPrograms(major=major, bin=directory, extensions=frozenset(names))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from local.errors import StackError, log_excerpt
 from local.ports import accepts
 from local.processes import wait_until
-from local.programs import PROJECT, find_program
+from local.programs import PROJECT, find_node
 
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Realtime:
         self._instance.write_private("realtime.json", text)
         processes.start(
             "realtime",
-            [find_program("node"), str(_SERVER), str(file)],
+            [find_node(), str(_SERVER), str(file)],
             env={**os.environ, "NODE_ENV": "production"},
             cwd=PROJECT,
         )

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from local.errors import StackError
-from local.programs import PROJECT, find_node_tool
+from local.programs import PROJECT, supabase_command
 from local.script import run_script
 from local.stack import Stack
 
@@ -105,7 +105,7 @@ def _ask(*command: str) -> list[dict[str, Any]]:
     # The CLI leaves files in the project it works on; these questions are about a database only.
     with tempfile.TemporaryDirectory(prefix="fanvue-sql-lint-") as scratch:
         answer = subprocess.run(  # noqa: S603 - the CLI that package.json pins
-            [find_node_tool("supabase"), *command, "--output-format=json", f"--workdir={scratch}"],
+            [*supabase_command(), *command, "--output-format=json", f"--workdir={scratch}"],
             env={**os.environ, "SUPABASE_TELEMETRY_DISABLED": "1", "CI": "1"},
             capture_output=True,
             text=True,

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from local.programs import find_node_tool
+from local.programs import supabase_command
 from tests.support.postgres import MIGRATIONS, empty_project, migrate, run_file
 
 
@@ -255,7 +255,7 @@ def push(url: str, workdir: Path) -> str:
     remote = "postgresql://{user}:{password}@{host}:{port}/{dbname}?sslmode=disable".format(**parts)
     answer = subprocess.run(
         [
-            find_node_tool("supabase"),
+            *supabase_command(),
             "db",
             "push",
             "--yes",

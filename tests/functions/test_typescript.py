@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.programs import find_node_tool, find_program
+from local.programs import find_node_tool
 from tests.support.postgres import PROJECT
 
 
@@ -30,7 +30,7 @@ def test_the_edge_functions_pass_their_tests_without_a_network() -> None:
 
 
 def test_the_dashboards_parts_pass_their_tests() -> None:
-    done = _run([find_program("npm"), "--prefix", DASHBOARD, "run", "--silent", "test"])
+    done = _run([str(PROJECT / ".venv" / "bin" / "npm"), "--prefix", DASHBOARD, "run", "--silent", "test"])
 
     assert done.returncode == 0, done.stdout
     assert "fail 0" in done.stdout

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from realtime import AsyncRealtimeChannel, AsyncRealtimeClient
 
+from local.programs import find_node
+
 
 if TYPE_CHECKING:
     from realtime.types import RealtimeChannelOptions
@@ -98,7 +100,7 @@ class Node:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            ["node", str(_SCRIPT)],  # noqa: S607 - Node is wherever setup found it
+            [find_node(), str(_SCRIPT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from local.ports import HOST, accepts
 from local.processes import wait_until
+from local.programs import find_node
 from tests.support.postgres import PROJECT
 
 
@@ -49,7 +50,7 @@ class OwnServer:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["node", "local/realtime/server.mjs", str(self._file)],  # noqa: S607 - from the path
+                [find_node(), "local/realtime/server.mjs", str(self._file)],
                 cwd=PROJECT,
                 stderr=log,
             )

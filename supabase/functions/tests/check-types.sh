@@ -10,7 +10,7 @@ readonly TYPES=(supabase/functions/_shared/database_types.ts examples/dashboard/
 generate() {
   printf '// Generated from schema public by supabase/functions/tests/check-types.sh --write.\n'
   printf '// deno-lint-ignore-file\n\n'
-  SUPABASE_TELEMETRY_DISABLED=1 node_modules/.bin/supabase gen types typescript \
+  SUPABASE_TELEMETRY_DISABLED=1 .venv/bin/node node_modules/.bin/supabase gen types typescript \
     --schema public --remote="$1"
 }
 
