@@ -3,7 +3,7 @@
 
 # Written where Debian's packages ask whether their servers may start: the stack starts its own.
 readonly POLICY=$ROOT/usr/sbin/policy-rc.d
-readonly POLICY_MARK="written by fanvue-sync's set-up"
+readonly POLICY_MARK="written by the set-up of fanvue-sync"
 
 as_root() {
   # Files of the system are for everybody, however private the caller's own are.
@@ -148,6 +148,7 @@ install_system_packages() {
     choose_packages
     [ -z "$UNKNOWN" ] || refuse_unknown
     weigh_packages || PACKAGE_COUNT=0
+    say_system
   fi
   STEP_PACKAGES=$PACKAGE_COUNT
   step "system packages" install_packages
