@@ -43,7 +43,7 @@ fmt: setup-test ## Format the code
 	@.venv/bin/npm --prefix examples/dashboard run --silent format
 
 lint: setup-test ## Lint Python, JavaScript and shell
-	@.venv/bin/ruff check . && shellcheck scripts/*.sh scripts/setup/*.sh .ci/run
+	@.venv/bin/ruff check . && shellcheck scripts/*.sh scripts/setup/*.sh tests/setup/fakes/* .ci/run
 	@node_modules/.bin/deno lint --quiet supabase/functions local/gateway local/realtime tests/realtime/client.mjs tests/browser/audit.js
 
 types: setup-test ## Check types

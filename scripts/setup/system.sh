@@ -106,11 +106,14 @@ choose_packages() {
 
 # Sets PACKAGE_COUNT and PACKAGE_MB to what apt would fetch; fails when its lists do not say.
 weigh_packages() {
-  local uris
+  local changes uris
+  # shellcheck disable=SC2086 # several names
+  changes=$(LC_ALL=C apt-get install -s -q --no-install-recommends $PACKAGES 2>/dev/null) || return 1
   # shellcheck disable=SC2086 # several names
   uris=$(LC_ALL=C apt-get install --print-uris -qq --no-install-recommends $PACKAGES 2>/dev/null) || return 1
-  PACKAGE_COUNT=$(printf '%s\n' "$uris" | grep -c "^'") || true
-  PACKAGE_MB=$(printf '%s\n' "$uris" | awk "/^'/ { sum += \$3 } END { printf \"%d\", sum / 1e6 + 1 }")
+  PACKAGE_COUNT=$(printf '%s\n' "$changes" | awk '/^Inst / { n++ } END { print n + 0 }')
+  # Less than that where some were fetched before.
+  PACKAGE_MB=$(printf '%s\n' "$uris" | awk "/^'/ { sum += \$3 } END { printf \"%d\", sum / 1e6 + 0.999 }")
 }
 
 read_lists() {

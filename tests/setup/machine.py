@@ -26,6 +26,7 @@ COPIED = (
     *("package.json", "package-lock.json"),
     *("examples/dashboard/package.json", "examples/dashboard/package-lock.json"),
 )
+QUESTIONS = ("--print-uris", "install -s", "sudo -n")
 TESTERS = (
     *("shellcheck", "prometheus", "chromium", "fonts-liberation"),
     "libtap-parser-sourcehandler-pgtap-perl",
@@ -53,7 +54,7 @@ class Machine:
             shutil.copy(FAKES / name, self.fake)
         for name in COPIED:
             self._copy(name)
-        self.program("uname", 'case $1 in -m) echo x86_64 ;; *) echo Linux ;; esac')
+        self.program("uname", "case $1 in -m) echo x86_64 ;; *) echo Linux ;; esac")
         self.program("dpkg", 'echo "dpkg $*" >>"$FAKE/calls"')
         self.is_root()
         self.has_room(100_000)
@@ -144,7 +145,7 @@ class Machine:
         """What was asked of the fakes, less apt's questions that change nothing."""
         file = self.fake / "calls"
         lines = file.read_text().splitlines() if file.exists() else []
-        return [line for line in lines if "--print-uris" not in line and "sudo -n" not in line]
+        return [line for line in lines if not any(question in line for question in QUESTIONS)]
 
     @property
     def installed(self) -> list[str]:

@@ -104,7 +104,7 @@ def checks() -> list[Step]:
             ],
             seconds=20,
         ),
-        Step("shell", [["sh", "-c", "exec shellcheck scripts/*.sh scripts/setup/*.sh .ci/run"]]),
+        Step("shell", [["sh", "-c", "exec shellcheck scripts/*.sh scripts/setup/*.sh tests/setup/fakes/* .ci/run"]]),
         Step(
             "gateway",
             [
