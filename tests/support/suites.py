@@ -22,6 +22,7 @@ BIN = ".venv/bin"
 DENO = "node_modules/.bin/deno"
 FUNCTIONS = "supabase/functions"
 DASHBOARD = "examples/dashboard"
+SHELL = "scripts/*.sh scripts/setup/*.sh tests/setup/fakes/* .ci/run"
 PYTEST = (PYTHON, "-m", "pytest", "-q", "--durations=5")
 
 
@@ -104,7 +105,7 @@ def checks() -> list[Step]:
             ],
             seconds=20,
         ),
-        Step("shell", [["sh", "-c", "exec shellcheck scripts/*.sh scripts/setup/*.sh tests/setup/fakes/* .ci/run"]]),
+        Step("shell", [["sh", "-c", f"exec shellcheck {SHELL}"]]),
         Step(
             "gateway",
             [
