@@ -72,7 +72,7 @@ check-lint-python: setup-test
 
 check-lint-scripts: setup-test
 	@$(SAY) lint of TypeScript, JavaScript and shell; node_modules/.bin/deno lint --quiet $(FUNCTIONS) $(SCRIPTS)
-	@shellcheck $(wildcard scripts/*.sh scripts/*/*.sh) .ci/run
+	@shellcheck scripts/*.sh scripts/*/*.sh tests/setup/fakes/* .ci/run
 
 check-lint-dashboard: setup-test
 	@$(SAY) lint of the dashboard; $(NPM) lint

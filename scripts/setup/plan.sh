@@ -47,7 +47,7 @@ say_system() {
   local about=$MB_SYSTEM_DEMO
   has apt-get || return 0
   [ "$MODE" = demo ] || about=$MB_SYSTEM_TEST
-  if [ -z "$PACKAGE_COUNT" ]; then
+  if [ -z "$PACKAGE_COUNT" ] || [ -n "$UNKNOWN" ]; then
     say "  the system: $THINGS"
     say "    apt's lists of packages are read first; then about $about MB"
   else

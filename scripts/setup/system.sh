@@ -3,7 +3,7 @@
 
 # Written where Debian's packages ask whether their servers may start: the stack starts its own.
 readonly POLICY=$ROOT/usr/sbin/policy-rc.d
-readonly POLICY_MARK="written by fanvue-sync's set-up"
+readonly POLICY_MARK="written by the set-up of fanvue-sync"
 
 as_root() {
   # Files of the system are for everybody, however private the caller's own are.
@@ -106,11 +106,14 @@ choose_packages() {
 
 # Sets PACKAGE_COUNT and PACKAGE_MB to what apt would fetch; fails when its lists do not say.
 weigh_packages() {
-  local uris
+  local changes uris
+  # shellcheck disable=SC2086 # several names
+  changes=$(LC_ALL=C apt-get install -s -q --no-install-recommends $PACKAGES 2>/dev/null) || return 1
   # shellcheck disable=SC2086 # several names
   uris=$(LC_ALL=C apt-get install --print-uris -qq --no-install-recommends $PACKAGES 2>/dev/null) || return 1
-  PACKAGE_COUNT=$(printf '%s\n' "$uris" | grep -c "^'") || true
-  PACKAGE_MB=$(printf '%s\n' "$uris" | awk "/^'/ { sum += \$3 } END { printf \"%d\", sum / 1e6 + 1 }")
+  PACKAGE_COUNT=$(printf '%s\n' "$changes" | awk '/^Inst / { n++ } END { print n + 0 }')
+  # Less than that where some were fetched before.
+  PACKAGE_MB=$(printf '%s\n' "$uris" | awk "/^'/ { sum += \$3 } END { printf \"%d\", sum / 1e6 + 0.999 }")
 }
 
 read_lists() {
@@ -148,6 +151,7 @@ install_system_packages() {
     choose_packages
     [ -z "$UNKNOWN" ] || refuse_unknown
     weigh_packages || PACKAGE_COUNT=0
+    say_system
   fi
   STEP_PACKAGES=$PACKAGE_COUNT
   step "system packages" install_packages

