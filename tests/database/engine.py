@@ -127,7 +127,7 @@ class Engine(Worker):
         model_id = uuid.UUID(str(row["id"]))
         if not due:
             self.rows(
-                "update public.sync_state set next_sync_at = now() + interval '1 year'"
+                "update public.sync_state set next_sync_at = private.engine_now() + interval '365 d'"
                 " where model_id = %s",
                 model_id,
             )
@@ -143,7 +143,7 @@ class Engine(Worker):
         )
         if not due:
             self.rows(
-                "update public.sync_state set next_sync_at = now() + interval '1 year'"
+                "update public.sync_state set next_sync_at = private.engine_now() + interval '365 d'"
                 " where agency_id = %s",
                 agency_id,
             )

@@ -115,7 +115,9 @@ def test_a_heavier_agency_gets_its_share(engine: Engine) -> None:
 def test_live_work_goes_before_backfill_within_an_agency(engine: Engine) -> None:
     agency_id = engine.agency()
     backfill, live = engine.model(agency_id), engine.model(agency_id)
-    engine.rows("update public.sync_state set high_water = now() where model_id = %s", live)
+    engine.rows(
+        "update public.sync_state set high_water = private.engine_now() where model_id = %s", live
+    )
     engine.call("enqueue_due")
 
     assert [job["model_id"] for job in engine.claim(2)] == [str(live), str(backfill)]
@@ -202,12 +204,13 @@ def test_forty_agencies_that_cannot_run_do_not_keep_another_waiting(
     else:
         engine.rows(
             "insert into private.api_budgets (bucket, blocked_until)"
-            " select bucket, now() + interval '1 hour' from public.sync_jobs"
+            " select bucket, private.engine_now() + interval '1 hour' from public.sync_jobs"
         )
     served_last = engine.agency()
     model_id = engine.model(served_last)
     engine.rows(
-        "update private.queue_lanes set served_at = now() where agency_id = %s", served_last
+        "update private.queue_lanes set served_at = private.engine_now() where agency_id = %s",
+        served_last,
     )
     engine.call("enqueue_due")
 

@@ -52,7 +52,7 @@ def test_jobs_are_counted_and_their_waiting_is_told_by_lane(
     engine.running_job(model_id)
     engine.rows("update public.sync_jobs set priority = 10 where state = 'queued'")
     engine.rows(
-        "update public.sync_jobs set run_at = now() + interval '1 hour', priority = 100"
+        "update public.sync_jobs set priority = 100, run_at = private.engine_now() + interval '1 h'"
         " where id = (select min(id) from public.sync_jobs where state = 'queued')"
     )
     engine.move_clock(seconds=30)

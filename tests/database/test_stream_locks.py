@@ -46,7 +46,7 @@ def test_pausing_a_model_while_several_of_its_jobs_are_settled(engine: Engine) -
     creator = Creator(engine, "followers", "subscribers")
     later, early = creator.begin("subscribers"), creator.begin("followers")
     settling, operator, blocker = engine.another(), engine.another(), engine.another()
-    engine.rows("update public.sync_state set next_sync_at = now()")
+    engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
 
     with blocker.connection.transaction():
         blocker.connection.execute(_HOLD_STATE, [creator.model_id, "followers"])
@@ -65,11 +65,11 @@ def test_changing_settings_while_jobs_of_several_models_are_settled(engine: Engi
     readings = [one.begin("followers") for one in (low, high)]
     settling, blocker = engine.another(), engine.another()
     # the higher one lies first in the table
-    engine.rows("update public.sync_state set next_sync_at = now()")
+    engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
     engine.rows("delete from public.sync_state where model_id = %s", low.model_id)
     engine.rows(
         "insert into public.sync_state (agency_id, model_id, sync_type, next_sync_at)"
-        " values (%s, %s, 'followers', now())",
+        " values (%s, %s, 'followers', private.engine_now())",
         low.agency_id,
         low.model_id,
     )
@@ -97,7 +97,7 @@ def test_an_account_that_asks_for_lists_while_their_jobs_are_settled(engine: Eng
     creator.read("account", [{"status": "active", "followers": 2, "subscribers": 2}])
     look = creator.begin("account")
     readings = [creator.begin("followers"), creator.begin("subscribers")]
-    engine.rows("update public.sync_state set next_sync_at = now()")
+    engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
     settling, worker, blocker = engine.another(), engine.another(), engine.another()
     page = look.page({"status": "active", "followers": 1, "subscribers": 1}, complete=True)
 
@@ -122,7 +122,10 @@ def test_the_last_page_of_the_messages_while_they_and_the_history_are_given_back
     creator = Creator(engine, "messages", "message_history")
     house = House(creator)
     live, history = creator.begin("messages"), creator.begin("message_history")
-    engine.rows("update public.sync_state set next_sync_at = now() where sync_type <> 'earnings'")
+    engine.rows(
+        "update public.sync_state set next_sync_at = private.engine_now()"
+        " where sync_type <> 'earnings'"
+    )
     house.list_chats(live, house.chat("a", 3))
     talk = {"phase": "talk", "next_phase": "talk"}
     page = live.page(*house.messages("a", 3), chat="a", chat_done=True, chat_cursor="on", **talk)

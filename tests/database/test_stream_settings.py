@@ -313,7 +313,11 @@ def test_a_tick_does_not_look_at_paused_models_nor_at_streams_that_are_off(
     engine.rows("update public.models set status = 'paused'")
     due = [engine.model(engine.agency(), due=False) for _ in range(3)]
     engine.rows("update private.sync_streams set enabled = sync_type in ('earnings', 'posts')")
-    engine.rows("update public.sync_state set next_sync_at = now() where model_id = any (%s)", due)
+    engine.rows(
+        "update public.sync_state set next_sync_at = private.engine_now()"
+        " where model_id = any (%s)",
+        due,
+    )
     engine.rows(
         "update public.sync_state set next_sync_at = null where sync_type <> 'earnings'"
         " and sync_type <> 'posts'"
