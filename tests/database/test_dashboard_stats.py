@@ -50,7 +50,7 @@ class Watch:
 
 @pytest.mark.property
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(written=st.lists(statements, min_size=1, max_size=10))
 def test_the_object_equals_the_rows_and_its_stamp_stands_for_it(
@@ -177,6 +177,7 @@ def touched(engine: Engine, statement: str, *values: Any) -> dict[str, tuple[int
     }
 
 
+@pytest.mark.usefixtures("fresh_sessions")
 def test_a_dashboard_reads_its_own_agency_s_rollups_and_no_sale(engine: Engine) -> None:
     for _ in range(30):
         engine.models(engine.agency(), 20, due=False)

@@ -46,7 +46,6 @@ class Desk:
     """An operator with one creator."""
 
     def __init__(self, engine: Engine) -> None:
-        engine.rows("delete from ops.actions")
         self.engine = engine
         self.creator = Creator(engine, "earnings")
         self.model_id = self.creator.model_id

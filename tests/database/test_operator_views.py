@@ -323,6 +323,7 @@ def test_the_front_page_of_a_quiet_engine_wants_no_attention(
         engine.rows(f"select * from {view}")  # noqa: S608 - names that the view itself gives
 
 
+@pytest.mark.usefixtures("fresh_sessions")
 def test_what_the_console_reads_does_not_grow_with_what_is_well(engine: Engine) -> None:
     engine.rows("insert into public.agencies (name) select 'a' || n from generate_series(1, 20) n")
     engine.rows(

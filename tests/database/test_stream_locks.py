@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from tests.database.chats import House
-from tests.database.streams import WAIT, Creator, Reading, fans
+from tests.database.engine import WAIT
+from tests.database.streams import Creator, Reading, fans
 
 
 if TYPE_CHECKING:
