@@ -12,7 +12,7 @@ import os
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -75,7 +75,7 @@ def _copy(cluster_url: str, template: str) -> Iterator[str]:
         yield make_conninfo(cluster_url, dbname=name)
     finally:
         with psycopg.connect(cluster_url, autocommit=True) as cluster:
-            cluster.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+            _drop(cluster, name)
 
 
 def _create(cluster: Connection, name: str, template: str) -> None:
@@ -98,28 +98,39 @@ def _create(cluster: Connection, name: str, template: str) -> None:
 
 
 def _template(cluster_url: str) -> str:
-    """Return the name of a database with these very migrations that nobody connects to."""
+    """Return the name of a database with these very migrations that nobody uses."""
     files = [*sorted(MIGRATIONS.glob("*_*.sql")), *sorted(_BOOTSTRAP.glob("*.sql"))]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     name = _TEMPLATE + digest[:16]
     with psycopg.connect(cluster_url, autocommit=True) as cluster:
         cluster.execute("select pg_advisory_lock(hashtext(%s))", [_TEMPLATE])
         found = cluster.execute(
-            "select datname from pg_database where starts_with(datname, %s)", [_TEMPLATE]
+            "select datname, datistemplate from pg_database where starts_with(datname, %s)",
+            [_TEMPLATE],
         ).fetchall()
-        if (name,) in found:
-            return name
-        for (other,) in found:
-            cluster.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(other)))
-        with empty_project(cluster_url) as url:
-            migrate(url)
-            made = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
-            cluster.execute(
-                sql.SQL("create database {} template {}").format(
-                    sql.Identifier(name), sql.Identifier(str(made))
-                )
-            )
+        if (name, True) not in found:
+            for other, _ in found:
+                _drop(cluster, other)
+            _create(cluster, name, "template0")
+            url = make_conninfo(cluster_url, dbname=name)
+            _bootstrap(url)
+            migrate(make_conninfo(url, user="postgres"))
+            # This says that it is complete.
+            _alter(cluster, name, "is_template true")
+        # What still uses it is on its way out.
+        busy = "select from pg_stat_activity where datname = %s and backend_type = 'client backend'"
+        while cluster.execute(busy, [name]).fetchone():
+            cluster.execute("select pg_sleep(0.01)")
     return name
+
+
+def _drop(cluster: Connection, name: str) -> None:
+    _alter(cluster, name, "is_template false")
+    cluster.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def _alter(cluster: Connection, name: str, option: LiteralString) -> None:
+    cluster.execute(sql.SQL("alter database {} ").format(sql.Identifier(name)) + sql.SQL(option))
 
 
 def migrate(url: str) -> None:
