@@ -22,6 +22,7 @@ KEPT = 12
 # what comes later has a later time, and no test is slower than a lease, a window or a margin.
 _CLOCK = """
 create sequence private.ticks;
+grant all on sequence private.ticks to public;
 create or replace function private.engine_now() returns timestamptz
 language sql volatile security definer set search_path = '' as $$
   select timestamptz 'epoch' + pg_catalog.nextval('private.ticks') * interval '1 microsecond'

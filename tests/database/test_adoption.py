@@ -16,7 +16,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from local.programs import find_node_tool
-from tests.support.postgres import MIGRATIONS, empty_project, migrate, run_file
+from tests.support.postgres import MIGRATIONS, empty_project, migrated_project, run_file
 
 
 if TYPE_CHECKING:
@@ -225,14 +225,16 @@ def test_no_policy_is_left_for_everybody(adopted: Connection) -> None:
 
 
 def test_migrations_apply_without_superuser_rights_and_without_pg_cron(cluster_url: str) -> None:
-    with empty_project(cluster_url, owner="migrator") as url:
-        migrate(url)
-
-        with psycopg.connect(url) as connection:
-            (cron,) = connection.execute("select to_regnamespace('cron')").fetchone() or ()
-            (tick,) = connection.execute("select public.enqueue_due('test')").fetchone() or ()
+    with migrated_project(cluster_url, owner="migrator") as url, psycopg.connect(url) as connection:
+        (cron,) = connection.execute("select to_regnamespace('cron')").fetchone() or ()
+        (tick,) = connection.execute("select public.enqueue_due('test')").fetchone() or ()
+        owner = connection.execute(
+            "select distinct r.rolname, r.rolsuper from pg_class c join pg_roles r"
+            " on r.oid = c.relowner where c.relnamespace = 'public'::regnamespace"
+        ).fetchall()
     assert cron is None
     assert tick == {"enqueued": 0, "revived": 0}
+    assert owner == [("migrator", False)]
 
 
 def test_a_second_push_changes_nothing(adoption: Adoption) -> None:

@@ -70,7 +70,7 @@ def bucket(engine: Engine) -> Bucket:
 
 @pytest.mark.property
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     steps=st.lists(

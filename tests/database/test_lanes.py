@@ -107,7 +107,7 @@ def test_a_claim_under_a_held_snapshot_does_not_walk_the_finished_jobs(
     engine: Engine, analyzed: str
 ) -> None:
     for _ in range(8):
-        engine.models(engine.agency(), 50)
+        engine.models(engine.agency(), 25)
     enqueue_all(engine)
     clean = pages_touched_by_a_claim(engine, 10)
 
@@ -115,10 +115,10 @@ def test_a_claim_under_a_held_snapshot_does_not_walk_the_finished_jobs(
     with holder.connection.transaction():
         holder.connection.execute("set transaction isolation level repeatable read")
         holder.connection.execute("select count(*) from public.sync_jobs")
-        assert drain(engine) == 390
-        for _ in range(4):
+        assert drain(engine) == 190
+        for _ in range(8):
             enqueue_all(engine)
-            assert len(engine.rows("delete from public.sync_jobs returning id")) >= 390
+            assert len(engine.rows("delete from public.sync_jobs returning id")) >= 190
         # Autovacuum may come at any moment, also while there is nothing to see.
         if analyzed == "empty":
             engine.rows("vacuum analyze public.sync_jobs")

@@ -284,7 +284,7 @@ def test_who_is_not_known_is_not_erased(court: Court, fan: str, code: str) -> No
 
 @pytest.mark.property
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(history=histories(), erased_after=st.integers(0, 6), twice=st.booleans())
 def test_the_ledger_matches_the_books_whenever_the_fan_is_erased(

@@ -154,7 +154,7 @@ class Bustle:
         self.engine = creator.engine
         self.chance = random.Random(seed)  # noqa: S311 - no secret
 
-    def often(self, deed: Callable[..., Any], *arguments: Any, times: int = 25) -> Future[None]:
+    def often(self, deed: Callable[..., Any], *arguments: Any, times: int = 12) -> Future[None]:
         """Begin to do something again and again."""
         worker = self.engine.another()
 
@@ -217,7 +217,7 @@ def test_everything_at_once_never_dead_locks(engine: Engine, seed: int) -> None:
     running = [
         *(bustle.often(bustle.read, stream) for stream in STREAMS),
         bustle.often(bustle.tell, events),
-        bustle.often(bustle.pause, times=8),
+        bustle.often(bustle.pause, times=6),
         bustle.often(bustle.adjust),
         bustle.often(bustle.call, "enqueue_due"),
         bustle.often(bustle.call, "reap_expired_leases"),

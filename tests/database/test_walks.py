@@ -282,7 +282,7 @@ def cut_books(draw: st.DrawFn) -> tuple[list[Sale], list[list[Sale]]]:
 
 @pytest.mark.property
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(drawn=cut_books())
 def test_a_full_walk_in_any_pages_by_cursor_makes_the_ledger_equal_to_the_books(

@@ -158,7 +158,7 @@ def test_any_order_of_webhooks_and_pages_books_each_sale_once(engine: Engine, mo
     other = engine.another()
 
     @settings(
-        max_examples=100,
+        max_examples=70,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -60,10 +60,10 @@ def empty_project(cluster_url: str, owner: str = "postgres") -> Iterator[str]:
 
 
 @contextmanager
-def migrated_project(cluster_url: str) -> Iterator[str]:
-    """Make a database with all migrations; yield its URL for the role postgres."""
+def migrated_project(cluster_url: str, owner: str = "postgres") -> Iterator[str]:
+    """Make a database with all migrations, applied by `migrator`; yield its URL for a role."""
     with _copy(cluster_url, _template(cluster_url)) as url:
-        yield make_conninfo(url, user="postgres")
+        yield make_conninfo(url, user=owner)
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def _template(cluster_url: str) -> str:
             _create(cluster, name, "template0")
             url = make_conninfo(cluster_url, dbname=name)
             _bootstrap(url)
-            migrate(make_conninfo(url, user="postgres"))
+            migrate(make_conninfo(url, user="migrator"))
             # This says that it is complete.
             _alter(cluster, name, "is_template true")
         # What still uses it is on its way out.
