@@ -1,20 +1,20 @@
 """Fixtures of the database tests: one migrated database per session, empty for each test.
 
 Connections act as service_role, as the worker does through the API, unless a test asks otherwise.
+They are kept from test to test: what a session compiled and planned, it need not compile again.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from tests.database.engine import Engine
-from tests.support.postgres import empty_project, migrate
+from tests.database.sessions import Sessions, prepare
+from tests.support.postgres import migrated_project
 
 
 if TYPE_CHECKING:
@@ -24,26 +24,6 @@ if TYPE_CHECKING:
 
 
 _HERE = Path(__file__).parent
-# Everything that hangs on an agency goes with it; these stand alone.
-_EMPTY = """
-  truncate public.agencies, public.webhook_events, private.api_budgets, private.scheduler_ticks,
-           private.engine_clock, private.adoption_findings, private.pushes cascade
-"""
-# Statistics are what a test makes of them, not what a passing autovacuum happened to see.
-_NO_AUTOVACUUM = """
-do $$
-declare
-  v_table regclass;
-begin
-  for v_table in
-    select c.oid from pg_class c
-    where c.relkind = 'r' and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
-  loop
-    execute format('alter table %s set (autovacuum_enabled = false)', v_table);
-  end loop;
-end
-$$
-"""
 # One stream per model, unless a test is about several.
 _ONE_STREAM = "update private.sync_streams set enabled = sync_type = 'earnings'"
 
@@ -63,31 +43,40 @@ def cluster_url(stack: dict[str, str]) -> str:
 
 @pytest.fixture(scope="session")
 def migrated_url(cluster_url: str) -> Iterator[str]:
-    """Make a database with all migrations for this session."""
-    with empty_project(cluster_url) as url:
-        migrate(url)
+    """Make a database with all migrations, and a clock of its own, for this session."""
+    with migrated_project(cluster_url) as url:
         with psycopg.connect(url) as connection:
-            connection.execute(_NO_AUTOVACUUM)
+            prepare(connection)
         yield url
 
 
-@pytest.fixture
-def connect(migrated_url: str) -> Iterator[Callable[[], Connection]]:
-    """Open connections that are closed when the test ends."""
-    with ExitStack() as opened:
-
-        def new() -> Connection:
-            connection = psycopg.connect(migrated_url, autocommit=True, row_factory=dict_row)
-            return opened.enter_context(connection)
-
-        yield new
+@pytest.fixture(scope="session")
+def sessions(migrated_url: str) -> Iterator[Sessions]:
+    """Keep connections from test to test."""
+    kept = Sessions(migrated_url)
+    yield kept
+    kept.close()
 
 
 @pytest.fixture
-def owner(connect: Callable[[], Connection]) -> Connection:
+def fresh_sessions(sessions: Sessions) -> None:
+    """Begin with sessions that planned nothing yet, and with tables that were never filled."""
+    sessions.close()
+    sessions.untouched = True
+
+
+@pytest.fixture
+def connect(sessions: Sessions) -> Iterator[Callable[[], Connection]]:
+    """Lend connections until the test ends."""
+    with sessions.lending() as lend:
+        yield lend
+
+
+@pytest.fixture
+def owner(sessions: Sessions, connect: Callable[[], Connection]) -> Connection:
     """Connect as the database's owner to an empty engine."""
     connection = connect()
-    connection.execute(_EMPTY)
+    sessions.empty(connection)
     connection.execute(_ONE_STREAM)
     return connection
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tests.support.postgres import Connection
 
 
+# How long to wait for another thread, in seconds: it catches what hangs, and judges nothing.
+WAIT = 240
+
+
 class Worker:
     """One connection that acts as service_role and calls the engine's functions."""
 
@@ -166,8 +170,14 @@ class Engine(Worker):
     def wait_until_blocked(self, *workers: Worker) -> None:
         """Return once each worker's statement waits for a lock that somebody else holds."""
         for worker in workers:
-            while not self.value("select cardinality(pg_blocking_pids(%s))", worker.pid):
+            while not self.is_blocked(worker):
                 pass
+
+    def is_blocked(self, worker: Worker) -> bool:
+        """Return whether a worker's statement waits for a lock; look no more often than needed."""
+        return bool(
+            self.value("select cardinality(pg_blocking_pids(%s)) from pg_sleep(0.002)", worker.pid)
+        )
 
 
 def _adapt(value: Any) -> Any:

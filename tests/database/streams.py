@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from tests.database.engine import Engine, Worker
 
 
-WAIT = 60
-
-
 class Creator:
     """One creator some of whose streams are switched on."""
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from local.programs import supabase_command
-from tests.support.postgres import MIGRATIONS, empty_project, migrate, run_file
+from tests.support.postgres import MIGRATIONS, empty_project, migrated_project, run_file
 
 
 if TYPE_CHECKING:
@@ -32,21 +33,33 @@ ANA, ANA_TOO, BEA, CLEO, DORA, NAMELESS = (
 )
 
 
+@dataclass(frozen=True)
+class Adoption:
+    """The database of the older application, migrated by the official command."""
+
+    url: str
+    project: Path
+    said: str
+
+
 @pytest.fixture(scope="module")
-def adopted_url(cluster_url: str) -> Iterator[str]:
-    """Make a database of the older application and migrate it, as hosted Supabase would."""
+def adoption(cluster_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adoption]:
+    """Make a database of the older application and migrate it, as hosted Supabase does."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "supabase").mkdir()
+    (project / "supabase" / "config.toml").write_text('project_id = "test"\n', encoding="utf-8")
+    shutil.copytree(MIGRATIONS, project / "supabase" / "migrations")
     with empty_project(cluster_url, owner="migrator") as url:
         with psycopg.connect(url) as connection:
             run_file(connection, HERE / "legacy_schema.sql")
             run_file(connection, HERE / "legacy_rows.sql")
-        migrate(url)
-        yield url
+        yield Adoption(url, project, push(url, project))
 
 
 @pytest.fixture
-def adopted(adopted_url: str) -> Iterator[Connection]:
+def adopted(adoption: Adoption) -> Iterator[Connection]:
     """Connect to the adopted database; what a test changes is rolled back."""
-    with psycopg.connect(adopted_url, row_factory=dict_row) as connection:
+    with psycopg.connect(adoption.url, row_factory=dict_row) as connection:
         yield connection
         connection.rollback()
 
@@ -212,39 +225,31 @@ def test_no_policy_is_left_for_everybody(adopted: Connection) -> None:
 
 
 def test_migrations_apply_without_superuser_rights_and_without_pg_cron(cluster_url: str) -> None:
-    with empty_project(cluster_url, owner="migrator") as url:
-        migrate(url)
-
-        with psycopg.connect(url) as connection:
-            (cron,) = connection.execute("select to_regnamespace('cron')").fetchone() or ()
-            (tick,) = connection.execute("select public.enqueue_due('test')").fetchone() or ()
+    with migrated_project(cluster_url, owner="migrator") as url, psycopg.connect(url) as connection:
+        (cron,) = connection.execute("select to_regnamespace('cron')").fetchone() or ()
+        (tick,) = connection.execute("select public.enqueue_due('test')").fetchone() or ()
+        owner = connection.execute(
+            "select distinct r.rolname, r.rolsuper from pg_class c join pg_roles r"
+            " on r.oid = c.relowner where c.relnamespace = 'public'::regnamespace"
+        ).fetchall()
     assert cron is None
     assert tick == {"enqueued": 0, "revived": 0}
+    assert owner == [("migrator", False)]
 
 
-def test_a_second_push_changes_nothing(cluster_url: str, tmp_path: Path) -> None:
-    project = tmp_path / "supabase"
-    project.mkdir()
-    (project / "config.toml").write_text('project_id = "test"\n', encoding="utf-8")
-    shutil.copytree(MIGRATIONS, project / "migrations")
+def test_a_second_push_changes_nothing(adoption: Adoption) -> None:
     catalog = (
         "select (select count(*) from pg_class), (select count(*) from pg_proc),"
         " (select max(xmin::text::bigint) from pg_class), (select count(*) from public.models),"
         " (select jsonb_agg(f order by id) from private.adoption_findings f)"
     )
-    with empty_project(cluster_url, owner="migrator") as url:
-        with psycopg.connect(url) as connection:
-            run_file(connection, HERE / "legacy_schema.sql")
-            run_file(connection, HERE / "legacy_rows.sql")
-        first = push(url, tmp_path)
-        with psycopg.connect(url) as connection:
-            before = connection.execute(catalog).fetchone()
+    with psycopg.connect(adoption.url, autocommit=True) as connection:
+        before = connection.execute(catalog).fetchone()
 
-        second = push(url, tmp_path)
+        second = push(adoption.url, adoption.project)
 
-        with psycopg.connect(url) as connection:
-            after = connection.execute(catalog).fetchone()
-    assert "Applying migration" in first
+        after = connection.execute(catalog).fetchone()
+    assert "Applying migration" in adoption.said
     assert "up to date" in second
     assert after == before
 

@@ -11,13 +11,11 @@ import psycopg
 import pytest
 
 from tests.database.agency import Agency
+from tests.database.engine import WAIT
 
 
 if TYPE_CHECKING:
     from tests.database.engine import Engine, Worker
-
-
-WAIT = 30
 
 
 @pytest.fixture
@@ -31,11 +29,11 @@ def refused(engine: Engine, function: str, *arguments: Any) -> str | None:
     return error.value.sqlstate
 
 
-def test_of_fifty_models_at_once_exactly_one_begins_the_refresh(engine: Engine) -> None:
-    agency = Agency(engine, 50)
+def test_of_twelve_models_at_once_exactly_one_begins_the_refresh(engine: Engine) -> None:
+    agency = Agency(engine, 12)
     agency.expire()
-    workers = [engine.another() for _ in range(50)]
-    start = Barrier(50)
+    workers = [engine.another() for _ in range(12)]
+    start = Barrier(12)
 
     def begin(worker: Worker, model_id: str) -> str:
         start.wait()
@@ -43,7 +41,7 @@ def test_of_fifty_models_at_once_exactly_one_begins_the_refresh(engine: Engine) 
 
     begun = [w.run(begin, w, model) for w, model in zip(workers, agency.models, strict=True)]
 
-    assert Counter(one.result(WAIT) for one in begun) == {"refresh": 1, "wait": 49}
+    assert Counter(one.result(WAIT) for one in begun) == {"refresh": 1, "wait": 11}
 
 
 def test_a_pair_refreshed_for_one_model_is_ready_for_all(agency: Agency) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.database.books import Sale
+from tests.database.engine import WAIT
 from tests.database.test_webhook_money import Sale as ToldSale
 
 
@@ -50,8 +51,8 @@ class Move:
             if waits:
                 self.engine.wait_until_blocked(worker)
             else:
-                answer.result(timeout=10)
-        return answer.result(timeout=10)
+                answer.result(WAIT)
+        return answer.result(WAIT)
 
     def sync(self) -> None:
         """Do what is queued: one page with one sale."""

@@ -74,7 +74,7 @@ def ledger(engine: Engine) -> Ledger:
 
 @pytest.mark.property
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(book=UNIFORM, data=st.data())
 def test_any_harm_is_undone_by_one_listing(

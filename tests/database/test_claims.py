@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.database.engine import WAIT
+
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.database.engine import Engine, Worker
-
-
-WAIT = 60
 
 
 def claim_until(worker: Worker, stop: Event, start: Barrier) -> list[dict[str, Any]]:
@@ -87,9 +84,9 @@ def test_an_agency_with_a_cap_of_nothing_gets_nothing(engine: Engine) -> None:
     assert engine.claim(100) == []
 
 
-def test_ten_jobs_are_served_beside_two_thousand_of_another_agency(engine: Engine) -> None:
+def test_ten_jobs_are_served_beside_hundreds_of_another_agency(engine: Engine) -> None:
     big, small = engine.agency(), engine.agency()
-    engine.models(big, 2000)
+    engine.models(big, 400)
     engine.call("enqueue_due")
     engine.models(small, 10)
     engine.call("enqueue_due")
@@ -115,7 +112,9 @@ def test_a_heavier_agency_gets_its_share(engine: Engine) -> None:
 def test_live_work_goes_before_backfill_within_an_agency(engine: Engine) -> None:
     agency_id = engine.agency()
     backfill, live = engine.model(agency_id), engine.model(agency_id)
-    engine.rows("update public.sync_state set high_water = now() where model_id = %s", live)
+    engine.rows(
+        "update public.sync_state set high_water = private.engine_now() where model_id = %s", live
+    )
     engine.call("enqueue_due")
 
     assert [job["model_id"] for job in engine.claim(2)] == [str(live), str(backfill)]
@@ -202,12 +201,13 @@ def test_forty_agencies_that_cannot_run_do_not_keep_another_waiting(
     else:
         engine.rows(
             "insert into private.api_budgets (bucket, blocked_until)"
-            " select bucket, now() + interval '1 hour' from public.sync_jobs"
+            " select bucket, private.engine_now() + interval '1 hour' from public.sync_jobs"
         )
     served_last = engine.agency()
     model_id = engine.model(served_last)
     engine.rows(
-        "update private.queue_lanes set served_at = now() where agency_id = %s", served_last
+        "update private.queue_lanes set served_at = private.engine_now() where agency_id = %s",
+        served_last,
     )
     engine.call("enqueue_due")
 
@@ -238,40 +238,6 @@ def test_a_claimed_job_carries_no_secret(engine: Engine) -> None:
 
     assert "refresh-0" not in str(job)
     assert "token" not in str(set(job) | set(job["model"]) - {"token_version"})
-
-
-def test_the_queue_drains_under_a_long_held_snapshot(
-    engine: Engine, record_property: Callable[[str, object], None]
-) -> None:
-    """Half the speed or better is the aim; the figure is recorded, the drain itself is asserted."""
-    agencies = [engine.agency() for _ in range(4)]
-    for agency_id in agencies:
-        engine.models(agency_id, 250)
-
-    def drain() -> float:
-        engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
-        engine.call("enqueue_due")
-        began = engine.value("select clock_timestamp()")
-        done = 0
-        while jobs := engine.claim(50):
-            items = [
-                {"id": job["id"], "lease_id": job["lease_id"], "outcome": "done"} for job in jobs
-            ]
-            done += len(engine.call("settle_sync_jobs", "w0", items))
-        assert done == 1000
-        seconds = (engine.value("select clock_timestamp()") - began).total_seconds()
-        return done / float(seconds)
-
-    drain()
-    alone = drain()
-    holder = engine.another()
-    with holder.connection.transaction():
-        holder.connection.execute("set transaction isolation level repeatable read")
-        holder.connection.execute("select count(*) from public.sync_jobs")
-        held = min(drain() for _ in range(3))
-
-    record_property("drain_ratio_under_held_snapshot", f"{held / alone:.2f}")
-    print(f"drain: {alone:.0f} jobs/s alone, {held:.0f} under a held snapshot ({held / alone:.0%})")  # noqa: T201 - the figure is the point
 
 
 def test_a_job_that_another_worker_is_just_taking_is_not_taken_for_gone(engine: Engine) -> None:

@@ -50,7 +50,7 @@ class Watch:
 
 @pytest.mark.property
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(written=st.lists(statements, min_size=1, max_size=10))
 def test_the_object_equals_the_rows_and_its_stamp_stands_for_it(
@@ -177,8 +177,9 @@ def touched(engine: Engine, statement: str, *values: Any) -> dict[str, tuple[int
     }
 
 
+@pytest.mark.usefixtures("fresh_sessions")
 def test_a_dashboard_reads_its_own_agency_s_rollups_and_no_sale(engine: Engine) -> None:
-    for _ in range(30):
+    for _ in range(10):
         engine.models(engine.agency(), 20, due=False)
     agency_id, _ = furnish(engine, "a")
     engine.models(agency_id, 19, due=False)
@@ -186,7 +187,7 @@ def test_a_dashboard_reads_its_own_agency_s_rollups_and_no_sale(engine: Engine) 
     for _ in range(7):
         engine.rows(ask, agency_id, *PERIODS[0], agency_id)
     sell = SALES.replace("%(at)s", "%(at)s::timestamptz - n * interval '1 minute'").replace(
-        "generate_series(1, %(count)s)", "generate_series(1, 5000) n"
+        "generate_series(1, %(count)s)", "generate_series(1, 2000) n"
     )
     engine.owner.execute(sell.encode(), VALUES | {"origin": "api"})
     # Autovacuum does this once a tenth of the ledger is new.

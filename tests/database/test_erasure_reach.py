@@ -18,7 +18,6 @@ _PAYER = {"uuid": FAN, "handle": HANDLE, "displayName": NAME}
 
 @pytest.fixture
 def court(engine: Engine) -> Court:
-    engine.rows("delete from ops.actions")
     engine.rows("truncate private.erased_fans")
     return Court(engine)
 

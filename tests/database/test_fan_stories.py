@@ -75,7 +75,7 @@ class Truth:
 
 @pytest.mark.property
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(story=st.lists(moves, max_size=8), size=SIZES)
 def test_any_story_ends_true_after_a_complete_reading(

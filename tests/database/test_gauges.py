@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def model_id(engine: Engine) -> uuid.UUID:
-    engine.rows("delete from private.alert_states")
     return engine.model(engine.agency(), due=False)
 
 
@@ -25,8 +24,6 @@ def gauges(engine: Engine) -> dict[str, Any]:
 
 
 def test_an_engine_without_anything_has_figures_too(engine: Engine) -> None:
-    engine.rows("delete from private.alert_states")
-
     assert gauges(engine) == {
         "models": None,
         "jobs": {"queued": 0, "due": 0, "running": 0, "dead": 0},
@@ -52,7 +49,7 @@ def test_jobs_are_counted_and_their_waiting_is_told_by_lane(
     engine.running_job(model_id)
     engine.rows("update public.sync_jobs set priority = 10 where state = 'queued'")
     engine.rows(
-        "update public.sync_jobs set run_at = now() + interval '1 hour', priority = 100"
+        "update public.sync_jobs set priority = 100, run_at = private.engine_now() + interval '1 h'"
         " where id = (select min(id) from public.sync_jobs where state = 'queued')"
     )
     engine.move_clock(seconds=30)
@@ -131,6 +128,7 @@ def test_earnings_have_an_age_and_fall_silent_when_they_should_not(
     assert gauges(engine)["silent"] is True
 
 
+@pytest.mark.usefixtures("fresh_sessions")
 def test_the_figures_cost_the_same_however_long_the_history_is(
     engine: Engine, model_id: uuid.UUID
 ) -> None:
@@ -139,12 +137,12 @@ def test_the_figures_cost_the_same_however_long_the_history_is(
         "insert into public.sync_runs (job_id, agency_id, model_id, sync_type, state, attempt,"
         " queued_at, finished_at)"
         " select n, agency_id, id, 'earnings', 'succeeded', 1, now(), now()"
-        " from public.models, generate_series(1, 20000) n"
+        " from public.models, generate_series(1, 5000) n"
     )
     engine.rows(
         "insert into public.webhook_events (event_id, topic, payload, status)"
         " select 'e-' || n, 'creator.payment.succeeded', '{}', 'applied'"
-        " from generate_series(1, 20000) n"
+        " from generate_series(1, 5000) n"
     )
     engine.rows("analyze public.sync_runs, public.webhook_events")
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from tests.database.engine import WAIT
+
 
 if TYPE_CHECKING:
     from tests.database.engine import Engine
-
-
-WAIT = 30
 
 
 class Grant:

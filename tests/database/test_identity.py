@@ -67,7 +67,7 @@ def ledger(engine: Engine) -> Ledger:
 
 @pytest.mark.property
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(history=histories())
 def test_any_listing_of_the_books_leaves_the_ledger_equal_to_them(

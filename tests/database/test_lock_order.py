@@ -9,6 +9,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from tests.database.books import Sale
+from tests.database.engine import WAIT
 
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 
 SALE = Sale(instant=0, cents=500, order_id="A", fan="f1", source="tip").listed()
-WAIT = 20
 # What a page commit takes last.
 _HOLD_STATE = "select from public.sync_state where model_id = %s for update"
 
@@ -115,9 +115,7 @@ def test_two_schedulers_at_once_queue_a_stream_once_even_when_it_is_claimed_mean
         first = slow.start("enqueue_due", "slow")
         engine.wait_until_blocked(slow)
         second = quick.run(lambda: (quick.call("enqueue_due", "quick", 1), engine.claim()))
-        while not (
-            second.done() or engine.value("select cardinality(pg_blocking_pids(%s))", quick.pid)
-        ):
+        while not (second.done() or engine.is_blocked(quick)):
             pass
     first.result(WAIT)
     second.result(WAIT)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 UNREADABLE = "1 rows could not be read"
-PAGES = 60
+PAGES = 40
 
 
 def partly(creator: Creator, stream: str, pages: int = PAGES) -> dict[str, Any]:

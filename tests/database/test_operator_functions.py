@@ -46,7 +46,6 @@ class Desk:
     """An operator with one creator."""
 
     def __init__(self, engine: Engine) -> None:
-        engine.rows("delete from ops.actions")
         self.engine = engine
         self.creator = Creator(engine, "earnings")
         self.model_id = self.creator.model_id
@@ -251,7 +250,7 @@ def test_a_block_is_lifted_once(desk: Desk) -> None:
 
 
 def test_a_tick_by_hand_is_written_down_when_it_did_something(desk: Desk) -> None:
-    desk.engine.rows("update public.sync_state set next_sync_at = now()")
+    desk.engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
 
     changed = [desk.call("wake_schedule")["changed"] for _ in range(2)]
 

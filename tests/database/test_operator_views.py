@@ -323,13 +323,14 @@ def test_the_front_page_of_a_quiet_engine_wants_no_attention(
         engine.rows(f"select * from {view}")  # noqa: S608 - names that the view itself gives
 
 
+@pytest.mark.usefixtures("fresh_sessions")
 def test_what_the_console_reads_does_not_grow_with_what_is_well(engine: Engine) -> None:
     engine.rows("insert into public.agencies (name) select 'a' || n from generate_series(1, 20) n")
     engine.rows(
         "insert into public.models (agency_id, fanvue_user_uuid, fanvue_refresh_token)"
         " select id, gen_random_uuid()::text, 'r' from public.agencies, generate_series(1, 100)"
     )
-    engine.rows("update public.sync_state set next_sync_at = now() + interval '1 hour'")
+    engine.rows("update public.sync_state set next_sync_at = private.engine_now() + interval '1 h'")
     engine.rows(
         "update public.sync_state set consecutive_failures = 1 where id in"
         " (select id from public.sync_state limit 3)"

@@ -138,7 +138,7 @@ def test_a_sync_that_somebody_asked_for_is_told_from_queue_to_end(
 def test_scheduled_polls_are_not_told_as_jobs(
     engine: Engine, agency: uuid.UUID, model: uuid.UUID, ear: Ear
 ) -> None:
-    engine.rows("update public.sync_state set next_sync_at = now() - interval '1 minute'")
+    engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
     engine.call("enqueue_due", "worker")
     (job,) = engine.claim()
     engine.settle(job, "snooze")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.database.chats import House
-from tests.database.streams import WAIT, Creator, Reading, crowd, fans
+from tests.database.engine import WAIT
+from tests.database.streams import Creator, Reading, crowd, fans
 
 
 if TYPE_CHECKING:

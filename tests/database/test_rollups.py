@@ -84,7 +84,7 @@ _WRONG_TOTALS = """
 
 @pytest.mark.property
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=35, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(written=st.lists(statements, min_size=1, max_size=10))
 def test_rollups_equal_the_rows_after_any_statements(

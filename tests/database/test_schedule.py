@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from tests.database.engine import WAIT
+
 
 if TYPE_CHECKING:
     from tests.database.engine import Engine
 
 
-WAIT = 60
 _WRITES = "select ctid::text, xmin::text from public.sync_jobs order by id"
 
 

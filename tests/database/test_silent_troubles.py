@@ -8,6 +8,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from tests.database.engine import WAIT
 from tests.database.streams import Creator
 
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def creator(engine: Engine) -> Creator:
-    engine.rows("delete from private.alert_states")
     engine.rows("update private.reconcile_settings set last_night_at = private.engine_now()")
     engine.call("enqueue_due", "worker")
     return Creator(engine, "earnings")
@@ -153,7 +153,7 @@ def test_two_operators_who_retry_at_once_both_succeed(engine: Engine, creator: C
 
     first.connection.execute("commit")
 
-    assert both.result().fetchone()["retry_dead_jobs"]["message"].startswith("1 jobs run again")
+    assert both.result(WAIT).fetchone()["retry_dead_jobs"]["message"].startswith("1 jobs run again")
     assert engine.rows("select * from ops.dead_jobs") == []
 
 

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from tests.database.chats import House
-from tests.database.streams import WAIT, Creator, Reading, fans
+from tests.database.engine import WAIT
+from tests.database.streams import Creator, Reading, fans
 
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def test_pausing_a_model_while_several_of_its_jobs_are_settled(engine: Engine) -
     creator = Creator(engine, "followers", "subscribers")
     later, early = creator.begin("subscribers"), creator.begin("followers")
     settling, operator, blocker = engine.another(), engine.another(), engine.another()
-    engine.rows("update public.sync_state set next_sync_at = now()")
+    engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
 
     with blocker.connection.transaction():
         blocker.connection.execute(_HOLD_STATE, [creator.model_id, "followers"])
@@ -65,11 +66,11 @@ def test_changing_settings_while_jobs_of_several_models_are_settled(engine: Engi
     readings = [one.begin("followers") for one in (low, high)]
     settling, blocker = engine.another(), engine.another()
     # the higher one lies first in the table
-    engine.rows("update public.sync_state set next_sync_at = now()")
+    engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
     engine.rows("delete from public.sync_state where model_id = %s", low.model_id)
     engine.rows(
         "insert into public.sync_state (agency_id, model_id, sync_type, next_sync_at)"
-        " values (%s, %s, 'followers', now())",
+        " values (%s, %s, 'followers', private.engine_now())",
         low.agency_id,
         low.model_id,
     )
@@ -97,7 +98,7 @@ def test_an_account_that_asks_for_lists_while_their_jobs_are_settled(engine: Eng
     creator.read("account", [{"status": "active", "followers": 2, "subscribers": 2}])
     look = creator.begin("account")
     readings = [creator.begin("followers"), creator.begin("subscribers")]
-    engine.rows("update public.sync_state set next_sync_at = now()")
+    engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
     settling, worker, blocker = engine.another(), engine.another(), engine.another()
     page = look.page({"status": "active", "followers": 1, "subscribers": 1}, complete=True)
 
@@ -122,7 +123,10 @@ def test_the_last_page_of_the_messages_while_they_and_the_history_are_given_back
     creator = Creator(engine, "messages", "message_history")
     house = House(creator)
     live, history = creator.begin("messages"), creator.begin("message_history")
-    engine.rows("update public.sync_state set next_sync_at = now() where sync_type <> 'earnings'")
+    engine.rows(
+        "update public.sync_state set next_sync_at = private.engine_now()"
+        " where sync_type <> 'earnings'"
+    )
     house.list_chats(live, house.chat("a", 3))
     talk = {"phase": "talk", "next_phase": "talk"}
     page = live.page(*house.messages("a", 3), chat="a", chat_done=True, chat_cursor="on", **talk)
@@ -150,7 +154,7 @@ class Bustle:
         self.engine = creator.engine
         self.chance = random.Random(seed)  # noqa: S311 - no secret
 
-    def often(self, deed: Callable[..., Any], *arguments: Any, times: int = 25) -> Future[None]:
+    def often(self, deed: Callable[..., Any], *arguments: Any, times: int = 12) -> Future[None]:
         """Begin to do something again and again."""
         worker = self.engine.another()
 
@@ -213,7 +217,7 @@ def test_everything_at_once_never_dead_locks(engine: Engine, seed: int) -> None:
     running = [
         *(bustle.often(bustle.read, stream) for stream in STREAMS),
         bustle.often(bustle.tell, events),
-        bustle.often(bustle.pause, times=8),
+        bustle.often(bustle.pause, times=6),
         bustle.often(bustle.adjust),
         bustle.often(bustle.call, "enqueue_due"),
         bustle.often(bustle.call, "reap_expired_leases"),

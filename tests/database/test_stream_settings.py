@@ -304,16 +304,21 @@ def test_a_list_that_is_not_believed_is_no_quiet_one(creator: Creator) -> None:
 # Cost -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("fresh_sessions")
 def test_a_tick_does_not_look_at_paused_models_nor_at_streams_that_are_off(
     engine: Engine, settings: None
 ) -> None:
     engine.rows("update private.sync_streams set enabled = true where not on_demand")
     agency_id = engine.agency()
-    engine.models(agency_id, 10_000)
+    engine.models(agency_id, 200)
     engine.rows("update public.models set status = 'paused'")
     due = [engine.model(engine.agency(), due=False) for _ in range(3)]
     engine.rows("update private.sync_streams set enabled = sync_type in ('earnings', 'posts')")
-    engine.rows("update public.sync_state set next_sync_at = now() where model_id = any (%s)", due)
+    engine.rows(
+        "update public.sync_state set next_sync_at = private.engine_now()"
+        " where model_id = any (%s)",
+        due,
+    )
     engine.rows(
         "update public.sync_state set next_sync_at = null where sync_type <> 'earnings'"
         " and sync_type <> 'posts'"

@@ -115,8 +115,8 @@ def test_a_list_of_chats_that_did_not_change_is_followed_by_the_chats_that_wait(
     first.commit(complete=True, partial="unreadable", **skip)
     first.settle()
     creator.engine.rows(
-        "update public.sync_state set high_water = now(), last_deep_at = now(),"
-        " last_full_at = now() where sync_type = 'messages'"
+        "update public.sync_state set (high_water, last_deep_at, last_full_at)"
+        " = (select t, t, t from private.engine_now() t) where sync_type = 'messages'"
     )
 
     second = creator.begin("messages")

@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.database.books import FIRST, Sale, books, totals
+from tests.database.engine import WAIT
 
 
 if TYPE_CHECKING:
     from tests.database.engine import Engine
 
 
-WAIT = 60
 CEILING = (FIRST + timedelta(hours=1)).isoformat()
 
 
@@ -282,7 +282,7 @@ def cut_books(draw: st.DrawFn) -> tuple[list[Sale], list[list[Sale]]]:
 
 @pytest.mark.property
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(drawn=cut_books())
 def test_a_full_walk_in_any_pages_by_cursor_makes_the_ledger_equal_to_the_books(

@@ -1,16 +1,18 @@
 """Databases for tests: made inside the running stack's cluster, dropped afterwards.
 
-A database of its own keeps pg_cron's ticks and other tests' rows away. It holds what hosted
-Supabase has before the first migration; the migrations are applied by the caller's choice.
+A database of its own keeps pg_cron's ticks and other tests' rows away. `empty_project` holds what
+hosted Supabase has before the first migration; `migrated_project` is copied from a template that
+stays in the cluster until a migration changes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -26,6 +28,7 @@ MIGRATIONS = PROJECT / "supabase" / "migrations"
 _BOOTSTRAP = PROJECT / "local" / "bootstrap"
 _BEFORE_AUTH = ("30-realtime.sql", "40-privileges.sql")
 _EXTENSIONS = ("uuid-ossp", "pgcrypto", "pgtap", "plpgsql_check")
+_TEMPLATE = "fse_template_"
 
 Connection = psycopg.Connection[Any]
 
@@ -51,19 +54,83 @@ def stack_settings() -> dict[str, str]:
 @contextmanager
 def empty_project(cluster_url: str, owner: str = "postgres") -> Iterator[str]:
     """Make a database as hosted Supabase hands it over; yield its URL for the role `owner`."""
+    with _copy(cluster_url, "template0") as url:
+        _bootstrap(url)
+        yield make_conninfo(url, user=owner)
+
+
+@contextmanager
+def migrated_project(cluster_url: str, owner: str = "postgres") -> Iterator[str]:
+    """Make a database with all migrations, applied by `migrator`; yield its URL for a role."""
+    with _copy(cluster_url, _template(cluster_url)) as url:
+        yield make_conninfo(url, user=owner)
+
+
+@contextmanager
+def _copy(cluster_url: str, template: str) -> Iterator[str]:
     name = f"fse_{uuid.uuid4().hex}"
     with psycopg.connect(cluster_url, autocommit=True) as cluster:
-        cluster.execute(
-            sql.SQL("create database {} template template0").format(sql.Identifier(name))
-        )
-    url = make_conninfo(cluster_url, dbname=name)
+        _create(cluster, name, template)
     try:
-        with psycopg.connect(url) as connection:
-            _bootstrap(connection, name)
-        yield make_conninfo(url, user=owner)
+        yield make_conninfo(cluster_url, dbname=name)
     finally:
         with psycopg.connect(cluster_url, autocommit=True) as cluster:
-            cluster.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+            _drop(cluster, name)
+
+
+def _create(cluster: Connection, name: str, template: str) -> None:
+    cluster.execute(
+        sql.SQL("create database {} template {}").format(
+            sql.Identifier(name), sql.Identifier(template)
+        )
+    )
+    # Settings belong to the database's name, not to what is copied.
+    cluster.execute(
+        sql.SQL("alter database {} set search_path = {}, public, extensions").format(
+            sql.Identifier(name), sql.Identifier("$user")
+        )
+    )
+    cluster.execute(
+        sql.SQL("grant all on database {} to migrator with grant option").format(
+            sql.Identifier(name)
+        )
+    )
+
+
+def _template(cluster_url: str) -> str:
+    """Return the name of a database with these very migrations that nobody uses."""
+    files = [*sorted(MIGRATIONS.glob("*_*.sql")), *sorted(_BOOTSTRAP.glob("*.sql"))]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    name = _TEMPLATE + digest[:16]
+    with psycopg.connect(cluster_url, autocommit=True) as cluster:
+        cluster.execute("select pg_advisory_lock(hashtext(%s))", [_TEMPLATE])
+        found = cluster.execute(
+            "select datname, datistemplate from pg_database where starts_with(datname, %s)",
+            [_TEMPLATE],
+        ).fetchall()
+        if (name, True) not in found:
+            for other, _ in found:
+                _drop(cluster, other)
+            _create(cluster, name, "template0")
+            url = make_conninfo(cluster_url, dbname=name)
+            _bootstrap(url)
+            migrate(make_conninfo(url, user="migrator"))
+            # This says that it is complete.
+            _alter(cluster, name, "is_template true")
+        # What still uses it is on its way out.
+        busy = "select from pg_stat_activity where datname = %s and backend_type = 'client backend'"
+        while cluster.execute(busy, [name]).fetchone():
+            cluster.execute("select pg_sleep(0.01)")
+    return name
+
+
+def _drop(cluster: Connection, name: str) -> None:
+    _alter(cluster, name, "is_template false")
+    cluster.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def _alter(cluster: Connection, name: str, option: LiteralString) -> None:
+    cluster.execute(sql.SQL("alter database {} ").format(sql.Identifier(name)) + sql.SQL(option))
 
 
 def migrate(url: str) -> None:
@@ -78,26 +145,20 @@ def run_file(connection: Connection, path: Path) -> None:
     connection.execute(path.read_text(encoding="utf-8"))
 
 
-def _bootstrap(connection: Connection, name: str) -> None:
-    connection.execute("create schema extensions")
-    connection.execute(
-        "grant usage on schema extensions to postgres, migrator, anon, authenticated, service_role"
-    )
-    for extension in _EXTENSIONS:
+def _bootstrap(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("create schema extensions")
         connection.execute(
-            sql.SQL("create extension {} with schema extensions").format(sql.Identifier(extension))
+            "grant usage on schema extensions"
+            " to postgres, migrator, anon, authenticated, service_role"
         )
-    connection.execute(
-        sql.SQL("alter database {} set search_path = {}, public, extensions").format(
-            sql.Identifier(name), sql.Identifier("$user")
-        )
-    )
-    connection.execute(
-        sql.SQL("grant all on database {} to migrator with grant option").format(
-            sql.Identifier(name)
-        )
-    )
-    for file in _BEFORE_AUTH:
-        run_file(connection, _BOOTSTRAP / file)
-    connection.execute("create schema auth")
-    run_file(connection, _BOOTSTRAP / "50-auth.sql")
+        for extension in _EXTENSIONS:
+            connection.execute(
+                sql.SQL("create extension {} with schema extensions").format(
+                    sql.Identifier(extension)
+                )
+            )
+        for file in _BEFORE_AUTH:
+            run_file(connection, _BOOTSTRAP / file)
+        connection.execute("create schema auth")
+        run_file(connection, _BOOTSTRAP / "50-auth.sql")
