@@ -27,6 +27,7 @@ FOUNDATION = {
     "sealing",
     "setting_values",
     "settings",
+    "tls",
     "traffic",
 }
 LAYERS: list[set[str]] = [
