@@ -102,7 +102,7 @@ class Running:
 
 
 def bind(port: int = 0) -> socket.socket:
-    """Open a loopback socket; port 0 takes a free one.
+    """Listen on loopback; port 0 takes a free one.
 
     The protocol is named because asyncio only then turns Nagle's delay off, which costs
     40 ms per answer.
@@ -111,6 +111,8 @@ def bind(port: int = 0) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))
+        # Whoever is told the address may call it before the server has started.
+        listener.listen()
     except OSError:
         listener.close()
         raise

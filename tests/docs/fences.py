@@ -8,9 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from markdown_it import MarkdownIt
+
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from markdown_it.token import Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +27,23 @@ class Fence:
     line: int
 
 
+def read_tokens(path: Path) -> list[Token]:
+    """Return a document's parts in their order."""
+    return MarkdownIt("commonmark").enable("table").parse(path.read_text("utf-8"))
+
+
 def read_fences(path: Path) -> list[Fence]:
     """Return a document's blocks in their order."""
+    lines = path.read_text("utf-8").splitlines()
     found: list[Fence] = []
-    heading, began = "", 0
-    language: str | None = None
-    body: list[str] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if language is None:
-            if line.startswith("```"):
-                language, began, body = line.removeprefix("```").strip(), number, []
-            elif line.startswith("#"):
-                heading = line.lstrip("#").strip()
-        elif line == "```":
-            found.append(Fence(heading, language, "\n".join(body) + "\n", began))
-            language = None
-        else:
-            body.append(line)
-    assert language is None, f"{path.name}:{began}: a block has no end"
+    heading, before = "", None
+    for token in read_tokens(path):
+        if before is not None and before.type == "heading_open":
+            heading = token.content
+        if token.type == "fence" and token.map is not None:
+            began, end = token.map
+            closed = end - began > 1 and lines[end - 1].strip() == token.markup
+            assert closed, f"{path.name}:{began + 1}: a block has no end"
+            found.append(Fence(heading, token.info.strip(), token.content, began + 1))
+        before = token
     return found

@@ -1,48 +1,57 @@
-"""What a Markdown document points at: links, anchors, and the code that it names.
-
-Knows the plain Markdown that our documents keep to, and GitHub's way of naming headings.
-"""
+"""What a Markdown document points at: links, anchors, and the code that it names."""
 
 from __future__ import annotations
 
+import os
 import re
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.docs.fences import read_fences
+from tests.docs.fences import read_tokens
 from tests.support.postgres import PROJECT
 
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from markdown_it.token import Token
 
 
-_LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
-_HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
-_CODE = re.compile(r"`([^`\n]+)`")
-FOREIGN = {"node_modules", ".venv", ".local", ".pytest_cache"}
+FOREIGN = {"node_modules", ".git", ".venv", ".local", ".pytest_cache"}
+_CODE = {"code_inline", "code_block", "fence"}
 
 
 def documents() -> list[Path]:
     """Return every Markdown document of the project."""
-    found = sorted(PROJECT.rglob("*.md"))
-    return [path for path in found if not FOREIGN & set(path.relative_to(PROJECT).parts)]
+    found: list[Path] = []
+    for folder, folders, names in os.walk(PROJECT):
+        folders[:] = [name for name in folders if name not in FOREIGN]
+        found += [Path(folder, name) for name in names if name.endswith(".md")]
+    return sorted(found)
 
 
-def prose(path: Path) -> str:
-    """Return a document without its fenced blocks."""
-    return re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+@cache
+def _parts(path: Path) -> tuple[Token, ...]:
+    return tuple(read_tokens(path))
+
+
+def _pieces(path: Path) -> list[Token]:
+    return [piece for part in _parts(path) for piece in part.children or [part]]
 
 
 def links(path: Path) -> list[str]:
     """Return where a document's links lead."""
-    return _LINK.findall(prose(path))
+    return [str(piece.attrs["href"]) for piece in _pieces(path) if piece.type == "link_open"]
 
 
 def anchors(path: Path) -> set[str]:
-    """Return the names of a document's headings."""
+    """Return the names of a document's headings, which GitHub makes this way."""
     found: set[str] = set()
-    for heading in _HEADING.findall(prose(path)):
-        name = re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+    for begin, title in pairwise(_parts(path)):
+        if begin.type != "heading_open":
+            continue
+        text = "".join(piece.content for piece in title.children or ())
+        name = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
         number = 0
         while (unique := f"{name}-{number}" if number else name) in found:
             number += 1
@@ -52,18 +61,17 @@ def anchors(path: Path) -> set[str]:
 
 def code_words(path: Path) -> list[str]:
     """Return what a document sets as code: words in a line, and lines of blocks."""
-    indented = [line.strip() for line in prose(path).splitlines() if line.startswith("    ")]
-    fenced = [line for fence in read_fences(path) for line in fence.text.splitlines()]
-    return [*_CODE.findall(prose(path)), *indented, *fenced]
+    code = [piece for piece in _pieces(path) if piece.type in _CODE]
+    return [line.strip() for piece in code for line in piece.content.splitlines()]
 
 
 def table(path: Path, heading: str) -> list[str]:
     """Return the first cells of the table that begins with a header cell, without backticks."""
-    lines = path.read_text("utf-8").splitlines()
-    begin = next(at for at, line in enumerate(lines) if line.startswith(f"| {heading} |"))
-    cells = []
-    for line in lines[begin + 2 :]:
-        if not line.startswith("|"):
-            break
-        cells.append(line.split("|")[1].strip().strip("`"))
-    return cells
+    parts = _parts(path)
+    tables: list[list[str]] = []
+    for begin, cell, text in zip(parts, parts[1:], parts[2:], strict=False):
+        if begin.type == "tr_open":
+            if cell.type == "th_open":
+                tables.append([])
+            tables[-1].append(text.content.strip("`"))
+    return next(cells for first, *cells in tables if first == heading)

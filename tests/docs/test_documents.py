@@ -36,6 +36,7 @@ ROOTS = (
     "examples/",
     ".github/",
 )
+PROGRAM: Any = typer.main.get_command(build_app())
 
 
 def name_of(path: Path) -> str:
@@ -105,7 +106,7 @@ def command_lines() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("where", "line"), sorted(set(command_lines())), ids=str)
 def test_commands_of_the_program_exist_with_their_options(where: str, line: str) -> None:
     words = shlex.split(line.replace("…", "").rstrip("\\ ").rstrip(";"))[1:]
-    command: Any = typer.main.get_command(build_app())
+    command = PROGRAM
     while words and hasattr(command, "commands") and not words[0].startswith("-"):
         assert words[0] in command.commands, f"{where}: {line}"
         command = command.commands[words.pop(0)]

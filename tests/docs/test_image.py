@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
-from tests.docs.block_yaml import read_yaml
 from tests.docs.recipe import Stage, read_stages
 from tests.support.postgres import PROJECT
 from worker import settings
@@ -21,7 +21,7 @@ from worker.cli import build_app
 from worker.settings import WorkerSettings
 
 
-COMPOSE: dict[str, Any] = read_yaml(PROJECT / "deploy" / "compose.yml")
+COMPOSE: dict[str, Any] = yaml.safe_load((PROJECT / "deploy" / "compose.yml").read_text("utf-8"))
 FLY: dict[str, Any] = tomllib.loads((PROJECT / "deploy" / "fly.toml").read_text("utf-8"))
 PYPROJECT: dict[str, Any] = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
 # Read by the interpreter and by the shell, not by us.

@@ -2,9 +2,4 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
-
-
-# A busy machine is no counter-example.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+import tests.support.examples  # noqa: F401 - loads the profile

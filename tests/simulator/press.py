@@ -25,6 +25,8 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SECRET = "whsec-current"
 PREVIOUS = "whsec-previous"
 QUICK_RETRIES = [0.01, 0.01, 0.01]
+# Only a hang takes so long.
+PATIENCE_SECONDS = 120
 
 
 @dataclass(slots=True)
@@ -44,7 +46,7 @@ class Press:
         return self.control.add_sales(self.creator.handle, rows=rows)
 
     def flush(self) -> dict[str, Any]:
-        outcome = self.control.flush_webhooks(5)
+        outcome = self.control.flush_webhooks(PATIENCE_SECONDS)
         assert outcome["done"], outcome
         return outcome
 
@@ -83,7 +85,10 @@ class Printer:
         self._control.set_webhook_target(self._receiver.url, SECRET, PREVIOUS)
         # One at a time, so that events arrive in the order in which they were made.
         self._control.reset_knobs(
-            webhook_retry_seconds=QUICK_RETRIES, webhook_concurrency=1, rate_limit=10_000
+            webhook_retry_seconds=QUICK_RETRIES,
+            webhook_timeout_seconds=PATIENCE_SECONDS,
+            webhook_concurrency=1,
+            rate_limit=10_000,
         )
         self._control.set_clock(NOON)
         creator = self._world.creator(made["uuid"])

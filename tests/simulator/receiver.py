@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-HOLD_SECONDS = 10
+# Only a hang takes so long.
+HOLD_SECONDS = 240
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from simulator.client import SimulatorControl
@@ -14,6 +13,8 @@ from tests.simulator.press import NOON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx
 
     from simulator.clock import SimulatedClock
     from simulator.people import Creator
@@ -36,7 +37,7 @@ def name(creator: Creator) -> str:
 
 def get(control: SimulatorControl, token: str, path: str = EARNINGS) -> httpx.Response:
     headers = {"Authorization": f"Bearer {token}", "X-Fanvue-API-Version": "2025-06-26"}
-    return httpx.get(control.url + path, headers=headers)
+    return control._http.get(control.url + path, headers=headers)
 
 
 def test_sales_change_the_books_by_exactly_what_was_added(
@@ -107,7 +108,7 @@ def test_grants_open_the_api_until_they_are_expired_or_killed(
     assert control.kill_chain(name) == 1
     form = {"grant_type": "refresh_token", "refresh_token": grant.refresh_token}
     auth = ("simulator-client", "simulator-secret")
-    dead = httpx.post(f"{control.url}/oauth2/token", data=form, auth=auth)
+    dead = control._http.post(f"{control.url}/oauth2/token", data=form, auth=auth)
     assert dead.json()["error"] == "invalid_grant"
 
 
@@ -132,7 +133,7 @@ def test_registered_client_can_refresh(control: SimulatorControl, name: str) -> 
     grant = control.grant(name, client_id="other")
     form = {"grant_type": "refresh_token", "refresh_token": grant.refresh_token}
 
-    answer = httpx.post(f"{control.url}/oauth2/token", data=form, auth=("other", "secret"))
+    answer = control._http.post(f"{control.url}/oauth2/token", data=form, auth=("other", "secret"))
 
     assert answer.status_code == 200
 
@@ -226,7 +227,7 @@ def test_fault_may_be_named_by_its_status_alone(control: SimulatorControl, name:
 def test_wrong_orders_are_refused_with_a_reason(
     control: SimulatorControl, path: str, body: dict[str, Any], status: int
 ) -> None:
-    response = httpx.post(f"{control.url}/_sim/{path}", json=body)
+    response = control._http.post(f"{control.url}/_sim/{path}", json=body)
 
     assert response.status_code == status
     assert response.json()["error"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from tests.simulator.receiver import receiving
 
 
 if TYPE_CHECKING:
+    import httpx
+
     from tests.simulator.press import Press
 
 
@@ -26,15 +27,16 @@ class Client:
     def __init__(self, press: Press, **grant: Any) -> None:
         token = press.control.grant(press.creator.handle, **grant).access_token
         headers = {"Authorization": f"Bearer {token}", "X-Fanvue-API-Version": "2025-06-26"}
-        self.http = httpx.Client(base_url=press.control.url, headers=headers)
+        self._press, self._headers = press, headers
 
     def register(self, url: str = HOOK, *events: str, path: str = PATH) -> httpx.Response:
-        with self.http:
-            return self.http.post(path, json={"url": url, "events": list(events or (PAYMENT,))})
+        return self.call("POST", path, {"url": url, "events": list(events or (PAYMENT,))})
 
-    def call(self, method: str, path: str = PATH) -> httpx.Response:
-        with self.http:
-            return self.http.request(method, path)
+    def call(self, method: str, path: str = PATH, body: Any = None) -> httpx.Response:
+        control = self._press.control
+        return control._http.request(
+            method, f"{control.url}{path}", json=body, headers=self._headers
+        )
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from simulator.client import SimulatorControl
@@ -32,7 +31,7 @@ def control(world: World) -> Iterator[SimulatorControl]:
 def get(control: SimulatorControl, token: str, *paths: str) -> None:
     headers = {"Authorization": f"Bearer {token}", "X-Fanvue-API-Version": "2025-06-26"}
     for path in paths:
-        httpx.get(control.url + path, headers=headers)
+        control._http.get(control.url + path, headers=headers)
 
 
 def test_requests_are_counted_by_creator_template_and_status(

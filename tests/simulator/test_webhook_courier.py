@@ -8,10 +8,13 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from typer.testing import CliRunner
+
+from simulator.__main__ import cli
 from simulator.client import SimulatorControl
 from simulator.server import running
 from simulator.webhooks.targets import Target
-from tests.simulator.press import SECRET
+from tests.simulator.press import PATIENCE_SECONDS, SECRET
 from tests.simulator.receiver import receiving
 
 
@@ -29,22 +32,25 @@ def test_program_sends_to_the_address_it_was_given() -> None:
         command += ["--webhook-url", receiver.url, "--webhook-secret", SECRET]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
-            told = json.loads(process.stdout.readline())
-            with SimulatorControl(told["url"]) as control:
-                control.add_sales("nova-1", rows=[{"source": "tip"}])
-                assert control.flush_webhooks()["delivered"] == 1
-            process.terminate()
-            assert process.wait(timeout=20) == 0
+            try:
+                told = json.loads(process.stdout.readline())
+                with SimulatorControl(told["url"]) as control:
+                    control.add_sales("nova-1", rows=[{"source": "tip"}])
+                    assert control.flush_webhooks(PATIENCE_SECONDS)["delivered"] == 1
+                process.terminate()
+                assert process.wait(PATIENCE_SECONDS) == 0
+            finally:
+                process.kill()
 
         assert receiver.received[0].signed_with(SECRET)
 
 
 def test_program_refuses_to_send_to_another_machine() -> None:
-    command = [sys.executable, "-m", "simulator", "--port", "0", "--models", "0"]
-    command += ["--webhook-url", "https://hooks.example.test/fanvue"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    words = ["--port", "0", "--models", "0", "--webhook-url", "https://hooks.example.test/fanvue"]
 
-    assert done.returncode == 2
+    done = CliRunner().invoke(cli, words)
+
+    assert done.exit_code == 2
     assert "loopback" in done.stderr
 
 
@@ -56,7 +62,9 @@ async def test_without_a_server_a_flush_carries_what_waits(
         order = {"creator": creator.handle, "rows": [{"source": "tip"}]}
         await http.post("/_sim/sales", json=order)
 
-        flushed = await http.post("/_sim/webhooks/flush", json={"timeout_seconds": 5})
+        flushed = await http.post(
+            "/_sim/webhooks/flush", json={"timeout_seconds": PATIENCE_SECONDS}
+        )
 
         assert flushed.json()["delivered"] == 1
         await simulation.newsroom.courier.stop()

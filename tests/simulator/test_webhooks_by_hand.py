@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from tests.simulator.press import SECRET
@@ -43,7 +42,7 @@ def test_signed_nonsense_can_be_sent(press: Press, raw: bytes) -> None:
 def test_body_that_cannot_be_bytes_is_refused_and_holds_nothing_up(press: Press) -> None:
     order = f'{{"creator": "{press.creator.handle}", "kind": "raw", "body": {{"a": "\\ud800"}}}}'
 
-    refused = httpx.post(f"{press.control.url}/_sim/webhooks/send", content=order)
+    refused = press.control._http.post(f"{press.control.url}/_sim/webhooks/send", content=order)
 
     assert refused.status_code == 422
     assert press.flush()["events"] == 0

@@ -7,12 +7,9 @@ import socket
 from typing import Any, NoReturn
 
 import pytest
-from hypothesis import settings
 
+import tests.support.examples  # noqa: F401 - loads the profile
 
-# A busy machine is no counter-example.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 NETWORK = frozenset({socket.AF_INET, socket.AF_INET6})
 # The discard port of this machine stands for a server that is down: refused without asking anyone.

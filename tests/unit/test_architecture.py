@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ FOUNDATION = {
     "sealing",
     "setting_values",
     "settings",
+    "tls",
     "traffic",
 }
 LAYERS: list[set[str]] = [
@@ -84,8 +86,14 @@ def part_of(file: str) -> str:
     return file.removeprefix("worker/").split("/")[0].removesuffix(".py")
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"), filename=str(path))
+
+
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree_of(path)))
 
 
 def modules_named(node: ast.AST) -> list[str]:
@@ -100,7 +108,7 @@ def modules_named(node: ast.AST) -> list[str]:
 
 def imports_of(folder: str) -> Iterator[Import]:
     for path in sources(folder):
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             for module in modules_named(node):
                 yield Import(relative(path), module, getattr(node, "lineno", 0))
 
@@ -179,10 +187,9 @@ def test_only_the_settings_read_the_environment() -> None:
     offences = [
         f"{relative(path)}:{node.lineno}"
         for path in sources("worker")
-        for node in ast.walk(tree_of(path))
         if relative(path) not in MAY_READ_ENVIRONMENT
-        and isinstance(node, ast.Attribute | ast.ImportFrom)
-        and reads_environment(node)
+        for node in nodes_of(path)
+        if isinstance(node, ast.Attribute | ast.ImportFrom) and reads_environment(node)
     ]
 
     assert offences == []
@@ -204,9 +211,9 @@ def test_only_the_clock_reads_the_time() -> None:
     offences = [
         f"{relative(path)}:{node.lineno}"
         for path in sources("worker")
-        for node in ast.walk(tree_of(path))
         if relative(path) != "worker/clock.py"
-        and isinstance(node, ast.Attribute)
+        for node in nodes_of(path)
+        if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and (node.value.id, node.attr) in named
     ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from worker.errors import ProviderContract, Transient
+from worker.tls import trusted
 
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def open_http(*, timeout_seconds: float, connections: int) -> httpx.AsyncClient:
         http1=True,
         http2=False,
         trust_env=False,
+        verify=trusted(),
     )
 
 

@@ -16,6 +16,7 @@ from postgrest import APIError, AsyncPostgrestClient
 from worker.clock import full_jitter
 from worker.errors import DatabaseUnavailable, LeaseLost, Misconfigured, Rejected, SyncError
 from worker.metrics import Metric, Metrics
+from worker.tls import trusted
 
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def open_database_http(*, connections: int) -> httpx.AsyncClient:
         event_hooks={"response": [_raise_refusals]},
         follow_redirects=False,
         trust_env=False,
+        verify=trusted(),
     )
 
 
