@@ -144,7 +144,7 @@ class Performance:
         queue = books.queue()
         calls = self._calls(books)
         self._say("the money is proved")
-        proof = stage.program.verdict("reconcile", "--days", PROVED_DAYS)
+        proof = stage.program.verdict("the proof of the money", "reconcile", "--days", PROVED_DAYS)
         truths = self._truths(self._sizes.pages)
         return Records(
             ours=books.models(),

@@ -35,18 +35,18 @@ class Program:
         self.directory = directory
         self._patience = patience
 
-    def verdict(self, *words: str) -> Any:
+    def verdict(self, what: str, *words: str) -> Any:
         """Run a command with `--json`; its code 1 means that it found something."""
-        words = (*words, "--json")
-        return json.loads(self._run([*COMMAND, *words], f"fanvue-sync {words[0]}", good=(0, 1)))
+        printed = self._run([*COMMAND, *words, "--json"], what, good=(0, 1))
+        return json.loads(printed)
 
-    def several(self, orders: Sequence[tuple[Sequence[str], str]]) -> None:
+    def several(self, what: str, orders: Sequence[tuple[Sequence[str], str]]) -> None:
         """Run one command after the other in one process, each with a text on its stdin."""
         text = json.dumps([{"words": list(words), "stdin": stdin} for words, stdin in orders])
-        self._run(SEVERAL, "fanvue-sync", good=(0,), stdin=text)
+        self._run(SEVERAL, what, good=(0,), stdin=text)
 
     def _run(
-        self, command: Sequence[str], name: str, *, good: tuple[int, ...], stdin: str = ""
+        self, command: Sequence[str], what: str, *, good: tuple[int, ...], stdin: str = ""
     ) -> str:
         with (
             tempfile.TemporaryFile("w+") as given,
@@ -66,7 +66,7 @@ class Program:
                 start_new_session=True,
             )
             try:
-                ended = self._patience.until(lambda: process.poll() is not None, f"`{name}` to end")
+                ended = self._patience.until(lambda: process.poll() is not None, what)
             finally:
                 if process.poll() is None:
                     with suppress(ProcessLookupError):
@@ -75,6 +75,7 @@ class Program:
             out.seek(0)
             err.seek(0)
             printed, complaint = out.read(), err.read().strip()
-        if not ended or process.returncode not in good or (not printed and good != (0,)):
-            raise StackError(f"{name} {'failed' if ended else 'did not end'}: {complaint}")
+        if not ended or process.returncode not in good or not printed:
+            how = f"it ended with {process.returncode}" if ended else "it did not end"
+            raise StackError(f"waited in vain for {what}: {how}; {complaint}")
         return printed

@@ -45,7 +45,6 @@ RECEIVER: Final = "fanvue-webhook"
 WORKERS: Final = ("worker-1", "worker-2")
 # Ends a hang alone.
 REQUEST_SECONDS: Final = 300.0
-SUMMARY_SECONDS: Final = 300.0
 SETTINGS: Final = {
     "WORKER_SHUTDOWN_SECONDS": "8",
     # Alone pg_cron keeps the schedule, which is promised of it.
@@ -60,6 +59,8 @@ NO_MORE_TICKS: Final = (
     "select cron.alter_job(j.jobid, active := false) from cron.job j "
     "where j.jobname = 'fanvue-enqueue-due'"
 )
+# Of all that a worker prints only its last line says this.
+SUMMARY: Final = '"pickup_ms"'
 EMAIL: Final = "owner@example.com"
 
 
@@ -189,7 +190,7 @@ class Stage:
         for agency in others:
             orders += [self._connecting(agency["name"], one) for one in agency["creators"]]
         # Connecting begins with the money; the next minute's tick would bring the rest.
-        self.program.several([*orders, (("enqueue", "--json"), "")])
+        self.program.several("the creators to be connected", [*orders, (("enqueue", "--json"), "")])
 
     def _agencies(self) -> list[dict[str, Any]]:
         return list(self.fanvue.world()["agencies"])
@@ -256,8 +257,8 @@ class Stage:
         summaries = []
         for name in WORKERS:
             lines = self._processes.log(name).read_text(encoding="utf-8").splitlines()
-            told = [json.loads(line) for line in lines if line.startswith('{"claimed"')]
-            if not lines or not lines[-1].startswith('{"claimed"'):
+            told = [json.loads(line) for line in lines if SUMMARY in line]
+            if not lines or SUMMARY not in lines[-1]:
                 raise StackError(
                     f"{name} did not end well; {log_excerpt(self._processes.log(name))}"
                 )
