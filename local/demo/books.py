@@ -39,10 +39,11 @@ from public.sync_jobs where sync_type <> 'token_refresh'
 """
 _RUNS: Final = """
 select jsonb_build_object(
-  -- A run whose successor was queued meanwhile hands its work to it: no end of its own.
+  -- A run that had to wait, and whose successor was queued meanwhile, hands its work to it: no end
+  -- of its own. What could not be read is of the kind partial.
   'outcomes', (select coalesce(jsonb_object_agg(s.state, s.runs), '{{}}')
-               from (select case when r.error ->> 'kind' = 'folded' then 'folded'
-                                 else r.state end as state, count(*) as runs
+               from (select case when r.state = 'partial' and r.error ->> 'kind' <> 'partial'
+                                 then 'folded' else r.state end as state, count(*) as runs
                      from public.sync_runs r group by 1) s),
   -- What was asked for must have ended, and a chat's messages must be read to their beginning.
   'streams', (select jsonb_build_object(

@@ -34,6 +34,7 @@ class Page:
         self._ready = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self.is_there = False
         self.failure = ""
 
     @property
@@ -91,4 +92,5 @@ class Page:
             if not self._closing.is_set():
                 say(str(error))
         else:
+            self.is_there = True
             say(f"the dashboard is there: {self.url}")

@@ -85,13 +85,14 @@ class Performance:
         settings = stage.stack.env()
         step(f"the stack is up: {settings['SUPABASE_URL']}")
         stage.page.show(settings)
-        stage.start_workers()
         histories = stage.histories()
         with ThreadPoolExecutor(max_workers=3) as pool:
             login = pool.submit(stage.sign_up)
             truths = pool.submit(self._truths, histories)
             stage.connect_creators()
             sizes = self._sizes = sizes_of(histories, truths.result())
+        # Not before: reading would keep those waiting who are still to be connected.
+        stage.start_workers()
         step(
             f"{len(histories)} creators are connected, with {sizes.sales:,} sales and "
             f"{sizes.messages:,} messages to read"
@@ -191,8 +192,14 @@ class Performance:
         )
 
     def _idle(self, books: OurBooks) -> bool:
+        queue: dict[str, int] = {}
+
+        def is_idle() -> bool:
+            queue.update(books.queue())
+            return queue["running"] == 0 and queue["queued"] == 0
+
         return self._patience.until(
-            lambda: _is_idle(books), "what is queued to be read", moving=books.queue
+            is_idle, "what is queued to be read", moving=lambda: tuple(queue.values())
         )
 
     def _sell_unattended(self, books: OurBooks) -> tuple[int, int]:
@@ -251,8 +258,3 @@ class Performance:
 def _has_begun(books: OurBooks) -> bool:
     queue = books.queue()
     return queue["running"] + queue["settled"] > 0
-
-
-def _is_idle(books: OurBooks) -> bool:
-    queue = books.queue()
-    return queue["running"] == 0 and queue["queued"] == 0

@@ -31,7 +31,7 @@ def welcome(stage: Stage, login: Login, *, seconds: float, until_stopped: bool) 
     lines = [
         "",
         f"Ready after {seconds:.0f} s. A browser:",
-        f"  open      {stage.page.url}",
+        f"  open      {stage.page.url}{'' if stage.page.is_there else '  (is being built)'}",
         f"  log in    {login.email}   {login.password}",
         "",
         "Another terminal, in the checkout's directory:",
