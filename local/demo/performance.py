@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from local.demo.audience import our_content, our_counts, their_content
 from local.demo.books import OurBooks
@@ -34,6 +34,7 @@ REPORT_EVERY_SECONDS: Final = 10.0
 # One question, so that somebody who interrupts need not wait long.
 DELIVERY_SECONDS: Final = 2.0
 WORKER_SECONDS: Final = 300.0
+SAID_OF_THE_QUEUE: Final = ("running", "queued", "settled")
 # What the last days hold is read again, which no creator lacks the calls for.
 PROVED_DAYS: Final = "2"
 # Polls that a webhook asked for wait a little for more of them; nothing more comes.
@@ -68,6 +69,7 @@ class Performance:
         self._news: News | None = None
         self._member: Member | None = None
         self._told_before: set[str] = set()
+        self._shift: list[dict[str, Any]] = []
 
     def open(self) -> Login:
         """Start everything and see the first work begin; return how to log in."""
@@ -159,6 +161,7 @@ class Performance:
             deliveries=stage.fanvue.webhooks()["counts"],
             runs=books.runs(self._since),
             workers=stage.worker_summaries(),
+            shift=self._shift,
             queue=queue,
             news=self._news.counts,
             watched=self._watched(books),
@@ -198,9 +201,10 @@ class Performance:
             queue.update(books.queue())
             return queue["running"] == 0 and queue["queued"] == 0
 
-        return self._patience.until(
-            is_idle, "what is queued to be read", moving=lambda: tuple(queue.values())
-        )
+        def moving() -> str:
+            return ", ".join(f"{queue.get(name, 0)} {name}" for name in SAID_OF_THE_QUEUE)
+
+        return self._patience.until(is_idle, "the queue to be empty", moving=moving)
 
     def _sell_unattended(self, books: OurBooks) -> tuple[int, int]:
         """Let everybody sell while no worker is there to look: what comes, a webhook brought."""
@@ -208,6 +212,7 @@ class Performance:
         stage = self._stage
         stage.check_workers()
         stage.stop_workers(WORKER_SECONDS)
+        self._shift = stage.worker_summaries()
         before = books.rows()
         self._say("the workers have a break; everybody sells something")
         announced = self._news.everybody_sells()

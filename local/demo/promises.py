@@ -45,6 +45,8 @@ class Records:
     runs: Mapping[str, Any]
     # What each worker said of itself whenever it stopped.
     workers: Sequence[Mapping[str, Any]]
+    # The same of the time in which news arrived, alone.
+    shift: Sequence[Mapping[str, Any]]
     # When the workers had stopped for good.
     queue: Mapping[str, int]
     # What happened meanwhile, counted by kind.
@@ -81,15 +83,18 @@ def check_promises(records: Records) -> list[Promise]:
 def take_figures(records: Records) -> list[Figure]:
     """Say how fast it went, and how fast nothing went in the same minutes."""
     arrival, pace = records.runs["arrival"], records.pace
-    told = [worker["pickup_ms"] for worker in records.workers if worker["claimed"]]
-    # The slowest worker's word: seconds from due to claimed.
+    told = [worker["pickup_ms"] for worker in records.shift if worker["claimed"]]
+    # The slower worker's word: seconds from due to claimed.
     p50, p95 = (max((one[at] / 1000 for one in told), default=0.0) for at in ("p50", "p95"))
     return [
         Figure(
             "from a sale to its row in the books",
             f"p50 {arrival['p50']:.2f} s, p95 {arrival['p95']:.2f} s of {arrival['rows']} rows",
         ),
-        Figure("from due to claimed", f"p50 {p50:.2f} s, p95 {p95:.2f} s of {_claimed(records)}"),
+        Figure(
+            "from due to claimed",
+            f"p50 {p50:.2f} s, p95 {p95:.2f} s of {_claimed(records.shift)} claims",
+        ),
         Figure(
             "a call that does nothing, meanwhile",
             f"p50 {pace.p50:.2f} s, p95 {pace.p95:.2f} s of {pace.trips}, "
@@ -241,13 +246,13 @@ def _outcomes(records: Records) -> Promise:
 
 def _claims(records: Records) -> Promise:
     due, running = records.queue["due"], records.queue["running"]
-    figure = f"{_claimed(records)} claims, {due} left due, {running} left running"
-    holds = _claimed(records) > 0 and not due and not running
+    figure = f"{_claimed(records.workers)} claims, {due} left due, {running} left running"
+    holds = _claimed(records.workers) > 0 and not due and not running
     return Promise("all due work is picked up and settled", figure, holds)
 
 
-def _claimed(records: Records) -> int:
-    return sum(int(worker["claimed"]) for worker in records.workers)
+def _claimed(workers: Sequence[Mapping[str, Any]]) -> int:
+    return sum(int(worker["claimed"]) for worker in workers)
 
 
 def _with_stall(records: Records, figure: str, concerned: int) -> str:

@@ -60,7 +60,10 @@ class Patience:
         moving: Callable[[], object] = lambda: None,
         hang: float = HANG_SECONDS,
     ) -> bool:
-        """Wait until it holds; False when nothing moved for so long that it hangs."""
+        """Wait until it holds; False when nothing moved for so long that it hangs.
+
+        What moves is said, too, if it is a text.
+        """
         began = moved = said = monotonic()
         seen = moving()
         while not condition():
@@ -72,7 +75,8 @@ class Patience:
                 return False
             if now - said >= SAY_EVERY_SECONDS:
                 said = now
-                self._say(f"{now - began:4.0f} s  waiting for {what}")
+                detail = f": {present}" if isinstance(present, str) else ""
+                self._say(f"{now - began:4.0f} s  waiting for {what}{detail}")
         return True
 
     def need(self, condition: Callable[[], bool], what: str, where: str) -> None:

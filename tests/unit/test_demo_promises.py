@@ -64,6 +64,7 @@ SOUND = Records(
         "arrival": {"rows": 2, "p50": 0.1, "p95": 0.2},
     },
     workers=[{"claimed": 3, "pickup_ms": {"p50": 200, "p95": 400}}],
+    shift=[{"claimed": 2, "pickup_ms": {"p50": 200, "p95": 400}}],
     deliveries={"deliveries": 2, "delivered": 2},
     queue={"running": 0, "due": 0, "queued": 0, "dead": 0},
     news={"sales": 2, "messages": 1},
@@ -83,7 +84,7 @@ SLOW = replace(
     SOUND,
     pace=Pace(trips=60, p50=0.8, p95=4.0, slowest=9.0),
     runs={**SOUND.runs, "arrival": {"rows": 2, "p50": 31.0, "p95": 59.0}},
-    workers=[{"claimed": 3, "pickup_ms": {"p50": 20_000, "p95": 90_000}}],
+    shift=[{"claimed": 2, "pickup_ms": {"p50": 20_000, "p95": 90_000}}],
 )
 
 
@@ -243,7 +244,7 @@ def test_how_fast_it_was_is_told_beside_what_nothing_took() -> None:
 
     assert told == {
         "from a sale to its row in the books": "p50 31.00 s, p95 59.00 s of 2 rows",
-        "from due to claimed": "p50 20.00 s, p95 90.00 s of 3",
+        "from due to claimed": "p50 20.00 s, p95 90.00 s of 2 claims",
         "a call that does nothing, meanwhile": "p50 0.80 s, p95 4.00 s of 60, slowest 9.00 s",
     }
 

@@ -21,12 +21,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_moves_is_waited_for_however_long_it_takes() -> None:
     said: list[str] = []
-    moves = iter(range(100))
+    moves = count()
     left = iter([False] * 60 + [True])
 
-    assert Patience(said.append).until(lambda: next(left), "the rest", moving=lambda: next(moves))
-    assert said
-    assert said[-1].endswith("waiting for the rest")
+    assert Patience(said.append).until(
+        lambda: next(left), "the rest", moving=lambda: f"{next(moves)} done"
+    )
+    assert said[0] == "  60 s  waiting for the rest: 1 done"
 
 
 def test_what_does_not_move_for_minutes_hangs() -> None:
