@@ -121,6 +121,11 @@ class Build:
                 _end_group(process)
         return process.returncode == 0 and not self._stopping.is_set()
 
+    def last_word(self) -> str:
+        """Return what the build said last, which names its own log."""
+        said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return said[-1] if said else f"it said nothing in {self.log}"
+
     def stop(self) -> None:
         """End it together with its children; `run` returns then."""
         self._stopping.set()

@@ -80,7 +80,7 @@ class Page:
             say("building the dashboard meanwhile; everything else goes on")
             if not self._build.run() and not self._closing.is_set():
                 self.failure = "could not be built"
-                say(f"the dashboard could not be built; see {self._build.log}")
+                say(f"the dashboard could not be built: {self._build.last_word()}")
                 return
         self._ready.wait()
         if self._closing.is_set():

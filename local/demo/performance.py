@@ -106,6 +106,7 @@ class Performance:
         self._told_before = books.told()
         self._patience.until(lambda: _has_begun(books) or stage.lost_worker(), "the first work")
         stage.check_workers()
+        stage.read_all()
         self._since = books.now()
         self._news = News(stage.fanvue.happen, list(histories), Random(7))  # noqa: S311 - whom something happens to is no secret
         step("2 workers are at work")

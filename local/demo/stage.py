@@ -55,6 +55,7 @@ SETTINGS: Final = {
 }
 # Polls every minute; and no longer, so that what is left can be read to its end.
 EVERY_MINUTE: Final = "update private.sync_streams set every = '1 minute'"
+ALL_THAT_IS_DUE: Final = "select public.enqueue_due('operator')"
 NO_MORE_TICKS: Final = (
     "select cron.alter_job(j.jobid, active := false) from cron.job j "
     "where j.jobname = 'fanvue-enqueue-due'"
@@ -181,7 +182,7 @@ class Stage:
         }
 
     def connect_creators(self) -> None:
-        """Connect every creator through the program, and let their first reading begin.
+        """Connect every creator through the program; that begins with their money.
 
         The last agency's come with one grant of its administrator, the others with their own.
         """
@@ -189,8 +190,7 @@ class Stage:
         orders = [self._connecting_agency(last)]
         for agency in others:
             orders += [self._connecting(agency["name"], one) for one in agency["creators"]]
-        # Connecting begins with the money; the next minute's tick would bring the rest.
-        self.program.several("the creators to be connected", [*orders, (("enqueue", "--json"), "")])
+        self.program.several("the creators to be connected", orders)
 
     def _agencies(self) -> list[dict[str, Any]]:
         return list(self.fanvue.world()["agencies"])
@@ -247,6 +247,10 @@ class Stage:
         for name in WORKERS:
             if self._processes.find(name) is None:
                 raise StackError(f"{name} stopped; {log_excerpt(self._processes.log(name))}")
+
+    def read_all(self) -> None:
+        """Ask for everything that is due; the next minute's tick would."""
+        self.stack.query(ALL_THAT_IS_DUE)
 
     def stop_ticks(self) -> None:
         """Let pg_cron ask for no more polls; whoever is slow would never be done with them."""
