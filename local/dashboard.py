@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,7 @@ class Build:
         """Build what is not built or not current; False when it failed or was stopped."""
         if is_built():
             return True
+        began = time.time()
         command = [str(PROJECT / "scripts" / "setup.sh"), "dashboard"]
         nice = shutil.which("nice")
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +121,11 @@ class Build:
         while process.poll() is None:
             if self._stopping.wait(0.1):
                 _end_group(process)
-        return process.returncode == 0 and not self._stopping.is_set()
+        built = process.returncode == 0 and not self._stopping.is_set()
+        if built and _STAMP.exists():
+            # A source may be newer than the build and yet the same.
+            os.utime(_STAMP, (began, max(began, _STAMP.stat().st_mtime)))
+        return built
 
     def last_word(self) -> str:
         """Return what the build said last, which names its own log."""

@@ -51,6 +51,15 @@ def test_it_is_built_again_when_a_source_is_newer_or_a_build_was_interrupted(hom
     assert not is_built()
 
 
+def test_what_set_up_finds_current_is_not_looked_at_again(home: Path) -> None:
+    setup_script(home, "exit 0")
+    age(home / ".next" / ".setup-stamp", -60)
+    assert not is_built()
+
+    assert Build(home / "build.log").run()
+    assert is_built()
+
+
 def test_what_is_built_starts_nothing(home: Path) -> None:
     setup_script(home, "exit 1")
 
