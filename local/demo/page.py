@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 REQUEST_SECONDS: Final = 300.0
+# Packages to fetch and a build behind everybody else: ends a hang alone.
+BUILD_SECONDS: Final = 3600.0
 
 
 class Page:
@@ -56,7 +58,9 @@ class Page:
         """Wait until it is there, or will never be; open it and return how it answered."""
         thread = self._thread
         if thread is not None:
-            patience.until(lambda: not thread.is_alive(), "the dashboard")
+            patience.until(lambda: not thread.is_alive(), "the dashboard", hang=BUILD_SECONDS)
+            if thread.is_alive():
+                return f"is not there after {BUILD_SECONDS:.0f} s"
         if self.failure:
             return self.failure
         try:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from local.demo.waiting import Patience
 
 
+# Nothing of it can be seen moving: ends a hang alone.
+COMMAND_SECONDS: Final = 1800.0
 COMMAND: Final = (sys.executable, "-m", "worker")
 # By its path: the directory that commands run in is not the checkout.
 SEVERAL: Final = (sys.executable, "-P", str(Path(__file__).with_name("several.py")))
@@ -66,7 +68,9 @@ class Program:
                 start_new_session=True,
             )
             try:
-                ended = self._patience.until(lambda: process.poll() is not None, what)
+                ended = self._patience.until(
+                    lambda: process.poll() is not None, what, hang=COMMAND_SECONDS
+                )
             finally:
                 if process.poll() is None:
                     with suppress(ProcessLookupError):
