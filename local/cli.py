@@ -154,4 +154,14 @@ def _print_report(stack: Stack, report: Report) -> None:
     for note in report.notes:
         console.print(f"note: {note}", soft_wrap=True)
     steps = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.seconds.items())
+    settings = shlex.quote(_from_here(stack.instance.env_file))
+    console.print("in another shell, to use it:")
+    console.print(f"  set -a; . {settings}; set +a", soft_wrap=True, markup=False)
+    console.print("  .venv/bin/fanvue-sync status")
     console.print(f"up in {sum(report.seconds.values()):.1f} s ({steps})")
+
+
+def _from_here(path: Path) -> str:
+    """Return the path as somebody in this directory types it; the shell's `.` wants a slash."""
+    here = Path.cwd()
+    return f"./{path.relative_to(here)}" if path.is_relative_to(here) else str(path)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from local.instance import Instance, State
 
 
-START_SECONDS = 30.0
+START_SECONDS = 300.0
 _SERVER = Path(__file__).resolve().parent / "gateway" / "server.mjs"
 
 

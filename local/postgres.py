@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SUPERUSER = "postgres"
 PASSWORD = "postgres"  # noqa: S105 - the fixed password of every local Supabase stack
 DATABASE = "postgres"
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 # Kind to small machines, and as durable as needed; everything else is PostgreSQL's default.
 _SETTINGS = {
     "listen_addresses": HOST,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from local.instance import Instance
 
 
-START_SECONDS = 15.0
+START_SECONDS = 300.0
 
 
 class Redis:

@@ -33,15 +33,17 @@ select jsonb_build_object(
   'running', count(*) filter (where state = 'running'),
   'due', count(*) filter (where state = 'queued' and run_at <= private.engine_now()),
   'queued', count(*) filter (where state = 'queued'),
+  'settled', (select count(*) from public.sync_runs),
   'dead', count(*) filter (where state = 'dead'))
 from public.sync_jobs where sync_type <> 'token_refresh'
 """
 _RUNS: Final = """
 select jsonb_build_object(
-  -- A run whose successor was queued meanwhile hands its work to it: no end of its own.
+  -- A run that had to wait, and whose successor was queued meanwhile, hands its work to it: no end
+  -- of its own. What could not be read is of the kind partial.
   'outcomes', (select coalesce(jsonb_object_agg(s.state, s.runs), '{{}}')
-               from (select case when r.error ->> 'kind' = 'folded' then 'folded'
-                                 else r.state end as state, count(*) as runs
+               from (select case when r.state = 'partial' and r.error ->> 'kind' <> 'partial'
+                                 then 'folded' else r.state end as state, count(*) as runs
                      from public.sync_runs r group by 1) s),
   -- What was asked for must have ended, and a chat's messages must be read to their beginning.
   'streams', (select jsonb_build_object(
@@ -77,6 +79,14 @@ select coalesce(jsonb_agg(to_jsonb(x)), '[]') from (
   join public.models m on m.id = r.model_id
   where r.state = 'succeeded' and r.sync_type in (select t.sync_type from private.sync_streams t)
   group by 1, 2) x
+"""
+# Each attempt beside a job's first may have read a whole list again.
+_AGAIN: Final = """
+select coalesce(jsonb_agg(jsonb_build_object(
+  'creator', m.fanvue_user_uuid, 'sync_type', r.sync_type, 'again', r.attempt - 1)), '[]')
+from public.sync_runs r
+join public.models m on m.id = r.model_id
+where r.attempt > 1
 """
 _GRANTS: Final = """
 select coalesce(jsonb_agg(to_jsonb(x)), '[]') from (
@@ -161,8 +171,16 @@ class OurBooks:
         """Return how often each stream of each creator was read."""
         return read_readings(self._ask(_READINGS))
 
+    def again(self) -> list[dict[str, Any]]:
+        """Return what was tried more than once: creator, sync_type, again."""
+        return list(self._ask(_AGAIN))
+
+    def rows(self) -> int:
+        """Return how many sales and reversals the ledger holds."""
+        return int(self._stack.query("select count(*) from public.fanvue_transactions"))
+
     def queue(self) -> dict[str, int]:
-        """Return how many jobs wait, run and are dead."""
+        """Return how many jobs wait, run, are settled and are dead."""
         found: dict[str, int] = self._ask(_QUEUE)
         return found
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 PAGE_SIZE: Final = 50
+UNAUTHORIZED: Final = 401
+TOO_MANY: Final = 429
 EARNINGS: Final = "earnings"
 MONEY_PATHS: Final = ("/insights/earnings", "/insights/spending")
 # Who an account is and whom it manages: asked when somebody connects, not by a stream.
@@ -59,6 +61,9 @@ class Calls:
     readings: Mapping[str, Mapping[str, Readings]]
     # How many chats, fans and posts had news meanwhile, at most.
     news: int = 0
+    # What a machine that stood still costs beside: calls that were refused, because they came too
+    # late, and the pages of what was tried again.
+    late: int = 0
 
 
 def sizes_of(transactions: Mapping[str, int], truths: Mapping[str, Audience]) -> Sizes:
@@ -86,6 +91,11 @@ def _pages_of(transactions: int, truth: Audience) -> dict[str, int]:
         "top_fans": 1,
         "account": 1,
     }
+
+
+def count_refused(counts: RequestCounts) -> int:
+    """Return how many calls came with a token that had ended, or beyond the rate limit."""
+    return counts.sum(status=UNAUTHORIZED) + counts.sum(status=TOO_MANY)
 
 
 def count_calls(counts: RequestCounts) -> tuple[int, int]:
@@ -116,8 +126,14 @@ def judge_calls(calls: Calls) -> list[Promise]:
     # Where a chat begins, its oldest page may not tell; what has news is one more page to read.
     beside_other = calls.sizes.chats + calls.news
     return [
-        _judge("few calls for money beside the least possible", calls.money, money, beside_money),
-        _judge("few calls for all else beside the least", calls.other, other, beside_other),
+        _judge(
+            *("few calls for money beside the least possible", calls.money, money),
+            beside_money + calls.late,
+        ),
+        _judge(
+            *("few calls for all else beside the least", calls.other, other),
+            beside_other + calls.late,
+        ),
     ]
 
 

@@ -1,12 +1,11 @@
 """The demo's command line: until Ctrl-C, or for a while and then a verdict.
 
-Parses, prints, and turns signals into one orderly stop; the work is in
-`local.demo.performance`.
+Parses, and turns signals into one orderly stop; the work is in `local.demo.performance`, what is
+printed at its beginning and end in `local.demo.words`.
 """
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import time
@@ -15,19 +14,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from local.demo.performance import InterruptedDemoError, Performance
-from local.demo.promises import check_promises
+from local.demo.performance import Performance
+from local.demo.promises import check_promises, take_figures
 from local.demo.stage import Stage
+from local.demo.waiting import InterruptedDemoError, Patience
+from local.demo.words import print_json, print_verdict, welcome
 from local.errors import StackError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
-
-    from local.demo.promise import Promise
 
 
 INTERRUPTED = 130
@@ -53,29 +51,37 @@ def demo(
 ) -> None:
     """Run the stack, a simulated Fanvue, two workers and a stream of news.
 
-    With --duration, exit 0 only if every promise held.
+    With --duration, exit 0 only if every promise held; how fast it was is never judged.
     """
-    console = Console(stderr=as_json, highlight=False)
+    console = Console(stderr=as_json, highlight=False, markup=False)
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
     began = time.monotonic()
-    stage = Stage()
-    performance = Performance(stage, console)
-    promises: list[Promise] = []
-    with _stopped_by_signals(performance, console):
+    patience = Patience(say)
+    stage = Stage(patience)
+    performance = Performance(stage, patience, say)
+    records = None
+    with _stopped_by_signals(patience, say):
         try:
-            performance.open()
+            login = performance.open()
+            say(welcome(stage, login, seconds=time.monotonic() - began, until_stopped=not duration))
             performance.play(duration)
-            promises = check_promises(performance.catch_up())
+            records = performance.catch_up()
         except InterruptedDemoError:
             pass
-        except StackError:
+        except Exception:
             # A Ctrl-C reaches the programs that were asked just then, too.
-            if not performance.interrupted:
+            if not patience.interrupted:
                 raise
         finally:
             stage.close()
-    if not promises:
+    if records is None:
         raise typer.Exit(0 if duration is None else INTERRUPTED)
-    _print_verdict(promises, time.monotonic() - began, as_json=as_json)
+    promises, figures = check_promises(records), take_figures(records)
+    show = print_json if as_json else print_verdict
+    show(promises, figures, time.monotonic() - began)
     if not all(promise.holds for promise in promises):
         raise typer.Exit(1)
 
@@ -94,13 +100,13 @@ def main() -> None:
 
 
 @contextmanager
-def _stopped_by_signals(performance: Performance, console: Console) -> Iterator[None]:
+def _stopped_by_signals(patience: Patience, say: Callable[[str], None]) -> Iterator[None]:
     """Turn the first SIGINT or SIGTERM into a stop; later ones change nothing."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        if not performance.interrupted:
-            console.print("\nstopping …")
-            performance.interrupt()
+        if not patience.interrupted:
+            patience.interrupt()
+            say("\nstopping …")
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -108,17 +114,3 @@ def _stopped_by_signals(performance: Performance, console: Console) -> Iterator[
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _print_verdict(promises: list[Promise], seconds: float, *, as_json: bool) -> None:
-    if as_json:
-        facts = [
-            {"promise": one.text, "figure": one.figure, "holds": one.holds} for one in promises
-        ]
-        holds = all(one.holds for one in promises)
-        typer.echo(json.dumps({"holds": holds, "seconds": round(seconds), "promises": facts}))
-        return
-    table = Table("promise", "figure", "", title=f"after {seconds:.0f} s", title_justify="left")
-    for one in promises:
-        table.add_row(one.text, one.figure, "[green]ok" if one.holds else "[red bold]FAIL")
-    Console(width=None if sys.stdout.isatty() else 120).print(table)

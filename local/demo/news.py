@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 MOST_SOLD_AT_ONCE: Final = 3
+# Like no other: nothing else may be taken for it.
+TIP_CENTS: Final = 1937
 # In every so many-th round, beside the sales and messages of each.
 REPLY_EVERY: Final = 2
 FAN_EVERY: Final = 3
@@ -49,6 +51,13 @@ class News:
         """Let some of it happen now, to creators drawn by chance."""
         self.rounds += 1
         self.happen(*self._orders())
+
+    def everybody_sells(self) -> int:
+        """Let each creator get a tip, which Fanvue announces; return how many that were."""
+        tip = {"source": "tip", "gross_cents": TIP_CENTS}
+        orders = [self._order("sales", "sales", creator, rows=[tip]) for creator in self.creators]
+        self.happen(*orders)
+        return len(orders)
 
     def _orders(self) -> Iterator[Order]:
         for creator in self.random.sample(list(self.creators), 2):

@@ -1,44 +1,40 @@
 """The demo's course: open the stage, let news arrive, catch up, and collect what both sides say.
 
-Every wait ends at once when somebody interrupts; closing the stage is the caller's.
+Every wait ends at once when somebody interrupts, and is long enough for the slowest machine;
+closing the stage is the caller's.
 """
 
 from __future__ import annotations
 
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from local.demo.audience import our_content, our_counts, their_content
 from local.demo.books import OurBooks
-from local.demo.calls import Calls, count_calls, sizes_of
+from local.demo.calls import Calls, count_calls, count_refused, sizes_of
 from local.demo.member import Member
 from local.demo.news import News
 from local.demo.promises import Records
 from local.demo.watching import Watched
-from local.errors import StackError
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from rich.console import Console
-
     from local.demo.calls import Sizes
-    from local.demo.stage import Stage
+    from local.demo.stage import Login, Stage
+    from local.demo.waiting import Patience
     from simulator.truths import Audience
 
 
 NEWS_EVERY_SECONDS: Final = 3.0
 REPORT_EVERY_SECONDS: Final = 10.0
-LOOK_EVERY_SECONDS: Final = 0.5
-PICK_UP_SECONDS: Final = 20.0
-CATCH_UP_SECONDS: Final = 80.0
-DELIVERY_SECONDS: Final = 20.0
-CRON_SECONDS: Final = 65.0
-
-
+# One question, so that somebody who interrupts need not wait long.
+DELIVERY_SECONDS: Final = 2.0
+WORKER_SECONDS: Final = 300.0
+SAID_OF_THE_QUEUE: Final = ("running", "queued", "settled")
 # What the last days hold is read again, which no creator lacks the calls for.
 PROVED_DAYS: Final = "2"
 # Polls that a webhook asked for wait a little for more of them; nothing more comes.
@@ -61,72 +57,60 @@ where s.full_requested
 """
 
 
-class InterruptedDemoError(Exception):
-    """Somebody asked the demo to end."""
-
-
 class Performance:
     """One run of the demo on a stage."""
 
-    def __init__(self, stage: Stage, console: Console) -> None:
+    def __init__(self, stage: Stage, patience: Patience, say: Callable[[str], None]) -> None:
         self._stage = stage
-        self._console = console
-        self._stop = threading.Event()
+        self._patience = patience
+        self._say = say
         self._since = ""
         self._sizes: Sizes | None = None
         self._news: News | None = None
         self._member: Member | None = None
         self._told_before: set[str] = set()
+        self._shift: list[dict[str, Any]] = []
 
-    @property
-    def interrupted(self) -> bool:
-        """Tell whether somebody wants it to end."""
-        return self._stop.is_set()
-
-    def interrupt(self) -> None:
-        """End whatever is waited for."""
-        self._stop.set()
-
-    def open(self) -> None:
-        """Start everything, say where it is, and see the first work begin."""
-        stage = self._stage
+    def open(self) -> Login:
+        """Start everything and see the first work begin; return how to log in."""
+        stage, heed = self._stage, self._patience.heed
         began = time.monotonic()
-        for step in (stage.claim, stage.start_services):
-            step()
-            self._heed()
-        books = OurBooks(stage.stack)
+
+        def step(done: str) -> None:
+            self._say(f"{time.monotonic() - began:4.1f} s  {done}")
+            heed()
+
+        stage.claim()
+        heed()
+        stage.page.begin(self._say)
+        stage.start_services()
+        settings = stage.stack.env()
+        step(f"the stack is up: {settings['SUPABASE_URL']}")
+        stage.page.show(settings)
         histories = stage.histories()
-        sizes = self._sizes = sizes_of(histories, self._truths(histories))
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            login = pool.submit(stage.sign_up)
+            truths = pool.submit(self._truths, histories)
+            stage.connect_creators()
+            sizes = self._sizes = sizes_of(histories, truths.result())
+        # Not before: reading would keep those waiting who are still to be connected.
         stage.start_workers()
-        stage.connect_creators()
-        # Connecting begins with the money; the next minute's tick would bring the rest.
-        stage.program.json("enqueue")
-        self._heed()
-        login = stage.sign_up()
-        self._member = Member(stage.stack.env(), login, books.agencies())
+        step(
+            f"{len(histories)} creators are connected, with {sizes.sales:,} sales and "
+            f"{sizes.messages:,} messages to read"
+        )
+        stage.let_in()
+        books = OurBooks(stage.stack)
+        self._member = Member(settings, login.result(), books.agencies(), self._patience)
         self._member.listen()
         self._told_before = books.told()
-        if not self._until(lambda: _has_begun(books), PICK_UP_SECONDS):
-            stage.check_workers()
-            raise StackError("the workers took no job; see .local/demo/logs")
+        self._patience.until(lambda: _has_begun(books) or stage.lost_worker(), "the first work")
+        stage.check_workers()
+        stage.read_all()
         self._since = books.now()
         self._news = News(stage.fanvue.happen, list(histories), Random(7))  # noqa: S311 - whom something happens to is no secret
-        settings = stage.stack.env()
-        for label, value in (
-            ("Dashboard", stage.dashboard_url),
-            ("API", settings["SUPABASE_URL"]),
-            ("Database", settings["SUPABASE_DB_URL"]),
-            ("Fanvue", f"{stage.fanvue.url}/_sim/world"),
-            ("Login", f"{login.email} / {login.password} (owner of every agency)"),
-            ("Logs", str(stage.stack.instance.directory / "logs")),
-        ):
-            self._console.print(f"{label:<10} {value}", soft_wrap=True)
-        self._console.print(
-            f"ready after {time.monotonic() - began:.0f} s: {len(histories)} creators, "
-            f"{sizes.sales:,} sales and {sizes.messages:,} messages to read, 2 workers, "
-            f"news every {NEWS_EVERY_SECONDS:.0f} s. Ctrl-C stops everything.",
-            soft_wrap=True,
-        )
+        step("2 workers are at work")
+        return login.result()
 
     def play(self, seconds: float | None) -> None:
         """Let news arrive, for so long or until interrupted."""
@@ -143,29 +127,28 @@ class Performance:
             left = NEWS_EVERY_SECONDS
             if seconds is not None:
                 left = max(0.0, min(left, began + seconds - time.monotonic()))
-            self._stop.wait(left)
-            self._heed()
+            self._patience.pause(left)
 
     def catch_up(self) -> Records:
         """Let the engine read what is left, stop the workers, and return what both sides say."""
         assert self._news is not None  # noqa: S101 - made by open()
         assert self._sizes is not None  # noqa: S101 - likewise
-        self._console.print("no more news; the engine catches up")
         stage, books = self._stage, OurBooks(self._stage.stack)
-        deliveries = stage.fanvue.flush_webhooks(DELIVERY_SECONDS)
-        self._heed()
-        caught_up = self._read_the_rest(books)
-        money, other = count_calls(stage.fanvue.request_counts(by=("template",)))
-        calls = Calls(money, other, self._sizes, books.readings(), self._news.readable)
+        self._say("no more news; the engine catches up")
+        delivered = self._deliver()
         # A short run may have ended before the first full minute.
-        self._until(lambda: books.runs(self._since)["ticks"] > 0, CRON_SECONDS)
-        # A walk that is stopped on its way would not be finished.
-        caught_up = self._until(lambda: _is_idle(books), CRON_SECONDS) and caught_up
+        self._patience.until(lambda: books.runs(self._since)["ticks"] > 0, "pg_cron's next minute")
+        stage.stop_ticks()
+        stage.stack.query(NOW_RUNNING)
+        caught_up = self._idle(books) and delivered
+        announced, booked = self._sell_unattended(books)
+        caught_up = self._read_everything(books) and caught_up
         stage.check_workers()
-        stage.stop_workers()
-        self._console.print("the money is proved")
-        proof = stage.program.verdict("reconcile", "--days", PROVED_DAYS)
-        self._heed()
+        stage.stop_workers(WORKER_SECONDS)
+        queue = books.queue()
+        calls = self._calls(books)
+        self._say("the money is proved")
+        proof = stage.program.verdict("the proof of the money", "reconcile", "--days", PROVED_DAYS)
         truths = self._truths(self._sizes.pages)
         return Records(
             ours=books.models(),
@@ -176,12 +159,16 @@ class Performance:
             calls=calls,
             proof=proof,
             stats=stage.fanvue.stats(),
-            deliveries=deliveries,
+            deliveries=stage.fanvue.webhooks()["counts"],
             runs=books.runs(self._since),
             workers=stage.worker_summaries(),
-            queue=books.queue(),
+            shift=self._shift,
+            queue=queue,
             news=self._news.counts,
             watched=self._watched(books),
+            pace=stage.pacer.pace(),
+            announced=announced,
+            booked=booked,
             caught_up=caught_up,
         )
 
@@ -194,24 +181,70 @@ class Performance:
             unheard=len(self._member.wait_for(told)),
             figures=self._member.figures(),
             daily=books.daily(),
-            page=self._member.page(self._stage.dashboard_url),
+            page=self._stage.page.status(self._patience),
         )
         self._member.leave()
         return watched
 
-    def _read_the_rest(self, books: OurBooks) -> bool:
-        """Let what waits be read, and then everything once more: some of it was read too early."""
+    def _deliver(self) -> bool:
+        """Wait until every webhook is acknowledged."""
+        fanvue = self._stage.fanvue
+        return self._patience.until(
+            lambda: bool(fanvue.flush_webhooks(DELIVERY_SECONDS)["done"]),
+            "webhooks to be acknowledged",
+            moving=lambda: fanvue.webhooks()["counts"],
+        )
+
+    def _idle(self, books: OurBooks) -> bool:
+        queue: dict[str, int] = {}
+
+        def is_idle() -> bool:
+            queue.update(books.queue())
+            return queue["running"] == 0 and queue["queued"] == 0
+
+        def moving() -> str:
+            return ", ".join(f"{queue.get(name, 0)} {name}" for name in SAID_OF_THE_QUEUE)
+
+        return self._patience.until(is_idle, "the queue to be empty", moving=moving)
+
+    def _sell_unattended(self, books: OurBooks) -> tuple[int, int]:
+        """Let everybody sell while no worker is there to look: what comes, a webhook brought."""
+        assert self._news is not None  # noqa: S101 - made by open()
+        stage = self._stage
+        stage.check_workers()
+        stage.stop_workers(WORKER_SECONDS)
+        self._shift = stage.worker_summaries()
+        before = books.rows()
+        self._say("the workers have a break; everybody sells something")
+        announced = self._news.everybody_sells()
+        self._deliver()
+        booked = books.rows() - before
+        stage.start_workers()
+        return announced, booked
+
+    def _read_everything(self, books: OurBooks) -> bool:
+        """Let everything be read once more: some of it was read too early."""
         stack = self._stage.stack
-        deadline = time.monotonic() + CATCH_UP_SECONDS
-        stack.query(NOW_RUNNING)
-        if not self._until(lambda: _is_idle(books), CATCH_UP_SECONDS):
-            return False
-        self._console.print("everything is read once more")
+        self._say("everything is read once more")
         stack.query(EVERYTHING_AGAIN)
-        while self._until(lambda: _is_idle(books), max(1.0, deadline - time.monotonic())):
+        while self._idle(books):
             if stack.query(THE_REST).strip() == "0":
                 return True
         return False
+
+    def _calls(self, books: OurBooks) -> Calls:
+        assert self._news is not None  # noqa: S101 - made by open()
+        assert self._sizes is not None  # noqa: S101 - likewise
+        counts = self._stage.fanvue.request_counts(by=("template", "status"))
+        money, other = count_calls(counts)
+        late = 0
+        if self._stage.pacer.pace().stalled:
+            again = sum(
+                one["again"] * self._sizes.pages[one["creator"]].get(one["sync_type"], 1)
+                for one in books.again()
+            )
+            late = count_refused(counts) + again
+        return Calls(money, other, self._sizes, books.readings(), self._news.readable, late=late)
 
     def _truths(self, creators: Iterable[str]) -> dict[str, Audience]:
         return {creator: self._stage.fanvue.audience(creator) for creator in creators}
@@ -221,31 +254,13 @@ class Performance:
         theirs = self._stage.fanvue.all_books()["count"]
         content = our_counts(self._stage.stack)
         queue = books.queue()
-        self._console.print(
+        self._say(
             f"{elapsed:4.0f} s  {ours:,} of {theirs:,} sales · {content['messages']:,} messages · "
             f"{content['fans']:,} fans · "
-            f"{queue['running']} running, {queue['queued']} queued, {queue['dead']} dead",
-            soft_wrap=True,
+            f"{queue['running']} running, {queue['queued']} queued, {queue['dead']} dead"
         )
-
-    def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            self._stop.wait(LOOK_EVERY_SECONDS)
-            self._heed()
-        return True
-
-    def _heed(self) -> None:
-        if self._stop.is_set():
-            raise InterruptedDemoError
 
 
 def _has_begun(books: OurBooks) -> bool:
-    return books.queue()["due"] == 0
-
-
-def _is_idle(books: OurBooks) -> bool:
     queue = books.queue()
-    return queue["running"] == 0 and queue["queued"] == 0
+    return queue["running"] + queue["settled"] > 0

@@ -4,51 +4,82 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from local.errors import StackError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
+
+    from local.demo.waiting import Patience
 
 
+# Nothing of it can be seen moving: ends a hang alone.
+COMMAND_SECONDS: Final = 1800.0
 COMMAND: Final = (sys.executable, "-m", "worker")
-PATIENCE_SECONDS: Final = 60
+# By its path: the directory that commands run in is not the checkout.
+SEVERAL: Final = (sys.executable, "-P", str(Path(__file__).with_name("several.py")))
 
 
 class Program:
-    """Runs commands in a directory that holds no `.env`."""
+    """Runs commands in a directory that holds no `.env`; an interruption ends them."""
 
-    def __init__(self, settings: Mapping[str, str], directory: Path) -> None:
+    def __init__(self, settings: Mapping[str, str], directory: Path, patience: Patience) -> None:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.environment = {**kept, **settings}
         self.directory = directory
+        self._patience = patience
 
-    def json(self, *words: str, stdin: str = "") -> Any:
-        """Run a command with `--json` and return what it printed."""
-        return self._run(words, stdin, good=(0,))
+    def verdict(self, what: str, *words: str) -> Any:
+        """Run a command with `--json`; its code 1 means that it found something."""
+        printed = self._run([*COMMAND, *words, "--json"], what, good=(0, 1))
+        return json.loads(printed)
 
-    def verdict(self, *words: str) -> Any:
-        """Run a command whose code 1 means that it found something; return what it printed."""
-        return self._run(words, "", good=(0, 1))
+    def several(self, what: str, orders: Sequence[tuple[Sequence[str], str]]) -> None:
+        """Run one command after the other in one process, each with a text on its stdin."""
+        text = json.dumps([{"words": list(words), "stdin": stdin} for words, stdin in orders])
+        self._run(SEVERAL, what, good=(0,), stdin=text)
 
-    def _run(self, words: tuple[str, ...], stdin: str, *, good: tuple[int, ...]) -> Any:
-        done = subprocess.run(  # noqa: S603 - our own program
-            [*COMMAND, *words, "--json"],
-            env=self.environment,
-            cwd=self.directory,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-            # A Ctrl-C in the terminal is the demo's to handle.
-            start_new_session=True,
-        )
-        if done.returncode not in good or not done.stdout:
-            raise StackError(f"fanvue-sync {words[0]} failed: {done.stderr.strip()}")
-        return json.loads(done.stdout)
+    def _run(
+        self, command: Sequence[str], what: str, *, good: tuple[int, ...], stdin: str = ""
+    ) -> str:
+        with (
+            tempfile.TemporaryFile("w+") as given,
+            tempfile.TemporaryFile("w+") as out,
+            tempfile.TemporaryFile("w+") as err,
+        ):
+            given.write(stdin)
+            given.seek(0)
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                command,
+                env=self.environment,
+                cwd=self.directory,
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                # A Ctrl-C in the terminal is the demo's to handle.
+                start_new_session=True,
+            )
+            try:
+                ended = self._patience.until(
+                    lambda: process.poll() is not None, what, hang=COMMAND_SECONDS
+                )
+            finally:
+                if process.poll() is None:
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+            out.seek(0)
+            err.seek(0)
+            printed, complaint = out.read(), err.read().strip()
+        if not ended or process.returncode not in good or not printed:
+            how = f"it ended with {process.returncode}" if ended else "it did not end"
+            raise StackError(f"waited in vain for {what}: {how}; {complaint}")
+        return printed

@@ -1,4 +1,4 @@
-"""One line of the verdict: what was promised, the figure, and whether it holds."""
+"""One line of the verdict: a promise with its figure and whether it holds, or a figure alone."""
 
 from __future__ import annotations
 
@@ -12,3 +12,11 @@ class Promise:
     text: str
     figure: str
     holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Something measured, which tells of the machine as much as of the engine: nobody judges it."""
+
+    text: str
+    figure: str

@@ -25,6 +25,8 @@ LONGEST_HISTORY: Final = 5_000
 # Short enough that every token is refreshed within a minute of work.
 TOKEN_SECONDS: Final = 40
 CALLS_A_MINUTE: Final = 100
+# A slow machine takes its time to acknowledge a webhook and to store a token: neither is a fault.
+UNHURRIED: Final = {"webhook_timeout_seconds": 300, "grace_seconds": 600}
 # Who was there when the money was made: these chat with her.
 FANS: Final = 12
 FEWEST_FANS: Final = 6
@@ -54,7 +56,11 @@ def write_world(path: Path) -> Path:
                 "posts": POSTS,
             }
         )
-    knobs = {"access_token_seconds": TOKEN_SECONDS, "rate_limit": CALLS_A_MINUTE}
+    knobs = {
+        "access_token_seconds": TOKEN_SECONDS,
+        "rate_limit": CALLS_A_MINUTE,
+        **UNHURRIED,
+    }
     path.write_text(json.dumps({"knobs": knobs, "agencies": agencies}), encoding="utf-8")
     return path
 
