@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
+from simulator.control_calls import open_http
 from simulator.mishaps import TRANSPORT_KEY
 from simulator.server import LOOPBACK, START_SECONDS, bind, make_server
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
+
+    import httpx
 
     Act = Callable[[], object]
     Scope = dict[str, Any]
@@ -32,10 +33,6 @@ HOP_HEADERS = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "content-encoding", "date"}
 )
 ACCEPT_PLAIN = {"accept-encoding": "identity"}
-
-
-def _open_http() -> httpx.Client:
-    return httpx.Client(timeout=60, trust_env=False)
 
 
 @dataclass(slots=True)
@@ -73,7 +70,7 @@ class FlakyRest:
     overheard: list[str] = field(default_factory=list)
     _rules: list[Rule] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _http: httpx.Client = field(default_factory=_open_http)
+    _http: httpx.Client = field(default_factory=open_http)
 
     def refuse(
         self, name: str, nth: int = 1, *, status: int = 503, body: bytes = b"", times: int = 1
