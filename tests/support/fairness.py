@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 100
 # Far more than a few windows hold.
-HUGE: Final = {"messages": 10_000, "fans": 40}
+HUGE: Final = {"messages": 5_000, "fans": 40}
 AGENCY: Final = "Agency 1"
 LIVE: Final = ("messages", "earnings")
 LONGEST_MINUTES: Final = 600

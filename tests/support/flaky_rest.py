@@ -46,6 +46,9 @@ class Rule:
     status: int | None = None
     body: bytes = b""
     loses_answer: bool = False
+    # After it took effect, and before its answer is lost.
+    after: Act | None = None
+    drops: bool = False
     met: int = 0
     hits: int = 0
 
@@ -90,6 +93,12 @@ class FlakyRest:
         """Run a function before the nth call of a name is handed on."""
         return self._add(Rule(name, nth, 1, before=act))
 
+    def strand(self, name: str, act: Act, nth: int = 1, *, after: bool = False) -> Rule:
+        """Run a function before the call takes effect, or after; then break the connection."""
+        if after:
+            return self._add(Rule(name, nth, 1, loses_answer=True, after=act))
+        return self._add(Rule(name, nth, 1, before=act, drops=True))
+
     def forget(self, names: Container[str]) -> None:
         """Drop the rules of some names."""
         with self._lock:
@@ -118,6 +127,9 @@ class FlakyRest:
             if rule.before is not None:
                 # In a thread: what the test does there may itself call through this proxy.
                 await asyncio.to_thread(rule.before)
+        if any(rule.drops for rule in rules):
+            scope[TRANSPORT_KEY].abort()
+            return
         refusal = next((rule for rule in rules if rule.status and not rule.loses_answer), None)
         if refusal is not None:
             await _answer(send, refusal.status or 503, [], refusal.body)
@@ -131,6 +143,8 @@ class FlakyRest:
         if spoiler is None:
             await _answer(send, response.status_code, response.headers.raw, response.content)
         elif spoiler.status is None:
+            if spoiler.after is not None:
+                await asyncio.to_thread(spoiler.after)
             scope[TRANSPORT_KEY].abort()
         else:
             await _answer(send, spoiler.status, response.headers.raw, spoiler.body)

@@ -37,8 +37,8 @@ SMALL: dict[str, Any] = {
     "subscribers": 1,
     "followers": 1,
 }
-MESSAGES = 10_000
-GREEDY = 72
+MESSAGES = 6_000
+GREEDY = 30
 STREAMS = 7
 
 
@@ -52,7 +52,7 @@ def agency(stack: dict[str, str]) -> Iterator[Day]:
 async def test_live_streams_keep_their_rhythm_beside_a_huge_backfill(
     stack: dict[str, str],
 ) -> None:
-    result = await backfill_beside_live_work(stack, MESSAGES, creators=20, minutes=45)
+    result = await backfill_beside_live_work(stack, MESSAGES, creators=8, minutes=32)
 
     assert result.stored >= MESSAGES
     assert result.refused == 0
@@ -95,12 +95,20 @@ async def test_live_call_gets_through_in_a_window_that_a_backfill_has_used_up(ag
         # the backfill is queued by the tick after the first look at the chats
         await agency.work(engine)
         used = calls_of_this_window(agency, uuid)
+        (bucket,) = agency.database.execute(
+            "select distinct bucket from public.sync_jobs where model_id = %s",
+            (agency.models[uuid],),
+        ).fetchall()[0]
+        # What a slow machine let lapse is spent all the same: the database counts what it gave.
+        left = await engine.books.database.call(
+            "take_calls", {"p_bucket": bucket, "p_want": 1, "p_lane": "backfill"}
+        )
         agency.control.add_sales(uuid, rows=[{"source": "tip"}])
         await engine.books.jobs.enqueue(agency.models[uuid], "earnings", full=False)
 
         await agency.work(engine)
 
-    assert used >= 0.9 * LIMIT
+    assert left["granted"] == 0
     assert used < calls_of_this_window(agency, uuid) <= LIMIT
     assert agency.ledger_count(uuid) == SMALL["transactions"] + 1
 
@@ -108,7 +116,7 @@ async def test_live_call_gets_through_in_a_window_that_a_backfill_has_used_up(ag
 async def test_nightly_proof_leaves_a_fifth_of_a_window_to_all_others(agency: Day) -> None:
     async with agency.engine() as engine:
         (creator,) = agency.control.add_creators(
-            1, agency="Agency 1", **{**SMALL, "transactions": 6000, "days": 30}
+            1, agency="Agency 1", **{**SMALL, "transactions": 4500, "days": 30}
         )
         uuid = creator["uuid"]
         await connect(agency, engine)
@@ -130,6 +138,7 @@ async def test_nightly_proof_leaves_a_fifth_of_a_window_to_all_others(agency: Da
         await agency.work(engine)
         after = calls_of_this_window(agency, uuid)
 
+    # Four and a half thousand rows are more calls than it may make in one window.
     assert proof <= 0.8 * LIMIT
     assert after > proof
 
