@@ -7,23 +7,18 @@ that anybody else can see, so whoever dies on either side of each has died at ev
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tests.support.flaky_rest import FlakyRest, flaky
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from multiprocessing.process import BaseProcess as SpawnProcess
-
-
-# It only ends a test in which neither comes: the call, or the worker's own end.
-PATIENCE_SECONDS: Final = 240
-LOOK_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +56,9 @@ class Ambush:
         # Only RPCs have names of several words.
         side = self.rest if "_" in moment.call else self.fanvue
         side.strand(moment.call, hold, moment.nth, after=moment.after)
-        ends = time.monotonic() + PATIENCE_SECONDS
         try:
             with worker as process:
-                while process.is_alive() and not reached.wait(LOOK_SECONDS):
-                    assert time.monotonic() < ends, f"the worker never came to {moment}"
+                wait_until(lambda: reached.is_set() or not process.is_alive(), str(moment))
         finally:
             dead.set()
             side.forget([moment.call])

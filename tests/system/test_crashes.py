@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.ambush import PATIENCE_SECONDS, Moment, ambush
+from tests.support.ambush import Moment, ambush
+from tests.support.waiting import wait_until
 
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def test_worker_killed_between_rotation_and_storing_loses_no_grant(engine: Engin
     engine.database.execute("update public.sync_state set next_sync_at = now()")
 
     with engine.worker(WORKER_LEASE_SECONDS="10"):
-        ends = time.monotonic() + PATIENCE_SECONDS
-        while engine.fanvue.stats()["creators"][creator]["refreshes"] != 1:
-            assert time.monotonic() < ends, "nothing was refreshed"
+        wait_until(
+            lambda: engine.fanvue.stats()["creators"][creator]["refreshes"] == 1, "a refresh"
+        )
     # The dead worker held the refresh for 12 s; the net it left catches within the grace.
     engine.pass_time(14)
     engine.drain()
