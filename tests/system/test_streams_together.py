@@ -33,8 +33,8 @@ def enable_all(engine: Engine) -> None:
 
 
 def populated(engine: Engine, family: str = "v1") -> AudienceBooks:
-    people = {"subscribers": 60, "followers": 60, "fans": 15}
-    creator = engine.creator(90, messages=250, posts=70, **people)
+    people = {"subscribers": 60, "followers": 60, "fans": 6}
+    creator = engine.creator(90, messages=150, posts=60, **people)
     return AudienceBooks(engine, creator, family)
 
 
