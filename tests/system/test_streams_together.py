@@ -8,18 +8,18 @@ import pytest
 
 from tests.support.ambush import Moment, ambush
 from tests.support.flaky_rest import flaky
-from tests.system.audience_books import AudienceBooks
-from tests.system.test_streams import POLLED, STREAMS
+from tests.system.audience_books import POLLED, STREAMS, AudienceBooks
 
 
 if TYPE_CHECKING:
+    from tests.support.ambush import Ambush
     from tests.support.engine import Engine
 
 
 pytestmark = pytest.mark.system
 
 CHECKED = [name for name in STREAMS if name != "message_history"]
-READS = ("messages", "chats", "subscribers", "followers", "posts", "account")
+READS = ("chats", "messages", "subscribers", "followers", "posts", "account")
 WRITES = ("begin_sync_walk", "commit_sync_page", "settle_sync_jobs")
 MOMENTS = [
     *(Moment(call, after=True) for call in READS),
@@ -80,15 +80,19 @@ def test_workers_killed_at_each_call_lose_nothing_in_any_stream(engine: Engine) 
 
     with ambush(engine.environment) as road:
         for moment in MOMENTS:
-            # Every stream again, also those whose turn the dead one had served.
-            make_due(engine)
-            assert road.kill(moment, engine.worker(drain=True, **road.settings())), moment
+            # A walk may have been at its end already; then every stream begins a new one.
+            assert any(kill(engine, road, moment) for _ in range(2)), moment
             engine.take_back()
     engine.drain()
     tick(engine)
     engine.drain()
 
     assert_all_exact(books)
+
+
+def kill(engine: Engine, road: Ambush, moment: Moment) -> bool:
+    make_due(engine)
+    return road.kill(moment, engine.worker(drain=True, **road.settings()))
 
 
 @pytest.mark.parametrize(
