@@ -95,7 +95,7 @@ def test_money_that_comes_in_meanwhile_is_neither_mended_nor_drift(engine: Engin
                     "update public.sync_state set next_sync_at = private.engine_now()"
                 )
                 engine.database.execute("select public.enqueue_due('test')")
-    assert engine.fanvue.flush_webhooks()["done"]
+    assert engine.fanvue.flush_webhooks(PATIENCE_SECONDS)["done"]
     engine.fanvue.drop_webhook_target()
     engine.pass_time(120)
     engine.drain()
@@ -151,7 +151,7 @@ def test_the_command_follows_what_another_worker_does(program: Program) -> None:
 def test_ctrl_c_stops_a_run_and_gives_its_lease_back(program: Program) -> None:
     engine = program.engine
     (creator,) = synced(engine, 200)
-    engine.fanvue.add_fault("slow", "/insights/.*", ms=20_000, times=100)
+    engine.fanvue.add_fault("slow", "/insights/.*", ms=3000, times=100)
     engine.fanvue.clear_requests()
 
     process = program.start("reconcile", "--model", engine.models[creator])
