@@ -31,7 +31,7 @@ WINDOW_SECONDS = 20
 # The last twenty-fifth of a window is not for backfills.
 SHARE = LIMIT - ceil(LIMIT * 0.04)
 # More pages than one window has calls.
-LARGE = 3000
+LARGE = 2200
 TOKEN_SECONDS = 30
 # Past the window, and the little while for which a call that was granted may still be made.
 STEP_SECONDS = WINDOW_SECONDS + 4
@@ -60,7 +60,7 @@ def _share(engine: Engine, clock: DayClock) -> None:
         rate_limit=LIMIT, rate_window_seconds=WINDOW_SECONDS, access_token_seconds=TOKEN_SECONDS
     )
     large = engine.creator(LARGE)
-    creators = [large, *(engine.creator(80) for _ in range(11))]
+    creators = [large, *(engine.creator(30) for _ in range(11))]
     engine.database.execute(
         "insert into private.api_budgets (bucket, window_seconds)"
         " select distinct bucket, %s from public.sync_jobs",
