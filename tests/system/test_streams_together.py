@@ -32,9 +32,9 @@ def enable_all(engine: Engine) -> None:
     engine.database.execute("update private.sync_streams set enabled = true")
 
 
-def populated(engine: Engine, family: str = "v1") -> AudienceBooks:
+def populated(engine: Engine, family: str = "v1", *, posts: int = 60) -> AudienceBooks:
     people = {"subscribers": 60, "followers": 60, "fans": 6}
-    creator = engine.creator(90, messages=150, posts=60, **people)
+    creator = engine.creator(90, messages=150, posts=posts, **people)
     return AudienceBooks(engine, creator, family)
 
 
