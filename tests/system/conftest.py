@@ -46,6 +46,8 @@ def engine(stack: dict[str, str], silent_cron: None) -> Iterator[Engine]:
             "FANVUE_AUTH_URL": fanvue.url,
             "FANVUE_CLIENT_ID": "simulator-client",
             "FANVUE_CLIENT_SECRET": "simulator-secret",
+            # Calls are counted, and a busy machine's slow answer is no reason to ask again.
+            "FANVUE_TIMEOUT_SECONDS": "120",
         }
         database = psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True)
         engine = Engine(environment, control, database)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.ambush import Moment, ambush
+from tests.support.flaky_rest import flaky
 from tests.support.ledger_faults import LedgerFaults
 from tests.support.program import Program
 from tests.support.reconciling import (
@@ -138,14 +140,22 @@ def test_the_command_mends_prints_and_ends_with_one_while_drift_stands(program: 
 def test_the_command_follows_what_another_worker_does(program: Program) -> None:
     engine = program.engine
     (creator,) = synced(engine, 150)
-    engine.fanvue.add_fault("slow", "/insights/.*", ms=300, times=100)
-    engine.fanvue.clear_requests()
     enqueue(engine, days=90)
+    followed = threading.Event()
 
-    with engine.worker():
-        called(engine, creator)
-        result = program.json("reconcile", "--model", engine.models[creator], "--days", "90")
+    with (
+        flaky(engine.environment["FANVUE_API_URL"]) as fanvue,
+        flaky(engine.environment["SUPABASE_URL"]) as rest,
+    ):
+        # The worker reads on when the command has seen that somebody else is at it.
+        fanvue.at("earnings", 1, lambda: followed.wait(PATIENCE_SECONDS))
+        rest.at("claim_model_job", 2, followed.set)
+        with engine.worker(FANVUE_API_URL=fanvue.url):
+            wait_until(lambda: fanvue.calls, "a call to Fanvue")
+            words = ("reconcile", "--model", engine.models[creator], "--days", "90")
+            result = program.json(*words, SUPABASE_URL=rest.url)
 
+    assert followed.is_set()
     assert [one["state"] for one in result["models"]] == ["succeeded"]
     assert result["open"] == 0
 

@@ -136,9 +136,11 @@ def test_a_backfill_goes_on_where_the_other_worker_left_it(
     engine = program.engine
     engine.fanvue.turn(rate_limit=100_000)
     creator = engine.creator(600)
-    engine.fanvue.add_fault("slow", "/insights/.*", ms=100, times=1000)
+    # The sixth page does not come while this worker lives.
+    engine.fanvue.add_fault("slow", "/insights/earnings$", ms=600_000, nth=6, times=1000)
+    hasty = {"WORKER_SHUTDOWN_SECONDS": "1"}
 
-    with started(program, **({"PYTHONPATH": first} if first else {})) as process:
+    with started(program, **hasty, **({"PYTHONPATH": first} if first else {})) as process:
         wait_for_calls(engine, 5, process)
         stop(process)
     read = engine.ledger(creator).count
