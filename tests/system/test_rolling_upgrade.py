@@ -137,7 +137,7 @@ def test_a_backfill_goes_on_where_the_other_worker_left_it(
     engine.fanvue.turn(rate_limit=100_000)
     creator = engine.creator(600)
     # The sixth page does not come while this worker lives.
-    engine.fanvue.add_fault("slow", "/insights/earnings$", ms=600_000, nth=6, times=1000)
+    engine.fanvue.add_fault("slow", "/insights/earnings$", ms=600_000, nth=6)
     hasty = {"WORKER_SHUTDOWN_SECONDS": "1"}
 
     with started(program, **hasty, **({"PYTHONPATH": first} if first else {})) as process:
