@@ -1,8 +1,7 @@
 """One simulated time for Fanvue, the database and the workers, moved instead of waited for.
 
 Fanvue and the database stand still between moves, so that what happens is dated alike in every
-run and however long the machine takes for it. Only the worker's clock runs on meanwhile: it bounds
-waits, and nothing that it says is kept.
+run, however long the machine takes for it. Only the workers' clocks run on: they bound waits.
 """
 
 from __future__ import annotations
