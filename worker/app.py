@@ -50,8 +50,8 @@ from worker.store.jobs import JobStore
 from worker.store.overview import OverviewStore
 from worker.streams.registry import STREAMS
 from worker.subscription import Subscription
-from worker.tls import trusted
 from worker.traffic import Lane, lane_of
+from worker.trust import authorities
 from worker.wake_up import TOPIC, WakeUp
 
 
@@ -258,7 +258,9 @@ async def _warm_cache(
 async def _alerts(settings: Settings, books: Books) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """Yield what tells an engineer of troubles, at the address that the settings name."""
     address = settings.worker.alert_webhook_url
-    async with httpx.AsyncClient(follow_redirects=False, trust_env=False, verify=trusted()) as http:
+    async with httpx.AsyncClient(
+        verify=authorities(), follow_redirects=False, trust_env=False
+    ) as http:
         yield Alerts(books.alerts, http, address, metrics=books.metrics).tell
 
 

@@ -12,6 +12,7 @@ import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -20,7 +21,7 @@ from upstash_redis.errors import UpstashError
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import datetime
 
     from worker.settings import UpstashSettings
@@ -52,8 +53,18 @@ class DayRange:
 class StatsShelf:
     """The cached figures of all agencies."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, open_redis: Callable[[], Redis]) -> None:
+        self._open_redis = open_redis
+
+    @cached_property
+    def _redis(self) -> Redis:
+        """Open the connection when it is first wanted: most workers' short lives never do."""
+        return self._open_redis()
+
+    async def close(self) -> None:
+        """Close the connection, if one was opened."""
+        if "_redis" in vars(self):
+            await self._redis.close()
 
     async def ranges_read(self, agency_id: str, now: datetime) -> list[DayRange]:
         """Return the ranges of an agency that somebody read lately, the latest first."""
@@ -79,16 +90,19 @@ class StatsShelf:
 @asynccontextmanager
 async def open_shelf(settings: UpstashSettings) -> AsyncIterator[StatsShelf]:
     """Open the cache; nothing is sent before it is used."""
-    redis = Redis(
-        settings.url,
-        settings.token.get_secret_value(),
-        rest_retries=0,
-        allow_telemetry=False,
+    shelf = StatsShelf(
+        partial(
+            Redis,
+            settings.url,
+            settings.token.get_secret_value(),
+            rest_retries=0,
+            allow_telemetry=False,
+        )
     )
     try:
-        yield StatsShelf(redis)
+        yield shelf
     finally:
-        await redis.close()
+        await shelf.close()
 
 
 async def _answer(command: Awaitable[object]) -> object:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import psycopg
 import structlog
 
-from tests.support.day_clock import DayClock
+from tests.support.day_clock import DayClock, stopped_database
 from tests.support.engine import forget
 from tests.support.fanvue_process import fanvue_process
 from tests.support.freshness import Watch
@@ -213,7 +213,7 @@ class Day:
             raise RuntimeError("the first reading took longer than the evening before the day")
         self.clock.move_to(self.shape.start)
         await self.work(engine)
-        self.began = self.clock.now()
+        self.began = self.clock.instant
         self.control.clear_requests()
 
     async def minute(self, engine: Engine, news: News, killer: Killer | None = None) -> None:
@@ -231,7 +231,7 @@ class Day:
         if killer is not None:
             await engine.books.jobs.reap()
         await self.work(engine)
-        self.watch.look(self.clock.now())
+        self.watch.look(self.clock.instant)
 
     def happen(self, news: News) -> None:
         """Let a minute's news happen now."""
@@ -278,6 +278,7 @@ def new_day(stack: dict[str, str], shape: Shape) -> Iterator[Day]:
         _few_words(),
         psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database,
         fanvue_process(shape.start - EVE, names, shape.seed) as fanvue,
+        stopped_database(database),
     ):
         forget(database)
         database.execute(AS_DELIVERED.encode())

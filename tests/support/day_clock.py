@@ -1,12 +1,12 @@
 """One simulated time for Fanvue, the database and the workers, moved instead of waited for.
 
-Fanvue stands still between moves, so that what happens is dated alike in every run; the other
-two run on from the instant by the seconds that the work takes.
+Fanvue and the database stand still between moves, so that what happens is dated alike in every
+run, however long the machine takes for it. Only the workers' clocks run on: they bound waits.
 """
 
 from __future__ import annotations
 
-import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,8 @@ from worker.clock import SystemClock
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import psycopg
 
     from simulator.client import SimulatorControl
@@ -49,26 +51,37 @@ class DayClock:
     database: psycopg.Connection[Any]
     instant: datetime
     worker: ShiftedClock = field(default_factory=ShiftedClock)
-    _set_at: float = 0
 
     def move_to(self, instant: datetime) -> None:
         """Let it be an instant everywhere."""
         self.instant = instant
         self.control.set_clock(instant)
         self.worker.shift = instant - datetime.now(UTC)
-        self._set_at = time.monotonic()
         self.database.execute(
             """
-            insert into private.engine_clock (shift) values (%(instant)s - clock_timestamp())
+            insert into private.engine_clock (shift) values (%s - timestamptz 'epoch')
             on conflict (singleton) do update set shift = excluded.shift
             """,
-            {"instant": instant},
+            (instant,),
         )
 
     def pass_seconds(self, seconds: float) -> None:
         """Let it be so much later everywhere."""
         self.move_to(self.instant + timedelta(seconds=seconds))
 
-    def now(self) -> datetime:
-        """Return the instant plus what the work at it has taken."""
-        return self.instant + timedelta(seconds=time.monotonic() - self._set_at)
+
+@contextmanager
+def stopped_database(database: psycopg.Connection[Any]) -> Iterator[None]:
+    """Let the engine's clock in the database stand where a `DayClock` puts it."""
+    row = database.execute(
+        "select pg_get_functiondef('private.engine_now()'::regprocedure)"
+    ).fetchone()
+    assert row is not None
+    running: str = row[0]
+    stopped = running.replace("clock_timestamp()", "timestamptz 'epoch'")
+    assert stopped != running
+    database.execute(stopped.encode())
+    try:
+        yield
+    finally:
+        database.execute(running.encode())

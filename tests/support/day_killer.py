@@ -1,4 +1,4 @@
-"""Kills workers at random instants of their work: reading, committing, settling, refreshing.
+"""Kills workers at calls of their work: reading, committing, settling.
 
 Each is a process of its own in the day's time; the signal is SIGKILL.
 """
@@ -11,9 +11,9 @@ import random
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from tests.support.ambush import Moment, ambush
 from tests.support.day_clock import ShiftedClock
 from worker.app import open_engine
 from worker.logs import configure_logging
@@ -21,7 +21,7 @@ from worker.settings import load_settings
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Mapping
     from multiprocessing.process import BaseProcess as SpawnProcess
 
     from tests.support.day import Day
@@ -30,17 +30,16 @@ if TYPE_CHECKING:
 
 # The shortest that a worker may be told.
 LEASE: Final = {"WORKER_LEASE_SECONDS": "10"}
-LOOK_SECONDS: Final = 0.002
-# Within so much of a page's life the signal falls.
-SPREAD_SECONDS: Final = 0.015
-SLOW_MS: Final = 25
+CALLS: Final = ("claim_sync_jobs", "begin_sync_walk", "commit_sync_page", "settle_sync_jobs")
 RUNNING: Final = "select count(*) from public.sync_jobs where state = 'running'"
-PATIENCE_SECONDS: Final = 20
+DUE: Final = """
+select count(*) from public.sync_jobs where state = 'queued' and run_at <= private.engine_now()
+"""
 
 
 @dataclass(slots=True)
 class RandomKiller:
-    """Comes in random minutes, as soon after them as there is work."""
+    """Comes in random minutes, as soon after them as there is work, at a random call of it."""
 
     wanted: int
     minutes: int
@@ -61,35 +60,27 @@ class RandomKiller:
         if not self._times or self._minute < self._times[0]:
             return
         await engine.books.jobs.enqueue_due("day")
-        due = day.count(
-            """select count(*) from public.sync_jobs
-               where state = 'queued' and run_at <= private.engine_now()"""
-        )
-        if not due:
+        if not day.count(DUE):
             return
-        calls = _calls(day) + self._random.randint(1, due)
-        # while it reads what it claimed, or as it commits and settles what it has read
-        begun = (
-            partial(_claimed, day) if self._random.random() < 1 / 2 else partial(_read, day, calls)
-        )
-        # slower answers, so that a worker does not outrun its killer
-        day.control.add_fault("slow", ms=SLOW_MS)
-        with worker_process(day) as worker:
-            await _wait_for(begun, worker)
-            await asyncio.sleep(self._random.uniform(0, SPREAD_SECONDS))
-        day.control.clear_faults()
+        moment = Moment(self._random.choice(CALLS), after=self._random.random() < 1 / 2)
+        with ambush(day.environment) as road:
+            worker = worker_process(day, road.settings())
+            if not await asyncio.to_thread(road.kill, moment, worker):
+                return
         del self._times[0]
         self.kills += 1
         self.interrupted += day.count(RUNNING) > 0
 
 
 @contextmanager
-def worker_process(day: Day) -> Iterator[SpawnProcess]:
+def worker_process(day: Day, changes: Mapping[str, str]) -> Iterator[SpawnProcess]:
     """Let a process work at the day's instant; it is killed at the end of the block."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     process = context.Process(
-        target=_work, args=({**day.environment, **LEASE}, day.clock.worker.shift), daemon=True
+        target=_work,
+        args=({**day.environment, **LEASE, **changes}, day.clock.worker.shift),
+        daemon=True,
     )
     process.start()
     try:
@@ -97,25 +88,6 @@ def worker_process(day: Day) -> Iterator[SpawnProcess]:
     finally:
         process.kill()
         process.join()
-
-
-async def _wait_for(begun: Callable[[], bool], worker: SpawnProcess) -> None:
-    """Wait until the work has begun, or the worker found nothing more to do."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while worker.is_alive() and not begun():  # noqa: ASYNC110 - counters send no event
-            await asyncio.sleep(LOOK_SECONDS)
-
-
-def _claimed(day: Day) -> bool:
-    return day.count(RUNNING) > 0
-
-
-def _read(day: Day, calls: int) -> bool:
-    return _calls(day) >= calls
-
-
-def _calls(day: Day) -> int:
-    return day.control.request_counts(by=("status",)).total
 
 
 def _work(environment: dict[str, str], shift: timedelta) -> None:

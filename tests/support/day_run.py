@@ -86,7 +86,7 @@ async def play(
             news = News(truths, shape.seed, shape.pace)
             await day.live(engine, news, lambda minute: told(_progress(day, minute)), killer)
             outcome.calls = count_calls(day, pages)
-            outcome.freshness = day.watch.figures(day.intervals(), day.clock.now())
+            outcome.freshness = day.watch.figures(day.intervals(), day.clock.instant)
             outcome.happenings = sum(one.count + one.missing for one in outcome.freshness)
             outcome.figures += [*judge_health(day), judge_pushes(day)]
             if killer is None:

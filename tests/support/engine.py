@@ -31,9 +31,17 @@ if TYPE_CHECKING:
     from worker.runner import Tally
 
 
+# Emptying makes a file for each table and index anew, so nothing is emptied twice.
 FORGET = """
-truncate public.agencies, private.api_budgets, private.scheduler_ticks, private.adoption_findings,
-         public.webhook_events cascade;
+do $$
+begin
+  if exists (select from public.agencies) or exists (select from private.api_budgets)
+     or exists (select from private.scheduler_ticks) or exists (select from public.webhook_events)
+     or exists (select from private.adoption_findings) then
+    truncate public.agencies, private.api_budgets, private.scheduler_ticks,
+             private.adoption_findings, public.webhook_events cascade;
+  end if;
+end $$;
 delete from private.engine_clock;
 update private.sync_streams set every = '15 minutes', enabled = sync_type = 'earnings',
        deep_every = '1 day', aside_every = '1 hour';
@@ -155,6 +163,13 @@ class Engine:
                 "select count(*) from public.sync_jobs where state = 'running'"
             ).fetchone()
             running = 0 if row is None else row[0]
+
+    def take_back(self) -> None:
+        """Make dead workers' jobs due at once, however often in a row they died before a commit."""
+        self.end_leases()
+        self.database.execute(
+            "update public.sync_jobs set run_at = private.engine_now(), max_attempts = 1000"
+        )
 
     def _move_past_leases(self) -> None:
         self.database.execute(

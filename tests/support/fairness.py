@@ -17,8 +17,16 @@ if TYPE_CHECKING:
 
 
 LIMIT: Final = 100
-# Far more than a few windows hold.
-HUGE: Final = {"messages": 10_000, "fans": 40}
+SMALL: Final[dict[str, Any]] = {
+    "transactions": 5,
+    "fans": 3,
+    "messages": 5,
+    "posts": 2,
+    "subscribers": 1,
+    "followers": 1,
+}
+# More than a window holds.
+HUGE: Final = {"messages": 5_000, "fans": 40}
 AGENCY: Final = "Agency 1"
 LIVE: Final = ("messages", "earnings")
 LONGEST_MINUTES: Final = 600

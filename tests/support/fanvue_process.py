@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 
-START_SECONDS = 30
+START_SECONDS = 240
 
 
 @dataclass(frozen=True, slots=True)

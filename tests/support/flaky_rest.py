@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
+from simulator.control_calls import open_http
 from simulator.mishaps import TRANSPORT_KEY
 from simulator.server import LOOPBACK, START_SECONDS, bind, make_server
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
+
+    import httpx
 
     Act = Callable[[], object]
     Scope = dict[str, Any]
@@ -34,10 +35,6 @@ HOP_HEADERS = frozenset(
 ACCEPT_PLAIN = {"accept-encoding": "identity"}
 
 
-def _open_http() -> httpx.Client:
-    return httpx.Client(timeout=60, trust_env=False)
-
-
 @dataclass(slots=True)
 class Rule:
     """What happens to the calls of one name, from the `nth` on, `times` times."""
@@ -49,6 +46,9 @@ class Rule:
     status: int | None = None
     body: bytes = b""
     loses_answer: bool = False
+    # After it took effect, and before its answer is lost.
+    after: Act | None = None
+    drops: bool = False
     met: int = 0
     hits: int = 0
 
@@ -73,7 +73,7 @@ class FlakyRest:
     overheard: list[str] = field(default_factory=list)
     _rules: list[Rule] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _http: httpx.Client = field(default_factory=_open_http)
+    _http: httpx.Client = field(default_factory=open_http)
 
     def refuse(
         self, name: str, nth: int = 1, *, status: int = 503, body: bytes = b"", times: int = 1
@@ -92,6 +92,12 @@ class FlakyRest:
     def at(self, name: str, nth: int, act: Act) -> Rule:
         """Run a function before the nth call of a name is handed on."""
         return self._add(Rule(name, nth, 1, before=act))
+
+    def strand(self, name: str, act: Act, nth: int = 1, *, after: bool = False) -> Rule:
+        """Run a function before the call takes effect, or after; then break the connection."""
+        if after:
+            return self._add(Rule(name, nth, 1, loses_answer=True, after=act))
+        return self._add(Rule(name, nth, 1, before=act, drops=True))
 
     def forget(self, names: Container[str]) -> None:
         """Drop the rules of some names."""
@@ -121,6 +127,9 @@ class FlakyRest:
             if rule.before is not None:
                 # In a thread: what the test does there may itself call through this proxy.
                 await asyncio.to_thread(rule.before)
+        if any(rule.drops for rule in rules):
+            scope[TRANSPORT_KEY].abort()
+            return
         refusal = next((rule for rule in rules if rule.status and not rule.loses_answer), None)
         if refusal is not None:
             await _answer(send, refusal.status or 503, [], refusal.body)
@@ -134,6 +143,8 @@ class FlakyRest:
         if spoiler is None:
             await _answer(send, response.status_code, response.headers.raw, response.content)
         elif spoiler.status is None:
+            if spoiler.after is not None:
+                await asyncio.to_thread(spoiler.after)
             scope[TRANSPORT_KEY].abort()
         else:
             await _answer(send, spoiler.status, response.headers.raw, spoiler.body)

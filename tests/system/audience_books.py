@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from worker.commands.sync import _sync
 
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from tests.support.engine import Engine
 
 
+FAMILIES = pytest.mark.parametrize("family", ["v1", "unversioned"])
+POLLED = ["earnings", "messages", "subscribers", "followers", "posts", "top_fans", "account"]
+STREAMS = [*POLLED, "message_history"]
 TABLES = {
     "earnings": ["fanvue_transactions"],
     "messages": ["fanvue_chats", "fanvue_messages"],
@@ -207,3 +212,10 @@ def dollars(cents: int | None) -> Decimal | None:
 def instant(text: str) -> datetime:
     """Return an instant as the database has it."""
     return datetime.fromisoformat(text)
+
+
+def first_sync(books: AudienceBooks, sync_type: str) -> dict[str, Any]:
+    """Run a stream for the first time, after the one that finds its work."""
+    if sync_type == "message_history":
+        books.sync("messages")
+    return books.sync(sync_type)

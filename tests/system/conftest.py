@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -18,10 +18,11 @@ from simulator.world import World
 from tests.support.drills import Console
 from tests.support.engine import Engine, forget
 from tests.support.postgres import PROJECT
+from tests.system.audience_books import AudienceBooks
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,8 @@ def engine(stack: dict[str, str], silent_cron: None) -> Iterator[Engine]:
             "FANVUE_AUTH_URL": fanvue.url,
             "FANVUE_CLIENT_ID": "simulator-client",
             "FANVUE_CLIENT_SECRET": "simulator-secret",
+            # Calls are counted, and a busy machine's slow answer is no reason to ask again.
+            "FANVUE_TIMEOUT_SECONDS": "120",
         }
         database = psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True)
         engine = Engine(environment, control, database)
@@ -52,6 +55,21 @@ def engine(stack: dict[str, str], silent_cron: None) -> Iterator[Engine]:
         # A test that restarted the database has another connection by now.
         engine.database.close()
         _forget(stack)
+
+
+@pytest.fixture
+def books(engine: Engine) -> Callable[..., AudienceBooks]:
+    """Return a maker of creators whom only the test itself syncs."""
+    engine.fanvue.turn(rate_limit=100_000)
+    engine.database.execute("update private.sync_streams set enabled = true")
+
+    def make(family: str = "v1", **order: Any) -> AudienceBooks:
+        # More than a page of everything.
+        size = {"messages": 200, "posts": 60, "subscribers": 60, "followers": 60, "fans": 8}
+        creator = engine.creator(**{"transactions": 90, **size, **order})
+        return AudienceBooks(engine, creator, family)
+
+    return make
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The way of docs/adopt.md, by its own commands: from older books to right ones, and back.
 
-Twenty thousand rows with the faults that such books have; a simulated Fanvue is the truth.
+Four thousand rows with the faults that such books have; a simulated Fanvue is the truth.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from tests.docs.fences import read_fences
 from tests.support.engine import Engine
 from tests.support.legacy_books import LegacyBooks, LegacyModel
 from tests.support.postgres import PROJECT, run_file
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ DOCUMENT = PROJECT / "docs" / "adopt.md"
 LEGACY_SCHEMA = PROJECT / "tests" / "database" / "legacy_schema.sql"
 PORT = 27421
 CREATORS = 4
-ROWS_EACH = 5000
+ROWS_EACH = 1000
 OWNERS = (
     UUID("e0000000-0000-0000-0000-000000000001"),
     UUID("e0000000-0000-0000-0000-000000000002"),
@@ -76,7 +77,7 @@ class Adoption:
             cwd=self.directory,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
 
@@ -185,7 +186,7 @@ def write_grants(adoption: Adoption) -> None:
 @pytest.mark.timeout(600)
 def test_the_document_leads_there_and_back(adoption: Adoption) -> None:
     old_rows = adoption.rows(ROWS_OF_OLD)
-    assert len(old_rows) > 19_500
+    assert len(old_rows) > 3_900
     assert len(old_rows) == sum(model.rows for model in adoption.models)
 
     assert_ok(adoption.follow("Before"))
@@ -235,7 +236,7 @@ def assert_migrated(adoption: Adoption, old_rows: list[tuple[Any, ...]]) -> None
     )
     dusty = sum(row[4] != round(row[4], 2) for row in old_rows)
     told = {finding.partition(";")[0]: count for finding, count in findings.items()}
-    assert told["amount had parts of a cent"] == dusty > 1000
+    assert told["amount had parts of a cent"] == dusty > 200
     assert told["revenue_total was not the sum of the rows"] == CREATORS
     assert told["the creator uuid was not in plain lower case, or empty"] == CREATORS
 
@@ -292,7 +293,7 @@ def assert_doubles_are_named(adoption: Adoption) -> None:
             " where kind = 'not_listed' and state = 'open'"
         )
     }
-    assert len(named) == len(found) == len(doubles) > 300
+    assert len(named) == len(found) == len(doubles) > 40
     assert all(len(pair & found) == 1 for pair in doubles)
 
 

@@ -47,14 +47,8 @@ def test_benchmark_prints_its_ratios(engine: Engine, stack: dict[str, str], name
     for row in rows:
         assert row.measured in printed
         assert f"{row.ratio:.2f}" in printed
-
-
-def test_polls_cost_one_call_however_long_the_history(
-    engine: Engine, stack: dict[str, str]
-) -> None:
-    (rows,) = run_benchmarks(stack, TINY, ["calls"])
-
-    calls = {row.measured: (row.figure, row.baseline) for row in rows}
-
-    assert calls["poll without news"] == (1, 3)
-    assert calls["poll after 7 sales"][0] <= 2
+    if name == "calls":
+        # The only figures that mean something at any size: a poll costs one call.
+        calls = {row.measured: (row.figure, row.baseline) for row in rows}
+        assert calls["poll without news"] == (1, 3)
+        assert calls["poll after 7 sales"][0] <= 2

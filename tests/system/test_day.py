@@ -18,8 +18,8 @@ from tests.support.day_run import Outcome, play
 pytestmark = pytest.mark.system
 
 EVENING = Shape(
-    creators=6,
-    minutes=150,
+    creators=4,
+    minutes=120,
     start=datetime(2026, 11, 2, 17, tzinfo=UTC),
     transactions=200,
     messages=200,
@@ -27,7 +27,7 @@ EVENING = Shape(
     subscribers=30,
     followers=60,
 )
-KILLS = 10
+KILLS = 8
 
 
 @pytest.fixture(scope="module")

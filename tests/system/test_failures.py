@@ -6,18 +6,14 @@ Whatever happens between the worker and the books, they stay exact and no job is
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
-from local.stack import Stack
 from tests.support.flaky_rest import FlakyRest, flaky
-from tests.support.postgres import PROJECT
+from tests.support.waiting import PATIENCE_SECONDS
 from worker.app import open_engine
 from worker.clock import SystemClock
 
@@ -25,12 +21,11 @@ from worker.clock import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from local.stack import Stack
     from tests.support.engine import Engine
 
 
 pytestmark = pytest.mark.system
-
-PATIENCE_SECONDS = 25
 
 
 @pytest.fixture
@@ -42,14 +37,6 @@ def rest(engine: Engine) -> Iterator[FlakyRest]:
         yield proxy
 
 
-@pytest.fixture
-def pieces(engine: Engine) -> Iterator[Stack]:
-    """Return the running stack, to stop parts of it; whatever was stopped runs again after."""
-    found = Stack((PROJECT / Path(os.environ["FSE_TEST_STACK"])).parent)
-    yield found
-    found.start_postgres()
-
-
 def test_database_restart_in_the_middle_of_a_backfill_costs_no_row(
     engine: Engine, rest: FlakyRest, pieces: Stack
 ) -> None:
@@ -59,7 +46,7 @@ def test_database_restart_in_the_middle_of_a_backfill_costs_no_row(
 
     engine.drain()
 
-    _connect_again(engine)
+    engine.reconnect()
     assert back.hits == 1
     engine.assert_exact(creator)
     assert engine.run_states(creator) == ["succeeded"]
@@ -72,7 +59,7 @@ def test_outage_longer_than_every_retry_only_delays_the_work(
 
     def come_back() -> None:
         pieces.start_postgres()
-        _connect_again(engine)
+        engine.reconnect()
         # The settlement was given up, so the lease has to end first.
         engine.pass_time(61)
 
@@ -313,12 +300,6 @@ class HastyClock(SystemClock):
 async def _drain_hastily(engine: Engine) -> None:
     async with open_engine(engine.settings(), HastyClock()) as opened:
         await opened.runner.run(drain=opened.books.overview.running, horizon=timedelta(0))
-
-
-def _connect_again(engine: Engine) -> None:
-    engine.database.close()
-    url = engine.environment["SUPABASE_DB_URL"]
-    engine.database = psycopg.connect(url, autocommit=True)
 
 
 def _jobs(engine: Engine) -> list[tuple[Any, ...]]:

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 
-def test_a_thousand_faults_are_mended_row_for_row_and_phantoms_told_once(engine: Engine) -> None:
-    creators = synced(engine, 900, 700, 500, 300)
+def test_hundreds_of_faults_are_mended_row_for_row_and_phantoms_told_once(engine: Engine) -> None:
+    creators = synced(engine, 300, 220, 140, 60)
     faults = LedgerFaults(engine.database, seed=20261123)
     faults.inject(
-        1000, among=lambda row: row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
+        300, among=lambda row: row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
     )
 
     reconcile(engine, days=90)
@@ -44,7 +44,7 @@ def test_a_thousand_faults_are_mended_row_for_row_and_phantoms_told_once(engine:
     told = drift(engine)
     assert sorted(one[1] for one in told) == sorted(faults.phantoms)
     assert {one[0] for one in told} == {"unconfirmed"}
-    assert mended(engine) == 800
+    assert mended(engine) == 240
     assert_rollups_equal_rows(engine)
     assert [state for state, _ in runs(engine)] == ["succeeded"] * len(creators)
     drop_phantoms(engine, faults)
@@ -53,10 +53,10 @@ def test_a_thousand_faults_are_mended_row_for_row_and_phantoms_told_once(engine:
 
 
 def test_a_second_run_mends_nothing_and_adds_no_finding(engine: Engine) -> None:
-    synced(engine, 300, 200)
+    synced(engine, 120, 60)
     faults = LedgerFaults(engine.database, seed=2)
     faults.inject(
-        100, among=lambda row: row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
+        50, among=lambda row: row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
     )
     reconcile(engine, days=90)
     before, rows = drift(engine), faults.current()
@@ -65,7 +65,7 @@ def test_a_second_run_mends_nothing_and_adds_no_finding(engine: Engine) -> None:
 
     assert drift(engine) == before
     assert faults.current() == rows
-    assert mended(engine) == 80
+    assert mended(engine) == 40
     assert runs(engine)[-1][1]["mended"] == {"inserted": 0, "changed": 0}
 
 
@@ -104,7 +104,7 @@ def test_a_row_of_the_api_that_fanvue_does_not_list_is_told_and_kept(engine: Eng
     assert engine.ledger(creator).count == engine.fanvue.books(creator).count + 1
 
 
-@pytest.mark.parametrize("size", [40, 500, 2400])
+@pytest.mark.parametrize("size", [40, 500])
 def test_a_run_costs_a_call_for_fifty_rows_and_two_more(engine: Engine, size: int) -> None:
     engine.fanvue.turn(**NO_LIMIT)
     creator = engine.creator(size, days=30)
@@ -120,7 +120,7 @@ def test_a_run_costs_a_call_for_fifty_rows_and_two_more(engine: Engine, size: in
 
 
 def test_only_the_days_asked_for_are_read_and_judged(engine: Engine) -> None:
-    synced(engine, 900)
+    synced(engine, 450)
     border = midnight(now_at_fanvue(engine) - timedelta(days=10))
     faults = LedgerFaults(engine.database, seed=4)
     faults.inject(
@@ -143,10 +143,10 @@ def test_only_the_days_asked_for_are_read_and_judged(engine: Engine) -> None:
 
 
 def test_history_is_proved_month_by_month_night_after_night(engine: Engine) -> None:
-    synced(engine, 600, days=150)
+    synced(engine, 300, days=150)
     faults = LedgerFaults(engine.database, seed=6)
     faults.inject(
-        200, among=lambda row: row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
+        100, among=lambda row: row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
     )
 
     for _ in range(6):
@@ -160,7 +160,7 @@ def test_history_is_proved_month_by_month_night_after_night(engine: Engine) -> N
 
 def test_lost_days_beyond_the_range_are_found_by_their_sums(engine: Engine) -> None:
     engine.fanvue.turn(**NO_LIMIT)
-    creator = engine.creator(800, days=300)
+    creator = engine.creator(300, days=300)
     engine.drain()
     engine.database.execute(
         "delete from public.fanvue_transactions where fanvue_created_at between %s and %s",
@@ -192,14 +192,14 @@ def test_lost_days_beyond_the_range_are_found_by_their_sums(engine: Engine) -> N
 )
 def test_faults_are_mended_when_fanvue_behaves_like(engine: Engine, knobs: dict[str, Any]) -> None:
     engine.fanvue.turn(**NO_LIMIT, **knobs)
-    creator = engine.creator(350, days=30)
-    engine.fanvue.add_sales(creator, 20, ties={"borders": [1, 2, 4], "width": 4})
+    creator = engine.creator(150, days=30)
+    engine.fanvue.add_sales(creator, 20, ties={"borders": [1, 2], "width": 4})
     engine.fanvue.add_reversals(creator, 6)
     engine.fanvue.add_reversals(creator, 3, kind="chargeback")
     engine.drain()
     faults = LedgerFaults(engine.database, seed=7)
     faults.inject(
-        150, among=lambda row: row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
+        75, among=lambda row: row["fanvue_created_at"] < now_at_fanvue(engine) - timedelta(days=1)
     )
 
     reconcile(engine)
@@ -209,7 +209,7 @@ def test_faults_are_mended_when_fanvue_behaves_like(engine: Engine, knobs: dict[
     assert {(kind, row) for kind, row, *_ in drift(engine)} == {
         ("unconfirmed", row) for row in faults.phantoms
     }
-    assert mended(engine) == 120
+    assert mended(engine) == 60
 
 
 def test_what_cannot_be_read_makes_the_run_partial_and_accuses_no_row(engine: Engine) -> None:

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from tests.support.flaky_rest import flaky
+from tests.support.waiting import LOOK_SECONDS, PATIENCE_SECONDS
 from worker.app import open_engine
 
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 
 pytestmark = pytest.mark.system
-
-PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -186,9 +185,8 @@ async def _work(engine: Engine, creator: str, runs: int) -> None:
     async with open_engine(settings) as opened:
 
         async def watch() -> None:
-            # Every look is a question to the database; the worker's loop goes on meanwhile.
-            while len(await asyncio.to_thread(engine.run_states, creator)) < runs:
-                pass
+            while len(engine.run_states(creator)) < runs:  # noqa: ASYNC110 - it sends no event
+                await asyncio.sleep(LOOK_SECONDS)
             opened.runner.stop()
 
         opened.schedule.start()

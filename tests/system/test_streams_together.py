@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import random
-import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.ambush import Moment, ambush
 from tests.support.flaky_rest import flaky
-from tests.system.audience_books import AudienceBooks
-from tests.system.test_streams import POLLED, STREAMS
+from tests.system.audience_books import POLLED, STREAMS, AudienceBooks
 
 
 if TYPE_CHECKING:
+    from tests.support.ambush import Ambush
     from tests.support.engine import Engine
 
 
 pytestmark = pytest.mark.system
 
 CHECKED = [name for name in STREAMS if name != "message_history"]
-KILLS = 10
+READS = ("chats", "messages", "subscribers", "followers", "posts", "account")
+WRITES = ("begin_sync_walk", "commit_sync_page", "settle_sync_jobs")
+MOMENTS = [
+    *(Moment(call, after=True) for call in READS),
+    *(Moment(call, after=after) for call in WRITES for after in (False, True)),
+]
 
 
 def enable_all(engine: Engine) -> None:
@@ -29,9 +32,9 @@ def enable_all(engine: Engine) -> None:
     engine.database.execute("update private.sync_streams set enabled = true")
 
 
-def populated(engine: Engine, family: str = "v1") -> AudienceBooks:
-    people = {"subscribers": 60, "followers": 60, "fans": 15}
-    creator = engine.creator(90, messages=250, posts=70, **people)
+def populated(engine: Engine, family: str = "v1", *, posts: int = 60) -> AudienceBooks:
+    people = {"subscribers": 60, "followers": 60, "fans": 6}
+    creator = engine.creator(90, messages=150, posts=posts, **people)
     return AudienceBooks(engine, creator, family)
 
 
@@ -71,32 +74,25 @@ def test_a_connected_creator_is_synced_whole_without_being_asked(
     assert set(engine.run_states(books.creator)) == {"succeeded"}
 
 
-def test_workers_killed_at_any_moment_lose_nothing_in_any_stream(engine: Engine) -> None:
+def test_workers_killed_at_each_call_lose_nothing_in_any_stream(engine: Engine) -> None:
     enable_all(engine)
     books = populated(engine)
-    engine.fanvue.add_fault("slow", ms=10)
-    chance = random.Random(20261124)  # noqa: S311 - moments, not secrets
-    make_due(engine)
-    interrupted = 0
 
-    for _ in range(KILLS):
-        goal = _calls(engine) + chance.choice((2, 4, 6))
-        with engine.worker(FANVUE_TIMEOUT_SECONDS="5"):
-            _wait_until(engine, goal)
-            # any instant of a page's life: reading, committing, between the two
-            time.sleep(chance.uniform(0, 0.03))
-        interrupted += _running(engine) > 0
-        engine.end_leases()
-        engine.database.execute(
-            "update public.sync_jobs set run_at = private.engine_now(), max_attempts = 1000"
-        )
-        tick(engine)
+    with ambush(engine.environment) as road:
+        for moment in MOMENTS:
+            # A walk may have been at its end already; then every stream begins a new one.
+            assert any(kill(engine, road, moment) for _ in range(2)), moment
+            engine.take_back()
     engine.drain()
     tick(engine)
     engine.drain()
 
-    assert interrupted >= KILLS / 2
     assert_all_exact(books)
+
+
+def kill(engine: Engine, road: Ambush, moment: Moment) -> bool:
+    make_due(engine)
+    return road.kill(moment, engine.worker(drain=True, **road.settings()))
 
 
 @pytest.mark.parametrize(
@@ -171,30 +167,8 @@ def _poll_all(books: AudienceBooks) -> None:
         assert books.sync(sync_type)["state"] == "succeeded"
 
 
-def _running(engine: Engine) -> int:
-    row = engine.database.execute(
-        "select count(*) from public.sync_jobs where state = 'running'"
-    ).fetchone()
-    return 0 if row is None else int(row[0])
-
-
 def _states(engine: Engine, sync_type: str) -> list[str]:
     rows = engine.database.execute(
         "select distinct state from public.sync_runs where sync_type = %s", (sync_type,)
     ).fetchall()
     return [row[0] for row in rows]
-
-
-def _calls(engine: Engine) -> int:
-    return int(engine.fanvue.stats()["total"]["calls"])
-
-
-def _wait_until(engine: Engine, goal: int, seconds: float = 30) -> None:
-    """Wait for so many calls, or for the work to be done."""
-    ends = time.monotonic() + seconds
-    pause = threading.Event()
-    while _calls(engine) < goal and time.monotonic() < ends:
-        left = engine.database.execute("select count(*) from public.sync_jobs").fetchone()
-        if left == (0,):
-            return
-        pause.wait(0.002)

@@ -28,8 +28,8 @@ FOUNDATION = {
     "sealing",
     "setting_values",
     "settings",
-    "tls",
     "traffic",
+    "trust",
 }
 LAYERS: list[set[str]] = [
     FOUNDATION,

@@ -139,6 +139,10 @@ def test_without_a_command_the_program_explains_itself() -> None:
         (["jobs", "cancel", str(2**63)], "less than or equal to"),
         (["jobs", "list", "--limit", "-1"], "greater than or equal to 1"),
         (["jobs", "list", "--state", "lost"], "'queued', 'running'"),
+        (["reconcile", "--model", "nope"], "valid UUID"),
+        (["reconcile", "--days", "0"], "greater than or equal to 1"),
+        (["reconcile", "--days", "4001"], "less than or equal to"),
+        (["reconcile", "--days", "many"], "valid integer"),
         (["tokens", "refresh"], "name the grants to refresh; give their ids, or --all"),
     ],
 )

@@ -13,7 +13,7 @@ from worker.commands.findings import Finding, fail, ok, warn
 from worker.errors import SyncError
 from worker.fanvue.connection import exchange
 from worker.fanvue.oauth import Refused, TokenEndpoint
-from worker.tls import trusted
+from worker.trust import authorities
 
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ async def check_redis(settings: UpstashSettings | None) -> Finding:
     token = settings.token.get_secret_value()
     try:
         async with httpx.AsyncClient(
-            timeout=PROBE_SECONDS, trust_env=False, verify=trusted()
+            timeout=PROBE_SECONDS, trust_env=False, verify=authorities()
         ) as http:
             answer = await http.post(
                 settings.url, json=["PING"], headers={"authorization": f"Bearer {token}"}

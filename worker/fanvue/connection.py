@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from worker.errors import ProviderContract, Transient
-from worker.tls import trusted
+from worker.trust import authorities
 
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def open_http(*, timeout_seconds: float, connections: int) -> httpx.AsyncClient:
     Tokens travel in headers, so a redirect must never carry them elsewhere.
     """
     return httpx.AsyncClient(
+        verify=authorities(),
         timeout=httpx.Timeout(timeout_seconds),
         limits=httpx.Limits(
             max_connections=connections,
@@ -51,7 +52,6 @@ def open_http(*, timeout_seconds: float, connections: int) -> httpx.AsyncClient:
         http1=True,
         http2=False,
         trust_env=False,
-        verify=trusted(),
     )
 
 

@@ -16,7 +16,7 @@ from postgrest import APIError, AsyncPostgrestClient
 from worker.clock import full_jitter
 from worker.errors import DatabaseUnavailable, LeaseLost, Misconfigured, Rejected, SyncError
 from worker.metrics import Metric, Metrics
-from worker.tls import trusted
+from worker.trust import authorities
 
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ async def _raise_refusals(response: httpx.Response) -> None:
 def open_database_http(*, connections: int) -> httpx.AsyncClient:
     """Open the database's HTTP client: HTTP/1.1, as idle HTTP/2 connections die silently."""
     return httpx.AsyncClient(
+        verify=authorities(),
         http1=True,
         http2=False,
         timeout=TIMEOUT,
@@ -103,7 +104,6 @@ def open_database_http(*, connections: int) -> httpx.AsyncClient:
         event_hooks={"response": [_raise_refusals]},
         follow_redirects=False,
         trust_env=False,
-        verify=trusted(),
     )
 
 

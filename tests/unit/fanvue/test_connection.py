@@ -49,3 +49,11 @@ async def test_the_pool_is_bounded_and_takes_nothing_from_the_environment() -> N
         assert http.timeout == httpx.Timeout(7)
         assert http.follow_redirects is False
         assert http.trust_env is False
+
+
+async def test_the_list_of_authorities_is_read_once_for_all_pools() -> None:
+    first = connection.authorities()
+    async with connection.open_http(timeout_seconds=7, connections=3):
+        pass
+
+    assert connection.authorities() is first
