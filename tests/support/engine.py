@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+import tests.support.certificates  # noqa: F401 - read once for all clients of this process
 from worker.app import open_books, open_engine, run_worker
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.logs import configure_logging

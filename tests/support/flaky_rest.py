@@ -16,6 +16,7 @@ import httpx
 
 from simulator.mishaps import TRANSPORT_KEY
 from simulator.server import LOOPBACK, START_SECONDS, bind, make_server
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ ACCEPT_PLAIN = {"accept-encoding": "identity"}
 
 
 def _open_http() -> httpx.Client:
-    return httpx.Client(timeout=60, trust_env=False)
+    return httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.program import Program
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 
 pytestmark = pytest.mark.system
-
-PATIENCE_SECONDS = 30
 
 
 @pytest.fixture
