@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from contextlib import chdir, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import structlog
@@ -38,15 +38,20 @@ class Program:
         self.engine = engine
         self.directory = directory
 
-    def start(self, *words: str, **changes: str) -> subprocess.Popen[str]:
-        """Begin a command in a process of its own."""
+    def start(
+        self, *words: str, errors: IO[str] | None = None, **changes: str
+    ) -> subprocess.Popen[str]:
+        """Begin a command in a process of its own.
+
+        One that logs for long needs a file for it: a pipe that nobody reads fills up and stops it.
+        """
         return subprocess.Popen(
             [sys.executable, "-m", "worker", *words],
             env={"PYTHONPATH": str(PROJECT), **self._environment(changes)},
             cwd=self.directory,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=errors or subprocess.PIPE,
             text=True,
         )
 
@@ -54,7 +59,7 @@ class Program:
         self, *words: str, stdin: str = "", **changes: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end in a process of its own."""
-        process = self.start(*words, **changes)
+        process = self.start(*words, errors=None, **changes)
         out, err = process.communicate(stdin, timeout=PATIENCE_SECONDS)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 

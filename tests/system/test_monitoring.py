@@ -50,16 +50,14 @@ def working(program: Program, **changes: str) -> Iterator[Scraper]:
     """Run a worker that can be asked; what it logs is in `worker.log`."""
     port = free_port()
     settings = QUICK | {"WORKER_METRICS_PORT": str(port)} | changes
-    log = program.directory / "worker.log"
-    worker = program.start("run", **settings)
-    scraper = Scraper(port)
-    try:
-        yield scraper
-    finally:
-        worker.send_signal(signal.SIGTERM)
-        _, errors = worker.communicate(timeout=PATIENCE_SECONDS)
-        log.write_text(errors, "utf-8")
-    assert worker.returncode == 0, errors
+    with (program.directory / "worker.log").open("a", encoding="utf-8") as log:
+        worker = program.start("run", errors=log, **settings)
+        try:
+            yield Scraper(port)
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            worker.communicate(timeout=PATIENCE_SECONDS)
+    assert worker.returncode == 0
 
 
 def events(program: Program) -> list[dict[str, Any]]:

@@ -154,7 +154,7 @@ def test_a_burst_costs_one_confirming_poll_a_minute_after_the_last_one(announced
     _deliver(announced)
 
     polls = announced.database.execute(
-        "select j.next_run_at >= s.last_sync_at + interval '1 minute'"
+        "select j.run_at >= s.last_sync_at + interval '1 minute'"
         " from public.sync_jobs j join public.sync_state s using (model_id, sync_type)"
     ).fetchall()
     assert polls == [(True,)]
