@@ -69,6 +69,10 @@ class Scraper:
             if sample.name in names and labels.items() <= sample.labels.items()
         )
 
+    def moved(self) -> set[str]:
+        """Name the metrics that are not zero; of a histogram, those that saw something."""
+        return {one.name.removesuffix("_count") for one in self.samples() if one.value > 0}
+
     def wait_for(self, what: Callable[[], bool]) -> None:
         """Look again and again until it is so."""
         wait_for(lambda: self._look(what))

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.system
 
 NEW = "next:" + base64.b64encode(bytes(range(32))).decode()
 SLOTS = 3
-CREATORS = 8
+CREATORS = 4
 # By our books every grant ends now, by Fanvue's only later: whoever asks for one refreshes it.
 ENDED = """
 with ours as (update public.models set fanvue_token_expires_at = private.engine_now()
