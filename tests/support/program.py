@@ -38,20 +38,24 @@ class Program:
         self.engine = engine
         self.directory = directory
 
-    def start(
-        self, *words: str, errors: IO[str] | None = None, **changes: str
-    ) -> subprocess.Popen[str]:
-        """Begin a command in a process of its own.
+    def start(self, *words: str, **changes: str) -> subprocess.Popen[str]:
+        """Begin a command in a process of its own."""
+        return self._start(words, changes, subprocess.PIPE)
 
-        One that logs for long needs a file for it: a pipe that nobody reads fills up and stops it.
-        """
+    def start_logging(self, log: IO[str], *words: str, **changes: str) -> subprocess.Popen[str]:
+        """Begin one that logs for long: a pipe that nobody reads fills up and stops it."""
+        return self._start(words, changes, log)
+
+    def _start(
+        self, words: tuple[str, ...], changes: dict[str, str], errors: IO[str] | int
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "worker", *words],
             env={"PYTHONPATH": str(PROJECT), **self._environment(changes)},
             cwd=self.directory,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors or subprocess.PIPE,
+            stderr=errors,
             text=True,
         )
 
@@ -59,7 +63,7 @@ class Program:
         self, *words: str, stdin: str = "", **changes: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end in a process of its own."""
-        process = self.start(*words, errors=None, **changes)
+        process = self.start(*words, **changes)
         out, err = process.communicate(stdin, timeout=PATIENCE_SECONDS)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 

@@ -52,7 +52,7 @@ def working(program: Program, **changes: str) -> Iterator[Scraper]:
     port = free_port()
     settings = QUICK | {"WORKER_METRICS_PORT": str(port)} | changes
     with (program.directory / "worker.log").open("a", encoding="utf-8") as log:
-        worker = program.start("run", errors=log, **settings)
+        worker = program.start_logging(log, "run", **settings)
         try:
             yield Scraper(port)
         finally:
