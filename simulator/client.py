@@ -73,7 +73,7 @@ class SimulatorControl(LifeControl):
 
     def happen(self, *orders: dict[str, Any]) -> list[dict[str, Any]]:
         """Let many things happen in one call; each order has `do`, a route, and its fields."""
-        return list(self._call("POST", "batch", {"orders": orders}, timeout=120)["answers"])
+        return list(self._call("POST", "batch", {"orders": orders})["answers"])
 
     def set_webhook_target(
         self, url: str, secret: str, previous_secret: str | None = None
@@ -103,10 +103,10 @@ class SimulatorControl(LifeControl):
         """Return counters and the log of deliveries; see `control.press.Press.read`."""
         return self._call("GET", "webhooks", query={"creator": creator, **query})
 
-    def flush_webhooks(self, timeout_seconds: float = 30) -> dict[str, Any]:
+    def flush_webhooks(self, timeout_seconds: float = 300) -> dict[str, Any]:
         """Wait until no delivery is pending; return the counters and whether it is `done`."""
         body = {"timeout_seconds": timeout_seconds}
-        return self._call("POST", "webhooks/flush", body, timeout=timeout_seconds + 10)
+        return self._call("POST", "webhooks/flush", body, timeout=timeout_seconds + 60)
 
     def clear_webhooks(self) -> None:
         """Forget all deliveries, also those on their way."""

@@ -8,8 +8,8 @@ from typing import Any, Self
 import httpx
 
 
-# A world of many creators is made in one call, perhaps on a busy machine.
-TIMEOUT_SECONDS = 120.0
+# A simulator on a busy machine, asked for a whole world, takes its time; this catches a hang.
+TIMEOUT_SECONDS = 300.0
 
 
 def open_http() -> httpx.Client:

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-BULK_SECONDS = 120.0
-
-
 class LifeControl(ControlCalls):
     """Steers everything that is not money."""
 
@@ -36,13 +33,13 @@ class LifeControl(ControlCalls):
             "end": None if end is None else end.isoformat(),
             "details": "true" if details else None,
         }
-        answer = self._call("GET", "audience", query=query, timeout=BULK_SECONDS)
+        answer = self._call("GET", "audience", query=query)
         return read_audience(answer)
 
     def add_creators(self, count: int = 1, **order: Any) -> list[dict[str, str]]:
         """Add creators; see `control.orders.NewCreators`."""
         body = {"count": count, **order}
-        answer = self._call("POST", "creators", body, timeout=BULK_SECONDS)
+        answer = self._call("POST", "creators", body)
         return list(answer["creators"])
 
     def move_creator(self, creator: str, agency: str) -> dict[str, Any]:
@@ -69,7 +66,7 @@ class LifeControl(ControlCalls):
     ) -> dict[str, Any]:
         """Add old messages over so many chats and days, silently."""
         body = {"creator": creator, "count": count, "fans": fans, "days": days, "ties": ties}
-        return self._call("POST", "messages/history", body, timeout=BULK_SECONDS)
+        return self._call("POST", "messages/history", body)
 
     def add_posts(self, creator: str, count: int = 1, **order: Any) -> dict[str, Any]:
         """Publish posts now."""

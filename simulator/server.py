@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 
 LOOPBACK = "127.0.0.1"
-START_SECONDS = 120
+# Long enough for a machine that is busy with other things: it catches a hang alone.
+START_SECONDS = 300
 KEEP_ALIVE_SECONDS = 75
 
 

@@ -23,9 +23,9 @@ function translateKey(headers, config) {
   if (known) headers.set("apikey", known);
 }
 
-function createGateway(config, rest, functions, upstash) {
+function createGateway(config, currentRest, functions, upstash) {
   async function health(incoming, outgoing) {
-    const [database, redis] = await Promise.all([rest.isReady(), upstash.isReady()]);
+    const [database, redis] = await Promise.all([currentRest().isReady(), upstash.isReady()]);
     const status = database && redis ? "ok" : "degraded";
     sendJson(incoming, outgoing, database ? 200 : 503, {
       status,
@@ -46,7 +46,7 @@ function createGateway(config, rest, functions, upstash) {
 
   async function restOrAuth(incoming, outgoing, url) {
     const body = await readBody(incoming);
-    const response = await rest.answer(incoming, url, body, () => {
+    const response = await currentRest().answer(incoming, url, body, () => {
       const request = toRequest(incoming, url, body);
       translateKey(request.headers, config);
       return request;
@@ -94,10 +94,10 @@ function fail(incoming, outgoing, error) {
 
 function main() {
   const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
-  const rest = new Rest(config);
+  let rest = new Rest(config);
   const functions = new Functions(config);
   const upstash = createUpstash({ redisPort: config.redisPort, token: config.upstashToken });
-  const gateway = createGateway(config, rest, functions, upstash);
+  const gateway = createGateway(config, () => rest, functions, upstash);
   for (const [server, port] of [[gateway, config.port], [upstash.server, config.upstashPort]]) {
     server.on("error", (error) => {
       console.error(error.message);
@@ -116,6 +116,15 @@ function main() {
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
   process.on("unhandledRejection", (error) => console.error("unhandled:", error));
+  // The database's driver may write to a connection that was closed that very moment, and throws
+  // where nobody can catch it. What becomes of its pool then is not known: another one goes on.
+  process.on("uncaughtException", (error) => {
+    console.error("uncaught:", error);
+    if (!error.stack?.includes("/node_modules/postgres/")) process.exit(1);
+    const broken = rest;
+    rest = new Rest(config);
+    broken.close().catch((failure) => console.error("not closed:", failure));
+  });
 }
 
 main();

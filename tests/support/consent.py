@@ -14,6 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import jwt
 
+from tests.support.waiting import PATIENCE_SECONDS
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -111,5 +113,5 @@ class Browser:
 
 def open_browser(functions: str) -> Iterator[Browser]:
     """Open a browser that follows no redirect by itself."""
-    with httpx.Client(timeout=30, follow_redirects=False) as http:
+    with httpx.Client(timeout=PATIENCE_SECONDS, follow_redirects=False) as http:
         yield Browser(http, functions)

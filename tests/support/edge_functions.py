@@ -11,10 +11,10 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from local.processes import wait_until
 from local.programs import find_node_tool
 from local.stack import Stack
 from tests.support.postgres import PROJECT
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-LOG_SECONDS = 30
 SHARED = PROJECT / "supabase" / "functions" / "_shared"
 
 
@@ -65,9 +64,9 @@ class FunctionLog:
             return ""
         return self._path.read_bytes()[self._from :].decode()
 
-    def wait_for(self, text: str) -> str:
+    def wait_until(self, text: str) -> str:
         """Return what was written, once this text is in it."""
-        assert wait_until(lambda: text in self.read(), LOG_SECONDS), self.read()
+        wait_until(lambda: text in self.read())
         return self.read()
 
 
@@ -80,7 +79,7 @@ def run_deno(script: str, *words: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -16,15 +16,13 @@ from simulator.clock import SimulatedClock
 from simulator.server import running
 from simulator.simulation import DEFAULT_CLIENT
 from simulator.world import World
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from multiprocessing.connection import Connection
-
-
-START_SECONDS = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ def fanvue_process(start: datetime, agencies: list[str], seed: int) -> Iterator[
     process = context.Process(target=_serve, args=(theirs, start, agencies, seed), daemon=True)
     process.start()
     try:
-        if not ours.poll(START_SECONDS):
+        if not ours.poll(PATIENCE_SECONDS):
             raise RuntimeError("the simulated Fanvue did not start")
         url = ours.recv()
         with SimulatorControl(url) as control:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from local.processes import wait_until
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-PATIENCE_SECONDS = 40
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 
 
@@ -48,7 +47,9 @@ class Scraper:
     port: int
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", trust_env=False, timeout=20)
+        return httpx.get(
+            f"http://127.0.0.1:{self.port}{path}", trust_env=False, timeout=PATIENCE_SECONDS
+        )
 
     def samples(self) -> list[Sample]:
         lines = self.get("/metrics").text.splitlines()
@@ -68,9 +69,13 @@ class Scraper:
             if sample.name in names and labels.items() <= sample.labels.items()
         )
 
-    def wait_for(self, what: Callable[[], bool]) -> None:
+    def moved(self) -> set[str]:
+        """Name the metrics that are not zero; of a histogram, those that saw something."""
+        return {one.name.removesuffix("_count") for one in self.samples() if one.value > 0}
+
+    def wait_until(self, what: Callable[[], bool]) -> None:
         """Look again and again until it is so."""
-        assert wait_until(lambda: self._look(what), PATIENCE_SECONDS), self.get("/metrics").text
+        wait_until(lambda: self._look(what))
 
     @staticmethod
     def _look(what: Callable[[], bool]) -> bool:
@@ -96,11 +101,9 @@ class Chat:
             self.refused += 1
         return self.status
 
-    def wait_for(self, words: str) -> str:
+    def wait_until(self, words: str) -> str:
         """Return the message that bears these words, once it came."""
-        assert wait_until(lambda: any(words in text for text in self.taken), PATIENCE_SECONDS), (
-            self.taken
-        )
+        wait_until(lambda: any(words in text for text in self.taken))
         return next(text for text in self.taken if words in text)
 
 

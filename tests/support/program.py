@@ -1,48 +1,84 @@
-"""`fanvue-sync` as tests run it: a real process with one engine's settings, away from any .env."""
+"""`fanvue-sync` as tests run it: with one engine's settings alone, away from any .env.
+
+A command runs in the test's own process, where nothing has to be imported first; in a process of
+its own it runs where that is the subject: signals, long runs, commands beside each other.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from contextlib import chdir, contextmanager
+from typing import IO, TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import structlog
+from typer.testing import CliRunner
 
 from tests.support.postgres import PROJECT
 from tests.support.waiting import PATIENCE_SECONDS
+from worker.cli import build_app
+from worker.logs import NOISY_LOGGERS
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.engine import Engine
 
 
 class Program:
-    """Starts commands, waits for them, reads what they print."""
+    """Runs commands and reads what they print."""
 
     def __init__(self, engine: Engine, directory: Path) -> None:
         self.engine = engine
         self.directory = directory
 
     def start(self, *words: str, **changes: str) -> subprocess.Popen[str]:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        """Begin a command in a process of its own."""
+        return self._start(words, changes, subprocess.PIPE)
+
+    def start_logging(self, log: IO[str], *words: str, **changes: str) -> subprocess.Popen[str]:
+        """Begin one that logs for long: a pipe that nobody reads fills up and stops it."""
+        return self._start(words, changes, log)
+
+    def _start(
+        self, words: tuple[str, ...], changes: dict[str, str], errors: IO[str] | int
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "worker", *words],
-            env={**kept, "PYTHONPATH": str(PROJECT), **self.engine.environment, **changes},
+            env={"PYTHONPATH": str(PROJECT), **self._environment(changes)},
             cwd=self.directory,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=errors,
             text=True,
         )
+
+    def process(
+        self, *words: str, stdin: str = "", **changes: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end in a process of its own."""
+        process = self.start(*words, **changes)
+        out, err = process.communicate(stdin, timeout=PATIENCE_SECONDS)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def __call__(
         self, *words: str, stdin: str = "", **changes: str
     ) -> subprocess.CompletedProcess[str]:
-        process = self.start(*words, **changes)
-        out, err = process.communicate(stdin, timeout=PATIENCE_SECONDS)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
+        """Run a command to its end in this process; another version's in one of its own."""
+        if "PYTHONPATH" in changes:
+            return self.process(*words, stdin=stdin, **changes)
+        environment = self._environment(changes)
+        with chdir(self.directory), patch.dict(os.environ, environment, clear=True), _own_logging():
+            done = CliRunner().invoke(
+                build_app(), words, input=stdin, prog_name="fanvue-sync", catch_exceptions=False
+            )
+        return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
 
     def json(self, *words: str, **changes: str) -> Any:
         done = self(*words, "--json", **changes)
@@ -56,3 +92,22 @@ class Program:
         done = self("doctor", "--json", **changes)
         found = json.loads(done.stdout)
         return done.returncode, {one["check"]: (one["verdict"], one["text"]) for one in found}
+
+    def _environment(self, changes: dict[str, str]) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return {**kept, **self.engine.environment, **changes}
+
+
+@contextmanager
+def _own_logging() -> Iterator[None]:
+    """Let a command configure logging for its process without doing so for the tests'."""
+    root = logging.getLogger()
+    handlers, before = root.handlers[:], structlog.get_config()
+    levels = {log: log.level for log in (root, *map(logging.getLogger, NOISY_LOGGERS))}
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        for log, level in levels.items():
+            log.setLevel(level)
+        structlog.configure(**before)

@@ -19,10 +19,11 @@ import httpx
 from local.environment import function_environment
 from local.programs import PROJECT, find_node_tool
 from tests.support.consent import mint
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import psycopg
     from upstash_redis import Redis
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 DAYS = ("2026-11-01", "2026-11-30")
 PASSING = ("as_of", "freshness")
 FUNCTION = PROJECT / "supabase" / "functions" / "dashboard-stats"
+PRELOADED = ("local/gateway/deno-shim.ts", "tests/support/patience.ts")
 _LISTENING = re.compile(r"edge-function-listening (\d+)\n")
 
 
@@ -81,6 +83,8 @@ class StatsStage:
     database: psycopg.Connection[Any]
     redis: Redis
     rest: FlakyRest
+    # Of processes of the function that ask through the proxy; readers ask the first.
+    addresses: Sequence[str]
     _opened: ExitStack = field(default_factory=ExitStack)
 
     def new_agency(self, name: str) -> str:
@@ -123,9 +127,13 @@ class StatsStage:
             "insert into public.agency_members (agency_id, user_id) values (%s, %s)",
             (agency_id, user_id),
         )
-        http = self._opened.enter_context(httpx.Client(timeout=30, trust_env=False))
-        usual = f"{self.environment['SUPABASE_URL']}/functions/v1/dashboard-stats"
-        return Reader(http, address or usual, mint(self.environment, user_id, **claims))
+        http = self._opened.enter_context(httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False))
+        return Reader(http, address or self.addresses[0], mint(self.environment, user_id, **claims))
+
+    @property
+    def public_address(self) -> str:
+        """The stack's own function, as dashboards reach it."""
+        return f"{self.environment['SUPABASE_URL']}/functions/v1/dashboard-stats"
 
     def sql(self, agency_id: str, days: tuple[str, str] = DAYS) -> dict[str, Any]:
         """Return the figures as SQL gives them now."""
@@ -169,11 +177,11 @@ def difference(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str,
 
 @contextmanager
 def isolates(environment: Mapping[str, str], count: int) -> Iterator[list[str]]:
-    """Run more processes of the function beside the stack's; yield their addresses."""
+    """Run processes of the function beside the stack's, for whom no limit is near."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = [
         *(find_node_tool("deno"), "run", "--quiet", "--no-prompt", "--allow-all", "--no-lock"),
-        f"--preload={PROJECT / 'local' / 'gateway' / 'deno-shim.ts'}",
+        *(f"--preload={PROJECT / module}" for module in PRELOADED),
         *("--config", str(FUNCTION / "deno.json"), str(FUNCTION / "index.ts")),
     ]
     with ExitStack() as opened:

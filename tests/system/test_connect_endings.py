@@ -38,6 +38,18 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 UNCHANGED = "select to_jsonb(m) - 'updated_at' from public.models m order by id"
+ELSEWHERE = [
+    "//evil.example/x",
+    "https://evil.example",
+    "/\\evil.example",
+    "/\t/evil.example",
+    "javascript:alert(1)",
+    "/..//evil.example",
+    "@evil.example",
+    "/%09/evil.example",
+    ".evil.example",
+    "x" * 600,
+]
 
 
 @pytest.fixture(scope="module")
@@ -66,19 +78,17 @@ def test_a_creator_who_declines_is_not_connected(engine: Engine, browser: Browse
     assert has_no_models(engine)
 
 
-@pytest.mark.parametrize("without", ["read:insights", "read:self", "offline"])
-def test_a_missing_permission_connects_nobody(
-    engine: Engine, browser: Browser, without: str
-) -> None:
+def test_a_missing_permission_connects_nobody(engine: Engine, browser: Browser) -> None:
     member, creator = new_member(engine), new_creator(engine)
-    asked = browser.start(member)
-    scopes = query_of(asked.headers["location"])["scope"].split()
-    left = " ".join(scope for scope in scopes if not scope.startswith(without))
 
-    end = browser.follow(browser.consent(asked, creator, scope=left))
+    for without in ("read:insights", "read:self", "offline"):
+        asked = browser.start(member)
+        scopes = query_of(asked.headers["location"])["scope"].split()
+        left = " ".join(scope for scope in scopes if not scope.startswith(without))
+        end = browser.follow(browser.consent(asked, creator, scope=left))
 
-    assert _title(end) == (403, "A permission is missing")
-    assert has_no_models(engine)
+        assert _title(end) == (403, "A permission is missing"), without
+        assert has_no_models(engine)
 
 
 def test_a_consent_that_took_too_long_connects_nobody(engine: Engine, browser: Browser) -> None:
@@ -120,13 +130,11 @@ def test_of_eight_browsers_at_one_address_one_connects(engine: Engine, browser: 
     engine.assert_exact(creator)
 
 
-@pytest.mark.parametrize("state", ["", "A" * 43, "' or 1=1 --"])
-def test_a_state_from_elsewhere_is_not_accepted(
-    engine: Engine, browser: Browser, state: str
-) -> None:
-    end = browser.get("/callback", {"code": "ory_ac_made_up", "state": state})
+def test_a_state_from_elsewhere_is_not_accepted(engine: Engine, browser: Browser) -> None:
+    for state in ("", "A" * 43, "' or 1=1 --"):
+        end = browser.get("/callback", {"code": "ory_ac_made_up", "state": state})
 
-    assert end.status_code == 400
+        assert end.status_code == 400
     assert engine.fanvue.requests(path="/oauth2/token$", limit=1) == []
 
 
@@ -190,31 +198,15 @@ def test_a_member_who_left_meanwhile_connects_nobody(engine: Engine, browser: Br
 # What must not be seen ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "//evil.example/x",
-        "https://evil.example",
-        "/\\evil.example",
-        "/\t/evil.example",
-        "javascript:alert(1)",
-        "/..//evil.example",
-        "@evil.example",
-        "/%09/evil.example",
-        ".evil.example",
-        "x" * 600,
-    ],
-)
-def test_the_way_back_leads_to_the_dashboard_only(
-    engine: Engine, browser: Browser, path: str
-) -> None:
-    member, creator = new_member(engine), new_creator(engine)
+def test_the_way_back_leads_to_the_dashboard_only(engine: Engine, browser: Browser) -> None:
+    member = new_member(engine)
 
-    end = browser.connect(member, creator, return_to=path)
+    for path in ELSEWHERE:
+        end = browser.connect(member, new_creator(engine), return_to=path)
 
-    back = urlsplit(end.headers["location"])
-    assert (end.status_code, f"{back.scheme}://{back.netloc}") == (302, DASHBOARD)
-    assert not back.path.startswith("//")
+        back = urlsplit(end.headers["location"])
+        assert (end.status_code, f"{back.scheme}://{back.netloc}") == (302, DASHBOARD), path
+        assert not back.path.startswith("//"), path
 
 
 def test_the_callbacks_address_follows_no_header_and_no_parameter(

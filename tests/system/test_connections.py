@@ -6,6 +6,8 @@ A model that may not sync costs nothing; one whose key is missing waits for the 
 from __future__ import annotations
 
 import base64
+import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,24 +79,19 @@ def test_cancelled_job_stops_at_its_next_page_and_what_it_committed_stays(engine
     assert len(engine.calls(creator)) <= 12
 
 
-@pytest.mark.parametrize("what", ["models", "agencies"])
-@pytest.mark.parametrize(
-    "moment", ["begin_token_refresh", "begin_sync_walk", "commit_sync_page", "settle_sync_jobs"]
-)
-def test_deletion_in_the_middle_of_a_backfill_ends_it_quietly(
-    engine: Engine, moment: str, what: str
-) -> None:
-    creator = engine.creator(120)
-    table = f"delete from public.{what}"  # noqa: S608 - one of two constants
+def test_deletion_in_the_middle_of_a_backfill_ends_it_quietly(engine: Engine) -> None:
+    moments = "begin_token_refresh", "begin_sync_walk", "commit_sync_page", "settle_sync_jobs"
+    for moment, what in itertools.product(moments, ("models", "agencies")):
+        creator = engine.creator(120)
+        delete = partial(engine.database.execute, f"delete from public.{what}")  # noqa: S608 - one of two constants
 
-    tally = _drain_with(engine, moment, 1, lambda: engine.database.execute(table))
+        tally = _drain_with(engine, moment, 1, delete)
 
-    assert tally.outcomes == {}
-    assert tally.lost == 1
-    for left in ("models", "sync_jobs", "sync_state", "sync_runs", "fanvue_transactions"):
-        count = engine.database.execute(f"select count(*) from public.{left}")  # noqa: S608 - constants
-        assert count.fetchone() == (0,), left
-    assert all(call["status"] == 200 for call in engine.fanvue.requests(creator=creator))
+        assert (tally.outcomes, tally.lost) == ({}, 1), (moment, what)
+        for left in ("models", "sync_jobs", "sync_state", "sync_runs", "fanvue_transactions"):
+            count = engine.database.execute(f"select count(*) from public.{left}")  # noqa: S608 - constants
+            assert count.fetchone() == (0,), (moment, what, left)
+        assert all(call["status"] == 200 for call in engine.fanvue.requests(creator=creator))
 
 
 def test_missing_key_waits_for_the_key_and_blames_no_creator(engine: Engine) -> None:

@@ -1,6 +1,8 @@
 """Figures through the cache: what SQL says at some moment of the reading, for much less work.
 
-The function runs in Deno, the database decides over REST, Redis answers as Upstash does.
+The function runs in Deno, the database decides over REST, Redis answers as Upstash does. Most tests
+ask processes of the function for whom no time limit is near; what its limits do is for its own
+tests, with a clock of theirs.
 """
 
 from __future__ import annotations
@@ -19,8 +21,7 @@ import psycopg
 import pytest
 from upstash_redis import Redis
 
-from local.processes import wait_until
-from tests.support.edge_functions import function_settings, named_stack
+from tests.support.edge_functions import named_stack
 from tests.support.engine import forget
 from tests.support.flaky_rest import FlakyRest, flaky
 from tests.support.stats_stage import (
@@ -31,6 +32,7 @@ from tests.support.stats_stage import (
     isolates,
     value_key,
 )
+from tests.support.waiting import wait_until
 
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 
-READS, CLIENTS, COMMITS, READS_PER_COMMIT = 1_000, 16, 6, 150
-RECOVERS_SECONDS = 20
+READS, CLIENTS, COMMITS, READS_PER_COMMIT = 400, 16, 6, 60
+MOST_COMPUTATIONS = 10
 # So many creators that their figures are longer than a megabyte.
 HUGE = 4_500
 FILL = {"get": 1, "set": 2, "zadd": 1, "zremrangebyscore": 1, "expire": 1, "eval": 1}
@@ -51,19 +53,28 @@ WITHIN_SCRIPT = {"get": 1, "del": 1}
 @pytest.fixture(scope="module")
 def rest(stack: dict[str, str]) -> Iterator[FlakyRest]:
     """Return the proxy through which the function reaches the database."""
-    with flaky(stack["SUPABASE_URL"]) as proxy, function_settings(SUPABASE_URL=proxy.url):
+    with flaky(stack["SUPABASE_URL"]) as proxy:
         yield proxy
 
 
+@pytest.fixture(scope="module")
+def addresses(stack: dict[str, str], rest: FlakyRest) -> Iterator[list[str]]:
+    """Return where three processes of the function listen."""
+    with isolates({**stack, "SUPABASE_URL": rest.url}, 3) as found:
+        yield found
+
+
 @pytest.fixture
-def stage(stack: dict[str, str], silent_cron: None, rest: FlakyRest) -> Iterator[StatsStage]:
+def stage(
+    stack: dict[str, str], silent_cron: None, rest: FlakyRest, addresses: list[str]
+) -> Iterator[StatsStage]:
     """Return empty books and an empty cache."""
     redis = Redis(stack["UPSTASH_REDIS_REST_URL"], stack["UPSTASH_REDIS_REST_TOKEN"])
     redis.flushdb()
     with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
         forget(database)
         rest.calls.clear()
-        stage = StatsStage(stack, database, redis, rest)
+        stage = StatsStage(stack, database, redis, rest, addresses)
         yield stage
         stage.close()
         forget(database)
@@ -124,9 +135,7 @@ class Rush:
         }
 
 
-def test_a_thousand_readings_cost_ten_computations_and_none_is_stale(
-    stage: StatsStage,
-) -> None:
+def test_hundreds_of_readings_cost_ten_computations_and_none_is_stale(stage: StatsStage) -> None:
     agency_id = stage.new_agency("Atlas")
     readers = [stage.new_reader(agency_id) for _ in range(CLIENTS)]
     rush = Rush(stage, agency_id)
@@ -145,7 +154,7 @@ def test_a_thousand_readings_cost_ten_computations_and_none_is_stale(
     # Every computation is a miss that was kept; every other miss waited for one of them.
     assert set(words) == {"hit", "miss"}
     assert commands["zadd"] == stage.computations <= words.count("miss")
-    assert stage.computations <= READS // 100
+    assert stage.computations <= MOST_COMPUTATIONS
     assert stage.rest.calls.count("stats_head") >= READS
     assert readers[0].ask(agency_id).figures == stage.sql(agency_id)
 
@@ -163,12 +172,13 @@ def test_a_cold_key_that_fifty_ask_for_is_computed_once(stage: StatsStage) -> No
 
 def test_several_processes_leave_a_cold_key_to_one_of_them(stage: StatsStage) -> None:
     agency_id = stage.new_agency("Atlas")
-    environment = {**stage.environment, "SUPABASE_URL": stage.rest.url}
-    with isolates(environment, 3) as addresses:
-        turn = itertools.cycle(addresses)
-        readers = [stage.new_reader(agency_id, next(turn)) for _ in range(30)]
+    turn = itertools.cycle(stage.addresses)
+    readers = [stage.new_reader(agency_id, next(turn)) for _ in range(30)]
+    lock = value_key(agency_id).replace(":v1:", ":v1:fill:")
+    # The lock runs out in Redis's own time, however slow its owner is.
+    stage.rest.at("dashboard_stats", 1, partial(stage.redis.persist, lock))
 
-        readings = at_once([partial(reader.ask, agency_id) for reader in readers])
+    readings = at_once([partial(reader.ask, agency_id) for reader in readers])
 
     assert stage.computations <= 2
     assert {reading.gross for reading in readings} == {"100.00"}
@@ -194,43 +204,50 @@ def test_a_hit_costs_one_command_and_a_miss_seven(stage: StatsStage) -> None:
 
 def test_a_value_lives_ten_to_fifteen_minutes_and_its_range_is_noted(stage: StatsStage) -> None:
     agency_id = stage.new_agency("Atlas")
+    ranges = f"fanvue:stats:v1:ranges:{agency_id}"
+    began = time.time()
 
     stage.new_reader(agency_id).ask(agency_id)
 
-    assert 595 <= stage.redis.ttl(value_key(agency_id)) <= 900
+    kept_for, noted_for = stage.redis.ttl(value_key(agency_id)), stage.redis.ttl(ranges)
+    # Some of it may have passed since.
+    passed = time.time() - began + 1
+    assert 600 - passed <= kept_for <= 900
+    assert 86_400 - passed <= noted_for <= 86_400
     assert stage.kept(agency_id)["stats"] == stage.sql(agency_id)
-    ranges = f"fanvue:stats:v1:ranges:{agency_id}"
-    noted = stage.redis.zscore(ranges, "2026-11-01:2026-11-30")
-    assert noted is not None
-    assert abs(noted - time.time()) < 60
-    assert 86_000 < stage.redis.ttl(ranges) <= 86_400
+    assert stage.redis.zrange(ranges, 0, -1) == ["2026-11-01:2026-11-30"]
     assert stage.redis.keys("fanvue:stats:v1:fill:*") == []
 
 
 def test_ranges_are_forgotten_when_no_value_of_theirs_can_be_left(stage: StatsStage) -> None:
     agency_id = stage.new_agency("Atlas")
     ranges = f"fanvue:stats:v1:ranges:{agency_id}"
-    now = int(time.time())
+    reader = stage.new_reader(agency_id)
+    reader.ask(agency_id)
+    now = stage.redis.zscore(ranges, "2026-11-01:2026-11-30")
+    assert now is not None
     stage.redis.zadd(
         ranges, {"2026-09-01:2026-09-30": now - 960, "2026-10-01:2026-10-31": now - 60}
     )
 
-    stage.new_reader(agency_id).ask(agency_id)
+    reader.ask(agency_id, ("2026-11-01", "2026-11-29"))
 
-    assert stage.redis.zrange(ranges, 0, -1) == ["2026-10-01:2026-10-31", "2026-11-01:2026-11-30"]
+    assert set(stage.redis.zrange(ranges, 0, -1)) == {
+        "2026-10-01:2026-10-31",
+        "2026-11-01:2026-11-29",
+        "2026-11-01:2026-11-30",
+    }
 
 
 def test_a_huge_agency_is_answered_though_nothing_of_it_can_be_kept(stage: StatsStage) -> None:
     agency_id = stage.new_agency("Atlas")
     stage.add_creators(agency_id, HUGE)
-    environment = {**stage.environment, "SUPABASE_URL": stage.rest.url}
-    with isolates(environment, 3) as addresses:
-        readers = [stage.new_reader(agency_id, address) for address in addresses]
-        asks: list[Callable[[], Reading]] = [partial(one.ask, agency_id) for one in readers]
+    readers = [stage.new_reader(agency_id, address) for address in stage.addresses]
+    asks: list[Callable[[], Reading]] = [partial(one.ask, agency_id) for one in readers]
 
-        first = at_once(asks)
-        before = stage.commands()
-        second = at_once(asks)
+    first = at_once(asks)
+    before = stage.commands()
+    second = at_once(asks)
 
     expected = stage.sql(agency_id)
     assert len(json.dumps(expected, separators=(",", ":"))) > 1024 * 1024
@@ -245,7 +262,7 @@ def test_without_redis_answers_stay_the_same_and_the_cache_comes_back_by_itself(
     stage: StatsStage,
 ) -> None:
     agency_id = stage.new_agency("Atlas")
-    reader = stage.new_reader(agency_id)
+    reader = stage.new_reader(agency_id, stage.public_address)
     reader.ask(agency_id)
     pieces = named_stack()
 
@@ -259,7 +276,7 @@ def test_without_redis_answers_stay_the_same_and_the_cache_comes_back_by_itself(
 
     assert [reading.cache for reading in readings] == ["bypass"] * 3
     assert all(reading.figures == expected for reading in readings)
-    assert wait_until(lambda: reader.ask(agency_id).cache == "hit", RECOVERS_SECONDS)
+    wait_until(lambda: reader.ask(agency_id).cache == "hit")
     assert reader.ask(agency_id).figures == expected
 
 
@@ -329,22 +346,16 @@ def test_a_removed_member_is_out_at_his_next_reading(stage: StatsStage) -> None:
 
 def test_an_expired_or_forged_token_is_refused(stage: StatsStage) -> None:
     agency_id = stage.new_agency("Atlas")
-    expired = stage.new_reader(agency_id, exp=int(time.time()) - 60)
-    forged = stage.new_reader(agency_id)
+    ended = int(time.time()) - 60
+    late = stage.new_reader(agency_id, stage.public_address, exp=ended)
+    forged = stage.new_reader(agency_id, stage.public_address)
     forged.token = forged.token[:-8] + "AAAAAAAA"
 
-    assert expired.ask(agency_id).status == 401
-    assert forged.ask(agency_id).status == 401
-    assert stage.rest.calls == []
-
-
-def test_the_function_itself_refuses_a_token_that_expired_on_its_way(stage: StatsStage) -> None:
-    agency_id = stage.new_agency("Atlas")
-    environment = {**stage.environment, "SUPABASE_URL": stage.rest.url}
-    with isolates(environment, 1) as [address]:
-        expired = stage.new_reader(agency_id, address, exp=int(time.time()) - 60)
-
-        assert expired.ask(agency_id).status == 401
+    for reading in (late.ask(agency_id), forged.ask(agency_id)):
+        # The gateway's answer: the function is not asked.
+        assert (reading.status, reading.stats["message"]) == (401, "Invalid JWT")
+    # Or it expired on its way.
+    assert stage.new_reader(agency_id, exp=ended).ask(agency_id).status == 401
 
 
 def test_a_database_that_is_away_is_said_so(stage: StatsStage) -> None:

@@ -7,35 +7,30 @@ afterwards the books are exact and the views empty.
 from __future__ import annotations
 
 import base64
-import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.flaky_rest import flaky
+from tests.support.waiting import wait_until
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from local.stack import Stack
     from tests.support.drills import Console
-    from tests.support.engine import Engine
 
 
 pytestmark = pytest.mark.system
 
 EARNINGS = "/insights/earnings$"
-PATIENCE_SECONDS = 30
 
 
 def test_a_worker_that_is_killed_and_does_not_come_back(console: Console) -> None:
     engine = console.engine
     creator = engine.creator(400)
-    engine.fanvue.add_fault("slow", path=EARNINGS, ms=50)
-    with engine.worker():
-        _wait_for(lambda: _count(engine, "public.fanvue_transactions") > 50)
+    engine.fanvue.add_fault("timeout", path=EARNINGS, nth=3)
+    with engine.worker(FANVUE_TIMEOUT_SECONDS="120"):
+        wait_until(lambda: engine.fanvue.faults()[0]["hits"] > 0)
     engine.fanvue.clear_faults()
 
     console.tick(61)
@@ -183,17 +178,3 @@ def test_redis_that_is_down_is_no_trouble_of_the_sync(console: Console) -> None:
     engine.drain(UPSTASH_REDIS_REST_URL="http://127.0.0.1:9", UPSTASH_REDIS_REST_TOKEN="none")
 
     console.assert_all_well(creator)
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + PATIENCE_SECONDS
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < ends, "waited in vain"
-        pause.wait(0.01)
-
-
-def _count(engine: Engine, table: str) -> int:
-    row = engine.database.execute(f"select count(*) from {table}".encode()).fetchone()  # noqa: S608 - the test's own text
-    assert row is not None
-    return int(row[0])

@@ -61,26 +61,28 @@ def _overheard(engine: Engine) -> Iterator[tuple[FlakyRest, FlakyRest]]:
 
 
 @contextmanager
-def _logged(engine: Engine, log_format: LogFormat) -> Iterator[io.StringIO]:
-    """Collect what a worker logs at its most talkative."""
+def _logged(engine: Engine, *formats: LogFormat) -> Iterator[list[io.StringIO]]:
+    """Collect what a worker logs at its most talkative, in each of the formats."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    configure_logging("debug", log_format, secrets=engine.settings().secrets(), stream=stream)
+    streams, listeners = [io.StringIO() for _ in formats], []
+    for log_format, stream in zip(formats, streams, strict=True):
+        configure_logging("debug", log_format, secrets=engine.settings().secrets(), stream=stream)
+        listeners += root.handlers
+    root.handlers[:] = listeners
     try:
-        yield stream
+        yield streams
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
         structlog.reset_defaults()
 
 
-@pytest.mark.parametrize("log_format", ["json", "console"])
-def test_no_secret_is_logged_or_kept_whatever_goes_wrong(
-    engine: Engine, log_format: LogFormat
-) -> None:
+def test_no_secret_is_logged_or_kept_whatever_goes_wrong(engine: Engine) -> None:
     engine.fanvue.turn(rate_limit=100_000)
-    with _overheard(engine) as (rest, fanvue), _logged(engine, log_format) as stream:
+    # A lost answer of the token endpoint is asked for again within the grace, however late.
+    engine.fanvue.freeze()
+    with _overheard(engine) as (rest, fanvue), _logged(engine, "json", "console") as streams:
         well, refused, dead, swapped = (engine.creator(60) for _ in range(4))
         _drain(engine)
         # All tokens end; one is refused in use, one chain is dead, answers are lost.
@@ -108,21 +110,22 @@ def test_no_secret_is_logged_or_kept_whatever_goes_wrong(
             # Waits are jittered: which round brings the second refusal is a matter of chance.
             engine.pass_time(330)
             _drain(engine)
-            if "grant_invalid" in stream.getvalue():
+            if "grant_invalid" in streams[0].getvalue():
                 break
         said = "\n".join(rest.overheard + fanvue.overheard)
-        logged = stream.getvalue()
+        logs = [stream.getvalue() for stream in streams]
 
     secrets = set(SECRET.findall(said)) | _settings_secrets(engine)
     assert len(secrets) > 20
     row = engine.database.execute(ROWS).fetchone()
     assert row is not None
-    for kept in (logged, row[0]):
+    for kept in (*logs, row[0]):
         assert [secret for secret in secrets if secret in kept] == []
-    for event in ("page_applied", "token_refreshed", "job_failed", "job_crashed", "KeyError"):
-        assert event in logged
-    for kind in ("misconfigured", "seal_broken", "grant_invalid"):
-        assert kind in logged
+    for logged in logs:
+        for event in ("page_applied", "token_refreshed", "job_failed", "job_crashed", "KeyError"):
+            assert event in logged
+        for kind in ("misconfigured", "seal_broken", "grant_invalid"):
+            assert kind in logged
     engine.assert_exact(well)
 
 
@@ -132,7 +135,7 @@ def test_rows_and_logs_of_one_agency_name_nothing_of_another_one(engine: Engine)
     engine.connect(theirs["uuid"], "Agency B")
     engine.fanvue.add_fault("status", status=403, creator=ours, path="/insights/earnings$", nth=1)
 
-    with _logged(engine, "json") as stream:
+    with _logged(engine, "json") as (stream,):
         engine.drain()
 
     text = stream.getvalue()
