@@ -2,9 +2,9 @@
 # What would be done, in a few lines before anything is; and the refusal of what cannot work.
 
 # Megabytes to fetch and on disk, on Linux for x86-64; elsewhere they are a little different.
-readonly MB_PYTHON_DEMO="115 330" MB_PYTHON_TEST="200 620" MB_NODE="115 390"
-readonly MB_DASHBOARD_DEMO="120 500" MB_DASHBOARD_TEST="150 590" MB_BUILD="0 65"
-readonly MB_SYSTEM_DEMO=60 MB_SYSTEM_TEST=330
+readonly MB_PYTHON_DEMO="110 325" MB_PYTHON_TEST="195 590" MB_NODE="160 380"
+readonly MB_DASHBOARD_DEMO="150 490" MB_DASHBOARD_TEST="170 590" MB_BUILD="0 60"
+readonly MB_SYSTEM_DEMO=80 MB_SYSTEM_TEST=300
 
 plan() {
   MODE=$1
@@ -39,8 +39,8 @@ say_plan() {
   *) say "the tests need a few things that are not here yet" ;;
   esac
   [ -z "$THINGS" ] || say_system
-  [ -z "$PARTS" ] || say "  this folder: $WHERE: about $fetch MB to fetch, $disk MB on disk"
-  [ "$MODE" = test ] || say "  (what only the tests need comes with \`make test\`, or now with \`make setup\`)"
+  [ -z "$PARTS" ] || say "  this folder: about $fetch MB to fetch, $disk MB on disk, in" && say "    $WHERE"
+  [ "$MODE" = test ] || say "  (what the tests need comes with \`make test\`, or now with \`make setup\`)"
 }
 
 say_system() {
@@ -48,11 +48,11 @@ say_system() {
   has apt-get || return 0
   [ "$MODE" = demo ] || about=$MB_SYSTEM_TEST
   if [ -z "$PACKAGE_COUNT" ] || [ -n "$UNKNOWN" ]; then
-    say "  the system: $THINGS"
+    say_folded "  the system: $THINGS"
     say "    apt's lists of packages are read first; then about $about MB"
   else
-    say "  the system: $PACKAGES"
-    say "    with what they need $PACKAGE_COUNT packages, $PACKAGE_MB MB to fetch$(with_sudo); no service is started"
+    say_folded "  the system: $PACKAGES;"
+    say "    with what they need $PACKAGE_COUNT packages, $PACKAGE_MB MB to fetch$(with_sudo)"
   fi
 }
 

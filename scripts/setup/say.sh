@@ -8,6 +8,9 @@ LOG=
 
 say() { [ -n "$QUIET" ] || printf 'setup: %s\n' "$*"; }
 
+# In lines of at most 80 letters.
+say_folded() { printf '%s\n' "$*" | fold -s -w 68 | sed '1s/^/setup: /; 2,$s/^/setup:     /'; }
+
 # Nothing was begun: say why, a line each, and what to do.
 refuse() {
   printf 'setup: %s\n' "$@" >&2

@@ -17,7 +17,20 @@ from tests.support.postgres import PROJECT
 FAKES = Path(__file__).with_name("fakes")
 # What set-up may count on everywhere.
 TOOLS = (
-    *("awk", "bash", "cat", "chmod", "cksum", "cp", "dirname", "env", "find", "flock", "grep"),
+    *(
+        "awk",
+        "bash",
+        "cat",
+        "chmod",
+        "cksum",
+        "cp",
+        "dirname",
+        "env",
+        "find",
+        "flock",
+        "fold",
+        "grep",
+    ),
     *("ln", "ls", "mkdir", "pwd", "rm", "sed", "sh", "sleep", "sort", "tail", "touch", "tr"),
     *("xargs",),
 )

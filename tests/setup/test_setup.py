@@ -69,12 +69,12 @@ def test_it_says_what_it_will_do_before_it_fetches_packages(machine: Machine) ->
 
     lines = said.splitlines()
     assert code == 0, said
-    assert lines[1] == f"setup:   the system: {DEMO}"
-    assert "5 packages, 10 MB to fetch, with sudo" in lines[2]
-    assert "MB to fetch" in lines[3]
-    assert lines[5].startswith("setup: system packages ... ")
+    plan = " ".join(line.removeprefix("setup:").strip() for line in lines[:6])
+    assert f"the system: {DEMO}; with what they need 5 packages, 10 MB to fetch, with sudo" in plan
+    assert "this folder: about 270 MB to fetch, 705 MB on disk, in .venv, node_modules" in plan
+    assert lines[7].startswith("setup: system packages ... ")
     assert not any(call.startswith("apt-get update") for call in machine.calls)
-    assert all(len(line) <= 120 for line in lines)
+    assert all(len(line) <= 80 for line in lines)
 
 
 def test_a_plain_user_goes_through_sudo_for_the_system_alone(machine: Machine) -> None:
