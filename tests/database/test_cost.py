@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.database.engine import Engine
 
 
-STREAMS = 300
+STREAMS = 200
 pytestmark = pytest.mark.usefixtures("fresh_sessions")
 _TOUCHED = """
   select coalesce(sum(seq_tup_read + idx_tup_fetch), 0)::bigint as rows

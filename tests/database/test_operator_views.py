@@ -328,7 +328,7 @@ def test_what_the_console_reads_does_not_grow_with_what_is_well(engine: Engine) 
     engine.rows("insert into public.agencies (name) select 'a' || n from generate_series(1, 20) n")
     engine.rows(
         "insert into public.models (agency_id, fanvue_user_uuid, fanvue_refresh_token)"
-        " select id, gen_random_uuid()::text, 'r' from public.agencies, generate_series(1, 100)"
+        " select id, gen_random_uuid()::text, 'r' from public.agencies, generate_series(1, 20)"
     )
     engine.rows("update public.sync_state set next_sync_at = private.engine_now() + interval '1 h'")
     engine.rows(

@@ -310,7 +310,7 @@ def test_a_tick_does_not_look_at_paused_models_nor_at_streams_that_are_off(
 ) -> None:
     engine.rows("update private.sync_streams set enabled = true where not on_demand")
     agency_id = engine.agency()
-    engine.models(agency_id, 200)
+    engine.models(agency_id, 100)
     engine.rows("update public.models set status = 'paused'")
     due = [engine.model(engine.agency(), due=False) for _ in range(3)]
     engine.rows("update private.sync_streams set enabled = sync_type in ('earnings', 'posts')")

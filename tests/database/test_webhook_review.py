@@ -161,12 +161,9 @@ def test_a_replay_and_a_grant_at_once_end_both(engine: Engine) -> None:
 
 
 def test_a_grant_applies_two_hundred_events_however_many_were_parked(engine: Engine) -> None:
-    events = [
-        Sale(number, number * 1000, 700, "fan-1", None).event("none", 0) for number in range(410)
-    ]
-    engine.rows(
-        "select public.receive_webhook_event(e) from jsonb_array_elements(%s) e", Jsonb(events)
-    )
+    for number in range(210):
+        event = Sale(number, number * 1000, 700, "fan-1", None).event("none", 0)
+        engine.call("receive_webhook_event", event)
     made = engine.call("connect_model", "Agency N", uuid.UUID(CREATOR))
 
     engine.call("store_grant", uuid.UUID(made["model_id"]), 0, "fse1.k.a", "fse1.k.r", 3600)
@@ -180,8 +177,8 @@ def test_a_grant_applies_two_hundred_events_however_many_were_parked(engine: Eng
         page = engine.page(walk, f"page-{pages}")
         walk |= engine.call("commit_sync_page", job["id"], job["lease_id"], walk["version"], page)
         pages += 1
-    assert pages == 2
-    assert _total(engine) == {"rows": 410, "total": Decimal("2870.00"), "provisional": 410}
+    assert pages == 1
+    assert _total(engine) == {"rows": 210, "total": Decimal("1470.00"), "provisional": 210}
 
 
 def test_a_sale_that_the_old_family_tells_in_pounds_is_one_row(engine: Engine) -> None:
@@ -262,7 +259,7 @@ def test_an_event_reads_its_own_rows_of_a_large_ledger(engine: Engine, analyzed:
         "insert into public.fanvue_transactions"
         " (agency_id, model_id, fanvue_id, amount, category, fanvue_created_at)"
         " select %s, %s, 'OLD-' || n, 5, 'tip', timestamptz '2020-01-01Z' + n * interval '1 minute'"
-        " from generate_series(1, 2000) n",
+        " from generate_series(1, 5000) n",
         books.agency_id,
         books.model_id,
     )
