@@ -13,7 +13,7 @@ import httpx
 import structlog
 
 from worker.errors import SyncError
-from worker.metrics import Metric, Metrics
+from worker.metrics import Metric, Metrics, unheard
 
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Alerts:
         self._book = book
         self._http = http
         self._address = address
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics or unheard()
 
     async def tell(self) -> None:
         """Send what changed since the last time; a failure is tried again at a later tick."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
-from worker.metrics import Metric, Metrics
+from worker.metrics import Metric, Metrics, unheard
 from worker.store.reconcile import ReconcileStore
 from worker.store.walks import WalkStore
 
@@ -54,7 +54,7 @@ class ToldWalks(WalkStore):
     ) -> None:
         super().__init__(database, lease)
         self._tell = tell
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics or unheard()
 
     async def commit(self, job: Job, state: WalkState, page: PageCommit) -> Committed:
         """Commit one page, and tell if it changed figures."""
@@ -85,7 +85,7 @@ class ToldRuns(ReconcileStore):
     ) -> None:
         super().__init__(database, lease)
         self._tell = tell
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics or unheard()
 
     async def commit(self, job: Job, state: RunState, step: RunCommit) -> RunCommitted:
         """Commit one step, and tell if it changed figures."""

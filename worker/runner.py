@@ -18,7 +18,7 @@ import structlog
 from worker.errors import DatabaseUnavailable, LeaseLost, SyncError, Throttled
 from worker.fanvue.calls import RequestMeter
 from worker.jobs.outcomes import meter_stats, settle_error, settle_result
-from worker.metrics import Metric, Metrics
+from worker.metrics import Metric, Metrics, unheard
 from worker.store.jobs import Settlement
 from worker.traffic import lane_of
 
@@ -96,7 +96,7 @@ class Runner:
         self._concurrency = concurrency
         self._lease = lease
         self._shutdown = shutdown
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics or unheard()
         self._metrics.set(Metric.ROOM, concurrency)
         # By when each loop is to have gone round once more, but for the time its calls take.
         self._beats: dict[str, float] = {}

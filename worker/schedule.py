@@ -14,7 +14,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from worker.errors import SyncError
-from worker.metrics import Metric, Metrics
+from worker.metrics import Metric, Metrics, unheard
 
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Schedule:
     ) -> None:
         self._store = store
         self._wake = wake
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics or unheard()
         self._scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
         )

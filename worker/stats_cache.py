@@ -15,7 +15,7 @@ import structlog
 
 from worker.cache import CacheUnavailable
 from worker.errors import SyncError
-from worker.metrics import Metric, Metrics
+from worker.metrics import Metric, Metrics, unheard
 from worker.redaction import redact_text
 
 
@@ -66,7 +66,7 @@ class StatsCache:
         self._due: dict[str, float] = {}
         self._noted = asyncio.Event()
         self._closed_until: float | None = None
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics or unheard()
 
     def changed(self, agency_id: str) -> None:
         """Note that an agency's figures changed; returns at once."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from worker.metrics import Metric, Metrics
+from worker.metrics import Metric, Metrics, unheard
 
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class WakeUp:
         self._wake = wake
         self._clock = clock
         self._wanted = asyncio.Event()
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics or unheard()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,7 @@ class ScriptedFanvue:
         return [request.url.path for request in self.requests]
 
 
+@cache
 def fanvue_settings(family: ApiFamily = ApiFamily.AUTO) -> FanvueSettings:
     return FanvueSettings.model_validate(
         {

@@ -106,11 +106,14 @@ def modules_named(node: ast.AST) -> list[str]:
     return []
 
 
-def imports_of(folder: str) -> Iterator[Import]:
-    for path in sources(folder):
-        for node in nodes_of(path):
-            for module in modules_named(node):
-                yield Import(relative(path), module, getattr(node, "lineno", 0))
+@cache
+def imports_of(folder: str) -> list[Import]:
+    return [
+        Import(relative(path), module, getattr(node, "lineno", 0))
+        for path in sources(folder)
+        for node in nodes_of(path)
+        for module in modules_named(node)
+    ]
 
 
 def level_of(part: str) -> int | None:

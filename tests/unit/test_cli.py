@@ -46,12 +46,25 @@ def every_command(group: Any, *before: str) -> Iterator[list[str]]:
             yield [*before, name]
 
 
-COMMANDS = list(every_command(typer.main.get_command(build_app())))
+APP = build_app()
+PROGRAM = typer.main.get_command(APP)
+COMMANDS = list(every_command(PROGRAM))
 PROMISED = [
     *(["run"], ["connect"], ["connect-agency"], ["sync"], ["enqueue"], ["reconcile"], ["status"]),
     *(["doctor"], ["watch"], ["jobs", "list"], ["jobs", "retry"], ["jobs", "cancel"]),
     *(["tokens", "status"], ["tokens", "refresh"], ["tokens", "rotate-key"]),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _built_once() -> Iterator[None]:
+    """Build the program once: typer's runner would build it for every call."""
+    build = typer.main.get_command
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            typer.testing, "_get_command", lambda app: PROGRAM if app is APP else build(app)
+        )
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +79,7 @@ def _own_logging_and_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def fanvue_sync(*words: str, stdin: str | None = None, **env: str) -> Result:
-    return CliRunner().invoke(build_app(), list(words), input=stdin, env={**SETTINGS, **env})
+    return CliRunner().invoke(APP, list(words), input=stdin, env={**SETTINGS, **env})
 
 
 def connect(*words: str, agency: str = "Nova", creator: str = CREATOR, **kind: str) -> Result:

@@ -30,7 +30,7 @@ from worker.fanvue.connection import RawAnswer, exchange
 from worker.fanvue.headers import rate_seen, retry_after, server_date
 from worker.fanvue.paths import PathFamilies, full_path, template_of
 from worker.fanvue.verdicts import EmptyRefusal, Refusal, VersionRetired, judge, parse_json
-from worker.metrics import Metric, Metrics
+from worker.metrics import Metric, Metrics, unheard
 
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class FanvueClient:
         self._settings = settings
         self._families = PathFamilies(settings.api_family, clock)
         self._announced: set[str] = set()
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics or unheard()
 
     async def get(
         self,

@@ -15,7 +15,7 @@ from postgrest import APIError, AsyncPostgrestClient
 
 from worker.clock import full_jitter
 from worker.errors import DatabaseUnavailable, LeaseLost, Misconfigured, Rejected, SyncError
-from worker.metrics import Metric, Metrics
+from worker.metrics import Metric, Metrics, unheard
 from worker.trust import authorities
 
 
@@ -130,7 +130,7 @@ class Database:
         http.headers.update(headers)
         self._clock = clock
         self._rng = rng
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics or unheard()
 
     async def call(self, name: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """Call one RPC and return its JSON.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import cache
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ def lost_lease() -> Refusal:
     return Refusal(410, "PT410", "the lease is lost")
 
 
+@cache
 def settings(key: str = KEY) -> SupabaseSettings:
     return SupabaseSettings.model_validate(
         {"SUPABASE_URL": "https://project.supabase.test", "SUPABASE_SECRET_KEY": key}
