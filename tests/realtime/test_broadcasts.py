@@ -9,6 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.realtime.clients import SECONDS
+
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -207,7 +209,7 @@ async def test_many_broadcasts_in_one_request_skip_what_is_denied(
     headers = {"apikey": stack["SUPABASE_PUBLISHABLE_KEY"]}
     url = f"{stack['SUPABASE_URL']}/realtime/v1/api/broadcast"
 
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=SECONDS) as http:
         sent = await http.post(url, json={"messages": messages}, headers=headers)
         blank = await http.post(url, json={"messages": [{"topic": topic}]}, headers=headers)
         stranger = await http.post(url, json={"messages": []}, headers={"apikey": "x.y.z"})

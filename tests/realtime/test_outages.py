@@ -27,6 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:ConnectionClosed.(code|reason) is deprecated"),
 ]
 SEND = "select realtime.send('{}', %s, %s)"
+NEVER_MS = 10**9
 
 
 def execute(stack: dict[str, str], text: str, *values: object) -> None:
@@ -92,13 +93,18 @@ async def test_a_client_that_says_nothing_is_dropped_and_one_that_does_is_kept(
     serve: Serve, connect: Connect, topic: str
 ) -> None:
     server = serve(idleMs=600)
-    quiet = await connect("javascript", url=server.url, heartbeat=60_000)
-    lively = await connect("javascript", url=server.url, heartbeat=200)
+    quiet, lively = [
+        await connect("javascript", url=server.url, heartbeat=NEVER_MS) for _ in range(2)
+    ]
     dropped = await quiet.join(topic)
-    kept = await lively.join(topic)
+    kept = await lively.join(topic, broadcast={"self": True})
     await dropped.joined()
     await kept.joined()
 
+    server.advance(0.4)
+    await lively.send(topic, "here", {})
+    await kept.next("broadcast", event="here")
+    server.advance(0.4)
     await dropped.next("status", status="CHANNEL_ERROR")
     await dropped.joined()
     await quiet.send(topic, "back", {})

@@ -10,6 +10,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.realtime.clients import SECONDS
+
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 TOPIC = "realtime:frames"
+# A slow server is no dead one.
+PATIENT: dict[str, Any] = {
+    "open_timeout": SECONDS,
+    "close_timeout": SECONDS,
+    "ping_interval": None,
+}
 OK: dict[str, Any] = {"status": "ok", "response": {}}
 JOINED: dict[str, Any] = {"status": "ok", "response": {"postgres_changes": []}}
 
@@ -59,7 +67,7 @@ def socket(stack: dict[str, str]) -> Callable[..., Any]:
     ) -> AsyncIterator[Any]:
         key = stack["SUPABASE_PUBLISHABLE_KEY"]
         where = address(url or stack["SUPABASE_URL"], key, version)
-        async with open_socket(where) as connection:
+        async with open_socket(where, **PATIENT) as connection:
             yield Socket(connection)
 
     return connected
@@ -209,7 +217,7 @@ async def test_a_key_that_is_no_good_is_refused_at_the_door(
     key = jwt.encode(claims, secret or stack["SUPABASE_JWT_SECRET"])
 
     with pytest.raises(InvalidStatus) as refusal:
-        async with open_socket(address(stack["SUPABASE_URL"], key, "2.0.0")):
+        async with open_socket(address(stack["SUPABASE_URL"], key, "2.0.0"), **PATIENT):
             pass
 
     assert refusal.value.response.status_code == 401
@@ -266,9 +274,11 @@ async def test_too_many_messages_close_the_channel(
         assert await client.next() == ["1", "1", TOPIC, "phx_close", {}]
 
 
-async def test_too_many_changes_of_presence_close_the_channel(socket: Callable[..., Any]) -> None:
+async def test_too_many_changes_of_presence_close_the_channel(
+    serve: Serve, socket: Callable[..., Any]
+) -> None:
     track = {"type": "presence", "event": "track", "payload": {}}
-    async with socket() as client:
+    async with socket(url=serve().url) as client:
         await client.join(presence={"key": "k", "enabled": False})
         for number in range(5):
             assert (await client.ask(["1", str(number), TOPIC, "presence", track]))[4] == OK
