@@ -72,10 +72,6 @@ class Postgres:
         """The superuser's connection string."""
         return f"postgresql://{SUPERUSER}:{PASSWORD}@{HOST}:{self.port}/{DATABASE}"
 
-    def exists(self) -> bool:
-        """Tell whether the cluster was created in full."""
-        return (self._data / "PG_VERSION").exists()
-
     def create(self) -> None:
         """Create an empty cluster; a half-made one is removed first."""
         if self._data.exists():
