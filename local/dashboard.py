@@ -12,7 +12,7 @@ import httpx
 
 from local.errors import StackError, log_excerpt
 from local.ports import HOST
-from local.processes import wait_until
+from local.processes import START_SECONDS, wait_until
 from local.programs import PROJECT, find_program
 
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 NAME = "dashboard"
-START_SECONDS = 20.0
 _HOME = PROJECT / "examples" / "dashboard"
 _NEXT = _HOME / "node_modules" / "next" / "dist" / "bin" / "next"
 # What a process of ours would hand on: the browser's server must not even hold it.
@@ -73,6 +72,6 @@ class Dashboard:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(self.url, timeout=5).is_success
+            return httpx.get(self.url, timeout=START_SECONDS).is_success
         except httpx.HTTPError:
             return False

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from local.errors import StackError, log_excerpt
 from local.instance import Instance, State, database_user
 from local.ports import HOST
-from local.processes import ProcessRecord, wait_until
+from local.processes import START_SECONDS, ProcessRecord, wait_until
 
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 SUPERUSER = "postgres"
 PASSWORD = "postgres"  # noqa: S105 - the fixed password of every local Supabase stack
 DATABASE = "postgres"
-START_SECONDS = 60.0
 # Kind to small machines, and as durable as needed; everything else is PostgreSQL's default.
 _SETTINGS = {
     "listen_addresses": HOST,

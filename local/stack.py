@@ -18,7 +18,7 @@ from local.errors import StackError
 from local.gateway import Gateway, GatewaySettings
 from local.instance import Instance, State
 from local.migrations import apply_migrations, bootstrap, finish_bootstrap
-from local.ports import DEFAULT_PORT, is_free, reserve_ports
+from local.ports import DEFAULT_PORT, is_free, release_ports, reserve_ports
 from local.postgres import Postgres
 from local.prepared import PreparedCluster
 from local.programs import PROJECT, find_postgres
@@ -76,6 +76,7 @@ class Stack:
         """Stop what was started here; with `reset` also delete all data."""
         with self.instance.locked():
             stopped = [name for name in PIECES if self._stop(name)]
+            release_ports(self.instance.directory)
             if reset:
                 self.instance.delete(self.instance.load())
         return stopped
