@@ -19,6 +19,7 @@ from realtime import AsyncRealtimeChannel, AsyncRealtimeClient
 if TYPE_CHECKING:
     from realtime.types import RealtimeChannelOptions
 
+KINDS = ("javascript", "python")
 # Nothing here takes long; this only ends what hangs.
 SECONDS = 240.0
 # Clients come back from whatever a test does to their server.

@@ -7,12 +7,14 @@ clock stands still unless the test moves it, so no limit of its own is met by a 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from local.environment import NODE_ENVIRONMENT
 from local.ports import HOST, accepts
 from local.processes import wait_until
 from tests.realtime.clients import SECONDS
@@ -51,6 +53,7 @@ class OwnServer:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*_COMMAND, str(self._file)],
+                env={**os.environ, **NODE_ENVIRONMENT},
                 cwd=PROJECT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.realtime.clients import KINDS
+
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -114,30 +116,35 @@ async def test_a_channel_that_is_left_is_closed(connect: Connect, kind: str, top
 
 
 async def test_a_new_token_in_time_keeps_the_channel_and_an_expired_one_closes_it(
-    serve: Serve, connect: Connect, kind: str, topic: str, user: User
+    serve: Serve, connect: Connect, topic: str, user: User
 ) -> None:
     user.enter(topic, writes=True)
     server = serve(tokenCheckMs=20)
-    careful = await connect(kind, user.token(seconds=HOUR), url=server.url)
-    careless = await connect(kind, user.token(seconds=HOUR), url=server.url)
-    kept = await careful.join(topic, private=True, broadcast={"self": True})
-    expiring = await careless.join(topic, private=True)
-    await kept.joined()
-    await expiring.joined()
+    careful = [await connect(kind, user.token(seconds=HOUR), url=server.url) for kind in KINDS]
+    careless = [await connect(kind, user.token(seconds=HOUR), url=server.url) for kind in KINDS]
+    own = {"self": True}
+    kept = [await client.join(topic, private=True, broadcast=own) for client in careful]
+    expiring = [await client.join(topic, private=True) for client in careless]
+    for channel in (*kept, *expiring):
+        await channel.joined()
 
-    await careful.renew(user.token(seconds=10 * HOUR))
-    # What comes after the token on the same channel shows that the token was taken.
-    await careful.send(topic, "renewed", {})
-    await kept.next("broadcast", event="renewed")
+    for kind, client, channel in zip(KINDS, careful, kept, strict=True):
+        await client.renew(user.token(seconds=10 * HOUR))
+        # What comes after the token on the same channel shows that the token was taken.
+        await client.send(topic, kind, {})
+        await channel.next("broadcast", event=kind)
     server.advance(2 * HOUR)
-    await expiring.next("status", status="CLOSED")
+    for channel in expiring:
+        await channel.next("status", status="CLOSED")
+        assert any(word.startswith("Token has expired ") for word in words(channel))
     user.database.execute("select realtime.send('{}', 'after', %s)", (topic,))
 
-    assert (await kept.next("broadcast"))["event"] == "after"
-    assert not kept.heard("status")
-    assert any(word.startswith("Token has expired ") for word in words(expiring))
-    await careless.renew(user.token(seconds=10 * HOUR))
-    await (await careless.join(topic, private=True)).joined()
+    for channel in kept:
+        await channel.next("broadcast", event="after")
+        assert not channel.heard("status")
+    for client in careless:
+        await client.renew(user.token(seconds=10 * HOUR))
+        await (await client.join(topic, private=True)).joined()
 
 
 async def test_whoever_lost_his_permission_is_told_and_closed_at_the_next_token(
@@ -172,14 +179,15 @@ async def test_a_token_that_is_no_good_is_refused_in_exact_words(
 
 
 async def test_a_project_may_allow_private_channels_only(
-    serve: Serve, connect: Connect, kind: str, topic: str
+    serve: Serve, connect: Connect, topic: str
 ) -> None:
     server = serve(privateOnly=True)
-    client = await connect(kind, url=server.url)
+    for kind in KINDS:
+        client = await connect(kind, url=server.url)
 
-    refused = await (await client.join(topic)).next("status")
+        refused = await (await client.join(topic)).next("status")
 
-    assert reason(refused) == "PrivateOnly: This project only allows private channels"
+        assert reason(refused) == "PrivateOnly: This project only allows private channels"
 
 
 def words(channel: Any) -> list[str]:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from local.stack import Stack
+from tests.realtime.clients import KINDS
 from tests.support.postgres import PROJECT
 
 
@@ -37,25 +38,28 @@ def execute(stack: dict[str, str], text: str, *values: object) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 async def test_clients_come_back_after_a_restart_of_the_server(
-    serve: Serve, connect: Connect, kind: str, how: signal.Signals, user: User
+    serve: Serve, connect: Connect, how: signal.Signals, user: User
 ) -> None:
     topic = f"room:{user.id}"
     user.enter(topic)
     server = serve()
-    client = await connect(kind, user.token(), url=server.url)
-    channel = await client.join(topic, private=True)
-    await channel.joined()
+    clients = [await connect(kind, user.token(), url=server.url) for kind in KINDS]
+    channels = [await client.join(topic, private=True) for client in clients]
+    for channel in channels:
+        await channel.joined()
 
     server.stop(how)
     server.start()
-    await channel.joined()
+    for channel in channels:
+        await channel.joined()
     user.database.execute(SEND, ("once", topic))
     user.database.execute(SEND, ("last", topic))
 
-    assert (await channel.next("broadcast"))["event"] == "once"
-    assert (await channel.next("broadcast"))["event"] == "last"
-    said = [event["message"] for event in channel.heard("system")]
-    assert said == (["Server requested disconnect"] if how == signal.SIGTERM else [])
+    for channel in channels:
+        assert (await channel.next("broadcast"))["event"] == "once"
+        assert (await channel.next("broadcast"))["event"] == "last"
+        said = [event["message"] for event in channel.heard("system")]
+        assert said == (["Server requested disconnect"] if how == signal.SIGTERM else [])
 
 
 async def test_what_was_missed_while_the_server_was_away_is_replayed(
@@ -130,7 +134,7 @@ async def test_a_restart_of_the_database_is_survived(
 ) -> None:
     binding = {"event": "INSERT", "schema": "public", "table": "realtime_test_outage"}
     channels = []
-    for kind in ("javascript", "python"):
+    for kind in KINDS:
         channel = await (await connect(kind)).join(topic, changes=(binding,))
         await channel.joined()
         await channel.listening()

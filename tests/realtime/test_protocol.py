@@ -11,10 +11,11 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.realtime.clients import SECONDS
+from tests.realtime.server import own_server
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from tests.realtime.conftest import User
     from tests.realtime.server import OwnServer
@@ -224,10 +225,18 @@ async def test_a_key_that_is_no_good_is_refused_at_the_door(
     assert json.loads(refusal.value.response.body or b"") == {"error": words}
 
 
+@pytest.fixture(scope="module")
+def strict(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
+    """Return a server that allows as good as nothing; its minute never ends."""
+    limits = {"maxChannels": 1, "eventsPerSecond": 0, "frameBytes": 1000}
+    with own_server(stack, tmp_path_factory.mktemp("strict"), **limits) as server:
+        yield server
+
+
 async def test_a_connection_takes_no_more_channels_than_allowed(
-    serve: Serve, socket: Callable[..., Any]
+    strict: OwnServer, socket: Callable[..., Any]
 ) -> None:
-    async with socket(url=serve(maxChannels=1).url) as client:
+    async with socket(url=strict.url) as client:
         await client.join()
         refused = await client.join("realtime:other", "2")
 
@@ -264,9 +273,9 @@ async def test_too_many_connections_are_refused_at_the_door(
 
 
 async def test_too_many_messages_close_the_channel(
-    serve: Serve, socket: Callable[..., Any]
+    strict: OwnServer, socket: Callable[..., Any]
 ) -> None:
-    async with socket(url=serve(eventsPerSecond=0).url) as client:
+    async with socket(url=strict.url) as client:
         await client.join()
         told = await client.ask(["1", "2", TOPIC, "broadcast", {"event": "e", "payload": {}}])
 
@@ -275,10 +284,10 @@ async def test_too_many_messages_close_the_channel(
 
 
 async def test_too_many_changes_of_presence_close_the_channel(
-    serve: Serve, socket: Callable[..., Any]
+    strict: OwnServer, socket: Callable[..., Any]
 ) -> None:
     track = {"type": "presence", "event": "track", "payload": {}}
-    async with socket(url=serve().url) as client:
+    async with socket(url=strict.url) as client:
         await client.join(presence={"key": "k", "enabled": False})
         for number in range(5):
             assert (await client.ask(["1", str(number), TOPIC, "presence", track]))[4] == OK
@@ -288,9 +297,9 @@ async def test_too_many_changes_of_presence_close_the_channel(
 
 
 async def test_too_large_a_frame_ends_the_connection(
-    serve: Serve, socket: Callable[..., Any]
+    strict: OwnServer, socket: Callable[..., Any]
 ) -> None:
-    async with socket(url=serve(frameBytes=1000).url) as client:
+    async with socket(url=strict.url) as client:
         with pytest.raises(ConnectionClosed):
             await client.ask("x" * 1001)
 
