@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -48,7 +49,8 @@ async def test_clients_come_back_after_a_restart_of_the_server(
     for channel in channels:
         await channel.joined()
 
-    server.stop(how)
+    # The clients answer the farewell meanwhile.
+    await asyncio.to_thread(server.stop, how)
     server.start()
     for channel in channels:
         await channel.joined()
@@ -71,7 +73,7 @@ async def test_what_was_missed_while_the_server_was_away_is_replayed(
     channel = await client.join(topic, private=True, broadcast={"replay": {"since": 0}})
     await channel.joined()
 
-    server.stop()
+    await asyncio.to_thread(server.stop)
     user.database.execute(SEND, ("missed", topic))
     server.start()
 
