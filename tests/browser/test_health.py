@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 CLAIM = "select public.claim_model_job('a slow worker', %s, 'earnings')"
 GIVE_BACK = """
 select public.settle_sync_jobs('a slow worker', jsonb_agg(jsonb_build_object(
-  'id', id, 'lease_id', lease_id, 'outcome', 'yield')))
+  'id', id, 'lease_id', lease_id, 'outcome', 'snooze', 'retry_in_s', 0)))
 from public.sync_jobs where model_id = %s and state = 'running'
 """
 # However long the test took, its minute is not over.
