@@ -18,7 +18,7 @@ import httpx
 
 from local.errors import StackError, log_excerpt
 from local.ports import HOST
-from local.processes import wait_until
+from local.processes import START_SECONDS, wait_until
 from local.programs import PROJECT, find_node
 
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 NAME = "dashboard"
 BUILD = "dashboard-build"
-# Ends a hang alone; Node may take its time on a busy machine.
-START_SECONDS = 300.0
 STOP_SECONDS = 10.0
 _HOME = PROJECT / "examples" / "dashboard"
 _NEXT = _HOME / "node_modules" / "next" / "dist" / "bin" / "next"
@@ -88,7 +86,7 @@ class Dashboard:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(self.url, timeout=5).is_success
+            return httpx.get(self.url, timeout=START_SECONDS).is_success
         except httpx.HTTPError:
             return False
 

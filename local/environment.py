@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from local.ports import HOST, Ports
 from local.postgres import DATABASE, PASSWORD, SUPERUSER
+from local.programs import PROJECT
 
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from local.instance import Instance
 
 
+# Newer versions of Node keep what they compiled, and start in half the time.
+NODE_ENVIRONMENT = {
+    "NODE_ENV": "production",
+    "NODE_COMPILE_CACHE": str(PROJECT / ".local" / "node-cache"),
+}
 DEFAULT_FANVUE_URL = "http://127.0.0.1:54400"
 _RANDOM_BYTES = 24
 

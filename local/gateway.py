@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.environment import function_environment
+from local.environment import NODE_ENVIRONMENT, function_environment
 from local.errors import StackError, log_excerpt
 from local.ports import HOST
-from local.processes import wait_until
+from local.processes import START_SECONDS, wait_until
 from local.programs import PROJECT, find_node, find_node_tool
 
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from local.instance import Instance, State
 
 
-START_SECONDS = 300.0
 _SERVER = Path(__file__).resolve().parent / "gateway" / "server.mjs"
 
 
@@ -58,7 +57,7 @@ class Gateway:
         processes.start(
             "gateway",
             [find_node(), str(_SERVER), str(file)],
-            env={**os.environ, "LITE_TELEMETRY": "0", "NODE_ENV": "production"},
+            env={**os.environ, **NODE_ENVIRONMENT, "LITE_TELEMETRY": "0"},
             cwd=PROJECT,
         )
 
@@ -77,7 +76,7 @@ class Gateway:
 
     def is_healthy(self) -> bool:
         """Tell whether it answers with its database and the Auth tables in place."""
-        connection = http.client.HTTPConnection(HOST, self._ports.gateway, timeout=5)
+        connection = http.client.HTTPConnection(HOST, self._ports.gateway, timeout=START_SECONDS)
         try:
             connection.request("GET", "/health")
             answer = json.loads(connection.getresponse().read())

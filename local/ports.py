@@ -1,7 +1,8 @@
 """The block of ports one instance uses, counted from the gateway's port.
 
 Everything binds to loopback. A block that somebody else uses in part is skipped as a whole.
-A choice is written down for a minute, so that two instances starting together differ.
+A choice is written down until its owner binds the ports or is taken down, so that two instances
+starting together differ.
 """
 
 from __future__ import annotations
@@ -12,17 +13,24 @@ import os
 import socket
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local.errors import StackError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 54321
 STEP = 100
-RESERVED_SECONDS = 60.0
-_ATTEMPTS = 60
+# For owners that vanished meanwhile.
+RESERVED_SECONDS = 900.0
+_ATTEMPTS = 200
 _HIGHEST = 65_000
 
 
@@ -59,20 +67,35 @@ class Ports:
 
 def reserve_ports(preferred: int, owner: Path) -> Ports:
     """Return the first block at or after the preferred port that is free and not spoken for."""
+    with _others_choices(owner) as entries:
+        ports = _first_free(preferred, {int(port) for port in entries})
+        entries[str(ports.gateway)] = [time.time(), str(owner)]
+    return ports
+
+
+def release_ports(owner: Path) -> None:
+    """Let others have what an owner chose."""
+    with _others_choices(owner):
+        pass
+
+
+@contextmanager
+def _others_choices(owner: Path) -> Iterator[dict[str, list[float | str]]]:
+    """Read what is written down but for the owner's; what the block makes of it is written back."""
     register = Path(tempfile.gettempdir()) / f"fanvue-local-stack-ports-{os.geteuid()}.json"
     with register.open("a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        entries: dict[str, list[float | str]] = json.loads(file.read() or "{}")
         oldest = time.time() - RESERVED_SECONDS
-        entries = {port: entry for port, entry in entries.items() if float(entry[0]) > oldest}
-        taken = {int(port) for port, entry in entries.items() if entry[1] != str(owner)}
-        ports = _first_free(preferred, taken)
-        entries[str(ports.gateway)] = [time.time(), str(owner)]
+        entries: dict[str, list[float | str]] = {
+            port: entry
+            for port, entry in json.loads(file.read() or "{}").items()
+            if float(entry[0]) > oldest and entry[1] != str(owner)
+        }
+        yield entries
         file.seek(0)
         file.truncate()
         file.write(json.dumps(entries))
-    return ports
 
 
 def _first_free(preferred: int, taken: set[int]) -> Ports:

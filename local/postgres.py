@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from local.errors import StackError, log_excerpt
 from local.instance import Instance, State, database_user
 from local.ports import HOST
-from local.processes import ProcessRecord, wait_until
+from local.processes import START_SECONDS, ProcessRecord, wait_until
 
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 SUPERUSER = "postgres"
 PASSWORD = "postgres"  # noqa: S105 - the fixed password of every local Supabase stack
 DATABASE = "postgres"
-START_SECONDS = 300.0
 # Kind to small machines, and as durable as needed; everything else is PostgreSQL's default.
 _SETTINGS = {
     "listen_addresses": HOST,
@@ -71,10 +70,6 @@ class Postgres:
     def url(self) -> str:
         """The superuser's connection string."""
         return f"postgresql://{SUPERUSER}:{PASSWORD}@{HOST}:{self.port}/{DATABASE}"
-
-    def exists(self) -> bool:
-        """Tell whether the cluster was created in full."""
-        return (self._data / "PG_VERSION").exists()
 
     def create(self) -> None:
         """Create an empty cluster; a half-made one is removed first."""

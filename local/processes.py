@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
-POLL_SECONDS = 0.02
+# What starts or stops says so itself or ends; these only catch what hangs, on the slowest machine.
+START_SECONDS = 300.0
+STOP_SECONDS = 120.0
+POLL_SECONDS = 0.05
 # The shell puts the program in the background and leaves: init adopts it, so nobody has to wait
 # for it, and a Ctrl-C in the terminal does not reach it.
 _LAUNCH = '"$@" </dev/null >&2 & echo $!'
@@ -37,9 +40,9 @@ class ProcessRecord:
         """Tell whether that very process still runs."""
         return _started(self.pid) == self.started
 
-    def stop(self, first: signal.Signals = signal.SIGTERM, patience: float = 10.0) -> None:
+    def stop(self, first: signal.Signals = signal.SIGTERM, patience: float = STOP_SECONDS) -> None:
         """Ask it to end, and after `patience` seconds end it."""
-        for signum, seconds in ((first, patience), (signal.SIGKILL, 5.0)):
+        for signum, seconds in ((first, patience), (signal.SIGKILL, STOP_SECONDS)):
             if not self.is_running():
                 return
             try:

@@ -11,9 +11,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from local.environment import NODE_ENVIRONMENT
 from local.errors import StackError, log_excerpt
 from local.ports import accepts
-from local.processes import wait_until
+from local.processes import START_SECONDS, wait_until
 from local.programs import PROJECT, find_node
 
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from local.instance import Instance
 
 
-START_SECONDS = 300.0
 _SERVER = Path(__file__).resolve().parent / "realtime" / "server.mjs"
 
 
@@ -45,7 +45,7 @@ class Realtime:
         processes.start(
             "realtime",
             [find_node(), str(_SERVER), str(file)],
-            env={**os.environ, "NODE_ENV": "production"},
+            env={**os.environ, **NODE_ENVIRONMENT},
             cwd=PROJECT,
         )
 

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING
 
 from local.errors import StackError, log_excerpt
 from local.ports import HOST, accepts
-from local.processes import wait_until
+from local.processes import START_SECONDS, wait_until
 from local.programs import find_program
 
 
 if TYPE_CHECKING:
     from local.instance import Instance
-
-
-START_SECONDS = 300.0
 
 
 class Redis:

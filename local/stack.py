@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,9 @@ from local.errors import StackError
 from local.gateway import Gateway, GatewaySettings
 from local.instance import Instance, State
 from local.migrations import apply_migrations, bootstrap, finish_bootstrap
-from local.ports import DEFAULT_PORT, is_free, reserve_ports
+from local.ports import DEFAULT_PORT, is_free, release_ports, reserve_ports
 from local.postgres import Postgres
+from local.prepared import PreparedCluster
 from local.programs import PROJECT, find_postgres
 from local.realtime import Realtime
 from local.redis import Redis
@@ -75,6 +76,7 @@ class Stack:
         """Stop what was started here; with `reset` also delete all data."""
         with self.instance.locked():
             stopped = [name for name in PIECES if self._stop(name)]
+            release_ports(self.instance.directory)
             if reset:
                 self.instance.delete(self.instance.load())
         return stopped
@@ -130,9 +132,16 @@ class Stack:
         gateway.wait()
 
     def _up(self) -> Report:
-        clock = _Stopwatch()
         notes: list[str] = []
         state = self._choose_state(notes)
+        prepared = None
+        if state.volatile and not self._is_bootstrapped(state):
+            prepared = PreparedCluster(find_postgres(), self._migrations)
+        with prepared.awaited() if prepared else nullcontext():
+            return self._start(state, notes, prepared)
+
+    def _start(self, state: State, notes: list[str], prepared: PreparedCluster | None) -> Report:
+        clock = _Stopwatch()
         env = build_environment(self.instance, state.ports, self._fanvue_url, self._dashboard_url)
         postgres = Postgres(self.instance, state, find_postgres())
         gateway = Gateway(self.instance, state, self._settings)
@@ -142,7 +151,7 @@ class Stack:
         with ThreadPoolExecutor(max_workers=2) as pool:
             beside = pool.submit(redis.start)
             with clock.measure("database"):
-                new = self._start_database(postgres)
+                new = self._start_database(postgres, prepared)
             beside.result()
         with clock.measure("gateway"):
             realtime.start(env)
@@ -155,21 +164,37 @@ class Stack:
         postgres.run("select realtime.create_partitions()")
         with clock.measure("migrations"):
             applied = apply_migrations(postgres, self._migrations)
+        if new and prepared is not None:
+            with clock.measure("copy for the next"):
+                self._stop("postgres")
+                prepared.keep(Path(state.postgres_data))
+                postgres.start()
+                gateway.wait()
         if applied:
             notes.append(f"applied {len(applied)} migrations, up to {applied[-1]}")
         write_environment(self.instance, env)
         return Report(env=env, notes=notes, seconds=clock.seconds)
 
-    def _start_database(self, postgres: Postgres) -> bool:
+    def _is_bootstrapped(self, state: State) -> bool:
+        data = Path(state.postgres_data)
+        return self.instance.file("bootstrapped").exists() and (data / "PG_VERSION").exists()
+
+    def _start_database(self, postgres: Postgres, prepared: PreparedCluster | None) -> bool:
         """Start the database; True when it still lacks the rest of the bootstrap."""
-        marker = self.instance.file("bootstrapped")
-        if marker.exists() and postgres.exists():
+        state = self._state()
+        if self._is_bootstrapped(state):
             postgres.start()
             return False
         # A bootstrap that was interrupted leaves nothing worth keeping.
         self._stop("gateway")
         postgres.stop()
+        marker = self.instance.file("bootstrapped")
         marker.unlink(missing_ok=True)
+        if prepared is not None and prepared.exists:
+            prepared.copy_to(Path(state.postgres_data))
+            marker.touch()
+            postgres.start()
+            return False
         postgres.create()
         postgres.start()
         bootstrap(postgres)

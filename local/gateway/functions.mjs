@@ -13,8 +13,9 @@ import { sendJson } from "./web.mjs";
 
 const SHIM = join(dirname(fileURLToPath(import.meta.url)), "deno-shim.ts");
 const LISTENING = /edge-function-listening (\d+)\n/;
+// Catches a start or an end that hangs; a slow machine takes its time.
 const BOOT_MS = 300_000;
-const TERM_MS = 2_000;
+const TERM_MS = 30_000;
 const IDLE_MS = 150_000;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 const INHERITED =

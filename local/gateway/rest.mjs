@@ -13,6 +13,8 @@ import { Rpc, timeoutOf } from "./rpc.mjs";
 import { isConnectionLost, statusOfSqlState } from "./sql_states.mjs";
 
 const POOL_SIZE = 16;
+// A database that is away refuses at once; a slow one accepts late.
+const CONNECT_SECONDS = 60;
 // What the library itself answers as PostgREST does, sometimes with a better message.
 const KNOWN_TO_LIBRARY = /^(2[123]|42|25006|PT|PGRST)/;
 
@@ -127,7 +129,7 @@ export class Rest {
   #app;
   #rpc;
   #listener = null;
-  #provisioned = false;
+  #provisioning = null;
 
   constructor(config) {
     this.#config = config;
@@ -135,7 +137,7 @@ export class Rest {
       url: config.databaseUrl,
       postgresOptions: {
         max: POOL_SIZE,
-        connect_timeout: 5,
+        connect_timeout: CONNECT_SECONDS,
         // Queries wait in the pool while it reconnects: after a restart that must not be seconds.
         backoff: () => 0.2,
         onnotice: () => {},
@@ -200,12 +202,18 @@ export class Rest {
   }
 
   /** Makes the Auth tables in a new database; an existing one is left as it is. */
-  async #provision() {
-    if (this.#provisioned) return;
+  #provision() {
+    this.#provisioning ??= this.#makeSystemSchema().catch((error) => {
+      this.#provisioning = null;
+      throw error;
+    });
+    return this.#provisioning;
+  }
+
+  async #makeSystemSchema() {
     const [{ found }] = await this.#connection
       .driver`select to_regclass('auth.users') is not null as found`;
     if (!found) await this.#app.ensureSystemSchema();
-    this.#provisioned = true;
   }
 
   /** Forgets the cached schema when the database says that it changed. */
@@ -214,7 +222,7 @@ export class Rest {
     const listener = postgres(this.#config.databaseUrl, {
       max: 1,
       idle_timeout: 0,
-      connect_timeout: 5,
+      connect_timeout: CONNECT_SECONDS,
       onnotice: () => {},
       connection: { application_name: "gateway schema watch" },
     });

@@ -9,7 +9,7 @@ import { SubscriptionError, Subscriptions } from "./subscriptions.mjs";
 const BATCH_CHANGES = 100;
 const BATCH_BYTES = 8 * 1024 * 1024;
 const SETTLE_MS = 5;
-const SETTLE_ATTEMPTS = 200;
+const SETTLE_ATTEMPTS = 12_000;
 const SUBSCRIBED = "Subscribed to PostgreSQL";
 
 export class Changes {

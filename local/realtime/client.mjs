@@ -7,6 +7,7 @@ import { join, JoinError } from "./join.mjs";
 const READINESS_MS = 30_000;
 const MAX_BACKLOG_BYTES = 64 * 1024 * 1024;
 const RESTARTING = 1012;
+const FAREWELL_MS = 10_000;
 
 export class Client {
   #socket;
@@ -50,7 +51,7 @@ export class Client {
     if (now - this.#heard > idleMs) this.#socket.close(1000, "timeout");
     else if (!this.#channels.size && now - this.#idleSince > sweepMs) this.#socket.close(1000);
     else return;
-    setTimeout(() => this.#socket.terminate(), 1000).unref();
+    setTimeout(() => this.#socket.terminate(), FAREWELL_MS).unref();
   }
 
   /** Tells every channel that the server goes away, and hangs up; clients come back by themselves. */

@@ -4,7 +4,9 @@
 import postgres from "postgres";
 
 const POOL_SIZE = 4;
-const REACH_MS = 5_000;
+// A database that is away refuses at once; a slow one answers late.
+const REACH_MS = 60_000;
+const CONNECT_SECONDS = 60;
 
 export class Database {
   #url;
@@ -15,7 +17,7 @@ export class Database {
     this.#sql = postgres(url, {
       max: POOL_SIZE,
       idle_timeout: 20,
-      connect_timeout: 5,
+      connect_timeout: CONNECT_SECONDS,
       backoff: () => 0.2,
       onnotice: ({ message }) => console.error(`the database warns: ${message}`),
       connection: {
@@ -37,7 +39,7 @@ export class Database {
       fetch_types: false,
       idle_timeout: null,
       max_lifetime: null,
-      connect_timeout: 5,
+      connect_timeout: CONNECT_SECONDS,
       onnotice: () => {},
       onclose,
       connection: {

@@ -21,7 +21,7 @@ import { Topics } from "./topics.mjs";
 
 const HOST = "127.0.0.1";
 const SWEEPS = 12;
-const DRAIN_MS = 1_000;
+const DRAIN_MS = 10_000;
 const REASONS = { 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests" };
 
 class Server {

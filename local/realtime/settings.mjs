@@ -21,7 +21,7 @@ export const DEFAULTS = {
   refuseHandshakeMs: 0,
   refuseJoinMs: 0,
   // How long a join waits for the stream of broadcasts, so that a first client misses nothing.
-  streamPatienceMs: 1_000,
+  streamPatienceMs: 60_000,
   // How long the streams outlive the last channel.
   lingerMs: 60_000,
   resubscribeMs: 1_000,

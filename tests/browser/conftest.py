@@ -18,7 +18,7 @@ from simulator.population import populate
 from simulator.server import running
 from simulator.world import World
 from tests.browser.stage import BrowserStage
-from tests.support.browser import open_chromium, open_tab
+from tests.support.browser import Windows, open_chromium, open_tab
 from tests.support.engine import Engine, forget
 from tests.support.postgres import PROJECT
 
@@ -78,15 +78,28 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="session")
+def windows(stage: BrowserStage, chromium: Browser) -> Windows:
+    """Return the windows in which tabs are opened."""
+    return Windows(chromium, stage.dashboard)
+
+
 @pytest.fixture
-def open_page(stage: BrowserStage, chromium: Browser) -> Iterator[Callable[..., Tab]]:
+def open_page(windows: Windows) -> Iterator[Callable[..., Tab]]:
     """Return a way to open tabs that are nobody's; they close with the test."""
     with ExitStack() as tabs:
 
         def open_one(**look: Any) -> Tab:
-            return tabs.enter_context(open_tab(chromium, stage.dashboard, **look))
+            return tabs.enter_context(windows.open_tab(**look))
 
         yield open_one
+
+
+@pytest.fixture
+def own_window(stage: BrowserStage, chromium: Browser) -> Iterator[Tab]:
+    """Return a tab whose window no other tab had or will have."""
+    with open_tab(chromium, stage.dashboard) as tab:
+        yield tab
 
 
 @pytest.fixture

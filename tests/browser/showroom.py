@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 DAYS: Final = 90
 CREATORS: Final = HANDLES[:6]
-FEWEST_SALES: Final = 260
+FEWEST_SALES: Final = 120
 LONG_HISTORY: Final = 3_000
-# A page of her history takes so long that it is still being read when the pictures are taken.
-SLOW_MS: Final = 700
+# After the first pages the rest takes minutes: it is still being read when pictures are taken.
+FAST_PAGES: Final = 5
+SLOW_MS: Final = 8_000
 NEWS: Final = (
     ("nova", "message", 2500),
     ("iris", "tip", 1500),
@@ -52,11 +53,11 @@ def open_showroom(stage: BrowserStage) -> Iterator[Agency]:
         creators = {
             handle: stage.new_creator(
                 agency,
-                FEWEST_SALES + 60 * place,
+                FEWEST_SALES + 30 * place,
                 handle=handle,
                 days=DAYS,
-                fans=40,
-                messages=60,
+                fans=20,
+                messages=30,
                 posts=12,
                 subscribers=25 + 9 * place,
                 followers=110 + 40 * place,
@@ -104,9 +105,11 @@ def _long_history(stage: BrowserStage, agency: Agency) -> Iterator[None]:
     handle = HANDLES[len(CREATORS)]
     creator = stage.new_creator(agency, LONG_HISTORY, handle=handle, days=DAYS)
     _name(stage, {handle: creator})
-    stage.fanvue.add_fault("slow", "/insights/earnings", creator=creator, ms=SLOW_MS)
+    pace = {"path": "/insights/earnings", "creator": creator}
+    stage.fanvue.add_fault("slow", **pace, ms=200, times=FAST_PAGES)
+    stage.fanvue.add_fault("slow", **pace, ms=SLOW_MS)
     try:
-        with stage.engine.worker():
+        with stage.engine.worker(FANVUE_TIMEOUT_SECONDS="120"):
             yield
     finally:
         stage.fanvue.clear_faults()

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-RECONNECT_MS = 40_000
-
 
 @pytest.fixture
 def pieces(stage: BrowserStage) -> Iterator[Stack]:
@@ -46,7 +44,7 @@ def test_without_realtime_the_page_says_so_and_catches_up_by_itself(
     assert stage.fanvue.flush_webhooks()["done"]
     pieces.start_realtime()
 
-    tab.wait_until_live(RECONNECT_MS)
+    tab.wait_until_live()
     tab.wait_for_total("33.33")
     expect(lost).to_have_count(0)
     assert set(tab.feed()) == {sale.fanvue_id for sale in sales}

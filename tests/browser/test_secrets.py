@@ -49,7 +49,10 @@ def secrets_of(stage: BrowserStage, model_id: str) -> dict[str, str]:
     return found
 
 
-def test_nothing_that_reaches_the_browser_holds_a_secret(stage: BrowserStage, tab: Tab) -> None:
+def test_nothing_that_reaches_the_browser_holds_a_secret(
+    stage: BrowserStage, own_window: Tab
+) -> None:
+    tab = own_window
     agency = stage.new_agency()
     creator = stage.new_creator(agency, 20)
     stage.drain()

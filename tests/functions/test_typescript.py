@@ -31,9 +31,7 @@ def test_the_edge_functions_pass_their_tests_without_a_network() -> None:
 
 
 def test_the_dashboards_parts_pass_their_tests() -> None:
-    done = _run(
-        [NPM, "--prefix", DASHBOARD, "run", "--silent", "test"]
-    )
+    done = _run([NPM, "--prefix", DASHBOARD, "run", "--silent", "test"])
 
     assert done.returncode == 0, done.stdout
     assert "fail 0" in done.stdout

@@ -11,7 +11,7 @@ import httpx
 import jwt
 import pytest
 
-from tests.local.scratch import PROJECT, key_headers, make_stack
+from tests.local.scratch import PROJECT, SECONDS, key_headers, make_stack
 
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def env(stack: Stack) -> dict[str, str]:
 
 @pytest.fixture
 def http(env: dict[str, str]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=env["SUPABASE_URL"], timeout=60) as client:
+    with httpx.Client(base_url=env["SUPABASE_URL"], timeout=SECONDS) as client:
         yield client
 
 

@@ -9,6 +9,8 @@ from local.stack import Stack
 
 PROJECT = Path(__file__).parent / "project"
 PORT = 27321
+# Nothing here takes long; this only ends what hangs.
+SECONDS = 240.0
 
 
 def make_stack(directory: Path, project: Path = PROJECT) -> Stack:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.processes import wait_until
+from tests.local.scratch import SECONDS
 
 
 if TYPE_CHECKING:
@@ -96,4 +97,4 @@ def test_a_changed_file_is_served_without_a_restart(http: httpx.Client, project:
 
     source.write_text(text.replace("{ born }", '{ born, edited: "yes" }'), encoding="utf-8")
 
-    assert wait_until(lambda: "edited" in http.get("/functions/v1/fragile").text, 10)
+    assert wait_until(lambda: "edited" in http.get("/functions/v1/fragile").text, SECONDS)

@@ -14,9 +14,11 @@ import pytest
 from local.errors import StackError
 from local.instance import Instance
 from local.ports import Ports, is_free, reserve_ports
+from local.prepared import PreparedCluster
 from local.processes import ProcessBook, ProcessRecord
+from local.programs import find_postgres
 from local.stack import Stack
-from tests.local.scratch import PORT, key_headers, make_stack
+from tests.local.scratch import PORT, SECONDS, key_headers, make_stack
 
 
 pytestmark = pytest.mark.system
@@ -27,6 +29,7 @@ def write_note(env: dict[str, str], body: str) -> None:
         f"{env['SUPABASE_URL']}/rest/v1/notes",
         json={"owner_id": "00000000-0000-4000-8000-000000000001", "body": body},
         headers=key_headers(env["SUPABASE_SECRET_KEY"]),
+        timeout=SECONDS,
     ).raise_for_status()
 
 
@@ -34,6 +37,7 @@ def read_notes(env: dict[str, str]) -> list[str]:
     answer = httpx.get(
         f"{env['SUPABASE_URL']}/rest/v1/notes?select=body",
         headers=key_headers(env["SUPABASE_SECRET_KEY"]),
+        timeout=SECONDS,
     )
     return [row["body"] for row in answer.raise_for_status().json()]
 
@@ -54,7 +58,9 @@ def test_two_instances_started_together_live_side_by_side(tmp_path: Path) -> Non
             stack.down(reset=True)
 
 
-def test_data_and_secrets_outlive_a_stop_and_a_reset_ends_them(tmp_path: Path) -> None:
+def test_data_and_secrets_outlive_a_stop_and_end_with_a_reset_or_half_a_start(
+    tmp_path: Path,
+) -> None:
     stack = make_stack(tmp_path / "kept")
     try:
         first = stack.up().env
@@ -70,6 +76,12 @@ def test_data_and_secrets_outlive_a_stop_and_a_reset_ends_them(tmp_path: Path) -
 
         assert stack.up().env == first
         assert stack.running() == pids
+
+        stack.instance.file("bootstrapped").unlink()
+
+        # A start that was interrupted leaves nothing worth keeping.
+        assert stack.up().env == first
+        assert read_notes(first) == []
     finally:
         stack.down(reset=True)
     assert not data.exists()
@@ -78,17 +90,32 @@ def test_data_and_secrets_outlive_a_stop_and_a_reset_ends_them(tmp_path: Path) -
         stack.env()
 
 
-def test_a_start_that_was_interrupted_is_made_good_by_the_next(tmp_path: Path) -> None:
-    stack = make_stack(tmp_path / "interrupted")
-    try:
-        stack.up()
-        stack.instance.file("bootstrapped").unlink()
+def test_a_ready_cluster_is_copied_for_the_same_migrations_only(tmp_path: Path) -> None:
+    migrations = tmp_path / "migrations"
+    migrations.mkdir()
 
-        env = stack.up().env
+    def prepared() -> PreparedCluster:
+        return PreparedCluster(find_postgres(), migrations, tmp_path / "shelf")
 
-        assert read_notes(env) == []
-    finally:
-        stack.down(reset=True)
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    (data / "PG_VERSION").write_text("made once")
+    with prepared().awaited():
+        assert not prepared().exists
+        prepared().keep(data)
+    prepared().copy_to(tmp_path / "copy")
+    made = prepared()
+    (place,) = (path for path in (tmp_path / "shelf").iterdir() if path.is_dir())
+    os.utime(place, (0, 0))
+    for number in range(4):
+        (migrations / "1_more.sql").write_text(f"select {number}")
+        assert not prepared().exists
+        prepared().keep(data)
+
+    assert (tmp_path / "copy" / "PG_VERSION").read_text() == "made once"
+    assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o700
+    # Those of long ago make room.
+    assert not made.exists
 
 
 def test_a_reset_spares_instances_below_its_directory(tmp_path: Path) -> None:
@@ -120,7 +147,7 @@ def test_everything_listens_on_loopback_only(env: dict[str, str]) -> None:
 
 def test_a_block_in_use_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    free = reserve_ports(PORT + 2000, tmp_path).gateway
+    free = reserve_ports(PORT + 4000, tmp_path).gateway
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", free + 2))
 

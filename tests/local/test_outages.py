@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from local.processes import wait_until
+from tests.local.scratch import SECONDS
 
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def test_schema_changes_are_still_noticed_after_a_restart_of_the_database(
     def served() -> bool:
         return http.post("/rest/v1/rpc/made_later", json={}, headers=as_service).text == "42"
 
-    assert wait_until(served, 20)
+    assert wait_until(served, SECONDS)
 
 
 def test_a_connection_that_was_lost_in_the_middle_is_not_used_again(
@@ -66,7 +67,7 @@ def test_a_connection_that_was_lost_in_the_middle_is_not_used_again(
     def is_cut_short() -> bool:
         # The gateway hears a moment later that the schema changed; until then it does not look.
         answer = aside.submit(read)
-        assert wait_until(lambda: answer.done() or bool(looks()), 20)
+        assert wait_until(lambda: answer.done() or bool(looks()), SECONDS)
         for pid in looks():
             held.execute("select pg_terminate_backend(%s)", (pid,))
         return answer.result() == httpx.codes.SERVICE_UNAVAILABLE
@@ -76,7 +77,7 @@ def test_a_connection_that_was_lost_in_the_middle_is_not_used_again(
         held.execute("lock table pg_catalog.pg_constraint in access exclusive mode")
         stack.query("notify pgrst")
 
-        assert wait_until(is_cut_short, 20)
+        assert wait_until(is_cut_short, SECONDS)
         held.rollback()
 
     assert read() == httpx.codes.OK
@@ -86,7 +87,8 @@ def test_the_cache_fails_without_redis_and_recovers_with_it(
     stack: Stack, env: dict[str, str]
 ) -> None:
     headers = {"authorization": f"Bearer {env['UPSTASH_REDIS_REST_TOKEN']}"}
-    with httpx.Client(base_url=env["UPSTASH_REDIS_REST_URL"], headers=headers) as cache:
+    where = env["UPSTASH_REDIS_REST_URL"]
+    with httpx.Client(base_url=where, headers=headers, timeout=SECONDS) as cache:
         assert cache.post("/", json=["ping"]).status_code == 200
 
         stack.stop_redis()

@@ -10,7 +10,7 @@ import pytest
 from postgrest import APIError, SyncPostgrestClient
 
 from local.processes import wait_until
-from tests.local.scratch import key_headers
+from tests.local.scratch import SECONDS, key_headers
 
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def test_a_new_function_is_served_without_a_restart(
     def served() -> bool:
         return http.post("/rest/v1/rpc/just_made", json={}, headers=as_service).text == "41"
 
-    assert wait_until(served, 10)
+    assert wait_until(served, SECONDS)
 
 
 def test_browsers_may_call_from_anywhere(http: httpx.Client) -> None:

@@ -7,6 +7,8 @@ import pytest
 from upstash_redis import Redis
 from upstash_redis.errors import UpstashError
 
+from tests.local.scratch import SECONDS
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +27,8 @@ def redis(env: dict[str, str]) -> Iterator[Redis]:
 @pytest.fixture
 def raw(env: dict[str, str]) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {env['UPSTASH_REDIS_REST_TOKEN']}"}
-    with httpx.Client(base_url=env["UPSTASH_REDIS_REST_URL"], headers=headers) as client:
+    where = env["UPSTASH_REDIS_REST_URL"]
+    with httpx.Client(base_url=where, headers=headers, timeout=SECONDS) as client:
         yield client
 
 

@@ -6,6 +6,8 @@ import { createInterface } from "node:readline";
 import { createClient } from "@supabase/supabase-js";
 import WebSocket from "ws";
 
+// No join or push is given up because a machine is slow.
+const TIMEOUT_MS = 240_000;
 const clients = new Map();
 
 function say(line) {
@@ -23,7 +25,7 @@ const commands = {
     holder.token = late ? new Promise((resolve) => (holder.arrive = resolve)) : token;
     const options = {
       auth: { persistSession: false, autoRefreshToken: false },
-      realtime: { transport: WebSocket, heartbeatIntervalMs: heartbeat },
+      realtime: { transport: WebSocket, heartbeatIntervalMs: heartbeat, timeout: TIMEOUT_MS },
     };
     if (version) options.realtime.vsn = version;
     if (late || token !== null) options.accessToken = () => Promise.resolve(holder.token);
@@ -80,10 +82,12 @@ const commands = {
   async untrack({ client, topic }) {
     return await find(client, topic).untrack();
   },
-  setToken({ client, token }) {
+  async setToken({ client, token }) {
     const holder = clients.get(client);
     holder.arrive?.(token);
     holder.token = token;
+    // Otherwise the channels get it with the next heartbeat.
+    await holder.client.realtime.setAuth();
   },
   async leave({ client, topic }) {
     return await clients.get(client).client.removeChannel(find(client, topic));

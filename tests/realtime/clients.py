@@ -21,7 +21,11 @@ from local.programs import find_node
 if TYPE_CHECKING:
     from realtime.types import RealtimeChannelOptions
 
-SECONDS = 15.0
+KINDS = ("javascript", "python")
+# Nothing here takes long; this only ends what hangs.
+SECONDS = 240.0
+# Clients come back from whatever a test does to their server.
+_RETRIES = 100
 _SCRIPT = Path(__file__).with_name("client.mjs")
 
 Heard = dict[str, Any]
@@ -132,8 +136,8 @@ class Node:
     def stop(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
-        self._reader.join(10)
+        self._process.wait(SECONDS)
+        self._reader.join(SECONDS)
         assert self._process.stdout is not None
         self._process.stdout.close()
 
@@ -224,7 +228,13 @@ class PythonClient:
         self._channels: dict[str, AsyncRealtimeChannel] = {}
 
     async def open(self, url: str, key: str, token: str | None = None) -> None:
-        self._client = AsyncRealtimeClient(f"{url}/realtime/v1", key, initial_backoff=0.2)
+        self._client = AsyncRealtimeClient(
+            f"{url}/realtime/v1",
+            key,
+            initial_backoff=0.2,
+            max_retries=_RETRIES,
+            timeout=int(SECONDS),
+        )
         if token is not None:
             await self._client.set_auth(token)
 

@@ -12,7 +12,7 @@ import jwt
 import psycopg
 import pytest
 
-from tests.realtime.clients import JavaScriptClient, Node, PythonClient
+from tests.realtime.clients import KINDS, JavaScriptClient, Node, PythonClient
 from tests.realtime.server import OwnServer, own_server
 
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from tests.support.postgres import Connection
 
-KINDS = ("javascript", "python")
 MAKE = """
 create table public.realtime_test_members (user_id uuid, topic text, writes boolean);
 create policy "realtime test: members hear their topics" on realtime.messages

@@ -1,20 +1,24 @@
 """A Realtime server of a test's own, beside that of the stack and on the same database.
 
-It can be given other limits, be stopped, started and frozen, without anybody else noticing.
+It can be given other limits, be stopped, started and frozen, without anybody else noticing. Its
+clock stands still unless the test moves it, so no limit of its own is met by a slow machine.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from local.environment import NODE_ENVIRONMENT
 from local.ports import HOST, accepts
 from local.processes import wait_until
 from local.programs import find_node
+from tests.realtime.clients import SECONDS
 from tests.support.postgres import PROJECT
 
 
@@ -22,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-
-START_SECONDS = 15.0
+_ARGUMENTS = ("--import", "./tests/realtime/clock.mjs", "local/realtime/server.mjs")
 
 
 class OwnServer:
@@ -50,19 +53,31 @@ class OwnServer:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [find_node(), "local/realtime/server.mjs", str(self._file)],
+                [find_node(), *_ARGUMENTS, str(self._file)],
+                env={**os.environ, **NODE_ENVIRONMENT},
                 cwd=PROJECT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
                 stderr=log,
             )
-        assert wait_until(lambda: accepts(self.port), START_SECONDS), self._log.read_text()
+        assert wait_until(lambda: accepts(self.port), SECONDS), self._log.read_text()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is None:
             return
         self._process.send_signal(signal.SIGCONT)
         self._process.send_signal(how)
-        self._process.wait(10)
+        self._process.communicate(timeout=SECONDS)
         self._process = None
+
+    def advance(self, seconds: float) -> None:
+        """Move its clock on; returns once it has been."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{seconds * 1000:.0f}\n".encode())
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == b"moved\n"
 
     def freeze(self) -> None:
         """Let it say nothing more, with its connections open."""

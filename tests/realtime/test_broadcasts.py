@@ -9,6 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.realtime.clients import KINDS, SECONDS
+
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -207,7 +209,7 @@ async def test_many_broadcasts_in_one_request_skip_what_is_denied(
     headers = {"apikey": stack["SUPABASE_PUBLISHABLE_KEY"]}
     url = f"{stack['SUPABASE_URL']}/realtime/v1/api/broadcast"
 
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=SECONDS) as http:
         sent = await http.post(url, json={"messages": messages}, headers=headers)
         blank = await http.post(url, json={"messages": [{"topic": topic}]}, headers=headers)
         stranger = await http.post(url, json={"messages": []}, headers={"apikey": "x.y.z"})
@@ -243,15 +245,20 @@ async def test_what_the_database_sent_before_is_replayed_once(
 
 
 async def test_a_channel_can_wait_until_the_database_is_listened_to(
-    serve: Serve, connect: Connect, kind: str, topic: str, database: Connection
+    serve: Serve, connect: Connect, topic: str, database: Connection
 ) -> None:
-    client = await connect(kind, url=serve().url)
+    url = serve().url
+    clients = [await connect(kind, url=url) for kind in KINDS]
 
-    channel = await client.join(topic, broadcast={"replication_ready": True})
-    await channel.next("system", message="Replication connection established")
+    channels = [
+        await client.join(topic, broadcast={"replication_ready": True}) for client in clients
+    ]
+    for channel in channels:
+        await channel.next("system", message="Replication connection established")
     database.execute("select realtime.send('{}', 'first', %s, false)", (topic,))
 
-    assert (await channel.next("broadcast"))["event"] == "first"
+    for channel in channels:
+        assert (await channel.next("broadcast"))["event"] == "first"
 
 
 async def test_a_writer_without_rights_loses_its_message_and_keeps_its_work(

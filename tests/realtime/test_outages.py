@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 
 from local.stack import Stack
+from tests.realtime.clients import KINDS
 from tests.support.postgres import PROJECT
 
 
@@ -27,6 +29,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:ConnectionClosed.(code|reason) is deprecated"),
 ]
 SEND = "select realtime.send('{}', %s, %s)"
+NEVER_MS = 10**9
 
 
 def execute(stack: dict[str, str], text: str, *values: object) -> None:
@@ -36,25 +39,29 @@ def execute(stack: dict[str, str], text: str, *values: object) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 async def test_clients_come_back_after_a_restart_of_the_server(
-    serve: Serve, connect: Connect, kind: str, how: signal.Signals, user: User
+    serve: Serve, connect: Connect, how: signal.Signals, user: User
 ) -> None:
     topic = f"room:{user.id}"
     user.enter(topic)
     server = serve()
-    client = await connect(kind, user.token(), url=server.url)
-    channel = await client.join(topic, private=True)
-    await channel.joined()
+    clients = [await connect(kind, user.token(), url=server.url) for kind in KINDS]
+    channels = [await client.join(topic, private=True) for client in clients]
+    for channel in channels:
+        await channel.joined()
 
-    server.stop(how)
+    # The clients answer the farewell meanwhile.
+    await asyncio.to_thread(server.stop, how)
     server.start()
-    await channel.joined()
+    for channel in channels:
+        await channel.joined()
     user.database.execute(SEND, ("once", topic))
     user.database.execute(SEND, ("last", topic))
 
-    assert (await channel.next("broadcast"))["event"] == "once"
-    assert (await channel.next("broadcast"))["event"] == "last"
-    said = [event["message"] for event in channel.heard("system")]
-    assert said == (["Server requested disconnect"] if how == signal.SIGTERM else [])
+    for channel in channels:
+        assert (await channel.next("broadcast"))["event"] == "once"
+        assert (await channel.next("broadcast"))["event"] == "last"
+        said = [event["message"] for event in channel.heard("system")]
+        assert said == (["Server requested disconnect"] if how == signal.SIGTERM else [])
 
 
 async def test_what_was_missed_while_the_server_was_away_is_replayed(
@@ -66,7 +73,7 @@ async def test_what_was_missed_while_the_server_was_away_is_replayed(
     channel = await client.join(topic, private=True, broadcast={"replay": {"since": 0}})
     await channel.joined()
 
-    server.stop()
+    await asyncio.to_thread(server.stop)
     user.database.execute(SEND, ("missed", topic))
     server.start()
 
@@ -92,13 +99,18 @@ async def test_a_client_that_says_nothing_is_dropped_and_one_that_does_is_kept(
     serve: Serve, connect: Connect, topic: str
 ) -> None:
     server = serve(idleMs=600)
-    quiet = await connect("javascript", url=server.url, heartbeat=60_000)
-    lively = await connect("javascript", url=server.url, heartbeat=200)
+    quiet, lively = [
+        await connect("javascript", url=server.url, heartbeat=NEVER_MS) for _ in range(2)
+    ]
     dropped = await quiet.join(topic)
-    kept = await lively.join(topic)
+    kept = await lively.join(topic, broadcast={"self": True})
     await dropped.joined()
     await kept.joined()
 
+    server.advance(0.4)
+    await lively.send(topic, "here", {})
+    await kept.next("broadcast", event="here")
+    server.advance(0.4)
     await dropped.next("status", status="CHANNEL_ERROR")
     await dropped.joined()
     await quiet.send(topic, "back", {})
@@ -124,7 +136,7 @@ async def test_a_restart_of_the_database_is_survived(
 ) -> None:
     binding = {"event": "INSERT", "schema": "public", "table": "realtime_test_outage"}
     channels = []
-    for kind in ("javascript", "python"):
+    for kind in KINDS:
         channel = await (await connect(kind)).join(topic, changes=(binding,))
         await channel.joined()
         await channel.listening()

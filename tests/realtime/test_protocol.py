@@ -10,9 +10,12 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.realtime.clients import SECONDS
+from tests.realtime.server import own_server
+
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from tests.realtime.conftest import User
     from tests.realtime.server import OwnServer
@@ -21,6 +24,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 TOPIC = "realtime:frames"
+# A slow server is no dead one.
+PATIENT: dict[str, Any] = {
+    "open_timeout": SECONDS,
+    "close_timeout": SECONDS,
+    "ping_interval": None,
+}
 OK: dict[str, Any] = {"status": "ok", "response": {}}
 JOINED: dict[str, Any] = {"status": "ok", "response": {"postgres_changes": []}}
 
@@ -59,7 +68,7 @@ def socket(stack: dict[str, str]) -> Callable[..., Any]:
     ) -> AsyncIterator[Any]:
         key = stack["SUPABASE_PUBLISHABLE_KEY"]
         where = address(url or stack["SUPABASE_URL"], key, version)
-        async with open_socket(where) as connection:
+        async with open_socket(where, **PATIENT) as connection:
             yield Socket(connection)
 
     return connected
@@ -209,17 +218,25 @@ async def test_a_key_that_is_no_good_is_refused_at_the_door(
     key = jwt.encode(claims, secret or stack["SUPABASE_JWT_SECRET"])
 
     with pytest.raises(InvalidStatus) as refusal:
-        async with open_socket(address(stack["SUPABASE_URL"], key, "2.0.0")):
+        async with open_socket(address(stack["SUPABASE_URL"], key, "2.0.0"), **PATIENT):
             pass
 
     assert refusal.value.response.status_code == 401
     assert json.loads(refusal.value.response.body or b"") == {"error": words}
 
 
+@pytest.fixture(scope="module")
+def strict(stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
+    """Return a server that allows as good as nothing; its minute never ends."""
+    limits = {"maxChannels": 1, "eventsPerSecond": 0, "frameBytes": 1000}
+    with own_server(stack, tmp_path_factory.mktemp("strict"), **limits) as server:
+        yield server
+
+
 async def test_a_connection_takes_no_more_channels_than_allowed(
-    serve: Serve, socket: Callable[..., Any]
+    strict: OwnServer, socket: Callable[..., Any]
 ) -> None:
-    async with socket(url=serve(maxChannels=1).url) as client:
+    async with socket(url=strict.url) as client:
         await client.join()
         refused = await client.join("realtime:other", "2")
 
@@ -256,9 +273,9 @@ async def test_too_many_connections_are_refused_at_the_door(
 
 
 async def test_too_many_messages_close_the_channel(
-    serve: Serve, socket: Callable[..., Any]
+    strict: OwnServer, socket: Callable[..., Any]
 ) -> None:
-    async with socket(url=serve(eventsPerSecond=0).url) as client:
+    async with socket(url=strict.url) as client:
         await client.join()
         told = await client.ask(["1", "2", TOPIC, "broadcast", {"event": "e", "payload": {}}])
 
@@ -266,9 +283,11 @@ async def test_too_many_messages_close_the_channel(
         assert await client.next() == ["1", "1", TOPIC, "phx_close", {}]
 
 
-async def test_too_many_changes_of_presence_close_the_channel(socket: Callable[..., Any]) -> None:
+async def test_too_many_changes_of_presence_close_the_channel(
+    strict: OwnServer, socket: Callable[..., Any]
+) -> None:
     track = {"type": "presence", "event": "track", "payload": {}}
-    async with socket() as client:
+    async with socket(url=strict.url) as client:
         await client.join(presence={"key": "k", "enabled": False})
         for number in range(5):
             assert (await client.ask(["1", str(number), TOPIC, "presence", track]))[4] == OK
@@ -278,9 +297,9 @@ async def test_too_many_changes_of_presence_close_the_channel(socket: Callable[.
 
 
 async def test_too_large_a_frame_ends_the_connection(
-    serve: Serve, socket: Callable[..., Any]
+    strict: OwnServer, socket: Callable[..., Any]
 ) -> None:
-    async with socket(url=serve(frameBytes=1000).url) as client:
+    async with socket(url=strict.url) as client:
         with pytest.raises(ConnectionClosed):
             await client.ask("x" * 1001)
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.realtime.test_channels import denied, quick, reason, words
+from tests.realtime.clients import SECONDS
+from tests.realtime.test_channels import denied, reason, words
 
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ async def test_a_webhook_that_the_service_stores_is_heard_by_members(
     await channel.joined()
 
     # As the webhook's function writes: over REST, with the service's key.
-    async with httpx.AsyncClient(base_url=stack["SUPABASE_URL"]) as http:
+    async with httpx.AsyncClient(base_url=stack["SUPABASE_URL"], timeout=SECONDS) as http:
         answer = await http.post(
             "/rest/v1/rpc/receive_webhook_event",
             headers={"apikey": stack["SUPABASE_SECRET_KEY"]},
@@ -185,7 +186,7 @@ async def test_a_removed_member_hears_nothing_after_the_next_token(
 ) -> None:
     agency.hire(user)
     other.hire(user)
-    client = await connect(kind, user.token(), **quick(kind))
+    client = await connect(kind, user.token())
     channel = await client.join(agency.topic, private=True)
     await channel.joined()
     agency.database.execute(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import uuid
 from base64 import b64decode
 from contextlib import contextmanager
@@ -22,12 +23,28 @@ from playwright.sync_api import expect, sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Response
+    from playwright.sync_api import (
+        Browser,
+        BrowserContext,
+        ConsoleMessage,
+        Error,
+        Locator,
+        Page,
+        Response,
+    )
 
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome")
-FLAGS: Final = ("--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb")
-PATIENCE_MS: Final = 20_000
+FLAGS: Final = (
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--force-color-profile=srgb",
+)
+# Nothing takes this long; it only ends what hangs.
+PATIENCE_MS: Final = 120_000
+PATIENCE_SECONDS: Final = PATIENCE_MS / 1000
+LOOK_AGAIN_MS: Final = 50
 # Of a frame, and of what is in a binary one.
 _BINARY: Final = 2
 _BROADCAST: Final = 4
@@ -156,9 +173,17 @@ class Tab:
         wanted = "".join(f'[data-{name.replace("_", "-")}="{data[name]}"]' for name in data)
         return self.page.locator(f'[data-testid="{testid}"]{wanted}')
 
-    def wait_until_live(self, patience_ms: float = PATIENCE_MS) -> None:
+    def wait_until_live(self) -> None:
         """Wait until pushes arrive."""
-        expect(self.part("connection", state="live")).to_be_visible(timeout=patience_ms)
+        expect(self.part("connection", state="live")).to_be_visible()
+
+    def wait_for_pushes(self, topic: str, count: int) -> None:
+        """Wait until so many pushes of a topic were received."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(self.heard(topic)) < count:
+            assert time.monotonic() < deadline, f"{len(self.heard(topic))} of {count} pushes came"
+            # Playwright hears of frames while it waits for something.
+            self.page.wait_for_timeout(LOOK_AGAIN_MS)
 
     def wait_for_total(self, exact: str) -> None:
         """Wait until the total is this, to the cent."""
@@ -187,6 +212,13 @@ class Tab:
         since = self.page.wait_for_function(_MARK, arg=f"sale:{fanvue_id}").json_value()
         return float(since)
 
+    def leave(self) -> None:
+        """Close it, and let its window forget whatever the page kept."""
+        self.page.goto("about:blank")
+        origin = {"origin": self.url, "storageTypes": "all"}
+        self.page.context.new_cdp_session(self.page).send("Storage.clearDataForOrigin", origin)
+        self.page.close()
+
     def forget(self) -> None:
         """Forget what was received and complained about so far."""
         self.pushes.clear()
@@ -201,6 +233,7 @@ def sign_up(environment: Mapping[str, str]) -> User:
         f"{environment['SUPABASE_URL']}/auth/v1/signup",
         headers={"apikey": environment["SUPABASE_PUBLISHABLE_KEY"]},
         json={"email": email, "password": password},
+        timeout=PATIENCE_SECONDS,
     )
     return User(answer.raise_for_status().json()["user"]["id"], email, password)
 
@@ -230,12 +263,40 @@ def open_chromium() -> Iterator[Browser]:
 @contextmanager
 def open_tab(browser: Browser, url: str, **look: Any) -> Iterator[Tab]:
     """Open a tab that is nobody's; `look` is the window's size, theme and the like."""
-    look.setdefault("viewport", {"width": 1280, "height": 900})
-    context = browser.new_context(**look)
-    context.set_default_timeout(PATIENCE_MS)
+    context = _open_context(browser, look)
     try:
         tab = Tab(context.new_page(), url)
         tab.watch()
         yield tab
     finally:
         context.close()
+
+
+class Windows:
+    """Windows of one browser, used again by later tabs: scripts are fetched and compiled once.
+
+    Nothing else of an earlier tab is left: no cookie, no storage, nobody signed in.
+    """
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self._browser = browser
+        self._url = url
+        self._free: dict[str, list[BrowserContext]] = {}
+
+    @contextmanager
+    def open_tab(self, **look: Any) -> Iterator[Tab]:
+        """Open a tab as `open_tab` does, in a window of this look that is free; nothing moves."""
+        look.setdefault("reduced_motion", "reduce")
+        free = self._free.setdefault(json.dumps(look, sort_keys=True), [])
+        context = free.pop() if free else _open_context(self._browser, look)
+        tab = Tab(context.new_page(), self._url)
+        tab.watch()
+        yield tab
+        tab.leave()
+        free.append(context)
+
+
+def _open_context(browser: Browser, look: Mapping[str, Any]) -> BrowserContext:
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **look})
+    context.set_default_timeout(PATIENCE_MS)
+    return context

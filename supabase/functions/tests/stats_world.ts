@@ -20,6 +20,7 @@ export const LOCK = `fanvue:stats:v1:fill:${AGENCY}:${FROM}:${TO}`;
 export const RANGES = `fanvue:stats:v1:ranges:${AGENCY}`;
 const REDIS_URL = "https://redis.example.test";
 const STUCK_AFTER = 10_000;
+const NO_HURRY_MS = 600_000;
 
 export type Json = Record<string, unknown>;
 type Act = () => unknown;
@@ -107,7 +108,8 @@ export class World {
   nowMs = 1_800_000_000_000;
   owners = 0;
   /** Answers instead of Redis while set. */
-  redisFails: (() => Response | Promise<Response>) | null = null;
+  redisFails: ((request: Request) => Response | Promise<Response>) | null =
+    null;
   /** Told how long each request to Redis is. */
   measured: (bytes: number) => void = () => {};
   #refuses: ((bytes: number, count: number) => Response | null) | null = null;
@@ -119,13 +121,14 @@ export class World {
     this.logged.push({ event, fields });
   };
 
-  isolate(): Isolate {
+  isolate(timeoutMs = NO_HURRY_MS): Isolate {
     const settings = { url: REDIS_URL, token: "made up" };
-    const cache = new Cache(settings, {
-      fetch: (request) => this.#serveRedis(request),
+    const effects = {
+      fetch: (request: Request) => this.#serveRedis(request),
       nowMs: () => this.nowMs,
       log: this.log,
-    }, 20);
+    };
+    const cache = new Cache(settings, effects, timeoutMs);
     return new Isolate(this, cache);
   }
 
@@ -223,7 +226,7 @@ export class World {
 
   async #serveRedis(request: Request): Promise<Response> {
     this.requestsToRedis++;
-    if (this.redisFails !== null) return await this.redisFails();
+    if (this.redisFails !== null) return await this.redisFails(request);
     const text = await request.text();
     const bytes = new TextEncoder().encode(text).length;
     this.measured(bytes);

@@ -6,7 +6,7 @@ import { assert, assertEquals } from "./assertions.ts";
 import { deliver, NOW_SECONDS, Receiver, sign } from "./deliveries.ts";
 import { Random } from "./random.ts";
 
-const DELIVERIES = 12_000;
+const DELIVERIES = 4_800;
 const SEED = 20_261_122;
 
 interface Forgery {
