@@ -1,6 +1,6 @@
 # The one entry point for people and CI. Logic lives in scripts/ and in `python -m local`.
 PY := .venv/bin/python
-SCRIPTS := local/gateway local/realtime tests/realtime/client.mjs tests/browser/audit.js
+SCRIPTS := local/gateway local/realtime tests/realtime/client.mjs tests/realtime/clock.mjs tests/browser/audit.js
 FUNCTIONS := supabase/functions
 NPM := .venv/bin/npm --prefix examples/dashboard run --silent
 SAY := printf 'check: %s\n'

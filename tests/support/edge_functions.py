@@ -64,7 +64,7 @@ class FunctionLog:
             return ""
         return self._path.read_bytes()[self._from :].decode()
 
-    def wait_until(self, text: str) -> str:
+    def wait_for(self, text: str) -> str:
         """Return what was written, once this text is in it."""
         wait_until(lambda: text in self.read())
         return self.read()

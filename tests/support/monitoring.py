@@ -73,7 +73,7 @@ class Scraper:
         """Name the metrics that are not zero; of a histogram, those that saw something."""
         return {one.name.removesuffix("_count") for one in self.samples() if one.value > 0}
 
-    def wait_until(self, what: Callable[[], bool]) -> None:
+    def wait_for(self, what: Callable[[], bool]) -> None:
         """Look again and again until it is so."""
         wait_until(lambda: self._look(what))
 
@@ -101,7 +101,7 @@ class Chat:
             self.refused += 1
         return self.status
 
-    def wait_until(self, words: str) -> str:
+    def wait_for(self, words: str) -> str:
         """Return the message that bears these words, once it came."""
         wait_until(lambda: any(words in text for text in self.taken))
         return next(text for text in self.taken if words in text)

@@ -7,7 +7,7 @@ A pytest plugin of the process that hands out the tests.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -35,7 +35,7 @@ class SuiteProgress:
         self._total: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._said = time.monotonic()
         self._bars: Progress | None = None
         self._lines: dict[str, TaskID] = {}

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.support.fanvue_stub import ACCESS, bench
+from worker import trust
 from worker.errors import ProviderContract, Transient
 from worker.fanvue import connection
 
@@ -52,8 +53,8 @@ async def test_the_pool_is_bounded_and_takes_nothing_from_the_environment() -> N
 
 
 async def test_the_list_of_authorities_is_read_once_for_all_pools() -> None:
-    first = connection.authorities()
+    first = trust.authorities()
     async with connection.open_http(timeout_seconds=7, connections=3):
         pass
 
-    assert connection.authorities() is first
+    assert trust.authorities() is first
