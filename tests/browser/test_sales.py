@@ -59,6 +59,9 @@ def test_a_sale_and_its_refund_appear_in_the_feed_and_in_the_total(
     tab.page.wait_for_function(FETCHED_AFTER_PUSH)
     assert tab.heard(agency.topic)
 
+    announcement = tab.part("announcement")
+    expect(announcement).to_contain_text("$49.99 together")
+
     refund = stage.refund(creator, first)
 
     tab.wait_for_row(refund.fanvue_id, "-19.99")
@@ -67,10 +70,10 @@ def test_a_sale_and_its_refund_appear_in_the_feed_and_in_the_total(
     assert set(tab.feed()) == {refund.fanvue_id, first.fanvue_id, second.fanvue_id}
     expect(tab.row(refund.fanvue_id)).to_contain_text("\u2212$19.99")
 
+    # What comes together is said together: the refund first.
+    expect(announcement).to_contain_text("19.99")
     stage.sell(creator, 700)
-    # To whom it cannot show it, the page says it.
 
-    announcement = tab.part("announcement")
     expect(announcement).to_have_attribute("aria-live", "polite")
     expect(announcement).to_contain_text("New sale: $7.00")
     assert tab.page.evaluate("() => window.notReloaded")
@@ -86,14 +89,14 @@ def test_a_hundred_sales_at_once_cost_few_requests_and_none_is_missed(
     tab.wait_for_total("0.00")
     tab.forget()
     held: list[Route] = []
-    tab.page.route("**/dashboard-stats?**", held.append)
+    tab.page.route("**/dashboard-stats?**", lambda route: held.append(route))  # noqa: PLW0108 - Playwright cannot mark a builtin
 
     stage.sell(creator, *range(101, 201))
     # The reading that the first push asks for is answered when the last push has come.
     tab.wait_for_pushes(agency.topic, 100)
-    tab.page.unroute("**/dashboard-stats?**")
     for route in held:
         route.continue_()
+    tab.page.unroute("**/dashboard-stats?**")
 
     tab.wait_for_total("150.50")
     tab.wait_for_value("transactions", "100")
