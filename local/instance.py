@@ -111,7 +111,10 @@ class Instance:
         if user is None or _can_enter(user, self.directory):
             return here
         digest = hashlib.sha256(str(self.directory).encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"fanvue-local-stack-{digest}"
+        # root's own place for temporary files may be as private.
+        places = map(Path, (tempfile.gettempdir(), "/var/tmp", "/tmp"))  # noqa: S108 - made private below
+        place = next(place for place in places if _can_enter(user, place))
+        return place / f"fanvue-local-stack-{digest}"
 
     def delete(self, state: State | None) -> None:
         """Delete what the stack wrote; other instances below and people's own files stay."""

@@ -82,7 +82,10 @@ class Postgres:
         user = database_user()
         if user is not None:
             shutil.chown(scratch, user, user)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".pw") as password:
+        # Beside the data: its owner can walk there, which TMPDIR does not promise.
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", suffix=".pw", dir=scratch.parent
+        ) as password:
             password.write(PASSWORD)
             password.flush()
             if user is not None:
