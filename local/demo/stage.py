@@ -24,7 +24,7 @@ from local.demo.page import Page
 from local.demo.program import COMMAND, Program
 from local.demo.world import newcomers, write_world
 from local.errors import StackError, log_excerpt
-from local.ports import HOST, is_free
+from local.ports import HOST, is_free, reserve_ports
 from local.programs import PROJECT
 from local.stack import Stack
 from simulator.client import SimulatorControl
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 DIRECTORY: Final = PROJECT / ".local" / "demo"
 PORT: Final = 26321
-# Above the block of the stack's own.
-DASHBOARD_PORT: Final = 26390
+# In the stack's block of ports, above its pieces.
+DASHBOARD_OFFSET: Final = 69
+FANVUE_OFFSET: Final = 70
 FANVUE: Final = "fanvue"
 RECEIVER: Final = "fanvue-webhook"
 WORKERS: Final = ("worker-1", "worker-2")
@@ -85,6 +86,7 @@ class Stage:
         self._program: Program | None = None
         self._pacer: Pacer | None = None
         self._page: Page | None = None
+        self._block = PORT
 
     @property
     def fanvue(self) -> SimulatorControl:
@@ -127,14 +129,19 @@ class Stage:
         self._lock = lock
         self._stop_processes()
         self.stack.down(reset=True)
-        port = DASHBOARD_PORT if is_free(DASHBOARD_PORT) else _free_port()
-        self._page = Page(self.stack.instance, port)
+        # The whole block is this demo's from now on: another one, in another clone, takes the next.
+        self._block = reserve_ports(PORT, self.stack.instance.directory).gateway
+        self._page = Page(self.stack.instance, self._port(DASHBOARD_OFFSET))
+
+    def _port(self, offset: int) -> int:
+        """Return a port of the block, or any other where a stranger has taken it."""
+        return self._block + offset if is_free(self._block + offset) else _free_port()
 
     def start_services(self) -> None:
         """Start the stack and the simulated Fanvue, side by side."""
-        url = f"http://{HOST}:{_free_port()}"
+        url = f"http://{HOST}:{self._port(FANVUE_OFFSET)}"
         self.stack = Stack(
-            DIRECTORY, port=PORT, volatile=True, fanvue_url=url, dashboard_url=self.page.url
+            DIRECTORY, port=self._block, volatile=True, fanvue_url=url, dashboard_url=self.page.url
         )
         self._processes = self.stack.instance.processes
         self._start_fanvue(url)

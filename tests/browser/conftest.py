@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-screenshots", action="store_true", help="write docs/images anew")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage(stack: dict[str, str]) -> Iterator[BrowserStage]:
     """Return the pieces between Fanvue and the dashboard, running."""
     pieces = Stack((PROJECT / Path(os.environ["FSE_TEST_STACK"])).parent)
@@ -71,14 +71,14 @@ def stage(stack: dict[str, str]) -> Iterator[BrowserStage]:
         fanvue.drop_webhook_target()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Return the one browser of all tests."""
     with open_chromium() as browser:
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def windows(stage: BrowserStage, chromium: Browser) -> Windows:
     """Return the windows in which tabs are opened."""
     return Windows(chromium, stage.dashboard)

@@ -1,6 +1,6 @@
 """Pictures of the dashboard at work, large and small, light and dark.
 
-Every run makes them beside the stack; `--update-screenshots` also writes them into docs/images.
+Every run keeps them in .local/test; `--update-screenshots` also writes them into docs/images.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def agency(stage: BrowserStage) -> Iterator[Agency]:
 @pytest.fixture
 def keep(stage: BrowserStage, request: pytest.FixtureRequest) -> Callable[[Tab, str], Path]:
     """Return a way to take a picture; it is also put into docs/images if asked for."""
-    kept = stage.pieces.instance.file("screenshots")
+    kept = PROJECT / ".local" / "test" / "screenshots"
     kept.mkdir(exist_ok=True)
     is_wanted = request.config.getoption("--update-screenshots", default=False)
 

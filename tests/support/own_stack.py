@@ -7,6 +7,7 @@ behind is stopped by the next one; a run that still goes on is left alone.
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -49,10 +50,7 @@ def stop_abandoned_stacks() -> None:
 
 def _remove(stack: Stack) -> None:
     stack.down(reset=True)
-    directory = stack.instance.directory
-    for left in directory.iterdir():
-        left.unlink()
-    directory.rmdir()
+    shutil.rmtree(stack.instance.directory)
 
 
 def _is_alive(pid: int) -> bool:
