@@ -44,7 +44,8 @@ drop table if exists public.realtime_test_members;
 """
 
 
-@pytest.fixture(scope="session")
+# Not longer than a file of tests: what is proved of every table would find these, too.
+@pytest.fixture(scope="module")
 def policies(stack: dict[str, str]) -> Iterator[None]:
     with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
         database.execute(UNDO)
