@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.certificates import read_once
 from tests.support.dealing import FileScheduling, rank
 from tests.support.own_stack import own_stack, stop_abandoned_stacks
 from tests.support.postgres import stack_settings
@@ -36,9 +37,11 @@ def stack() -> Iterator[dict[str, str]]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let Ctrl-C end the programs under test, also when a shell's background ignores it."""
+    """Make this process ready: what holds for every suite, and what an earlier run left."""
+    # Ctrl-C ends the programs under test, also where a shell's background ignores it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    read_once()
     if _is_controller(config):
         stop_abandoned_stacks()
 

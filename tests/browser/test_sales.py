@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,8 @@ from playwright.sync_api import expect
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from playwright.sync_api import Route
 
     from tests.browser.stage import BrowserStage
@@ -39,6 +42,17 @@ FETCHED_AFTER_PUSH = """
 """
 
 
+@contextmanager
+def _held(tab: Tab, calls: str) -> Iterator[None]:
+    """Let these calls go out at the end of the block only."""
+    held: list[Route] = []
+    tab.page.route(calls, lambda route: held.append(route))  # noqa: PLW0108 - Playwright cannot mark a builtin
+    yield
+    for route in held:
+        route.continue_()
+    tab.page.unroute(calls)
+
+
 def test_a_sale_and_its_refund_appear_in_the_feed_and_in_the_total(
     stage: BrowserStage, tab: Tab
 ) -> None:
@@ -49,7 +63,11 @@ def test_a_sale_and_its_refund_appear_in_the_feed_and_in_the_total(
     tab.wait_for_total("0.00")
     tab.page.evaluate("() => { window.notReloaded = true }")
 
-    first, second = stage.sell(creator, 1999, 3000)
+    tab.forget()
+    with _held(tab, "**/rest/v1/fanvue_transactions?**"):
+        first, second = stage.sell(creator, 1999, 3000)
+        # The reading that the first push asks for is answered when both are sold.
+        tab.wait_for_pushes(agency.topic, 2)
 
     tab.wait_for_row(first.fanvue_id, "19.99")
     tab.wait_for_total("49.99")
@@ -88,15 +106,11 @@ def test_a_hundred_sales_at_once_cost_few_requests_and_none_is_missed(
     tab.sign_in(*agency.owner.login)
     tab.wait_for_total("0.00")
     tab.forget()
-    held: list[Route] = []
-    tab.page.route("**/dashboard-stats?**", lambda route: held.append(route))  # noqa: PLW0108 - Playwright cannot mark a builtin
 
-    stage.sell(creator, *range(101, 201))
-    # The reading that the first push asks for is answered when the last push has come.
-    tab.wait_for_pushes(agency.topic, 100)
-    for route in held:
-        route.continue_()
-    tab.page.unroute("**/dashboard-stats?**")
+    with _held(tab, "**/dashboard-stats?**"):
+        stage.sell(creator, *range(101, 201))
+        # The reading that the first push asks for is answered when the last push has come.
+        tab.wait_for_pushes(agency.topic, 100)
 
     tab.wait_for_total("150.50")
     tab.wait_for_value("transactions", "100")

@@ -254,7 +254,9 @@ def test_a_server_that_falls_silent_is_left_and_found_again(engine: Engine, tmp_
 def test_a_channel_that_the_server_closes_is_a_loss(engine: Engine, tmp_path: Path) -> None:
     secret = engine.environment["SUPABASE_JWT_SECRET"]
     claims = {"role": "service_role", "exp": int(time.time()) + HOUR_SECONDS}
-    with own_server(engine.environment, tmp_path) as server:
+    # The worker's own clock stands still meanwhile: it is not to be left for its silence.
+    limits = {"idleMs": 2 * HOUR_SECONDS * 1000, "tokenCheckMs": 20}
+    with own_server(engine.environment, tmp_path, **limits) as server:
 
         async def check() -> None:
             settings = own_settings(server.url, jwt.encode(claims, secret), engine)
