@@ -3,7 +3,7 @@ PY := .venv/bin/python
 SCRIPTS := local/gateway local/realtime tests/realtime/client.mjs tests/realtime/clock.mjs tests/browser/audit.js
 FUNCTIONS := supabase/functions
 NPM := .venv/bin/npm --prefix examples/dashboard run --silent
-SAY := printf 'check: %s\n'
+SAY := echo check:
 # What CI checks beside the tests, side by side, each one's words together.
 CHECKS := check-format check-lint-python check-lint-scripts check-lint-dashboard check-lint-sql \
   check-types-python check-types-functions check-types-dashboard

@@ -15,4 +15,3 @@ from httpx._transports import default
 def read_once() -> None:
     """Let every client of this process share what was read for the first one."""
     vars(default)["create_ssl_context"] = cache(httpx.create_ssl_context)
-
