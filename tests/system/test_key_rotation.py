@@ -69,7 +69,7 @@ class Fleet:
         self.finish()
 
     def order(self) -> None:
-        """Sell something of every creator and queue her, with a grant that has to be refreshed."""
+        """Sell something of every creator and queue a sync, with a grant that must be refreshed."""
         self.engine.database.execute(ENDED)
         for creator in self.creators:
             self.engine.fanvue.add_sales(creator, 1)

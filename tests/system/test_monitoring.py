@@ -99,7 +99,7 @@ def test_one_eventful_minute_of_a_worker_moves_every_metric(program: Program, to
         engine.fanvue.add_sales(creator, 1)
         sync(engine, creator)
         scraper.wait_for(lambda: scraper.total(Metric.REFRESHES.value.name) >= 1)
-        # What hangs must be her call, not the rest of the last sync.
+        # What hangs must be this creator's call, not the rest of the last sync.
         scraper.wait_for(lambda: not jobs_of(engine, creator))
         engine.fanvue.add_fault("timeout", "/insights/.*")
         gone = engine.creator(1)
