@@ -44,7 +44,7 @@ up: setup-demo ## Start the local stack and apply all migrations; settings go to
 	@$(PY) -m local up
 
 down: ## Stop the local stack; RESET=1 also deletes its data
-	@$(PY) -m local down $(if $(RESET),--reset)
+	@[ ! -x $(PY) ] || $(PY) -m local down $(if $(RESET),--reset)
 
 bench: setup-test ## Run the benchmarks and print one table of ratios
 	@$(PY) -m benchmarks

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,6 @@ from local.programs import PROJECT, find_node
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from local.instance import Instance
@@ -34,9 +32,6 @@ BUILD = "dashboard-build"
 STOP_SECONDS = 10.0
 _HOME = PROJECT / "examples" / "dashboard"
 _NEXT = _HOME / "node_modules" / "next" / "dist" / "bin" / "next"
-_STAMP = _HOME / ".next" / ".setup-stamp"
-_NO_SOURCES = {"node_modules", ".next", ".tests", "tests"}
-_NO_SOURCE_ENDINGS = (".md", ".tsbuildinfo", "next-env.d.ts")
 # What a process of ours would hand on: the browser's server must not even hold it.
 _INHERITED = ("HOME", "LANG", "PATH", "TMPDIR", "TZ")
 
@@ -100,9 +95,6 @@ class Build:
 
     def run(self) -> bool:
         """Build what is not built or not current; False when it failed or was stopped."""
-        if is_built():
-            return True
-        began = time.time()
         command = [str(PROJECT / "scripts" / "setup.sh"), "dashboard"]
         nice = shutil.which("nice")
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -119,11 +111,7 @@ class Build:
         while process.poll() is None:
             if self._stopping.wait(0.1):
                 _end_group(process)
-        built = process.returncode == 0 and not self._stopping.is_set()
-        if built and _STAMP.exists():
-            # A source may be newer than the build and yet the same.
-            os.utime(_STAMP, (began, max(began, _STAMP.stat().st_mtime)))
-        return built
+        return process.returncode == 0 and not self._stopping.is_set()
 
     def last_word(self) -> str:
         """Return what the build said last, which names its own log."""
@@ -133,23 +121,6 @@ class Build:
     def stop(self) -> None:
         """End it together with its children; `run` returns then."""
         self._stopping.set()
-
-
-def is_built() -> bool:
-    """Tell whether it is built from what the checkout holds now."""
-    if not (_STAMP.exists() and (_HOME / ".next" / "BUILD_ID").exists()):
-        return False
-    built = _STAMP.stat().st_mtime
-    return all(file.stat().st_mtime <= built for file in _sources(_HOME))
-
-
-def _sources(directory: Path) -> Iterator[Path]:
-    for path in directory.iterdir():
-        if path.is_dir():
-            if path.name not in _NO_SOURCES:
-                yield from _sources(path)
-        elif not path.name.endswith(_NO_SOURCE_ENDINGS):
-            yield path
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.errors import StackError
+from local.instance import database_user
 from local.programs import PROJECT, find_program
 
 
@@ -65,7 +67,6 @@ class PreparedCluster:
         known = [path for path in self._shelf.iterdir() if path.is_dir()]
         for path in sorted(known, key=lambda path: -path.stat().st_mtime)[_KEPT:]:
             shutil.rmtree(path, ignore_errors=True)
-            path.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -90,8 +91,10 @@ def _fingerprint(programs: PostgresPrograms, migrations: Path) -> str:
         [programs.path("postgres"), "--version"], capture_output=True, text=True, check=True
     )
     digest = hashlib.sha256()
+    # Its files belong to whoever runs the server.
+    user = str(database_user() or os.geteuid())
     # What is made with the day's date in it is not for another day.
-    for text in (version.stdout, *sorted(programs.extensions), str(datetime.now(UTC).date())):
+    for text in (version.stdout, *sorted(programs.extensions), str(datetime.now(UTC).date()), user):
         digest.update(f"{text}\n".encode())
     own = [PROJECT / "package-lock.json", *sorted(_LOCAL.glob("*.py"))]
     own += [*sorted(_LOCAL.glob("bootstrap/*.sql")), *sorted(_LOCAL.glob("gateway/*.mjs"))]

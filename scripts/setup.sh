@@ -36,7 +36,10 @@ set_up() {
     say_plan "$mode"
     refuse_the_impossible
     ask
-    [ -z "$THINGS" ] || install_system_packages
+    if [ -n "$THINGS" ]; then
+      ask_for_password
+      install_system_packages
+    fi
   fi
   for part in $PARTS; do
     case $part in

@@ -104,8 +104,6 @@ def serve(  # noqa: PLR0913 - one parameter per option
         newsroom.targets.configured = Target(webhook_url, webhook_secret)
     try:
         listener = bind(port)
-        # Before the address is told: whoever reads it may call at once.
-        listener.listen()
     except OSError as error:
         typer.echo(f"port {port} on {LOOPBACK} is not free: choose another --port", err=True)
         raise typer.Exit(2) from error

@@ -34,6 +34,8 @@ select jsonb_build_object(
   'due', count(*) filter (where state = 'queued' and run_at <= private.engine_now()),
   'queued', count(*) filter (where state = 'queued'),
   'settled', (select count(*) from public.sync_runs),
+  'rows', (select count(*) from public.fanvue_transactions)
+        + (select count(*) from public.fanvue_messages),
   'dead', count(*) filter (where state = 'dead'))
 from public.sync_jobs where sync_type <> 'token_refresh'
 """

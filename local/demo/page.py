@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from local.dashboard import BUILD, Build, Dashboard, is_built
+from local.dashboard import BUILD, Build, Dashboard
 from local.errors import StackError
 
 
@@ -80,12 +80,11 @@ class Page:
             self._dashboard.stop()
 
     def _run(self, say: Callable[[str], None]) -> None:
-        if not is_built():
-            say("building the dashboard meanwhile; everything else goes on")
-            if not self._build.run() and not self._closing.is_set():
-                self.failure = "could not be built"
+        if not self._build.run():
+            self.failure = "could not be built"
+            if not self._closing.is_set():
                 say(f"the dashboard could not be built: {self._build.last_word()}")
-                return
+            return
         self._ready.wait()
         if self._closing.is_set():
             return

@@ -34,7 +34,7 @@ REPORT_EVERY_SECONDS: Final = 10.0
 # One question, so that somebody who interrupts need not wait long.
 DELIVERY_SECONDS: Final = 2.0
 WORKER_SECONDS: Final = 300.0
-SAID_OF_THE_QUEUE: Final = ("running", "queued", "settled")
+SAID_OF_THE_QUEUE: Final = ("running", "queued", "settled", "rows")
 # What the last days hold is read again, which no creator lacks the calls for.
 PROVED_DAYS: Final = "2"
 # Polls that a webhook asked for wait a little for more of them; nothing more comes.

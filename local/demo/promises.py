@@ -204,7 +204,7 @@ def _throttling(records: Records) -> Promise:
     # have come into a later window than the one it was granted in.
     return Promise(
         *("the rate limit is never broken", _with_stall(records, figure, total["throttled"])),
-        not total["throttled"] or records.pace.stalled,
+        records.pace.excuses(total["throttled"]),
     )
 
 
@@ -227,7 +227,7 @@ def _tokens(records: Records) -> list[Promise]:
             "each expiry costs one refresh, stored",
             _with_stall(records, f"{stored} stored, {repeated} repeated", repeated),
             # What could not be stored in time is asked for again, and Fanvue gives the same.
-            stored == sum(refreshed) and (repeated == 0 or records.pace.stalled),
+            stored == sum(refreshed) and records.pace.excuses(repeated),
         ),
         Promise(
             "no grant is lost",

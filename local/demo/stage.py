@@ -59,7 +59,7 @@ EVERY_MINUTE: Final = "update private.sync_streams set every = '1 minute'"
 ALL_THAT_IS_DUE: Final = "select public.enqueue_due('operator')"
 NO_MORE_TICKS: Final = (
     "select cron.alter_job(j.jobid, active := false) from cron.job j "
-    "where j.jobname = 'fanvue-enqueue-due'"
+    "where j.jobname in ('fanvue-enqueue-due', 'fanvue-reconcile-nightly')"
 )
 # Of all that a worker prints only its last line says this.
 SUMMARY: Final = '"pickup_ms"'

@@ -9,6 +9,7 @@ readonly MB_SYSTEM_DEMO=80 MB_SYSTEM_TEST=300
 plan() {
   MODE=$1
   PACKAGES=
+  NEW_PACKAGES=
   UNKNOWN=
   PACKAGE_COUNT=
   PACKAGE_MB=
@@ -19,7 +20,7 @@ plan() {
 }
 
 say_plan() {
-  local part sizes what fetch=0 disk=0
+  local part sizes what where='' fetch=0 disk=0
   for part in $PARTS; do
     case $part in
     python-demo) sizes=$MB_PYTHON_DEMO what=".venv" ;;
@@ -29,7 +30,7 @@ say_plan() {
     dashboard-test) sizes=$MB_DASHBOARD_TEST what="$DASHBOARD" ;;
     build) sizes=$MB_BUILD what="" ;;
     esac
-    WHERE="${WHERE:-}${WHERE:+${what:+, }}$what"
+    where="$where${where:+${what:+, }}$what"
     fetch=$((fetch + ${sizes% *}))
     disk=$((disk + ${sizes#* }))
   done
@@ -39,7 +40,10 @@ say_plan() {
   *) say "the tests need a few things that are not here yet" ;;
   esac
   [ -z "$THINGS" ] || say_system
-  [ -z "$PARTS" ] || say "  this folder: about $fetch MB to fetch, $disk MB on disk, in" && say "    $WHERE"
+  if [ -n "$PARTS" ]; then
+    say "  this folder: about $fetch MB to fetch, $disk MB on disk, in"
+    say "    $where"
+  fi
   [ "$MODE" = test ] || say "  (what the tests need comes with \`make test\`, or now with \`make setup\`)"
 }
 

@@ -25,11 +25,11 @@ has_dashboard_packages() {
 # Of everything the build reads: file by file, names included.
 build_fingerprint() {
   find "$DASHBOARD" \( -name node_modules -o -name .next -o -name .tests -o -name tests -o -name next-env.d.ts \
-    -o -name '*.tsbuildinfo' -o -name '*.md' \) -prune -o -type f -print0 | sort -z | xargs -0 cksum | cksum
+    -o -name '*.tsbuildinfo' -o -name '*.md' \) -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 cksum | cksum
 }
 
 install_python() {
-  if [ ! -x .venv/bin/uv ] || [ -e "$UNFINISHED" ] || ! is_current .venv/.setup-home "$PWD"; then
+  if [ ! -x .venv/bin/python ] || [ ! -x .venv/bin/uv ] || [ -e "$UNFINISHED" ] || ! is_current .venv/.setup-home "$PWD"; then
     make_environment
   fi
   touch "$UNFINISHED"

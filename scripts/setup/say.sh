@@ -37,6 +37,11 @@ ask() {
   esac
 }
 
+# Before a step hides what sudo says. Nobody is asked where it needs no password.
+ask_for_password() {
+  [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null || sudo -v
+}
+
 # One set-up at a time in this folder; the lock goes with the process that holds it.
 wait_for_turn() {
   exec 9>.local/setup.lock

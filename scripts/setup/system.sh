@@ -104,13 +104,15 @@ choose_packages() {
   PACKAGES=$(printf '%s\n' $PACKAGES | awk '!seen[$0]++' | in_one_line)
 }
 
-# Sets PACKAGE_COUNT and PACKAGE_MB to what apt would fetch; fails when its lists do not say.
+# Sets PACKAGE_COUNT and PACKAGE_MB to what apt would fetch, and NEW_PACKAGES to those that are not
+# there in any version; fails when its lists do not say.
 weigh_packages() {
   local changes uris
   # shellcheck disable=SC2086 # several names
   changes=$(LC_ALL=C apt-get install -s -q --no-install-recommends $PACKAGES 2>/dev/null) || return 1
   # shellcheck disable=SC2086 # several names
   uris=$(LC_ALL=C apt-get install --print-uris -qq --no-install-recommends $PACKAGES 2>/dev/null) || return 1
+  NEW_PACKAGES=$(printf '%s\n' "$changes" | awk '/^Inst / && $3 !~ /^\[/ { print $2 }' | in_one_line)
   PACKAGE_COUNT=$(printf '%s\n' "$changes" | awk '/^Inst / { n++ } END { print n + 0 }')
   # Less than that where some were fetched before.
   PACKAGE_MB=$(printf '%s\n' "$uris" | awk "/^'/ { sum += \$3 } END { printf \"%d\", sum / 1e6 + 0.999 }")
@@ -156,10 +158,16 @@ install_system_packages() {
   STEP_PACKAGES=$PACKAGE_COUNT
   step "system packages" install_packages
   STEP_PACKAGES=0
-  # For whoever wants to take them away again.
-  # shellcheck disable=SC2086 # several names
-  printf '%s\n' $PACKAGES >>.local/system-packages
+  note_new_packages
   check_system
+}
+
+# For whoever wants to take them away again: what was there before is not ours to name.
+note_new_packages() {
+  local name
+  for name in $PACKAGES; do
+    if among "$name" "$NEW_PACKAGES"; then printf '%s\n' "$name" >>.local/system-packages; fi
+  done
 }
 
 check_system() {

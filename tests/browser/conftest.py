@@ -51,7 +51,7 @@ def stage(stack: dict[str, str]) -> Iterator[BrowserStage]:
     with ExitStack() as opened:
         url = opened.enter_context(running(world)).url
         fanvue = opened.enter_context(SimulatorControl(url))
-        fanvue.reset_knobs(rate_limit=NO_LIMIT)
+        fanvue.reset_knobs(rate_limit=NO_LIMIT, webhook_timeout_seconds=NO_LIMIT)
         secret = stack["FANVUE_WEBHOOK_SECRETS"].partition(",")[0]
         fanvue.set_webhook_target(f"{stack['SUPABASE_URL']}/functions/v1/fanvue-webhook", secret)
         database = opened.enter_context(psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True))

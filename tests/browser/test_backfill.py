@@ -48,7 +48,8 @@ def test_a_backfill_tells_once_per_page_and_the_page_reacts_meanwhile(
     tab.page.evaluate(WATCH)
     tab.forget()
 
-    with stage.engine.worker():
+    # In one turn, however long a page takes here.
+    with stage.engine.worker(WORKER_SLICE_SECONDS="3600"):
         expect(tab.part("progress").first).to_be_visible()
         # Somebody uses the page meanwhile.
         for label in ("7 days", "Today", "90 days"):
@@ -75,6 +76,6 @@ def test_a_backfill_tells_once_per_page_and_the_page_reacts_meanwhile(
     )
     told = [push for push in tab.heard(agency.topic) if push.event == "transactions"]
     assert 0 < len(told) <= pages
-    # Beside the pages, a turn of the job tells once that it begins and once that it ends.
-    assert len(tab.heard(agency.topic)) < 2 * pages
+    # Beside the pages, the turn of the job tells once that it begins and once that it ends.
+    assert len(tab.heard(agency.topic)) < 1.2 * pages
     assert tab.problems == []

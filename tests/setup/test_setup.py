@@ -87,6 +87,41 @@ def test_a_plain_user_goes_through_sudo_for_the_system_alone(machine: Machine) -
     assert "apt-get install" in through[1]
 
 
+def test_a_password_is_asked_for_before_a_step_hides_the_question(machine: Machine) -> None:
+    machine.is_root(yes=False)
+    machine.knows_packages()
+    (machine.fake / "sudo-asks").touch()
+
+    code, said = machine.on_terminal("demo", answer="y\n")
+
+    assert code == 0, said
+    asked = [call for call in machine.calls if call.startswith("sudo")]
+    assert asked[0] == "sudo -v"
+
+
+def test_only_what_was_not_there_before_is_named_for_taking_away(machine: Machine) -> None:
+    machine.knows_packages()
+    (machine.fake / "installed").write_text("python3\n")
+
+    code, said = machine.set_up("demo")
+
+    assert code == 0, said
+    named = (machine.folder / ".local" / "system-packages").read_text().split()
+    assert named == [name for name in DEMO.split() if name != "python3"]
+
+
+def test_a_folder_that_is_ready_comes_to_a_new_machine(machine: Machine) -> None:
+    machine.set_up("demo")
+    machine.forget_calls()
+    machine.without("redis-server")
+
+    code, said = machine.set_up("demo")
+
+    assert code == 0, said
+    assert "this folder" not in said
+    assert machine.installed == ["redis-server"]
+
+
 def test_a_terminal_is_asked_once(machine: Machine) -> None:
     code, said = machine.on_terminal("demo", answer="n\n")
 

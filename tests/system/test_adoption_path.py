@@ -183,7 +183,6 @@ def write_grants(adoption: Adoption) -> None:
     (adoption.directory / "creators.csv").write_text("\n".join(lines) + "\n")
 
 
-@pytest.mark.timeout(600)
 def test_the_document_leads_there_and_back(adoption: Adoption) -> None:
     old_rows = adoption.rows(ROWS_OF_OLD)
     assert len(old_rows) > 3_900

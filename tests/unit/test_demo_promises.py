@@ -82,7 +82,7 @@ SOUND = Records(
 # The same run on a machine that is ten times oversubscribed.
 SLOW = replace(
     SOUND,
-    pace=Pace(trips=60, p50=0.8, p95=4.0, slowest=9.0),
+    pace=Pace(trips=60, p50=0.8, p95=4.0, slowest=9.0, stalls=5),
     runs={**SOUND.runs, "arrival": {"rows": 2, "p50": 31.0, "p95": 59.0}},
     shift=[{"claimed": 2, "pickup_ms": {"p50": 20_000, "p95": 90_000}}],
 )
@@ -215,7 +215,7 @@ def test_damage_breaks_the_promise_it_concerns(records: Records, promise: str) -
             watched=replace(
                 SOUND.watched,
                 figures=[
-                    Figures("agency", 120, "120.50", ("miss", "bypass", "answered 504", "hit"))
+                    Figures("agency", 120, "120.50", ("miss", "bypass", "answered 504", "bypass"))
                 ],
             ),
         ),
@@ -232,6 +232,7 @@ def test_a_slow_machine_breaks_no_promise(records: Records) -> None:
         ({"ours": {"c1": replace(MODEL, count=119)}}, "books of nova equal Fanvue's"),
         ({"queue": {**SOUND.queue, "dead": 1}}, "every job succeeds"),
         ({"grants": [replace(GRANT, token_version=2)]}, "each expiry costs one refresh, stored"),
+        ({"stats": with_total(throttled=500).stats}, "the rate limit is never broken"),
         ({"calls": replace(CALLS, money=10)}, "few calls for money beside the least possible"),
     ],
 )
@@ -251,7 +252,7 @@ def test_how_fast_it_was_is_told_beside_what_nothing_took() -> None:
 
 def test_a_machine_stalls_when_a_single_call_that_does_nothing_took_seconds() -> None:
     assert not pace_of([0.1] * 59 + [1.9]).stalled
-    assert pace_of([0.1] * 59 + [2.1]) == Pace(60, 0.1, 0.1, 2.1)
+    assert pace_of([0.1] * 59 + [2.1]) == Pace(60, 0.1, 0.1, 2.1, 1)
     assert pace_of([0.1] * 59 + [2.1]).stalled
     assert pace_of([]).trips == 0
 
