@@ -9,6 +9,8 @@ from uuid import uuid4
 import pytest
 
 from tests.support.program import Program
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
+from worker.commands import doctor, server_checks
 
 
 if TYPE_CHECKING:
@@ -38,6 +40,14 @@ def program(engine: Engine, tmp_path: Path) -> Program:
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the doctor wait for a slow machine."""
+    for module in (doctor, server_checks):
+        monkeypatch.setattr(module, "PROBE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(doctor, "DATABASE_PATIENCE_SECONDS", PATIENCE_SECONDS)
+
+
+@pytest.fixture
 def active_cron(engine: Engine) -> Iterator[None]:
     engine.database.execute("select cron.alter_job(jobid, active := true) from cron.job")
     yield
@@ -45,7 +55,7 @@ def active_cron(engine: Engine) -> Iterator[None]:
 
 
 def test_the_doctor_finds_nothing_wrong_with_a_sound_installation(
-    program: Program, active_cron: None
+    program: Program, patient: None, active_cron: None
 ) -> None:
     program.engine.creator()
     program("enqueue")
@@ -59,7 +69,7 @@ def test_the_doctor_finds_nothing_wrong_with_a_sound_installation(
         assert found[check][0] == "ok", found[check]
 
 
-def test_the_doctor_names_the_setting_that_is_wrong(program: Program) -> None:
+def test_the_doctor_names_the_setting_that_is_wrong(program: Program, patient: None) -> None:
     program.engine.creator()
 
     for check, name, value in WRONG:
@@ -69,7 +79,7 @@ def test_the_doctor_names_the_setting_that_is_wrong(program: Program) -> None:
         assert name in found[check][1]
 
 
-def test_the_doctor_says_how_to_apply_a_missing_migration(program: Program) -> None:
+def test_the_doctor_says_how_to_apply_a_missing_migration(program: Program, patient: None) -> None:
     database = program.engine.database
     hidden = f"engine_doctor_{uuid4().hex[:8]}"
     database.execute(f"alter function public.engine_doctor() rename to {hidden}")
@@ -79,6 +89,8 @@ def test_the_doctor_says_how_to_apply_a_missing_migration(program: Program) -> N
     finally:
         database.execute(f"alter function public.{hidden}() rename to engine_doctor")
         database.execute("notify pgrst, 'reload schema'")
+        # What is read anew is there a moment later only.
+        wait_until(lambda: program.findings()[1]["migrations"][0] == "ok", "the schema to be read")
 
     assert code == 1
     assert found["migrations"][0] == "fail"

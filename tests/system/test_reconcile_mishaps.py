@@ -73,7 +73,8 @@ def test_a_run_that_is_killed_at_each_call_goes_on_where_it_was(engine: Engine) 
     assert mended(engine) == 80
     assert [state for state, _ in runs(engine)] == ["succeeded"]
     pages = -(-500 // 49) + 3
-    assert len(engine.calls(creator)) - pages < 2 * len(MOMENTS)
+    # Less than the list once more: what was read before a kill is not read again.
+    assert len(engine.calls(creator)) - pages < pages - 3
 
 
 def test_money_that_comes_in_meanwhile_is_neither_mended_nor_drift(engine: Engine) -> None:
@@ -161,7 +162,7 @@ def test_ctrl_c_stops_a_run_and_gives_its_lease_back(program: Program) -> None:
     engine.fanvue.add_fault("timeout", "/insights/.*", nth=2)
 
     words = ("reconcile", "--model", engine.models[creator])
-    process = program.start(*words, FANVUE_TIMEOUT_SECONDS=str(PATIENCE_SECONDS))
+    process = program.start(*words, FANVUE_TIMEOUT_SECONDS="120")
     wait_until(
         lambda: engine.fanvue.faults()[0]["hits"] > 0 or process.poll() is not None,
         "a call that hangs",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from worker import SCHEMA_VERSION
+from worker.commands import doctor, server_checks
 from worker.commands.database_checks import (
     SCHEDULES,
     check_clock,
@@ -23,11 +25,36 @@ from worker.commands.tokens import _without_tokens
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.runner import Tally
 from worker.sealing import Keyring, SealingKey
+from worker.settings import load_settings
+
+
+if TYPE_CHECKING:
+    from worker.settings import Settings
 
 
 MODEL = "3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ALL_ACTIVE = dict.fromkeys(SCHEDULES, True)
+
+
+async def test_everything_that_is_down_keeps_the_doctor_for_less_than_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The database and the servers are asked at once, and a server at most twice.
+    assert max(doctor.DATABASE_PATIENCE_SECONDS, 3 * server_checks.PROBE_SECONDS) < 10
+
+    async def silence(_: Settings) -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(doctor, "DATABASE_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(doctor, "_ask", silence)
+    known = {"SUPABASE_URL": "http://127.0.0.1:9", "SUPABASE_SECRET_KEY": "sb_secret_made_up"}
+    settings = load_settings(known, None, need=())
+
+    (finding,) = await doctor._examine_database(settings)
+
+    assert (finding.check, finding.verdict) == ("database", Verdict.FAIL)
 
 
 def keyring(*ids: str, fill: int = 0) -> Keyring:
