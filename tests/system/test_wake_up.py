@@ -24,6 +24,7 @@ from tests.realtime.server import own_server
 from tests.support.clock import ManualClock
 from tests.support.program import Program
 from tests.support.waiting import PATIENCE_SECONDS
+from worker import subscription
 from worker.app import open_engine
 from worker.jobs.outcomes import Done
 from worker.runner import IDLE_WAIT
@@ -52,6 +53,12 @@ pytestmark = [
 
 HOUR_SECONDS = 3600
 STEP = timedelta(milliseconds=250)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a connection take as long as a slow machine needs for it."""
+    monkeypatch.setattr(subscription, "CONNECT_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture
