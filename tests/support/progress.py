@@ -104,6 +104,8 @@ class SuiteProgress:
             self._said = time.monotonic()
             counts = (f"{one} {self._done[one]}/{self._total[one]}" for one in self._suites())
             self._reporter.write_line(" · ".join(counts))
+            # Into a pipe or a file it would else come in blocks.
+            self._reporter.flush()
 
     def _show(self, report: pytest.TestReport) -> None:
         text = f"\nFAILED {report.nodeid} ({report.when})\n{report.longreprtext}"
@@ -111,6 +113,7 @@ class SuiteProgress:
             text += f"\n--- {title}\n{content.rstrip()}"
         if self._bars is None:
             self._reporter.write_line(f"\n{text}\n")
+            self._reporter.flush()
         else:
             self._bars.console.print(text, markup=False, highlight=False)
 
