@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 from playwright.sync_api import expect, sync_playwright
 
+from tests.support.waiting import PATIENCE_SECONDS
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,9 +43,7 @@ FLAGS: Final = (
     "--disable-gpu",
     "--force-color-profile=srgb",
 )
-# Nothing takes this long; it only ends what hangs.
-PATIENCE_MS: Final = 120_000
-PATIENCE_SECONDS: Final = PATIENCE_MS / 1000
+PATIENCE_MS: Final = PATIENCE_SECONDS * 1000
 LOOK_AGAIN_MS: Final = 50
 # Of a frame, and of what is in a binary one.
 _BINARY: Final = 2
