@@ -23,6 +23,7 @@ from worker.alerts import Alerts
 from worker.cache import open_shelf
 from worker.changes import ToldRuns, ToldWalks
 from worker.clock import Clock, SystemClock
+from worker.errors import DatabaseUnavailable
 from worker.fanvue.client import FanvueClient
 from worker.fanvue.connection import open_http
 from worker.fanvue.oauth import Refused, TokenEndpoint, TokenPair
@@ -273,8 +274,7 @@ async def run_worker(settings: Settings, *, drain: bool = False) -> Tally:
                 host, port = settings.worker.metrics_host, settings.worker.metrics_port
                 await beside.enter_async_context(engine.monitoring.listening(host, port))
             log.info("worker_started", concurrency=settings.worker.concurrency, drain=drain)
-            await engine.books.jobs.reap()
-            await engine.books.jobs.enqueue_due("worker")
+            await _first_round(engine.books.jobs, drain=drain)
             engine.schedule.start()
             if settings.worker.wake_up and not drain:
                 await beside.enter_async_context(engine.wake_up.listening())
@@ -292,6 +292,21 @@ async def run_worker(settings: Settings, *, drain: bool = False) -> Tally:
                 throttled=tally.throttled,
             )
             return tally
+
+
+async def _first_round(jobs: JobStore, *, drain: bool) -> None:
+    """Find what is due at once, not a tick later.
+
+    A worker started while the database is away waits for it as one that works already does: who
+    starts it again and again may give up before the database is back. A drain has nobody to wait.
+    """
+    try:
+        await jobs.reap()
+        await jobs.enqueue_due("worker")
+    except DatabaseUnavailable as error:
+        if drain:
+            raise
+        log.warning("database_unavailable", reason=error.message)
 
 
 class _stopped_by_signals:  # noqa: N801 - reads as a statement

@@ -45,6 +45,7 @@ class Scraper:
     """Asks one worker."""
 
     port: int
+    is_alive: Callable[[], bool]
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(
@@ -74,11 +75,11 @@ class Scraper:
         return {one.name.removesuffix("_count") for one in self.samples() if one.value > 0}
 
     def wait_for(self, what: Callable[[], bool]) -> None:
-        """Look again and again until it is so."""
+        """Look again and again until it is so; a worker that ended will never be."""
         wait_until(lambda: self._look(what))
 
-    @staticmethod
-    def _look(what: Callable[[], bool]) -> bool:
+    def _look(self, what: Callable[[], bool]) -> bool:
+        assert self.is_alive(), "the worker ended"
         try:
             return what()
         except httpx.TransportError:

@@ -54,16 +54,19 @@ def working(program: Program, **changes: str) -> Iterator[Scraper]:
     with (program.directory / "worker.log").open("a", encoding="utf-8") as log:
         worker = program.start_logging(log, "run", **settings)
         try:
-            yield Scraper(port)
+            yield Scraper(port, is_alive=lambda: worker.poll() is None)
         finally:
             worker.send_signal(signal.SIGTERM)
             worker.communicate(timeout=PATIENCE_SECONDS)
     assert worker.returncode == 0
 
 
+def logged(program: Program) -> str:
+    return (program.directory / "worker.log").read_text("utf-8")
+
+
 def events(program: Program) -> list[dict[str, Any]]:
-    lines = (program.directory / "worker.log").read_text("utf-8").splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
+    return [json.loads(line) for line in logged(program).splitlines() if line.startswith("{")]
 
 
 def sync(engine: Engine, creator: str) -> None:
@@ -127,9 +130,14 @@ def test_one_eventful_minute_of_a_worker_moves_every_metric(program: Program, to
 def test_a_worker_says_whether_it_lives_and_is_ready_and_alone_on_its_port(
     program: Program, pieces: Stack
 ) -> None:
+    pieces.stop_postgres()
     with working(program, WORKER_WAKE_UP="false") as scraper:
-        scraper.wait_for(lambda: scraper.get("/readyz").status_code == 200)
+        # It starts while the database is away, and is ready as soon as there is one.
+        scraper.wait_for(lambda: "database_unavailable" in logged(program))
+        assert scraper.get("/readyz").status_code == 503
         assert scraper.get("/healthz").json() == {"status": "ok", "jobs_running": 0}
+        pieces.start_postgres()
+        scraper.wait_for(lambda: scraper.get("/readyz").status_code == 200)
         refused = program("run", WORKER_METRICS_PORT=str(scraper.port))
 
         pieces.stop_postgres()
@@ -173,7 +181,7 @@ def test_workers_tell_a_trouble_once_when_the_chat_is_back_and_once_when_it_is_o
 
     assert model_id in text
     assert len(told.taken) == 2, told.taken
-    assert "made-up-secret" not in (program.directory / "worker.log").read_text("utf-8")
+    assert "made-up-secret" not in logged(program)
 
 
 def test_a_delivery_is_followed_by_one_name_from_the_function_to_the_books(
