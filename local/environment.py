@@ -7,9 +7,19 @@ is readable by its owner only.
 from __future__ import annotations
 
 import base64
+import hashlib
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
+
+from local.errors import StackError
 from local.ports import HOST, Ports
 from local.postgres import DATABASE, PASSWORD, SUPERUSER
 from local.programs import PROJECT
@@ -75,11 +85,41 @@ def function_environment(values: dict[str, str]) -> dict[str, str]:
     return values | {"SUPABASE_ANON_KEY": values["SUPABASE_PUBLISHABLE_KEY"]}
 
 
+def published_key(values: dict[str, str]) -> dict[str, str]:
+    """Return the public half of the key that signs users' tokens, as a JWK."""
+    key = load_der_private_key(base64.b64decode(values["SUPABASE_SIGNING_KEY"]), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise StackError("SUPABASE_SIGNING_KEY is no key for ES256")
+    point = key.public_key().public_numbers()
+    x, y = (_base64url(number.to_bytes(32, "big")) for number in (point.x, point.y))
+    # Two keys never share a name; one keeps its own.
+    name = hashlib.sha256(f"{x}.{y}".encode()).hexdigest()[:16]
+    kind = {"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig"}
+    return {**kind, "kid": name, "x": x, "y": y}
+
+
+def verifying_keys(values: dict[str, str]) -> dict[str, Any]:
+    """Return what tokens may be signed with, the shared secret included, as a JWK set."""
+    shared = _base64url(values["SUPABASE_JWT_SECRET"].encode())
+    return {"keys": [published_key(values), {"kty": "oct", "alg": "HS256", "k": shared}]}
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _new_signing_key() -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return base64.b64encode(der).decode()
+
+
 def _new_secrets() -> dict[str, str]:
     return {
         "SUPABASE_SECRET_KEY": f"sb_secret_{secrets.token_urlsafe(_RANDOM_BYTES)}",
         "SUPABASE_PUBLISHABLE_KEY": f"sb_publishable_{secrets.token_urlsafe(_RANDOM_BYTES)}",
         "SUPABASE_JWT_SECRET": secrets.token_urlsafe(2 * _RANDOM_BYTES),
+        "SUPABASE_SIGNING_KEY": _new_signing_key(),
         "UPSTASH_REDIS_REST_TOKEN": secrets.token_urlsafe(_RANDOM_BYTES),
         "FANVUE_WEBHOOK_SECRETS": f"whsec_{secrets.token_urlsafe(_RANDOM_BYTES)}",
         "FANVUE_CLIENT_ID": "local-client",

@@ -1,4 +1,4 @@
-"""The Node process that serves REST, Auth, Edge Functions and Redis over HTTP on loopback.
+"""The Node process that serves Auth, Edge Functions and Redis over HTTP, and leads to the rest.
 
 Writes its configuration, starts it, asks it whether it is well, and restarts it when the
 configuration changed. What it serves and how is written in local/gateway/*.mjs.
@@ -9,12 +9,10 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.environment import NODE_ENVIRONMENT, function_environment
+from local.environment import NODE_ENVIRONMENT, function_environment, published_key
 from local.errors import StackError, log_excerpt
 from local.ports import HOST
 from local.processes import START_SECONDS, wait_until
@@ -28,21 +26,13 @@ if TYPE_CHECKING:
 _SERVER = Path(__file__).resolve().parent / "gateway" / "server.mjs"
 
 
-@dataclass(frozen=True, slots=True)
-class GatewaySettings:
-    """Where the gateway finds functions and the project's Supabase settings."""
-
-    functions: Path
-    config_toml: Path
-
-
 class Gateway:
     """Start, stop and question the gateway of one instance."""
 
-    def __init__(self, instance: Instance, state: State, settings: GatewaySettings) -> None:
+    def __init__(self, instance: Instance, state: State, functions: Path) -> None:
         self._instance = instance
         self._ports = state.ports
-        self._settings = settings
+        self._functions = functions
 
     def start(self, env: dict[str, str]) -> None:
         """Start it, or start it anew if it runs with another configuration."""
@@ -95,8 +85,7 @@ class Gateway:
         return str(self._instance.directory)
 
     def _configuration(self, env: dict[str, str]) -> dict[str, Any]:
-        project = _read_toml(self._settings.config_toml)
-        functions: dict[str, dict[str, Any]] = project.get("functions", {})
+        published = published_key(env)
         return {
             "instance": self._name,
             "url": env["SUPABASE_URL"],
@@ -105,24 +94,17 @@ class Gateway:
             "realtimePort": self._ports.realtime,
             "redisPort": self._ports.redis,
             "databaseUrl": env["SUPABASE_DB_URL"],
-            "schemas": project.get("api", {}).get("schemas", ["public"]),
+            "postgrestPort": self._ports.postgrest,
             "jwtSecret": env["SUPABASE_JWT_SECRET"],
+            "signingKey": env["SUPABASE_SIGNING_KEY"],
+            "signingKeyId": published["kid"],
+            "publishedKeys": [published],
             "publishableKey": env["SUPABASE_PUBLISHABLE_KEY"],
             "secretKey": env["SUPABASE_SECRET_KEY"],
             "upstashToken": env["UPSTASH_REDIS_REST_TOKEN"],
-            "functionsDirectory": str(self._settings.functions),
+            "functionsDirectory": str(self._functions),
             "functionsEnvFile": str(self._instance.functions_env_file),
             "functionEnv": function_environment(env),
             "logsDirectory": str(self._instance.processes.log("gateway").parent),
             "deno": find_node_tool("deno"),
-            "verifyJwt": {name: entry.get("verify_jwt", True) for name, entry in functions.items()},
         }
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise StackError(f"{path} cannot be read: {error}") from error

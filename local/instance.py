@@ -33,6 +33,7 @@ _WRITTEN = (
     "stack.env",
     "gateway.json",
     "realtime.json",
+    "postgrest.conf",
     "bootstrapped",
 )
 

@@ -36,7 +36,7 @@ _HIGHEST = 65_000
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Gateway P, PostgreSQL P+1, Redis P+2, Upstash P+3, Realtime P+4; functions choose."""
+    """Gateway P, PostgreSQL P+1, Redis P+2, Upstash P+3, Realtime P+4, PostgREST P+5 and P+6."""
 
     gateway: int
 
@@ -60,9 +60,19 @@ class Ports:
         """Realtime, which clients reach through the gateway."""
         return self.gateway + 4
 
+    @property
+    def postgrest(self) -> int:
+        """PostgREST, which clients reach through the gateway."""
+        return self.gateway + 5
+
+    @property
+    def postgrest_admin(self) -> int:
+        """Where PostgREST says whether it is ready."""
+        return self.gateway + 6
+
     def fixed(self) -> tuple[int, ...]:
         """Every port that is taken as soon as the stack is up."""
-        return (self.gateway, self.postgres, self.redis, self.upstash, self.realtime)
+        return tuple(range(self.gateway, self.postgrest_admin + 1))
 
 
 def reserve_ports(preferred: int, owner: Path) -> Ports:

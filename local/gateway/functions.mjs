@@ -1,14 +1,13 @@
 // Edge Functions: one Deno process per function, started at its first request, started again
-// after a crash or a change of its files. Checks the caller's JWT where the settings ask for it.
+// after a crash or a change of its files. Each checks its caller itself.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream, existsSync, readFileSync, watch } from "node:fs";
-import { request as httpRequest } from "node:http";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { bearerToken, verifyToken } from "./jwt.mjs";
+import { forward } from "./proxy.mjs";
 import { sendJson } from "./web.mjs";
 
 const SHIM = join(dirname(fileURLToPath(import.meta.url)), "deno-shim.ts");
@@ -154,7 +153,6 @@ export class Functions {
       });
       return;
     }
-    if (!this.#isAllowed(incoming, outgoing, name)) return;
     const edge = this.#find(name);
     try {
       await edge.ready();
@@ -182,20 +180,6 @@ export class Functions {
     return edge;
   }
 
-  #isAllowed(incoming, outgoing, name) {
-    if (incoming.method === "OPTIONS" || this.#config.verifyJwt[name] === false) return true;
-    const token = bearerToken(incoming.headers.authorization);
-    if (token === null) {
-      sendJson(incoming, outgoing, 401, { code: 401, message: "Missing authorization header" });
-      return false;
-    }
-    if (verifyToken(token, this.#config.jwtSecret) === null) {
-      sendJson(incoming, outgoing, 401, { code: 401, message: "Invalid JWT" });
-      return false;
-    }
-    return true;
-  }
-
   #forward(incoming, outgoing, edge, path) {
     const headers = {
       ...incoming.headers,
@@ -203,36 +187,13 @@ export class Functions {
       "x-forwarded-host": incoming.headers.host ?? "",
       "x-forwarded-proto": "http",
     };
-    let callerLeft = false;
-    const options = {
-      host: "127.0.0.1",
-      port: edge.port,
-      method: incoming.method,
-      path,
-      headers,
-      timeout: IDLE_MS,
-    };
-    const upstream = httpRequest(options, (answer) => {
-      outgoing.writeHead(answer.statusCode, answer.rawHeaders);
-      answer.pipe(outgoing);
-      answer.on("error", () => outgoing.destroy());
-    });
-    upstream.on("timeout", () => upstream.destroy(new Error("no answer in time")));
-    upstream.on("error", (error) => {
-      if (callerLeft) return;
+    const target = { port: edge.port, path, headers, timeout: IDLE_MS, agent: false };
+    forward(incoming, outgoing, target, (error) => {
       edge.stop();
-      if (outgoing.headersSent) {
-        outgoing.destroy();
-        return;
-      }
+      if (outgoing.headersSent) return;
       const message = `Function ended without an answer: ${error.message}`;
       sendJson(incoming, outgoing, 502, { code: "WORKER_ERROR", message });
     });
-    outgoing.on("close", () => {
-      callerLeft = !outgoing.writableFinished;
-      upstream.destroy();
-    });
-    incoming.pipe(upstream);
   }
 
   /** A changed file means that every function starts afresh at its next request. */

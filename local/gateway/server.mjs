@@ -2,30 +2,30 @@
 // serves Redis over HTTP on a second port. Outlives restarts of the database and of Redis.
 
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { Agent, createServer } from "node:http";
 
+import { Auth } from "./auth.mjs";
 import { Functions } from "./functions.mjs";
-import { verifyToken } from "./jwt.mjs";
-import { forward, forwardUpgrade, refuseUpgrade } from "./realtime.mjs";
-import { Rest } from "./rest.mjs";
+import { Keys } from "./keys.mjs";
+import { forward, forwardUpgrade, REALTIME_AWAY, refuseUpgrade, sendAway } from "./proxy.mjs";
 import { createUpstash } from "./upstash.mjs";
-import { readBody, sendJson, sendPreflight, sendResponse, toRequest } from "./web.mjs";
+import { readBody, sendJson, sendPreflight, sendResponse } from "./web.mjs";
 
 const HOST = "127.0.0.1";
 const REALTIME = /^\/realtime\/v1(\/|$)/;
 
-/** Old-style keys are JWTs with the role inside; the library only knows the new ones. */
-function translateKey(headers, config) {
-  const key = headers.get("apikey");
-  if (!key || key.startsWith("sb_")) return;
-  const role = verifyToken(key, config.jwtSecret)?.role;
-  const known = { anon: config.publishableKey, service_role: config.secretKey }[role];
-  if (known) headers.set("apikey", known);
-}
+// PostgREST closes what was idle for half a minute; what is idle for long is not used again.
+const REST_CONNECTIONS = new Agent({ keepAlive: true, timeout: 5_000 });
+const REST_ANSWER_MS = 120_000;
+const REST_AWAY = { message: "PostgREST is not running; see `python -m local status`" };
+const NO_KEY = {
+  message: "No API key found in request, or one that is not known here",
+  hint: "Send the publishable or the secret key as `apikey` header.",
+};
 
-function createGateway(config, currentRest, functions, upstash) {
+function createGateway(config, keys, auth, functions, upstash) {
   async function health(incoming, outgoing) {
-    const [database, redis] = await Promise.all([currentRest().isReady(), upstash.isReady()]);
+    const [database, redis] = await Promise.all([auth.isReady(), upstash.isReady()]);
     const status = database && redis ? "ok" : "degraded";
     sendJson(incoming, outgoing, database ? 200 : 503, {
       status,
@@ -44,14 +44,28 @@ function createGateway(config, currentRest, functions, upstash) {
     });
   }
 
-  async function restOrAuth(incoming, outgoing, url) {
+  async function rest(incoming, outgoing, url) {
+    const token = await keys.tokenFor(incoming.headers);
+    if (token === null) return sendJson(incoming, outgoing, 401, NO_KEY);
+    const { apikey: _key, ...headers } = incoming.headers;
+    return forward(incoming, outgoing, {
+      port: config.postgrestPort,
+      path: (url.pathname.slice("/rest/v1".length) || "/") + url.search,
+      headers: { ...headers, authorization: `Bearer ${token}` },
+      agent: REST_CONNECTIONS,
+      timeout: REST_ANSWER_MS,
+    }, () => sendAway(incoming, outgoing, REST_AWAY));
+  }
+
+  async function authenticate(incoming, outgoing, url) {
     const body = await readBody(incoming);
-    const response = await currentRest().answer(incoming, url, body, () => {
-      const request = toRequest(incoming, url, body);
-      translateKey(request.headers, config);
-      return request;
-    });
-    await sendResponse(incoming, outgoing, response);
+    await sendResponse(incoming, outgoing, await auth.answer(incoming, url, body));
+  }
+
+  function realtime(incoming, outgoing) {
+    // A connection kept for later would be a broken one after a restart of that server.
+    const target = { port: config.realtimePort, agent: false };
+    forward(incoming, outgoing, target, () => sendAway(incoming, outgoing, REALTIME_AWAY));
   }
 
   function route(incoming, outgoing) {
@@ -59,8 +73,9 @@ function createGateway(config, currentRest, functions, upstash) {
     const path = url.pathname;
     if (path.startsWith("/functions/v1/")) return functions.handle(incoming, outgoing, url);
     if (incoming.method === "OPTIONS") return sendPreflight(incoming, outgoing);
-    if (/^\/(rest|auth)\/v1(\/|$)/.test(path)) return restOrAuth(incoming, outgoing, url);
-    if (REALTIME.test(path)) return forward(incoming, outgoing, config.realtimePort);
+    if (/^\/rest\/v1(\/|$)/.test(path)) return rest(incoming, outgoing, url);
+    if (path.startsWith("/auth/v1/")) return authenticate(incoming, outgoing, url);
+    if (REALTIME.test(path)) return realtime(incoming, outgoing);
     if (path === "/health") return health(incoming, outgoing);
     if (path === "/") return index(incoming, outgoing);
     return sendJson(incoming, outgoing, 404, { error: `nothing is served at ${path}` });
@@ -94,10 +109,11 @@ function fail(incoming, outgoing, error) {
 
 function main() {
   const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
-  let rest = new Rest(config);
+  const keys = new Keys(config);
+  const auth = new Auth(config, keys);
   const functions = new Functions(config);
   const upstash = createUpstash({ redisPort: config.redisPort, token: config.upstashToken });
-  const gateway = createGateway(config, () => rest, functions, upstash);
+  const gateway = createGateway(config, keys, auth, functions, upstash);
   for (const [server, port] of [[gateway, config.port], [upstash.server, config.upstashPort]]) {
     server.on("error", (error) => {
       console.error(error.message);
@@ -110,7 +126,7 @@ function main() {
     upstash.server.close();
     functions.close();
     upstash.close();
-    await rest.close();
+    await auth.close();
     process.exit(0);
   };
   process.once("SIGTERM", stop);
@@ -121,9 +137,7 @@ function main() {
   process.on("uncaughtException", (error) => {
     console.error("uncaught:", error);
     if (!error.stack?.includes("/node_modules/postgres/")) process.exit(1);
-    const broken = rest;
-    rest = new Rest(config);
-    broken.close().catch((failure) => console.error("not closed:", failure));
+    auth.renew();
   });
 }
 

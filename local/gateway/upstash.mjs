@@ -4,7 +4,7 @@
 import { timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 
-import { bearerToken } from "./jwt.mjs";
+import { bearerToken } from "./keys.mjs";
 import { encodeReply, Redis, RedisDown, RedisError, Status } from "./resp.mjs";
 import { readBody, sendJson } from "./web.mjs";
 

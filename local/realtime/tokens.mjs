@@ -1,8 +1,7 @@
 // Who a client is: keys and JWTs, with the words Realtime uses to refuse them. Signs nothing.
 
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHmac, createPublicKey, timingSafeEqual, verify } from "node:crypto";
 
-const DIGESTS = { HS256: "sha256", HS384: "sha384", HS512: "sha512" };
 // Hosted Supabase turns a new-style key into a JWT that lasts; ours lasts as long as the socket.
 const FAR = 2 ** 33;
 
@@ -15,10 +14,12 @@ export class TokenError extends Error {
 
 export class Tokens {
   #secret;
+  #public;
   #keys;
 
-  constructor({ jwtSecret, publishableKey, secretKey }) {
+  constructor({ jwtSecret, publishedKey, publishableKey, secretKey }) {
     this.#secret = jwtSecret;
+    this.#public = createPublicKey({ key: publishedKey, format: "jwk" });
     this.#keys = new Map([
       [publishableKey, { role: "anon", exp: FAR }],
       [secretKey, { role: "service_role", exp: FAR }],
@@ -36,14 +37,8 @@ export class Tokens {
     const header = parts.length === 3 ? parse(parts[0]) : null;
     const claims = header ? parse(parts[1]) : null;
     if (!claims) throw new TokenError("MalformedJWT", "The token provided is not a valid JWT");
-    const digest = DIGESTS[header.alg];
-    if (!digest) {
-      const text = "Failed to generate JWT signer, check your JWT secret or JWKS";
-      throw new TokenError("JwtSignerError", text);
-    }
-    const expected = createHmac(digest, this.#secret).update(`${parts[0]}.${parts[1]}`).digest();
-    const given = Buffer.from(parts[2], "base64url");
-    if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
+    const signature = Buffer.from(parts[2], "base64url");
+    if (!this.#isSigned(header.alg, Buffer.from(`${parts[0]}.${parts[1]}`), signature)) {
       throw new TokenError("JwtSignatureError", "Failed to validate JWT signature");
     }
     if (typeof claims.role !== "string" || typeof claims.exp !== "number") {
@@ -52,6 +47,18 @@ export class Tokens {
     }
     checkLifetime(claims);
     return claims;
+  }
+
+  #isSigned(algorithm, signed, signature) {
+    if (algorithm === "ES256") {
+      return verify("sha256", signed, { key: this.#public, dsaEncoding: "ieee-p1363" }, signature);
+    }
+    if (algorithm === "HS256") {
+      const expected = createHmac("sha256", this.#secret).update(signed).digest();
+      return signature.length === expected.length && timingSafeEqual(signature, expected);
+    }
+    const text = "Failed to generate JWT signer, check your JWT secret or JWKS";
+    throw new TokenError("JwtSignerError", text);
   }
 }
 

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local.errors import StackError
 from local.processes import wait_until
+from local.project import read_project
 from tests.local.scratch import SECONDS
 
 
@@ -30,17 +32,16 @@ def test_a_function_serves_with_a_users_token(
     assert answer.json()["url"] == env["SUPABASE_URL"]
 
 
-@pytest.mark.parametrize("authorization", [None, "Bearer a.b.c", "Bearer sb_publishable_x"])
-def test_a_function_that_wants_a_token_gets_no_call_without(
-    http: httpx.Client, authorization: str | None
-) -> None:
-    headers = {"authorization": authorization} if authorization else {}
-
-    assert http.post("/functions/v1/greet", headers=headers).status_code == 401
-
-
-def test_a_function_with_verify_jwt_off_is_open(http: httpx.Client) -> None:
+def test_a_function_checks_its_callers_itself(http: httpx.Client) -> None:
     assert http.get("/functions/v1/fragile").status_code == 200
+
+
+def test_a_function_that_leaves_the_check_to_the_gateway_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[functions.greet]\nimport_map = 'x'\n", encoding="utf-8")
+
+    with pytest.raises(StackError, match="verify_jwt = false for function greet"):
+        read_project(file)
 
 
 def test_a_crashed_function_is_back_at_the_next_request(http: httpx.Client) -> None:

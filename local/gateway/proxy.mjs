@@ -1,5 +1,4 @@
-// The way through to the Realtime server: HTTP requests and WebSockets, byte for byte. Says 503 while
-// that server is away; clients then try again by themselves.
+// The way through to the servers behind the gateway: HTTP requests and WebSockets, byte for byte.
 
 import { request } from "node:http";
 import { connect } from "node:net";
@@ -7,27 +6,35 @@ import { connect } from "node:net";
 import { sendJson } from "./web.mjs";
 
 const HOST = "127.0.0.1";
-const AWAY = { error: "Realtime is not running; see `python -m local status`" };
+export const REALTIME_AWAY = { error: "Realtime is not running; see `python -m local status`" };
 
-/** Hands an HTTP request over and its answer back. */
-export function forward(incoming, outgoing, port) {
+/**
+ * Hands an HTTP request over and its answer back. `target` is what differs from the request that
+ * came (port, path, headers) and how to connect; `fail` is told when no answer came.
+ */
+export function forward(incoming, outgoing, target, fail) {
   const { method, url, headers } = incoming;
-  // A connection kept for later would be a broken one after a restart of that server.
-  const options = { host: HOST, port, method, path: url, headers, agent: false };
-  const onward = request(options, (answer) => {
+  let hasCallerLeft = false;
+  const onward = request({ host: HOST, method, path: url, headers, ...target }, (answer) => {
     const { connection: _hop, ...kept } = answer.headers;
     outgoing.writeHead(answer.statusCode, kept);
     answer.pipe(outgoing);
+    answer.on("error", () => outgoing.destroy());
   });
-  outgoing.on("close", () => onward.destroy());
-  onward.on("error", () => {
+  onward.on("timeout", () => onward.destroy(new Error("no answer in time")));
+  onward.on("error", (error) => {
+    if (hasCallerLeft) return;
     if (outgoing.headersSent) outgoing.destroy();
-    else sendJson(incoming, outgoing, 503, AWAY);
+    fail(error);
+  });
+  outgoing.on("close", () => {
+    hasCallerLeft = !outgoing.writableFinished;
+    onward.destroy();
   });
   incoming.pipe(onward);
 }
 
-/** Hands a connection over that asks to become a WebSocket. */
+/** Hands a connection over that asks to become a WebSocket; 503 while nobody is there. */
 export function forwardUpgrade(incoming, socket, head, port) {
   const onward = connect(port, HOST);
   let isConnected = false;
@@ -45,7 +52,7 @@ export function forwardUpgrade(incoming, socket, head, port) {
   socket.setNoDelay(true);
   onward.on("error", () => {
     if (isConnected) socket.destroy();
-    else refuseUpgrade(socket, 503, "Service Unavailable", AWAY);
+    else refuseUpgrade(socket, 503, "Service Unavailable", REALTIME_AWAY);
   });
   onward.on("close", () => isConnected && socket.destroySoon());
   socket.on("error", () => onward.destroy());
@@ -61,4 +68,9 @@ export function refuseUpgrade(socket, status, reason, answer) {
       Buffer.byteLength(body)
     }\r\nconnection: close\r\n\r\n${body}`,
   );
+}
+
+/** Answers that the server behind is away, unless an answer is under way already. */
+export function sendAway(incoming, outgoing, body) {
+  if (!outgoing.headersSent) sendJson(incoming, outgoing, 503, body, { "retry-after": "1" });
 }
