@@ -51,6 +51,15 @@ find_python() {
   return 1
 }
 
+# For Linux on x86-64 it comes with the Node packages; local/programs.py finds the same.
+has_postgrest() {
+  local version
+  case "$(uname -s) $(uname -m)" in "Linux x86_64" | "Linux amd64") return ;; esac
+  has postgrest || return 1
+  version=$(postgrest --version | sed -E 's/[^0-9]*([0-9]+).*/\1/')
+  [ "${version:-0}" -ge 12 ]
+}
+
 # Prints what the system lacks, one word each: for the demo, or for the tests as well.
 missing_things() {
   local major
@@ -58,6 +67,7 @@ missing_things() {
   [ -n "$major" ] || echo postgresql
   has_extension "${major:-0}" pg_cron || echo pg_cron
   has redis-server || echo redis
+  has_postgrest || echo postgrest
   [ -x .venv/bin/python ] || find_python >/dev/null || echo python
   [ "$1" = test ] || return 0
   has_extension "${major:-0}" pgtap || echo pgtap

@@ -66,6 +66,7 @@ refuse_the_impossible() {
   refuse_machine
   if [ -n "$THINGS" ]; then
     has apt-get || refuse_without_apt
+    ! among postgrest "$THINGS" || refuse_without_postgrest
     refuse_old_release
     refuse_without_root
   fi
@@ -105,11 +106,18 @@ by_hand() {
   plpgsql_check) echo "its extension plpgsql_check  github.com/okbob/plpgsql_check" ;;
   pg_prove) echo "pg_prove                     cpan TAP::Parser::SourceHandler::pgTAP" ;;
   redis) echo "redis-server                 brew install redis" ;;
+  postgrest) echo "PostgREST 12 or newer        brew install postgrest" ;;
   shellcheck) echo "shellcheck                   brew install shellcheck" ;;
   promtool) echo "promtool                     brew install prometheus" ;;
   chromium) echo "Chromium or Chrome           brew install --cask google-chrome" ;;
   python) echo "Python 3.11 or newer         brew install python@3.13" ;;
   esac
+}
+
+refuse_without_postgrest() {
+  refuse "PostgREST 12 or newer is missing, and apt has none for $(uname -m); nothing was installed" \
+    "put the program of a release (github.com/PostgREST/postgrest/releases) on PATH, then run the same" \
+    "command again"
 }
 
 # Known by name, so that nothing is fetched first to find it out.

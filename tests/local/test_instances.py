@@ -67,7 +67,7 @@ def test_data_and_secrets_outlive_a_stop_and_end_with_a_reset_or_half_a_start(
         write_note(first, "kept")
         data = Path(json.loads(stack.instance.file("state.json").read_text())["postgres_data"])
 
-        assert sorted(stack.down()) == ["gateway", "postgres", "realtime", "redis"]
+        assert sorted(stack.down()) == ["gateway", "postgres", "postgrest", "realtime", "redis"]
         assert all(is_free(port) for port in Ports(int(first["SUPABASE_URL"][-5:])).fixed())
 
         assert stack.up().env == first
@@ -129,7 +129,7 @@ def test_a_reset_spares_instances_below_its_directory(tmp_path: Path) -> None:
 
 
 def test_settings_can_be_read_by_their_owner_only(stack: Stack) -> None:
-    for name in ("stack.env", "gateway.json", "realtime.json", "state.json"):
+    for name in ("stack.env", "gateway.json", "realtime.json", "postgrest.conf", "state.json"):
         assert stat.S_IMODE(stack.instance.file(name).stat().st_mode) == 0o600
 
 

@@ -14,7 +14,7 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from local.environment import NODE_ENVIRONMENT
+from local.environment import NODE_ENVIRONMENT, published_key
 from local.ports import HOST, accepts
 from local.processes import wait_until
 from local.programs import find_node
@@ -43,6 +43,7 @@ class OwnServer:
             "port": self.port,
             "databaseUrl": stack["SUPABASE_DB_URL"],
             "jwtSecret": stack["SUPABASE_JWT_SECRET"],
+            "publishedKey": published_key(stack),
             "publishableKey": stack["SUPABASE_PUBLISHABLE_KEY"],
             "secretKey": stack["SUPABASE_SECRET_KEY"],
             "settings": settings,

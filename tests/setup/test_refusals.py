@@ -65,6 +65,7 @@ def test_without_apt_each_thing_is_named_with_where_it_comes_from(machine: Machi
     for words in (
         *("brew install postgresql@17", "brew install pg_cron", "brew install redis"),
         *("brew install python@", "brew install shellcheck", "brew install prometheus"),
+        *("brew install postgrest",),
     ):
         assert words in said
 
@@ -80,6 +81,7 @@ def test_a_mac_with_everything_needs_no_apt(machine: Machine) -> None:
     initdb.write_text("#!/bin/sh\n")
     initdb.chmod(0o755)
     machine.program("redis-server")
+    machine.program("postgrest", "echo PostgREST 12.2.8")
     machine.program("python3.13", (machine.fake / "python").read_text())
 
     code, said = machine.set_up("demo")
@@ -160,6 +162,19 @@ def test_a_machine_for_which_there_are_no_programs(
     machine.program("uname", f"case $1 in -m) echo {processor} ;; *) echo {system} ;; esac")
 
     assert reason in refused(machine)
+    assert machine.calls == []
+
+
+@pytest.mark.parametrize("installed", [None, "echo PostgREST 11.2.2"], ids=["none", "old"])
+def test_an_arm_without_a_postgrest_that_will_do(machine: Machine, installed: str | None) -> None:
+    machine.program("uname", "case $1 in -m) echo aarch64 ;; *) echo Linux ;; esac")
+    if installed is not None:
+        machine.program("postgrest", installed)
+
+    said = refused(machine)
+
+    assert "PostgREST 12 or newer is missing" in said
+    assert "PostgREST/postgrest/releases" in said
     assert machine.calls == []
 
 
