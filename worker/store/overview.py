@@ -66,9 +66,10 @@ class OverviewStore:
             "sync_runs",
             "state,pages,requests,rows_inserted,rows_updated,rows_unchanged,throttled,waited_ms,"
             "started_at,finished_at,error,detail",
+            newest_by="finished_at",
             job_id=str(job_id),
         )
-        return max(runs, key=lambda run: str(run["finished_at"]), default=None)
+        return runs[0] if runs else None
 
     async def grants(self, limit: int) -> list[dict[str, Any]]:
         """Return some grants, tokens as stored, to see whether our keys open them."""
