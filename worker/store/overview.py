@@ -35,9 +35,9 @@ class OverviewStore:
         reply: dict[str, Any] = await self._database.call("engine_doctor", {})
         return reply
 
-    async def streams(self) -> list[dict[str, Any]]:
-        """Return one line per model and stream."""
-        reply: list[dict[str, Any]] = await self._database.call("list_streams", {})
+    async def streams(self, limit: int | None) -> list[dict[str, Any]]:
+        """Return one line per model and stream, what wants a person first; no limit is all."""
+        reply: list[dict[str, Any]] = await self._database.call("list_streams", {"p_limit": limit})
         return reply
 
     async def jobs(self, state: str | None, limit: int) -> list[dict[str, Any]]:
