@@ -1,4 +1,4 @@
-"""Checks the migrated database with the official CLI: PL/pgSQL lint, and the advisors.
+"""Checks the migrated database: the official CLI's PL/pgSQL lint and advisors, and our own rules.
 
 Runs against a fresh instance of its own. Findings that are wanted stand, each with its reason,
 in supabase/advisors-allowed.txt; an entry that matches nothing any more is a finding too.
@@ -20,6 +20,7 @@ from local.errors import StackError
 from local.programs import PROJECT, supabase_command
 from local.script import run_script
 from local.stack import Stack
+from local.statement_lint import FUNCTIONS, statement_findings
 
 
 ALLOWED_FILE = PROJECT / "supabase" / "advisors-allowed.txt"
@@ -91,7 +92,8 @@ def check(
         schemas = stack.query(_OWN_SCHEMAS).strip()
         lint = _ask("db", "lint", remote, f"--schema={schemas}", "--level=warning")
         advice = _ask("db", "advisors", remote, "--level=warn")
-        found = lint_findings(lint) | advice_findings(advice)
+        functions = json.loads(stack.query(FUNCTIONS.format(schemas=schemas)))
+        found = lint_findings(lint) | advice_findings(advice) | statement_findings(functions)
         findings = judge(found, read_allowed(ALLOWED_FILE))
     finally:
         stack.down(reset=True)

@@ -98,17 +98,21 @@ language sql
 stable
 set search_path = ''
 as $$
-  select coalesce(jsonb_agg(to_jsonb(x) order by x.agency, x.handle nulls last, x.model_id, x.sync_type), '[]'::jsonb)
+  select coalesce(jsonb_agg(to_jsonb(x) - 'place' order by x.place), '[]'::jsonb)
   from (
-    select a.name as agency, h.model_id, h.handle, h.sync_type, h.health, h.last_success_at, h.next_sync_at,
+    -- what asks for nobody comes last
+    select row_number() over (order by h.health in ('fresh', 'syncing', 'at rest', 'paused', 'waiting for its first sync'),
+                                       a.name, h.handle nulls last, h.model_id, h.sync_type) as place,
+           a.name as agency, h.model_id, h.handle, h.sync_type, h.health, h.last_success_at, h.next_sync_at,
            extract(epoch from h.overdue_by) as overdue_seconds, h.consecutive_failures, h.last_error, h.job_progress
     from public.sync_health h
     join public.agencies a on a.id = h.agency_id
-    order by a.name, h.handle nulls last, h.model_id, h.sync_type
+    order by place
     limit p_limit
   ) x
 $$;
-comment on function public.list_streams(integer) is 'sync_health with agency names, for the command line.';
+comment on function public.list_streams(integer) is
+  'sync_health with agency names, what wants a person first, for the command line; p_limit null is all.';
 revoke all on function public.list_streams(integer) from public, anon, authenticated;
 grant execute on function public.list_streams(integer) to service_role;
 

@@ -24,7 +24,8 @@ begin
   order by m.id
   on conflict (model_id, sync_type) where state = 'queued' do nothing;
   get diagnostics v_jobs = row_count;
-  update private.reconcile_settings s set last_night_at = v_now;
+  -- hosted, safeupdate refuses a write without WHERE
+  update private.reconcile_settings s set last_night_at = v_now where s.singleton;
   return jsonb_build_object('jobs', v_jobs);
 end
 $$;

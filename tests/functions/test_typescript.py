@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,14 @@ def test_the_edge_functions_pass_their_tests_without_a_network() -> None:
 
     assert done.returncode == 0, done.stdout
     assert " 0 failed" in done.stdout
+
+
+def test_no_function_leaves_its_caller_to_the_platforms_check() -> None:
+    config = tomllib.loads((PROJECT / "supabase" / "config.toml").read_text("utf-8"))
+
+    open_ones = {name for name, entry in config["functions"].items() if not entry["verify_jwt"]}
+
+    assert open_ones == {path.parent.name for path in (PROJECT / FUNCTIONS).glob("*/index.ts")}
 
 
 def test_the_dashboards_parts_pass_their_tests() -> None:

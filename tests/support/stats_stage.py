@@ -70,7 +70,7 @@ class Reader:
         answer = self.http.get(
             self.address,
             params={"agency_id": agency_id, "from": days[0], "to": days[1]},
-            headers={"authorization": f"Bearer {self.token}"},
+            headers={"authorization": f"Bearer {self.token}"} if self.token else {},
         )
         return Reading(answer.status_code, answer.headers.get("x-cache"), answer.json())
 

@@ -274,6 +274,39 @@ def test_status_begins_with_what_needs_a_person(program: Program, ticking: None)
     assert "(ops.reconnect)" in told[1]
 
 
+def test_of_300_creators_the_failing_ones_are_shown_first(program: Program) -> None:
+    database = program.engine.database
+    database.execute("update private.sync_streams set enabled = true")
+    database.execute("insert into public.agencies (name) values ('Crowd')")
+    database.execute(
+        """
+        insert into public.models (agency_id, fanvue_user_uuid, fanvue_refresh_token, handle)
+        select a.id, gen_random_uuid()::text, 'refresh', 'c' || lpad(n::text, 3, '0')
+        from public.agencies a, generate_series(1, 300) n
+        """
+    )
+    database.execute(
+        """
+        update public.sync_state s set consecutive_failures = 3, last_success_at = now()
+        from public.models m where m.id = s.model_id and m.handle > 'c298'
+        """
+    )
+
+    glance = program("status").stdout.splitlines()
+    listed = program("status", "--streams").stdout
+    streams = program.json("status")["stream_list"]
+
+    failing = [line for line in glance if " failing " in line and "Crowd" in line]
+    assert len(failing) == 12
+    assert "c299" in failing[0]
+    (total,) = database.execute("select count(*) from public.sync_state").fetchone() or (0,)
+    assert total >= 300 * 7
+    count = sum(1 for one in streams if one["health"] == "failing")
+    assert glance[-1] == f"{count - 12} more; fanvue-sync status --streams lists all"
+    assert (len(streams), listed.count("Crowd")) == (total, total)
+    assert {one["handle"] for one in streams[:count]} == {"c299", "c300"}
+
+
 def test_sync_follows_the_run_of_another_worker(program: Program) -> None:
     engine = program.engine
     creator = engine.creator(120)

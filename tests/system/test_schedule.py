@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.flaky_rest import flaky
 from tests.support.waiting import LOOK_SECONDS, PATIENCE_SECONDS
-from worker.app import open_engine
+from worker.app import open_books, open_engine
 
 
 if TYPE_CHECKING:
@@ -97,6 +97,36 @@ def test_schedule_survives_the_death_of_every_worker(engine: Engine) -> None:
 
     engine.assert_exact(creator)
     assert engine.run_states(creator) == ["succeeded"] * 3
+
+
+def test_three_days_pass_well_without_pg_cron(engine: Engine) -> None:
+    database = engine.database
+    engine.fanvue.turn(rate_limit=100_000)
+    creators = [engine.creator(10) for _ in range(2)]
+    assert database.execute("select from cron.job where active").fetchone() is None
+
+    # A night begins when the last one is more than thirty hours ago: after 35 and after 70 hours.
+    for _ in range(11):
+        engine.pass_time(7 * 3600)
+        for creator in creators:
+            engine.fanvue.add_sales(creator, 1)
+        asyncio.run(_tick(engine))
+        engine.drain()
+
+    for creator in creators:
+        engine.assert_exact(creator)
+    runs = database.execute(
+        "select sync_type, state, count(*) from public.sync_runs group by 1, 2 order by 1"
+    ).fetchall()
+    assert runs == [("earnings", "succeeded", 22), ("reconcile", "succeeded", 4)]
+    assert database.execute("select state from public.sync_jobs").fetchall() == []
+    assert (_ticks(engine, "worker"), _ticks(engine, "pg_cron")) == (11, 0)
+
+
+async def _tick(engine: Engine) -> None:
+    """Do what each worker does every minute, over REST as it does."""
+    async with open_books(engine.settings()) as books:
+        await books.jobs.enqueue_due("worker")
 
 
 def test_terminated_worker_hands_its_leases_back_at_once_and_succeeds(engine: Engine) -> None:

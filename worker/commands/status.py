@@ -28,7 +28,7 @@ Examples:
   fanvue-sync status --json
 """
 LISTED: Final = 12
-# Words of sync_health that ask for nobody.
+# Words of sync_health that ask for nobody; list_streams lists them last.
 CALM: Final = frozenset({"fresh", "syncing", "at rest", "paused", "waiting for its first sync"})
 
 
@@ -38,7 +38,8 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say whether all is well, else what needs attention and what to do; then the figures."""
-    engine, streams, reply = wait_for(_read(begin({"supabase"})))
+    limit = None if every or as_json else LISTED
+    engine, streams, reply = wait_for(_read(begin({"supabase"}), limit))
     found = read_attention(reply)
     if as_json:
         attention = [one.as_json() for one in found]
@@ -54,13 +55,14 @@ def status(
     if not streams:
         typer.echo("no streams yet: connect a creator with fanvue-sync connect")
         return
-    chosen = streams if every else [one for one in streams if one["health"] not in CALM]
-    shown = chosen if every else chosen[:LISTED]
+    shown = streams if every else [one for one in streams if one["health"] not in CALM]
     if shown:
         typer.echo("")
         _print_streams(shown, now)
-    if len(shown) < len(chosen):
-        typer.echo(f"{len(chosen) - len(shown)} more; fanvue-sync status --streams lists all")
+    counts = engine["streams"] or {}
+    more = sum(count for health, count in counts.items() if health not in CALM) - len(shown)
+    if more > 0 and not every:
+        typer.echo(f"{more} more; fanvue-sync status --streams lists all")
 
 
 def _print_streams(streams: list[dict[str, Any]], now: datetime) -> None:
@@ -83,11 +85,11 @@ def _print_streams(streams: list[dict[str, Any]], now: datetime) -> None:
 
 
 async def _read(
-    settings: Settings,
+    settings: Settings, limit: int | None
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     async with open_books(settings) as books:
         overview = books.overview
-        return await overview.status(), await overview.streams(), await overview.attention()
+        return await overview.status(), await overview.streams(limit), await overview.attention()
 
 
 def _glance(engine: dict[str, Any], now: datetime) -> list[str]:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
-from postgrest import APIError, AsyncPostgrestClient
+from postgrest import APIError, APIResponse, AsyncPostgrestClient
 
 from worker.clock import full_jitter
 from worker.errors import DatabaseUnavailable, LeaseLost, Misconfigured, Rejected, SyncError
@@ -20,7 +20,7 @@ from worker.trust import authorities
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from random import Random
 
     from worker.clock import Clock
@@ -36,6 +36,8 @@ TIMEOUT: Final = httpx.Timeout(15.0, connect=5.0)
 _PASSING_CODES: Final = ("08", "53", "57P", "58", "PGRST00")
 # 25006: a project whose disk is full reads only, until somebody gives it more.
 _PASSING: Final = frozenset({"25006", "40001", "40P01", "55P03", "57014"})
+# After a migration PostgREST knows the new schema half a second later; what is still missing then
+# was never there.
 _MISSING: Final = frozenset({"PGRST202", "PGRST205", "PGRST106", "42883", "42P01", "3F000"})
 _REFUSED_KEY: Final = frozenset({"PGRST301", "PGRST302", "PGRST303", "42501"})
 
@@ -59,7 +61,7 @@ class Failure:
     @property
     def passes(self) -> bool:
         """Tell whether the same call may succeed later."""
-        if self.code in _PASSING or self.code.startswith(_PASSING_CODES):
+        if self.code in _PASSING | _MISSING or self.code.startswith(_PASSING_CODES):
             return True
         if self.code:
             # The database itself spoke; a gateway before it knows no such codes.
@@ -137,9 +139,30 @@ class Database:
 
         Raises `LeaseLost`, `Rejected`, `Misconfigured`, `DatabaseUnavailable`, `DatabaseBroken`.
         """
+        return await self._ask(name, lambda: self._rest.rpc(name, dict(parameters or {})).execute())
+
+    async def select(
+        self, table: str, columns: str, *, newest_by: str | None = None, **equals: str
+    ) -> list[dict[str, Any]]:
+        """Read rows by equality, or the newest one; for people's commands, not for the loop.
+
+        The API cuts what is long without a word: ask for what is a few rows by its nature.
+        """
+
+        def query() -> Awaitable[APIResponse]:
+            chosen = self._rest.from_(table).select(columns)
+            for column, value in equals.items():
+                chosen = chosen.eq(column, value)
+            if newest_by is not None:
+                chosen = chosen.order(newest_by, desc=True).limit(1)
+            return chosen.execute()
+
+        return [row for row in await self._ask(table, query) if isinstance(row, dict)]
+
+    async def _ask(self, name: str, request: Callable[[], Awaitable[APIResponse]]) -> Any:
         started, result = self._clock.monotonic(), "answered"
         try:
-            return await self._persist(name, parameters)
+            return await self._persist(name, request)
         except DatabaseUnavailable:
             result = "unavailable"
             raise
@@ -150,56 +173,46 @@ class Database:
             self._metrics.count(Metric.DATABASE_CALLS, result=result)
             self._metrics.observe(Metric.DATABASE_SECONDS, self._clock.monotonic() - started)
 
-    async def _persist(self, name: str, parameters: Mapping[str, Any] | None) -> Any:
+    async def _persist(self, name: str, request: Callable[[], Awaitable[APIResponse]]) -> Any:
         attempt = 0
         while True:
+            error: SyncError
             try:
-                request = self._rest.rpc(name, dict(parameters or {}))
-                data = (await request.execute()).data
+                data = (await request()).data
                 if not (isinstance(data, str) and data):
                     return data
-                # The client library hands over what it cannot parse; no RPC answers with a text.
-                reason = "its answer was cut short or is not JSON"
+                # The client library hands over what it cannot parse; nothing answers with a text.
+                error = _unavailable(name, "its answer was cut short or is not JSON")
             except _Refused as refused:
+                error = _as_error(name, refused.failure)
                 if not refused.failure.passes:
-                    raise _as_error(name, refused.failure) from None
-                reason = refused.failure.message
-            except httpx.HTTPError as error:
-                reason = f"{type(error).__name__}: {error}".rstrip(": ")
+                    raise error from None
+            except httpx.HTTPError as lost:
+                error = _unavailable(name, f"{type(lost).__name__}: {lost}".rstrip(": "))
             except (APIError, ValueError):
-                reason = "its answer is not JSON"
+                error = _unavailable(name, "its answer is not JSON")
             attempt += 1
             if attempt >= ATTEMPTS:
-                raise DatabaseUnavailable(f"the database did not answer {name}: {reason}")
+                raise error
             await self._clock.sleep(
                 full_jitter(attempt, first=FIRST_BACKOFF, cap=LONGEST_BACKOFF, rng=self._rng)
             )
 
-    async def select(self, table: str, columns: str, **equals: str) -> list[dict[str, Any]]:
-        """Read rows of a table or view by equality; for people's commands, not for the loop."""
-        try:
-            query = self._rest.from_(table).select(columns)
-            for column, value in equals.items():
-                query = query.eq(column, value)
-            data = (await query.execute()).data
-        except _Refused as refused:
-            if refused.failure.passes:
-                raise DatabaseUnavailable(refused.failure.message) from None
-            raise _as_error(table, refused.failure) from None
-        except (httpx.HTTPError, APIError, ValueError) as error:
-            raise DatabaseUnavailable(f"the database did not answer: {error}") from error
-        return [row for row in data if isinstance(row, dict)]
+
+def _unavailable(name: str, reason: str) -> DatabaseUnavailable:
+    return DatabaseUnavailable(f"the database did not answer {name}: {reason}")
 
 
 def _as_error(name: str, failure: Failure) -> SyncError:
-    if failure.code == "PT410":
-        return LeaseLost(failure.message)
     if failure.code.startswith("PT4"):
-        return Rejected(failure.message, remedy=failure.hint)
+        rejected = Rejected(failure.message, remedy=failure.hint)
+        return LeaseLost(failure.message) if failure.code == "PT410" else rejected
     if failure.code in _MISSING:
         return Misconfigured(
             f"the database has no {name}", remedy="apply the migrations: supabase db push --remote"
         )
+    if failure.passes:
+        return _unavailable(name, failure.message)
     if failure.code in _REFUSED_KEY or failure.status in {401, 403}:
         return Misconfigured(
             f"the database refuses the key: {failure.message}",

@@ -35,9 +35,9 @@ class OverviewStore:
         reply: dict[str, Any] = await self._database.call("engine_doctor", {})
         return reply
 
-    async def streams(self) -> list[dict[str, Any]]:
-        """Return one line per model and stream."""
-        reply: list[dict[str, Any]] = await self._database.call("list_streams", {})
+    async def streams(self, limit: int | None) -> list[dict[str, Any]]:
+        """Return one line per model and stream, what wants a person first; no limit is all."""
+        reply: list[dict[str, Any]] = await self._database.call("list_streams", {"p_limit": limit})
         return reply
 
     async def jobs(self, state: str | None, limit: int) -> list[dict[str, Any]]:
@@ -66,9 +66,10 @@ class OverviewStore:
             "sync_runs",
             "state,pages,requests,rows_inserted,rows_updated,rows_unchanged,throttled,waited_ms,"
             "started_at,finished_at,error,detail",
+            newest_by="finished_at",
             job_id=str(job_id),
         )
-        return max(runs, key=lambda run: str(run["finished_at"]), default=None)
+        return runs[0] if runs else None
 
     async def grants(self, limit: int) -> list[dict[str, Any]]:
         """Return some grants, tokens as stored, to see whether our keys open them."""

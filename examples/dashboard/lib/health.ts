@@ -5,6 +5,7 @@
 
 import { Failure } from "./failure";
 import type { Client } from "./project_client";
+import { readAll } from "./read_all";
 
 export interface Progress {
   readonly kind?: string;
@@ -68,16 +69,24 @@ export async function fetchHealth(
   agencyId: string,
   signal: AbortSignal,
 ): Promise<StreamHealth[]> {
-  const { data, error } = await client
-    .from("sync_health")
-    .select(COLUMNS)
-    .eq("agency_id", agencyId)
-    .order("model_id")
-    .order("sync_type")
-    .abortSignal(signal)
-    .overrideTypes<StreamHealth[], { merge: false }>();
-  if (error !== null) throw error;
-  return data.toSorted((a, b) => rank(a.sync_type) - rank(b.sync_type));
+  const streams = await readAll<StreamHealth>((after) => {
+    const rows = client
+      .from("sync_health")
+      .select(COLUMNS, { count: "exact" })
+      .eq("agency_id", agencyId);
+    if (after !== undefined) {
+      const { model_id: model, sync_type: type } = after;
+      // Said twice, so that the index leads straight to the place.
+      rows.gte("model_id", model);
+      rows.or(`model_id.gt.${model},and(model_id.eq.${model},sync_type.gt.${type})`);
+    }
+    return rows
+      .order("model_id")
+      .order("sync_type")
+      .abortSignal(signal)
+      .overrideTypes<StreamHealth[], { merge: false }>();
+  });
+  return streams.toSorted((a, b) => rank(a.sync_type) - rank(b.sync_type));
 }
 
 /** Asks for a sync now; what the database refuses comes back as a sentence. */

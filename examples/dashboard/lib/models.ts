@@ -4,6 +4,7 @@
 
 import { Failure } from "./failure";
 import { type Client, callerHeaders, type Project } from "./project_client";
+import { readAll } from "./read_all";
 
 export interface Agency {
   readonly id: string;
@@ -20,15 +21,16 @@ export interface Model {
   readonly status_changed_at: string | null;
 }
 
+const MODEL_COLUMNS =
+  "id, fanvue_user_uuid, handle, display_name, status, status_reason, status_changed_at";
+
 export async function fetchAgencies(client: Client, signal: AbortSignal): Promise<Agency[]> {
-  const { data, error } = await client
-    .from("agencies")
-    .select("id, name")
-    .order("name")
-    .order("id")
-    .abortSignal(signal);
-  if (error !== null) throw error;
-  return data;
+  const agencies = await readAll<Agency>((after) => {
+    const rows = client.from("agencies").select("id, name", { count: "exact" });
+    if (after !== undefined) rows.gt("id", after.id);
+    return rows.order("id").abortSignal(signal);
+  });
+  return agencies.toSorted((a, b) => a.name.localeCompare(b.name));
 }
 
 export interface Choice {
@@ -57,16 +59,21 @@ export async function fetchModels(
   agencyId: string,
   signal: AbortSignal,
 ): Promise<Model[]> {
-  const { data, error } = await client
-    .from("model_overview")
-    .select("id, fanvue_user_uuid, handle, display_name, status, status_reason, status_changed_at")
-    .eq("agency_id", agencyId)
-    .order("handle")
-    .order("id")
-    .abortSignal(signal)
-    .overrideTypes<Model[], { merge: false }>();
-  if (error !== null) throw error;
-  return data;
+  const models = await readAll<Model>((after) => {
+    const rows = client
+      .from("model_overview")
+      .select(MODEL_COLUMNS, { count: "exact" })
+      .eq("agency_id", agencyId);
+    if (after !== undefined) rows.gt("id", after.id);
+    return rows.order("id").abortSignal(signal).overrideTypes<Model[], { merge: false }>();
+  });
+  return models.toSorted(byHandle);
+}
+
+function byHandle(a: Model, b: Model): number {
+  if (a.handle === null || b.handle === null)
+    return Number(b.handle !== null) - Number(a.handle !== null);
+  return a.handle.localeCompare(b.handle);
 }
 
 /**

@@ -51,6 +51,10 @@ PASSING = [
     refused(503, "57P01"),
     refused(503, "57P03"),
     refused(500, "58030"),
+    refused(404, "PGRST202"),
+    refused(404, "PGRST205"),
+    refused(404, "42883"),
+    refused(404, "42P01"),
     refused(500, "40001"),
     refused(500, "40P01"),
     refused(500, "55P03"),
@@ -101,10 +105,6 @@ async def test_a_database_that_stays_away_is_unavailable_after_bounded_waits(
         (refused(401, "PGRST303"), Misconfigured),
         (httpx.Response(401, json={"message": "Invalid API key"}), Misconfigured),
         (httpx.Response(403, html="<html>forbidden</html>"), Misconfigured),
-        (refused(404, "PGRST202"), Misconfigured),
-        (refused(404, "PGRST205"), Misconfigured),
-        (refused(406, "PGRST106"), Misconfigured),
-        (refused(404, "42883"), Misconfigured),
         (httpx.Response(404, html="<html>not here</html>"), Misconfigured),
         (refused(500, "XX000"), DatabaseBroken),
         (refused(400, "22P02"), DatabaseBroken),
@@ -139,12 +139,28 @@ async def test_the_hint_of_a_rejection_is_the_remedy() -> None:
     assert caught.value.operator_message == "connected already; connect with --replace"
 
 
-async def test_a_missing_function_points_at_the_migrations() -> None:
-    with pytest.raises(Misconfigured) as caught:
-        await stub().database.call("not_yet_there")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refused(404, "PGRST202"),
+        refused(404, "PGRST205"),
+        refused(406, "PGRST106"),
+        refused(404, "42883"),
+        refused(404, "42P01"),
+        refused(406, "3F000"),
+    ],
+    ids=name_of,
+)
+async def test_what_stays_missing_points_at_the_migrations(answer: httpx.Response) -> None:
+    database = stub(*[answer] * ATTEMPTS)
 
-    assert "not_yet_there" in caught.value.message
+    with pytest.raises(Misconfigured, match="the database has no ping") as caught:
+        await database.database.call("ping")
+
     assert "migrations" in caught.value.remedy
+    assert len(database.requests) == ATTEMPTS
+    # A person waits for this: seconds, at the very worst.
+    assert sum(database.clock.slept, timedelta()) < timedelta(seconds=6)
 
 
 async def test_a_new_key_travels_in_one_header() -> None:
@@ -192,15 +208,45 @@ async def test_every_kind_of_json_comes_back_as_it_is(reply: Any) -> None:
     assert await stub(reply=reply).database.call("ping") == reply
 
 
-async def test_reading_rows_maps_refusals_alike() -> None:
-    down = stub(httpx.ConnectError("refused"))
-    away = stub(httpx.Response(503))
-    denied = stub(refused(403, "42501"))
+async def read(database: RpcStub, **asked: str) -> list[dict[str, Any]]:
+    return await database.database.select("sync_jobs", "id,state", **asked)
 
-    for database, expected in (
-        (down, DatabaseUnavailable),
-        (away, DatabaseUnavailable),
-        (denied, Misconfigured),
-    ):
-        with pytest.raises(expected):
-            await database.database.select("sync_jobs", "id", model_id="m")
+
+@pytest.mark.parametrize("failure", PASSING, ids=name_of)
+async def test_reading_rows_is_tried_again_alike(failure: httpx.Response | Exception) -> None:
+    database = stub(failure, httpx.Response(200, json=[{"id": 1}]))
+
+    assert await read(database, model_id="m") == [{"id": 1}]
+    assert len(database.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "requests"),
+    [
+        (httpx.Response(503), DatabaseUnavailable, ATTEMPTS),
+        (refused(404, "PGRST205"), Misconfigured, ATTEMPTS),
+        (refused(403, "42501"), Misconfigured, 1),
+    ],
+    ids=name_of,
+)
+async def test_reading_rows_maps_refusals_alike(
+    answer: httpx.Response, expected: type[SyncError], requests: int
+) -> None:
+    database = stub(*[answer] * ATTEMPTS)
+
+    with pytest.raises(expected):
+        await read(database, model_id="m")
+
+    assert len(database.requests) == requests
+
+
+async def test_the_newest_row_is_asked_for_alone() -> None:
+    database = stub(httpx.Response(200, json=[]))
+
+    assert await read(database, newest_by="run_at", model_id="m") == []
+    assert dict(database.requests[0].url.params) == {
+        "select": "id,state",
+        "model_id": "eq.m",
+        "order": "run_at.desc",
+        "limit": "1",
+    }
