@@ -15,7 +15,9 @@ create role migrator login createrole createdb replication bypassrls password 'p
 grant anon, authenticated, service_role to authenticator;
 grant anon, authenticated, service_role to postgres with admin option;
 grant anon, authenticated, service_role to migrator with admin option;
-grant supabase_realtime_admin to postgres, migrator;
+-- Hosted grants it to nobody: there, an extension lets `postgres` write policies on Realtime's
+-- messages. Here the membership does, and 30-realtime.sql refuses everything else.
+grant supabase_realtime_admin to migrator;
 grant pg_monitor, pg_read_all_data, pg_signal_backend to migrator with admin option;
 
 alter role anon set statement_timeout = '3s';

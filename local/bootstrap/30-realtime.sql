@@ -145,3 +145,34 @@ alter publication supabase_realtime owner to supabase_realtime_admin;
 create publication supabase_realtime_messages_publication
 for table realtime.messages with (publish = 'insert', publish_via_partition_root = true);
 alter publication supabase_realtime_messages_publication owner to supabase_realtime_admin;
+
+-- Of Realtime's schema, hosted Supabase lets the owner of a project change the policies on messages
+-- and nothing else.
+create function realtime.refuse_changes() returns event_trigger
+language plpgsql
+as $$
+declare
+  refused text;
+begin
+  if session_user <> 'migrator' then
+    return;
+  end if;
+  if tg_event = 'sql_drop' then
+    select object_identity into refused
+    from pg_event_trigger_dropped_objects()
+    where schema_name = 'realtime' and object_type not in ('policy', 'table constraint');
+  else
+    select object_identity into refused
+    from pg_event_trigger_ddl_commands()
+    where (schema_name = 'realtime' or object_identity = 'realtime')
+      and command_tag not in ('CREATE POLICY', 'ALTER POLICY');
+  end if;
+  if refused is not null then
+    raise insufficient_privilege using message = format('must be owner of %s', refused);
+  end if;
+end
+$$;
+create event trigger realtime_changes_refused on ddl_command_end
+execute function realtime.refuse_changes();
+create event trigger realtime_drops_refused on sql_drop
+execute function realtime.refuse_changes();

@@ -237,6 +237,23 @@ def test_migrations_apply_without_superuser_rights_and_without_pg_cron(cluster_u
     assert owner == [("migrator", False)]
 
 
+def test_of_realtime_a_project_may_change_policies_alone(cluster_url: str) -> None:
+    policy = "policy members on realtime.messages"
+    with empty_project(cluster_url, owner="migrator") as url, psycopg.connect(url) as connection:
+        for allowed in (f"create {policy} using (true)", f"drop {policy}"):
+            connection.execute(allowed)
+        for refused in (
+            "alter table realtime.messages add column note text",
+            "alter table realtime.messages disable row level security",
+            "create index on realtime.messages (event)",
+            "create table realtime.mine (id integer)",
+            "create or replace function realtime.topic() returns text language sql as 'select 1'",
+            "drop table realtime.messages",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+                connection.execute(refused)
+
+
 def test_a_second_push_changes_nothing(adoption: Adoption) -> None:
     catalog = (
         "select (select count(*) from pg_class), (select count(*) from pg_proc),"

@@ -5,6 +5,7 @@ Every answer is kept, so that a test can look for what must not be in it. Judges
 
 from __future__ import annotations
 
+import base64
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import jwt
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from tests.support.waiting import PATIENCE_SECONDS
 
@@ -37,10 +39,16 @@ class Member:
         return {"authorization": f"Bearer {self.token}"}
 
 
-def mint(environment: Mapping[str, str], user_id: str, **claims: Any) -> str:
-    """Make a user's access token."""
+def mint(
+    environment: Mapping[str, str], user_id: str, *, algorithm: str = "HS256", **claims: Any
+) -> str:
+    """Make a user's access token, signed with the shared secret or, by ES256, with the new keys."""
     usual = {"sub": user_id, "role": "authenticated", "exp": int(time.time()) + 3600}
-    return jwt.encode({**usual, **claims}, environment["SUPABASE_JWT_SECRET"])
+    key: Any = environment["SUPABASE_JWT_SECRET"]
+    if algorithm == "ES256":
+        der = base64.b64decode(environment["SUPABASE_SIGNING_KEY"])
+        key = load_der_private_key(der, password=None)
+    return jwt.encode({**usual, **claims}, key, algorithm)
 
 
 def new_member(engine: Engine, agency: str = "Atlas") -> Member:

@@ -193,6 +193,20 @@ def test_nobody_begins_without_a_users_token(engine: Engine, browser: Browser) -
     assert count_attempts(engine) == 0
 
 
+@pytest.mark.parametrize("algorithm", ["HS256", "ES256"])
+def test_a_member_begins_whichever_key_signed_the_token(
+    engine: Engine, browser: Browser, algorithm: str
+) -> None:
+    member = new_member(engine)
+    token = mint(engine.environment, member.user_id, algorithm=algorithm)
+
+    answer = browser.get(
+        "/start", {"agency_id": member.agency_id}, {"authorization": f"Bearer {token}"}
+    )
+
+    assert answer.status_code == 302
+
+
 def test_a_strangers_agency_and_model_are_not_found(engine: Engine, browser: Browser) -> None:
     ours, theirs = new_member(engine), new_member(engine, "Borealis")
     model_id = adopted_model(engine, theirs.agency_id)

@@ -345,6 +345,14 @@ def test_a_removed_member_is_out_at_his_next_reading(stage: StatsStage) -> None:
     assert reader.ask(agency_id).status == 403
 
 
+@pytest.mark.parametrize("algorithm", ["HS256", "ES256"])
+def test_a_member_reads_whichever_key_signed_the_token(stage: StatsStage, algorithm: str) -> None:
+    agency_id = stage.new_agency("Atlas")
+    reader = stage.new_reader(agency_id, stage.public_address, algorithm=algorithm)
+
+    assert reader.ask(agency_id).status == 200
+
+
 def test_a_caller_without_a_good_token_is_refused_by_the_function_itself(
     stage: StatsStage,
 ) -> None:
