@@ -1,4 +1,4 @@
-"""PostgREST of an instance: the real one, behind the gateway, with the settings hosted projects have.
+"""PostgREST of an instance: the real one, behind the gateway, set as on hosted projects.
 
 The gateway turns API keys into JWTs; who may do what is decided here and in the database.
 """
