@@ -54,6 +54,7 @@ class Size:
     deliveries: int
     sales: int
     reads: int
+    takes: int
 
 
 FULL = Size(
@@ -74,6 +75,7 @@ FULL = Size(
     deliveries=500,
     sales=100,
     reads=1000,
+    takes=100,
 )
 TINY = Size(
     rounds=1,
@@ -93,6 +95,7 @@ TINY = Size(
     deliveries=20,
     sales=3,
     reads=20,
+    takes=2,
 )
 
 

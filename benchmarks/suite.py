@@ -10,7 +10,7 @@ from benchmarks.pixels import pixels
 from benchmarks.queue import claim, drain
 from benchmarks.reads import reads
 from benchmarks.stage import open_stage
-from benchmarks.throughput import throughput
+from benchmarks.throughput import callers, throughput
 from benchmarks.ticks import tick
 from benchmarks.webhooks import webhook
 
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[Stage, Size], list[Row]]] = {
     "drain": drain,
     "claim": claim,
     "tick": tick,
+    "callers": callers,
     "throughput": throughput,
     "webhook": webhook,
     "pixels": pixels,

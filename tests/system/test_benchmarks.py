@@ -26,6 +26,7 @@ ROWS = {
     "drain": 2,
     "claim": 1,
     "tick": 1,
+    "callers": 1,
     "throughput": 1,
     "webhook": 18,
     "pixels": 12,
