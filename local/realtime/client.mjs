@@ -1,7 +1,7 @@
 // One connected client: reads its frames, keeps its channels, answers heartbeats and what concerns no
 // channel. Messages of one topic are handled one after the other, those of different topics apart.
 
-import { decodeBinary, decodeText, encodeText, V1 } from "./frames.mjs";
+import { decode, encode } from "./frames.mjs";
 import { join, JoinError } from "./join.mjs";
 
 const READINESS_MS = 30_000;
@@ -15,15 +15,12 @@ export class Client {
   #channels = new Map();
   #pending = new Map();
   #heard = Date.now();
-  #idleSince = Date.now();
 
-  /** `headers` are the x-… ones of the handshake, which policies may read. */
-  constructor(socket, server, { version, key, headers }) {
+  constructor(socket, server, { version, key }) {
     this.#socket = socket;
     this.#server = server;
     this.version = version;
     this.key = key;
-    this.headers = headers;
     socket.on("message", (data, isBinary) => this.#read(data, isBinary));
     socket.on("ping", () => this.#hear());
     socket.on("pong", () => this.#hear());
@@ -42,15 +39,12 @@ export class Client {
 
   forget(channel) {
     if (this.#channels.get(channel.topic) === channel) this.#channels.delete(channel.topic);
-    if (this.#channels.size === 0) this.#idleSince = Date.now();
   }
 
-  /** Ends a connection that is silent or does nothing. */
-  sweep({ idleMs, sweepMs }) {
-    const now = Date.now();
-    if (now - this.#heard > idleMs) this.#socket.close(1000, "timeout");
-    else if (!this.#channels.size && now - this.#idleSince > sweepMs) this.#socket.close(1000);
-    else return;
+  /** Ends a connection that is silent. */
+  sweep({ idleMs }) {
+    if (Date.now() - this.#heard <= idleMs) return;
+    this.#socket.close(1000, "timeout");
     setTimeout(() => this.#socket.terminate(), FAREWELL_MS).unref();
   }
 
@@ -72,11 +66,9 @@ export class Client {
 
   #read(data, isBinary) {
     this.#hear();
-    const message = isBinary
-      ? (this.version === V1 ? null : decodeBinary(data))
-      : decodeText(this.version, data.toString("utf8"));
+    const message = isBinary ? null : decode(this.version, data.toString("utf8"));
     if (message === null) {
-      console.error(`a malformed frame of ${data.length} bytes was ignored`);
+      console.error(`a frame of ${data.length} bytes was ignored`);
     } else if (message.topic === "phoenix") {
       this.#reply(message, "ok", {});
     } else {
@@ -119,7 +111,6 @@ export class Client {
       await pause(settings.refuseJoinMs);
       const reason = isKnown ? error.message : "Unknown Error on Channel";
       this.#reply(message, "error", { reason });
-      if (error.fatal) this.#socket.close(1000);
       return;
     }
     if (this.#socket.readyState !== this.#socket.OPEN) return;
@@ -129,8 +120,6 @@ export class Client {
     this.#server.topics.add(channel);
     const changes = joined.entries.map(({ given, id }) => ({ ...given, id }));
     this.#reply(message, "ok", { postgres_changes: changes });
-    channel.pushPresenceState();
-    channel.replay(joined.past);
     if (joined.entries.length) this.#server.changes.subscribe(channel, joined.entries);
     if (joined.config.awaitsReplication) this.#announceReplication(channel);
   }
@@ -145,7 +134,7 @@ export class Client {
 
   #reply({ topic, ref, joinRef }, status, response) {
     const payload = JSON.stringify({ status, response });
-    this.send(encodeText(this.version, { topic, event: "phx_reply", payload, ref, joinRef }));
+    this.send(encode(this.version, { topic, event: "phx_reply", payload, ref, joinRef }));
   }
 
   #end() {

@@ -2,23 +2,11 @@
 // The pauses before refusals are left out: they protect a shared service and slow a local one.
 
 export const DEFAULTS = {
-  privateOnly: false,
-  maxConnections: 200,
   maxChannels: 100,
-  joinsPerSecond: 100,
   eventsPerSecond: 100,
-  presencePerSecond: 1000,
-  clientPresence: 5,
-  clientPresenceMs: 30_000,
-  payloadBytes: 3_000_500,
-  frameBytes: 5_000_000,
-  recordBytes: 1_048_576,
-  replayLimit: 25,
-  // A client that says nothing for this long is dropped; one without channels is swept away.
+  // A client that says nothing for this long is dropped.
   idleMs: 60_000,
-  sweepMs: 600_000,
   tokenCheckMs: 300_000,
-  refuseHandshakeMs: 0,
   refuseJoinMs: 0,
   // How long a join waits for the stream of broadcasts, so that a first client misses nothing.
   streamPatienceMs: 60_000,

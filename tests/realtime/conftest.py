@@ -23,23 +23,16 @@ if TYPE_CHECKING:
     from tests.support.postgres import Connection
 
 MAKE = """
-create table public.realtime_test_members (user_id uuid, topic text, writes boolean);
+create table public.realtime_test_members (user_id uuid, topic text);
 create policy "realtime test: members hear their topics" on realtime.messages
 for select to authenticated
 using (exists (
   select from public.realtime_test_members m
   where m.user_id = (select auth.uid()) and m.topic = (select realtime.topic())
 ));
-create policy "realtime test: writers speak on their topics" on realtime.messages
-for insert to authenticated
-with check (exists (
-  select from public.realtime_test_members m
-  where m.user_id = (select auth.uid()) and m.topic = (select realtime.topic()) and m.writes
-));
 """
 UNDO = """
 drop policy if exists "realtime test: members hear their topics" on realtime.messages;
-drop policy if exists "realtime test: writers speak on their topics" on realtime.messages;
 drop table if exists public.realtime_test_members;
 """
 
@@ -87,10 +80,9 @@ class User:
         everything = {"sub": self.id, "role": "authenticated", "exp": int(time.time()) + seconds}
         return jwt.encode(everything | claims, self.secret)
 
-    def enter(self, topic: str, *, writes: bool = False) -> None:
+    def enter(self, topic: str) -> None:
         self.database.execute(
-            "insert into public.realtime_test_members values (%s, %s, %s)",
-            (self.id, topic, writes),
+            "insert into public.realtime_test_members values (%s, %s)", (self.id, topic)
         )
 
     def exit(self, topic: str) -> None:
