@@ -12,6 +12,7 @@ export class Channel {
   #token;
   #expiry = null;
   #isOpen = true;
+  #turn = Promise.resolve();
 
   constructor(client, server, { topic, joinRef, isPrivate, claims, token }) {
     this.#client = client;
@@ -43,8 +44,12 @@ export class Channel {
     this.push("system", payload, { joinRef: this.joinRef });
   }
 
-  /** Answers what the client sends on it, except joins. */
-  async receive({ event, payload, ref }) {
+  /** Answers what the client sends on it, except joins: one after the other. */
+  receive(message) {
+    this.#turn = this.#turn.then(() => this.#answer(message));
+  }
+
+  async #answer({ event, payload, ref }) {
     if (!this.#isOpen) return;
     if (event === "phx_leave") {
       this.push("phx_reply", OK, { ref, joinRef: this.joinRef });

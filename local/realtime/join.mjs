@@ -8,21 +8,20 @@ import { isNewKey, TokenError } from "./tokens.mjs";
 
 export class JoinError extends Error {}
 
-/** Joins a client to a topic; returns the channel and what to answer, or throws a JoinError. */
+/** Joins a client to a topic; returns the channel and what was asked of it, or throws a JoinError. */
 export async function join(client, server, { topic, joinRef, ref, payload }) {
   if (client.channelCount >= server.settings.maxChannels) {
     throw new JoinError("ChannelRateLimitReached: Too many channels");
   }
   const name = topic.slice("realtime:".length);
   if (!name) throw new JoinError("TopicNameRequired: You must provide a topic name");
-  const config = readConfig(payload);
-  const { isPrivate } = config;
+  const { isPrivate, awaitsReplication, changes } = readConfig(payload);
   const { claims, token } = readClaims(client, server, payload);
   await reachDatabase(server);
   if (isPrivate) await authorize(server, name, claims);
-  const entries = config.changes.map((given) => ({ given, id: identify(given) }));
+  const entries = changes.map((given) => ({ given, id: identify(given) }));
   const details = { topic, joinRef: joinRef ?? ref, isPrivate, claims, token };
-  return { open: () => new Channel(client, server, details), config, entries };
+  return { channel: new Channel(client, server, details), entries, awaitsReplication };
 }
 
 /** The token of the join, or that of the connection when there is none. */

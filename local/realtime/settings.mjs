@@ -1,5 +1,5 @@
-// What the Realtime server is told, over what it assumes: the limits and delays of a hosted project.
-// The pauses before refusals are left out: they protect a shared service and slow a local one.
+// What the Realtime server is told, over what it assumes: the limits and delays of a hosted project,
+// as far as they can hurt. Tests that need speed make them smaller.
 
 export const DEFAULTS = {
   maxChannels: 100,
@@ -7,8 +7,9 @@ export const DEFAULTS = {
   // A client that says nothing for this long is dropped.
   idleMs: 60_000,
   tokenCheckMs: 300_000,
-  refuseJoinMs: 0,
-  // How long a join waits for the stream of broadcasts, so that a first client misses nothing.
+  // How long a refusal of a join takes, in which the whole socket waits.
+  refuseJoinMs: 5_000,
+  // How long those who wait for a stream to flow do.
   streamPatienceMs: 60_000,
   // How long the streams outlive the last channel.
   lingerMs: 60_000,

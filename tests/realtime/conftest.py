@@ -14,6 +14,7 @@ import pytest
 
 from tests.realtime.clients import KINDS, JavaScriptClient, Node, PythonClient
 from tests.realtime.server import OwnServer, own_server
+from tests.support.own_stack import QUICK_REALTIME
 
 
 if TYPE_CHECKING:
@@ -135,6 +136,8 @@ async def connect(
 
 @pytest.fixture
 def serve(stack: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., OwnServer]]:
-    """Return a way to start a server of one's own."""
+    """Return a way to start a server of one's own, quick unless told otherwise."""
     with ExitStack() as servers:
-        yield lambda **settings: servers.enter_context(own_server(stack, tmp_path, **settings))
+        yield lambda **settings: servers.enter_context(
+            own_server(stack, tmp_path, **QUICK_REALTIME | settings)
+        )

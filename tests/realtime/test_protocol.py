@@ -11,10 +11,12 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import InvalidStatus
 
 from tests.realtime.clients import SECONDS
+from tests.realtime.server import own_server
 
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from tests.realtime.conftest import User
     from tests.realtime.server import OwnServer
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 TOPIC = "realtime:frames"
+PRIVATE = {"private": True}
 # A slow server is no dead one.
 PATIENT: dict[str, Any] = {
     "open_timeout": SECONDS,
@@ -50,6 +53,10 @@ class Socket:
             text = frame if isinstance(frame, (str, bytes)) else json.dumps(frame)
             await self.connection.send(text)
         return await self.next()
+
+    async def say(self, frame: list[Any]) -> None:
+        """Send a frame whose answer is not waited for."""
+        await self.connection.send(json.dumps(frame))
 
     async def next(self) -> Any:
         frame = await self.connection.recv()
@@ -114,7 +121,8 @@ async def test_version_one_never_tells_the_join_ref(socket: Callable[..., Any]) 
     message = {"topic": TOPIC, "event": "phx_join", "payload": {}, "ref": "1", "join_ref": "1"}
     async with socket("1.0.0") as client:
         reply = await client.ask(message)
-        closed = await client.ask(message | {"ref": "2", "join_ref": "2"})
+        await client.ask(message | {"ref": "2", "join_ref": "2"})
+        closed = await client.next()
 
     assert reply == {"topic": TOPIC, "event": "phx_reply", "payload": JOINED, "ref": "1"}
     assert closed == {"topic": TOPIC, "event": "phx_close", "payload": {}, "ref": "1"}
@@ -124,8 +132,29 @@ async def test_a_second_join_closes_the_first(socket: Callable[..., Any]) -> Non
     async with socket() as client:
         await client.join()
 
-        assert await client.join(joining="5") == ["1", "1", TOPIC, "phx_close", {}]
-        assert (await client.next())[:4] == ["5", "5", TOPIC, "phx_reply"]
+        assert (await client.join(joining="5"))[:4] == ["5", "5", TOPIC, "phx_reply"]
+        assert await client.next() == ["1", "1", TOPIC, "phx_close", {}]
+
+
+async def test_a_refused_join_holds_the_whole_connection_up(
+    stack: dict[str, str], tmp_path: Path, socket: Callable[..., Any], user: User
+) -> None:
+    # The five seconds of a hosted project: no setting makes them shorter.
+    with own_server(stack, tmp_path) as server:
+        async with socket(url=server.url) as client:
+            await client.join(broadcast={"replication_ready": True})
+            assert "Replication connection established" in str(await client.next())
+            await client.say(["2", "2", "realtime:denied", "phx_join", {"config": PRIVATE}])
+            await client.say([None, "3", "phoenix", "heartbeat", {}])
+            async with socket(url=server.url) as other:
+                # Whoever comes later is served at once, so the refusal is under way.
+                await other.join()
+            user.database.execute("select realtime.send('{}', 'meanwhile', 'frames', false)")
+            refused, heard, beat = [await client.next() for _ in range(3)]
+
+    assert "You do not have permissions" in refused[4]["response"]["reason"]
+    assert b"meanwhile" in heard
+    assert beat == [None, "3", "phoenix", "phx_reply", OK]
 
 
 async def test_each_entry_comes_back_with_a_positive_id(socket: Callable[..., Any]) -> None:
