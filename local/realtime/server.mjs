@@ -58,11 +58,10 @@ class Server {
     });
   }
 
-  /** Throws unless the database is there; begins to listen to it. */
+  /** Throws unless the database is there; begins to listen to it, which takes its own time. */
   async wake() {
     await this.#database.reach();
     await this.broadcasts.start();
-    await this.broadcasts.ready(this.settings.streamPatienceMs);
   }
 
   leave(client) {

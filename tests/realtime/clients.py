@@ -21,6 +21,8 @@ from local.programs import find_node
 if TYPE_CHECKING:
     from realtime.types import RealtimeChannelOptions
 
+FLOWING = "Replication connection established"
+SUBSCRIBED = "Subscribed to PostgreSQL"
 KINDS = ("javascript", "python")
 # Nothing here takes long; this only ends what hangs.
 SECONDS = 240.0
@@ -57,11 +59,18 @@ class Channel:
             raise AssertionError(f"no {kind} {wanted} came, only:\n{heard}") from None
 
     async def joined(self) -> Heard:
-        return await self.next("status", status="SUBSCRIBED")
+        """Wait until what the database says is heard, a moment after the join."""
+        status = await self.next("status", status="SUBSCRIBED")
+        await self.next("system", message=FLOWING)
+        return status
 
     async def listening(self) -> Heard:
-        """Wait until changes of tables are delivered."""
-        return await self.next("system", message="Subscribed to PostgreSQL")
+        """Wait until changes of tables are delivered, which may be before `joined`."""
+        for event in self.passed:
+            if event.get("message") == SUBSCRIBED:
+                self.passed.remove(event)
+                return event
+        return await self.next("system", message=SUBSCRIBED)
 
     def heard(self, kind: str) -> list[Heard]:
         """Return the reports of this kind that were passed over."""
@@ -76,7 +85,6 @@ class Client(Protocol):
         topic: str,
         *,
         private: bool = False,
-        broadcast: dict[str, Any] | None = None,
         changes: tuple[dict[str, str], ...] = (),
         set_auth: bool = True,
     ) -> Channel: ...
@@ -156,15 +164,12 @@ class JavaScriptClient:
         topic: str,
         *,
         private: bool = False,
-        broadcast: dict[str, Any] | None = None,
         changes: tuple[dict[str, str], ...] = (),
         set_auth: bool = True,
     ) -> Channel:
         channel = Channel()
         self._node.channels[self._number, topic] = channel
-        config: dict[str, Any] = {"private": private}
-        if broadcast is not None:
-            config["broadcast"] = broadcast
+        config = {"private": private, "broadcast": {"replication_ready": True}}
         await self._ask("join", topic=topic, config=config, changes=changes, setAuth=set_auth)
         return channel
 
@@ -204,15 +209,14 @@ class PythonClient:
         topic: str,
         *,
         private: bool = False,
-        broadcast: dict[str, Any] | None = None,
         changes: tuple[dict[str, str], ...] = (),
         set_auth: bool = True,  # noqa: ARG002 - this client always sends its token
     ) -> Channel:
         assert self._client is not None
         heard = Channel()
-        options: RealtimeChannelOptions = {"config": {"private": private}}  # type: ignore[typeddict-item]  # the client takes parts too
-        if broadcast is not None:
-            options["config"]["broadcast"] = broadcast  # type: ignore[typeddict-item]  # as above
+        options: RealtimeChannelOptions = {
+            "config": {"private": private, "broadcast": {"replication_ready": True}}  # type: ignore[typeddict-item]  # the client takes parts too
+        }
         channel = self._channels[topic] = self._client.channel(topic, options)
 
         def on_broadcast(message: Any) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from tests.realtime.clients import KINDS
+from tests.realtime.clients import FLOWING, KINDS
 
 
 if TYPE_CHECKING:
@@ -61,21 +61,26 @@ async def test_only_what_is_committed_is_told_and_in_its_order(
     assert heard == [1, 2, 3]
 
 
-async def test_a_channel_can_wait_until_the_database_is_listened_to(
-    serve: Serve, connect: Connect, topic: str, database: Connection
+async def test_a_joined_channel_hears_once_the_stream_flows_which_waits_for_every_writer(
+    stack: dict[str, str], serve: Serve, connect: Connect, topic: str, database: Connection
 ) -> None:
+    # Nobody is connected to it: the project is cold.
     url = serve().url
-    clients = [await connect(kind, url=url) for kind in KINDS]
-
-    channels = [
-        await client.join(topic, broadcast={"replication_ready": True}) for client in clients
-    ]
+    send = "select realtime.send('{}', %s, %s, false)"
+    with psycopg.connect(stack["SUPABASE_DB_URL"]) as writer:
+        writer.execute("select pg_current_xact_id()")
+        channels = [await (await connect(kind, url=url)).join(topic) for kind in KINDS]
+        for channel in channels:
+            await channel.next("status", status="SUBSCRIBED")
+        database.execute(send, ("unheard", topic))
+        assert not any(channel.passed for channel in channels)
     for channel in channels:
-        await channel.next("system", message="Replication connection established")
-    database.execute("select realtime.send('{}', 'first', %s, false)", (topic,))
+        await channel.next("system", message=FLOWING)
+    database.execute(send, ("heard", topic))
 
     for channel in channels:
-        assert (await channel.next("broadcast"))["event"] == "first"
+        assert (await channel.next("broadcast"))["event"] == "heard"
+        assert not channel.heard("broadcast")
 
 
 async def test_a_writer_without_rights_loses_its_message_and_keeps_its_work(
