@@ -1,13 +1,17 @@
-// Rates as Realtime counts them: an average over the last minute, in steps of five seconds. Counts
-// only when something happens, so a quiet server does nothing.
+// The rate as Realtime counts it. Every five seconds what was counted since becomes one more step of
+// at most twelve; only then is the average of the steps seen so far compared with the limit, and what
+// follows dropped or let through until the next step. After five idle minutes it starts empty, which
+// counts as one step without events: a burst trips it at about ten seconds' worth of the limit.
 
 const STEP_MS = 5_000;
 const STEPS = 12;
+const IDLE_STEPS = 60;
 
 export class Rate {
   #limit;
-  #counts = new Array(STEPS).fill(0);
-  #step = 0;
+  #steps = [0];
+  #count = 0;
+  #next = 0;
 
   constructor(limitPerSecond) {
     this.#limit = limitPerSecond;
@@ -15,19 +19,27 @@ export class Rate {
 
   add(count = 1) {
     this.#advance();
-    this.#counts[this.#step % STEPS] += count;
+    this.#count += count;
   }
 
   get isExceeded() {
     this.#advance();
-    const sum = this.#counts.reduce((total, count) => total + count, 0);
-    return sum / ((STEPS * STEP_MS) / 1000) > this.#limit;
+    const sum = this.#steps.reduce((total, count) => total + count, 0);
+    return sum / (this.#steps.length * STEP_MS / 1000) > this.#limit;
   }
 
   #advance() {
-    const now = Math.floor(Date.now() / STEP_MS);
-    const gone = Math.min(now - this.#step, STEPS);
-    for (let i = 1; i <= gone; i++) this.#counts[(now - gone + i) % STEPS] = 0;
-    this.#step = now;
+    const now = Date.now();
+    const ended = Math.floor((now - this.#next) / STEP_MS) + 1;
+    if (ended <= 0) return;
+    if (ended > IDLE_STEPS) {
+      this.#steps = [0];
+      this.#next = now + STEP_MS;
+    } else {
+      const quiet = new Array(ended - 1).fill(0);
+      this.#steps = [...this.#steps, this.#count, ...quiet].slice(-STEPS);
+      this.#next += ended * STEP_MS;
+    }
+    this.#count = 0;
   }
 }

@@ -79,6 +79,10 @@ class OwnServer:
         self._process.stdin.flush()
         assert self._process.stdout.readline() == b"moved\n"
 
+    def has_said(self, text: str) -> bool:
+        """Tell whether its log has this text."""
+        return text in self._log.read_text()
+
     def freeze(self) -> None:
         """Let it say nothing more, with its connections open."""
         assert self._process is not None

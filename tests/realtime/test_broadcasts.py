@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from tests.realtime.clients import FLOWING, KINDS
+from tests.support.waiting import wait_until
 
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     Serve = Callable[..., OwnServer]
 
 pytestmark = pytest.mark.system
+STEP_SECONDS = 5
 SEND = "select realtime.send(jsonb_build_object('n', %s::int), 'counted', %s)"
 
 
@@ -81,6 +84,33 @@ async def test_a_joined_channel_hears_once_the_stream_flows_which_waits_for_ever
     for channel in channels:
         assert (await channel.next("broadcast"))["event"] == "heard"
         assert not channel.heard("broadcast")
+
+
+async def test_above_the_rate_messages_are_dropped_without_a_word_and_later_heard_again(
+    serve: Serve, connect: Connect, topic: str, user: User, database: Connection
+) -> None:
+    user.enter(topic)
+    server = serve()
+    channel = await (await connect("javascript", user.token(), url=server.url)).join(
+        topic, private=True
+    )
+    await channel.joined()
+    # Each counts once as sent and once as heard: a little more than 1,000 within one step.
+    burst = 501
+    with database.transaction():
+        for number in range(burst):
+            database.execute(SEND, (number, topic))
+    for number in range(burst):
+        assert (await channel.next("broadcast"))["payload"]["n"] == number
+
+    server.advance(STEP_SECONDS)
+    database.execute(SEND, (burst, topic))
+    await asyncio.to_thread(wait_until, lambda: server.has_said("dropped"))
+    server.advance(STEP_SECONDS)
+    database.execute(SEND, (-1, topic))
+
+    assert (await channel.next("broadcast"))["payload"]["n"] == -1
+    assert not channel.passed
 
 
 async def test_a_writer_without_rights_loses_its_message_and_keeps_its_work(
