@@ -51,10 +51,10 @@ exception
 end
 $$;
 
--- Hosted Supabase makes partitions when a client connects; here every start and every first client
--- makes them, for long enough that a stack left running does not fall silent. Messages are kept
--- for three days, as there.
-create function realtime.create_partitions(days integer default 14) returns void
+-- Hosted Supabase makes partitions when a client connects and every four hours while one is there,
+-- for three days: a project that nobody listens to for longer has none. Here every start makes them,
+-- too. Messages are kept for three days, as there.
+create function realtime.create_partitions() returns void
 language plpgsql
 as $$
 declare
@@ -70,7 +70,7 @@ begin
   loop
     execute format('drop table %s', old_partition);
   end loop;
-  for day in select generate_series(current_date - 1, current_date + days, interval '1 day')::date loop
+  for day in select generate_series(current_date - 1, current_date + 3, interval '1 day')::date loop
     if to_regclass(format('realtime.messages_%s', to_char(day, 'YYYY_MM_DD'))) is null then
       execute format(
         'create table realtime.%I partition of realtime.messages for values from (%L) to (%L)',

@@ -9,7 +9,7 @@ export class Broadcasts {
   #topics;
   #rate;
   #stream;
-  #tidied = 0;
+  #tending = null;
 
   constructor({ database, topics, rate, settings }) {
     this.#database = database;
@@ -26,25 +26,39 @@ export class Broadcasts {
     });
   }
 
-  /** Begins to listen, and sees to the partitions now and then. */
-  async start() {
+  /** Begins to listen. */
+  start() {
     this.#stream.start();
-    if (Date.now() - this.#tidied < TIDY_MS) return;
-    this.#tidied = Date.now();
-    try {
-      await this.#database.tidy();
-    } catch (error) {
-      this.#tidied = 0;
-      console.error(`partitions of realtime.messages: ${error.message}`);
-    }
+  }
+
+  /** Sees to the partitions from now on: for those who ask later, not for who asked first. */
+  async tend() {
+    if (this.#tending) return;
+    this.#tending = setInterval(() => this.#tidy(), TIDY_MS);
+    await this.#tidy();
   }
 
   stop() {
+    this.#rest();
     return this.#stream.stop();
   }
 
   ready(milliseconds) {
     return this.#stream.ready(milliseconds);
+  }
+
+  async #tidy() {
+    try {
+      await this.#database.tidy();
+    } catch (error) {
+      console.error(`partitions of realtime.messages: ${error.message}`);
+      this.#rest();
+    }
+  }
+
+  #rest() {
+    clearInterval(this.#tending);
+    this.#tending = null;
   }
 
   #deliver(relation, values) {

@@ -105,6 +105,7 @@ export class Client {
       reason = isKnown ? error.message : "Unknown Error on Channel";
       await pause(this.#server.settings.refuseJoinMs);
     }
+    await this.#server.broadcasts.tend();
     this.#isJoining = false;
     if (this.#socket.readyState !== this.#socket.OPEN) return joined?.channel.detach();
     if (joined === null) this.#reply(message, "error", { reason });

@@ -61,7 +61,7 @@ class Server {
   /** Throws unless the database is there; begins to listen to it, which takes its own time. */
   async wake() {
     await this.#database.reach();
-    await this.broadcasts.start();
+    this.broadcasts.start();
   }
 
   leave(client) {
