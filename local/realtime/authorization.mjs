@@ -12,6 +12,11 @@ export class MissingPartitionError extends Error {
   }
 }
 
+/** The words for whoever may not hear a topic. */
+export function forbidden(name) {
+  return `You do not have permissions to read from this Channel topic: ${name}`;
+}
+
 class Rollback extends Error {
   constructor(answer) {
     super("asked enough");

@@ -62,7 +62,8 @@ export class Changes {
     if (!entry) return;
     clearTimeout(entry.timer);
     this.#entries.delete(channel);
-    this.#subscriptions.remove(entry.made.map(({ uuid }) => uuid))
+    const made = entry.made.map(({ uuid }) => uuid);
+    this.#alone(() => this.#subscriptions.remove(made))
       .catch((error) => console.error(`subscriptions not removed: ${error.message}`));
     this.#forget(entry);
     if (this.#entries.size) return;

@@ -1,6 +1,7 @@
 // One channel of one client: what it hears, and when it ends. It is joined already; how that happens
 // is written in join.mjs.
 
+import { forbidden } from "./authorization.mjs";
 import { encode } from "./frames.mjs";
 import { checkLifetime, isNewKey, TokenError } from "./tokens.mjs";
 
@@ -90,15 +91,15 @@ export class Channel {
       this.#watchExpiry();
       this.#server.changes.refresh(this);
     } catch (error) {
-      this.close(error.message);
+      // A wrong signature is not put into words here.
+      this.close(error.code === "JwtSignatureError" ? ":signature_error" : error.message);
       if (!(error instanceof TokenError)) console.error(`${this.topic}: ${error.message}`);
     }
   }
 
   async #readAgain(claims) {
     if (await this.#server.authorization.mayRead(claims, this.name)) return;
-    const text = `You no longer have permission to read from this Channel topic: ${this.name}`;
-    throw new TokenError("Unauthorized", text);
+    throw new TokenError("Unauthorized", forbidden(this.name));
   }
 
   #watchExpiry() {

@@ -1,10 +1,12 @@
 // How a channel is joined: limits, token, permission, and the answer to it. A refusal is a JoinError
 // with the code and words that clients know.
 
-import { MissingPartitionError } from "./authorization.mjs";
+import { forbidden, MissingPartitionError } from "./authorization.mjs";
 import { identify } from "./bindings.mjs";
 import { Channel } from "./channel.mjs";
 import { isNewKey, TokenError } from "./tokens.mjs";
+
+const AWAY = "UnableToConnectToProject: Realtime was unable to connect to the project database";
 
 export class JoinError extends Error {}
 
@@ -43,7 +45,7 @@ async function reachDatabase(server) {
     await server.wake();
   } catch (error) {
     console.error(`the database is out of reach: ${error.message}`);
-    throw new JoinError("Realtime was unable to connect to the project database");
+    throw new JoinError(AWAY);
   }
 }
 
@@ -56,12 +58,10 @@ async function authorize(server, name, claims) {
       throw new JoinError(`MissingPartition: ${error.message}`);
     }
     console.error(`realtime:${name}: ${error.message}`);
-    throw new JoinError("Realtime was unable to connect to the project database");
+    throw new JoinError(AWAY);
   }
   if (!isAllowed) {
-    throw new JoinError(
-      `Unauthorized: You do not have permissions to read from this Channel topic: ${name}`,
-    );
+    throw new JoinError(`Unauthorized: ${forbidden(name)}`);
   }
 }
 

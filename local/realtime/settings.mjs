@@ -14,8 +14,9 @@ export const DEFAULTS = {
   // How long the streams outlive the last channel.
   lingerMs: 60_000,
   resubscribeMs: 1_000,
-  publicationCheckMs: 2_000,
-  reconnectMs: 250,
+  publicationCheckMs: 60_000,
+  // The first wait after a stream was lost; each one is twice as long, up to five minutes.
+  reconnectMs: 5_000,
 };
 
 /** The settings of a server: its addresses and secrets, and whatever differs from the defaults. */

@@ -77,9 +77,12 @@ class User:
     database: Connection
     secret: str
 
-    def token(self, *, seconds: int = 3600, **claims: object) -> str:
-        everything = {"sub": self.id, "role": "authenticated", "exp": int(time.time()) + seconds}
-        return jwt.encode(everything | claims, self.secret)
+    def claims(self, *, seconds: int = 3600, **more: object) -> dict[str, object]:
+        ends = int(time.time()) + seconds
+        return {"sub": self.id, "role": "authenticated", "exp": ends, **more}
+
+    def token(self, *, seconds: int = 3600, **more: object) -> str:
+        return jwt.encode(self.claims(seconds=seconds, **more), self.secret)
 
     def enter(self, topic: str) -> None:
         self.database.execute(

@@ -4,6 +4,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 
 from tests.realtime.clients import KINDS
@@ -23,8 +24,12 @@ pytestmark = pytest.mark.system
 HOUR = 3600
 
 
+def forbidden(topic: str) -> str:
+    return f"You do not have permissions to read from this Channel topic: {topic}"
+
+
 def denied(topic: str) -> str:
-    return f"Unauthorized: You do not have permissions to read from this Channel topic: {topic}"
+    return f"Unauthorized: {forbidden(topic)}"
 
 
 def reason(status: dict[str, Any]) -> str:
@@ -159,8 +164,21 @@ async def test_whoever_lost_his_permission_is_told_and_closed_at_the_next_token(
     await client.renew(user.token(renewed=True))
     await channel.next("status", status="CLOSED")
 
-    lost = f"You no longer have permission to read from this Channel topic: {topic}"
-    assert lost in words(channel)
+    assert forbidden(topic) in words(channel)
+
+
+async def test_a_new_token_with_a_wrong_signature_closes_the_channel(
+    connect: Connect, kind: str, topic: str, user: User
+) -> None:
+    user.enter(topic)
+    client = await connect(kind, user.token())
+    channel = await client.join(topic, private=True)
+    await channel.joined()
+
+    await client.renew(jwt.encode(user.claims(), "of somebody else, and long enough"))
+    await channel.next("status", status="CLOSED")
+
+    assert ":signature_error" in words(channel)
 
 
 async def test_a_token_that_is_no_good_is_refused_in_exact_words(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # What a hosted project lets wait takes no time here; tests that are about it start servers of
 # their own.
-QUICK_REALTIME: Final = {"refuseJoinMs": 0}
+QUICK_REALTIME: Final = {"refuseJoinMs": 0, "reconnectMs": 100, "publicationCheckMs": 500}
 STACKS: Final = PROJECT / ".local" / "test"
 # Below the range from which the system takes ports for outgoing connections.
 FIRST_PORT: Final = 25321
