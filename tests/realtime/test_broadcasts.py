@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from tests.realtime.clients import FLOWING, KINDS
+from tests.realtime.server import forget_partitions
 from tests.support.waiting import wait_until
 
 
@@ -22,18 +23,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 STEP_SECONDS = 5
-# As they are when nobody was connected for longer than partitions are made in advance.
-FORGET_PARTITIONS = """
-do $$
-declare
-  v_day regclass;
-begin
-  for v_day in select inhrelid from pg_inherits where inhparent = 'realtime.messages'::regclass loop
-    execute format('drop table %s', v_day);
-  end loop;
-end
-$$;
-"""
 SEND = "select realtime.send(jsonb_build_object('n', %s::int), 'counted', %s)"
 
 
@@ -150,7 +139,7 @@ async def test_after_three_quiet_days_the_first_join_fails_and_the_second_works(
     url = serve().url
     warnings: list[str] = []
     database.add_notice_handler(lambda notice: warnings.append(notice.message_primary or ""))
-    database.execute(FORGET_PARTITIONS)
+    forget_partitions(database)
 
     database.execute(SEND, (1, topic))
     channel = await (await connect("javascript", user.token(), url=url)).join(topic, private=True)
