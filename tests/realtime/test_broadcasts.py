@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 STEP_SECONDS = 5
+NEVER_MS = 10**9
 SEND = "select realtime.send(jsonb_build_object('n', %s::int), 'counted', %s)"
 
 
@@ -69,7 +70,7 @@ async def test_a_joined_channel_hears_once_the_stream_flows_which_waits_for_ever
     stack: dict[str, str], serve: Serve, connect: Connect, topic: str, database: Connection
 ) -> None:
     # Nobody is connected to it: the project is cold.
-    url = serve().url
+    url = serve(streamPatienceMs=NEVER_MS).url
     send = "select realtime.send('{}', %s, %s, false)"
     with psycopg.connect(stack["SUPABASE_DB_URL"]) as writer:
         writer.execute("select pg_current_xact_id()")

@@ -53,6 +53,7 @@ pytestmark = [
 ]
 
 HOUR_SECONDS = 3600
+NEVER_MS = 10**9
 STEP = timedelta(milliseconds=250)
 
 
@@ -249,7 +250,7 @@ def test_a_worker_looks_for_work_once_the_stream_really_flows(
     key = engine.environment["SUPABASE_SECRET_KEY"]
     waiting = "select from pg_stat_activity where query like 'CREATE_REPLICATION_SLOT%'"
     with (
-        own_server(engine.environment, tmp_path) as server,
+        own_server(engine.environment, tmp_path, streamPatienceMs=NEVER_MS) as server,
         psycopg.connect(engine.environment["SUPABASE_DB_URL"]) as writer,
     ):
         # The slot of a cold project waits for it.
