@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from local.environment import NODE_ENVIRONMENT, published_key
 from local.errors import StackError, log_excerpt
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from local.instance import Instance
 
 
+# JSON with whatever shall differ from a hosted project's limits and delays: see settings.mjs.
+SETTINGS: Final = "FSE_REALTIME_SETTINGS"
 _SERVER = Path(__file__).resolve().parent / "realtime" / "server.mjs"
 
 
@@ -61,7 +63,7 @@ class Realtime:
             log = self._instance.processes.log("realtime")
             raise StackError(f"Realtime did not start on port {self._port}\n{log_excerpt(log)}")
 
-    def _configuration(self, env: dict[str, str]) -> dict[str, Any]:
+    def _configuration(self, env: dict[str, str]) -> dict[str, object]:
         return {
             "port": self._port,
             "databaseUrl": env["SUPABASE_DB_URL"],
@@ -69,4 +71,5 @@ class Realtime:
             "publishedKey": published_key(env),
             "publishableKey": env["SUPABASE_PUBLISHABLE_KEY"],
             "secretKey": env["SUPABASE_SECRET_KEY"],
+            "settings": json.loads(os.environ.get(SETTINGS, "{}")),
         }

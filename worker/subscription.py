@@ -2,7 +2,9 @@
 
 The client library recovers from some losses and not from others (a closed channel, a refused join),
 so its own recovery is off: after any loss a new client is built here, and a server that falls
-silent is a loss. What is heard is a hint and may be missed.
+silent is a loss. A topic that is joined hears nothing yet: the server says when its stream of
+commits really flows, and only then are we connected. What is heard is a hint and may be missed,
+a whole burst of them without a word.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from random import Random
 
-    from realtime.message import ServerMessage
+    from realtime.message import ServerMessage, SuccessSystemPayload
     from realtime.types import BroadcastPayload, RealtimeChannelOptions
 
     from worker.clock import Clock
@@ -39,6 +41,8 @@ HELD: Final = timedelta(seconds=30)
 SILENCE: Final = timedelta(seconds=60)
 CONNECT_SECONDS: Final = 10
 CLOSE_SECONDS: Final = 1.0
+# What the server says to those who asked for `replication_ready`.
+FLOWING: Final = "Replication connection established"
 # The limit of a Supabase project; one connection carries this subscription.
 MOST_TOPICS: Final = 100
 
@@ -47,7 +51,7 @@ class Listener(Protocol):
     """Whoever wants to know; told of a change of state once."""
 
     def connected(self) -> None:
-        """All topics are joined; what was said before now was not heard."""
+        """All topics hear; what was said before now was not heard."""
         ...
 
     def lost(self, reason: str) -> None:
@@ -114,7 +118,7 @@ class Subscription:
 
     @asynccontextmanager
     async def _joined(self, listener: Listener) -> AsyncIterator[asyncio.Future[str]]:
-        """Join every topic with a client of its own; yield what ends with the reason of a loss."""
+        """Hear every topic with a client of its own; yield what ends with the reason of a loss."""
         key = self._settings.secret_key.get_secret_value()
         client = AsyncRealtimeClient(
             f"{self._settings.url}/realtime/v1",
@@ -123,17 +127,27 @@ class Subscription:
             timeout=CONNECT_SECONDS,
         )
         ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        flowing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        deaf = set(self._topics)
+
+        def note(topic: str) -> None:
+            deaf.discard(topic)
+            if not deaf and not flowing.done():
+                flowing.set_result(None)
+
         pulse = client.channels[PHOENIX_CHANNEL] = _Pulse(client)
         watch = asyncio.create_task(self._watch(pulse, ended), name="realtime-pulse")
         try:
             try:
                 await client.connect()
                 await asyncio.gather(
-                    *(self._join(client, topic, listener, ended) for topic in self._topics)
+                    *(self._join(client, topic, listener, note, ended) for topic in self._topics)
                 )
             except Exception as error:
                 # Whatever the library raises means the same: not now.
                 raise _LostError(_describe(error)) from error
+            news: tuple[asyncio.Future[Any], ...] = (flowing, ended)
+            await asyncio.wait(news, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 raise _LostError(ended.result())
             yield ended
@@ -154,6 +168,7 @@ class Subscription:
         client: AsyncRealtimeClient,
         topic: str,
         listener: Listener,
+        note: Callable[[str], None],
         ended: asyncio.Future[str],
     ) -> None:
         def hear(said: BroadcastPayload) -> None:
@@ -162,14 +177,18 @@ class Subscription:
             except Exception as error:  # noqa: BLE001 - it would silence the client for good
                 _end(ended, _describe(error))
 
+        def learn(said: SuccessSystemPayload) -> None:
+            if said.message == FLOWING:
+                note(topic)
+
         options: RealtimeChannelOptions = {
             "config": {
-                "broadcast": {"ack": False, "self": False},
+                "broadcast": {"ack": False, "self": False, "replication_ready": True},
                 "presence": {"key": "", "enabled": False},
                 "private": True,
             }
         }
-        channel = client.channel(topic, options).on_broadcast("*", hear)
+        channel = client.channel(topic, options).on_broadcast("*", hear).on_system(learn)
         await channel.subscribe(_end_unless_joined(ended, topic))
 
 

@@ -80,7 +80,7 @@ class WakeUp:
     # What the subscription tells ------------------------------------------------------------------
 
     def connected(self) -> None:
-        """Look for what became due while nothing was heard."""
+        """Look for what became due before the server's stream flowed."""
         self._metrics.set(Metric.WAKE_UP, 1)
         log.info("wake_up_connected")
         self._wanted.set()

@@ -16,8 +16,7 @@ create table realtime.messages (
   inserted_at timestamp not null default now(),
   id uuid not null default gen_random_uuid(),
   binary_payload bytea,
-  primary key (id, inserted_at),
-  constraint messages_payload_check check (payload is null or binary_payload is null)
+  primary key (id, inserted_at)
 ) partition by range (inserted_at);
 
 create index messages_inserted_at_topic_idx
@@ -52,60 +51,10 @@ exception
 end
 $$;
 
-create function realtime.send_binary(payload bytea, event text, topic text, private boolean default true)
-returns void
-language plpgsql
-as $$
-begin
-  perform set_config('realtime.topic', topic, true);
-  insert into realtime.messages (binary_payload, event, topic, private, extension)
-  values (payload, event, topic, private, 'broadcast');
-exception
-  when others then
-    raise warning 'WarnSendingBroadcastMessage: %', sqlerrm;
-end
-$$;
-
-create function realtime.broadcast_changes(
-  topic_name text,
-  event_name text,
-  operation text,
-  table_name text,
-  table_schema text,
-  new record,
-  old record,
-  level text default 'ROW'
-) returns void
-language plpgsql
-as $$
-begin
-  if level = 'STATEMENT' then
-    raise exception 'function can only be triggered for each row, not for each statement';
-  end if;
-  if operation not in ('INSERT', 'UPDATE', 'DELETE') then
-    raise exception 'unexpected operation type: %', operation;
-  end if;
-  perform realtime.send(
-    jsonb_build_object(
-      'schema', table_schema,
-      'table', table_name,
-      'operation', operation,
-      'record', case when operation = 'DELETE' then null else to_jsonb(new) end,
-      'old_record', case when operation = 'INSERT' then null else to_jsonb(old) end
-    ),
-    event_name,
-    topic_name
-  );
-exception
-  when others then
-    raise exception 'Failed to process the row: %', sqlerrm;
-end
-$$;
-
--- Hosted Supabase makes partitions when a client connects; here every start and every first client
--- makes them, for long enough that a stack left running does not fall silent. Messages are kept
--- for three days, as there.
-create function realtime.create_partitions(days integer default 14) returns void
+-- Hosted Supabase makes partitions when a client connects and every four hours while one is there,
+-- for three days: a project that nobody listens to for longer has none. Here every start makes them,
+-- too. Messages are kept for three days, as there.
+create function realtime.create_partitions() returns void
 language plpgsql
 as $$
 declare
@@ -121,7 +70,7 @@ begin
   loop
     execute format('drop table %s', old_partition);
   end loop;
-  for day in select generate_series(current_date - 1, current_date + days, interval '1 day')::date loop
+  for day in select generate_series(current_date - 1, current_date + 3, interval '1 day')::date loop
     if to_regclass(format('realtime.messages_%s', to_char(day, 'YYYY_MM_DD'))) is null then
       execute format(
         'create table realtime.%I partition of realtime.messages for values from (%L) to (%L)',

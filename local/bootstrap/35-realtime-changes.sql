@@ -2,24 +2,12 @@
 -- as whom, and the function that says who may see a change. Names, types and rules as on hosted
 -- Supabase; written from its documented behaviour. Local only: never part of the migrations.
 
-create type realtime.action as enum ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'ERROR');
-
-create type realtime.equality_op as enum (
-  'eq', 'neq', 'lt', 'lte', 'gt', 'gte', 'in', 'like', 'ilike', 'is', 'match', 'imatch', 'isdistinct'
-);
+create type realtime.equality_op as enum ('eq', 'neq', 'lt', 'lte', 'gt', 'gte', 'in');
 
 create type realtime.user_defined_filter as (
   column_name text,
   op realtime.equality_op,
-  value text,
-  negate boolean
-);
-
-create type realtime.wal_rls as (
-  wal jsonb,
-  is_rls_enabled boolean,
-  subscription_ids uuid[],
-  errors text[]
+  value text
 );
 
 create function realtime.to_regrole(role_name text) returns regrole
@@ -35,8 +23,7 @@ create table realtime.subscription (
   claims_role regrole not null generated always as (realtime.to_regrole(claims ->> 'role')) stored,
   created_at timestamp not null default timezone('utc', now()),
   action_filter text not null default '*'
-    check (action_filter in ('*', 'INSERT', 'UPDATE', 'DELETE')),
-  selected_columns text[]
+    check (action_filter in ('*', 'INSERT', 'UPDATE', 'DELETE'))
 );
 create unique index subscription_subscription_id_entity_idx
 on realtime.subscription (subscription_id, entity);
@@ -64,8 +51,6 @@ declare
 begin
   if value is null then
     return 'null';
-  elsif type_oid = 'bytea'::regtype then
-    return to_jsonb(substr(value, 3));
   end if;
   execute format('select to_jsonb(%L::%s)', value, realtime.type_name(type_oid)) into document;
   return document;
@@ -83,13 +68,6 @@ declare
 begin
   test := case filter.op
     when 'in' then format('%L::%s = any(%L::%s[])', value, type_name, filter.value, type_name)
-    when 'is' then format('%L::%s is %s', value, type_name, filter.value)
-    when 'isdistinct' then
-      format('%L::%s is distinct from %L::%s', value, type_name, filter.value, type_name)
-    when 'like' then format('%L::text like %L', value, filter.value)
-    when 'ilike' then format('%L::text ilike %L', value, filter.value)
-    when 'match' then format('%L::text ~ %L', value, filter.value)
-    when 'imatch' then format('%L::text ~* %L', value, filter.value)
     else format(
       '%L::%s %s %L::%s',
       value,
@@ -106,7 +84,7 @@ begin
       type_name
     )
   end;
-  execute format('select %s (%s)', case when filter.negate then 'not' else '' end, test) into answer;
+  execute format('select %s', test) into answer;
   return coalesce(answer, false);
 end
 $$;
@@ -118,27 +96,15 @@ as $$
 declare
   filter realtime.user_defined_filter;
   column_type oid;
-  wanted text;
 begin
   foreach filter in array new.filters loop
     column_type := realtime.readable_column(new.claims_role, new.entity, filter.column_name);
     if column_type is null then
       raise exception 'invalid column for filter %', filter.column_name;
-    elsif filter.op = 'is' then
-      if lower(filter.value) not in ('null', 'true', 'false', 'unknown') then
-        raise exception 'invalid value for is filter: must be null, true, false, or unknown';
-      elsif lower(filter.value) <> 'null' and column_type <> 'boolean'::regtype then
-        raise exception 'is.% requires a boolean column', filter.value;
-      end if;
     elsif filter.op = 'in' and cardinality(filter.value::text[]) > 100 then
       raise exception 'too many values for `in` filter. Maximum 100';
     end if;
     perform realtime.matches(filter, column_type, null);
-  end loop;
-  foreach wanted in array coalesce(new.selected_columns, '{}') loop
-    if realtime.readable_column(new.claims_role, new.entity, wanted) is null then
-      raise exception 'invalid column for select %', wanted;
-    end if;
   end loop;
   return new;
 end
@@ -183,121 +149,80 @@ exception
 end
 $$;
 
--- One change in, one row per group of subscribers that get the same answer. `wal` is a change in
--- the shape of wal2json: action, schema, table, timestamp, columns and identity, values as text.
-create function realtime.apply_rls(wal jsonb, max_record_bytes integer default 1048576)
-returns setof realtime.wal_rls
+-- One change in, one row per role of subscribers: what they get, and who of them may see it. `wal` is a
+-- change in the shape of wal2json: action, schema, table, timestamp, columns and identity, values as text.
+create function realtime.apply_rls(wal jsonb)
+returns table (data jsonb, subscription_ids uuid[])
 language plpgsql
 as $$
 declare
   entity_ regclass := to_regclass(format('%I.%I', wal ->> 'schema', wal ->> 'table'));
   action_ text := case wal ->> 'action' when 'I' then 'INSERT' when 'U' then 'UPDATE' when 'D' then 'DELETE' end;
-  too_large boolean := octet_length(wal::text) > max_record_bytes;
   rls boolean;
-  keys text[];
   key_condition text;
   listeners record;
   readable text[];
-  document jsonb;
-  identity_ jsonb;
 begin
   if entity_ is null or action_ is null then
     return;
   end if;
   select c.relrowsecurity into rls from pg_class c where c.oid = entity_;
-  select coalesce(array_agg(a.attname::text order by a.attnum), '{}') into keys
-  from pg_index i
-  join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
-  where i.indrelid = entity_ and i.indisprimary;
   select string_agg(
     format('%I = %L::%s', c ->> 'name', c ->> 'value', realtime.type_name((c ->> 'typeoid')::oid)),
     ' and '
   ) into key_condition
-  from jsonb_array_elements(wal -> 'columns') c
-  where c ->> 'name' = any(keys);
+  from pg_index i
+  join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+  join jsonb_array_elements(wal -> 'columns') c on c ->> 'name' = a.attname
+  where i.indrelid = entity_ and i.indisprimary;
 
   for listeners in
-    select s.claims_role, s.selected_columns, array_agg(s order by s.id) as members
+    select s.claims_role, array_agg(s order by s.id) as members
     from realtime.subscription s
     where s.entity = entity_ and s.action_filter in ('*', action_)
-    group by s.claims_role, s.selected_columns
+    group by s.claims_role
   loop
-    document := jsonb_build_object('schema', wal -> 'schema', 'table', wal -> 'table', 'type', action_);
     select coalesce(array_agg(a.attname::text order by a.attnum), '{}') into readable
     from pg_attribute a
     where a.attrelid = entity_
       and a.attnum > 0
       and not a.attisdropped
       and has_column_privilege(listeners.claims_role, entity_, a.attnum, 'SELECT');
-
-    if action_ <> 'DELETE' and not keys <@ readable or action_ <> 'DELETE' and keys = '{}' then
-      return next (
-        document,
-        rls,
-        (select array_agg((m).subscription_id) from unnest(listeners.members) m),
-        array[
-          case
-            when keys = '{}' then 'Error 400: Bad Request, no primary key'
-            else 'Error 401: Unauthorized'
-          end
-        ]
-      )::realtime.wal_rls;
-      continue;
-    end if;
-
-    if listeners.selected_columns is not null then
-      select array_agg(c order by n) into readable
-      from unnest(readable) with ordinality r (c, n)
-      where c = any(listeners.selected_columns || keys);
-    end if;
-    document := document || jsonb_build_object(
+    data := jsonb_build_object(
+      'schema', wal -> 'schema',
+      'table', wal -> 'table',
+      'type', action_,
       'commit_timestamp', wal -> 'timestamp',
       'columns', (
         select coalesce(jsonb_agg(jsonb_build_object('name', a.attname, 'type', t.typname) order by a.attnum), '[]')
         from pg_attribute a
         join pg_type t on t.oid = a.atttypid
         where a.attrelid = entity_ and a.attname = any(readable) and a.attnum > 0
-      )
+      ),
+      'errors', null
     );
     if action_ <> 'DELETE' then
-      document := document || jsonb_build_object(
-        'record', realtime.wal_record(wal -> 'columns', readable, too_large)
-      );
+      data := data || jsonb_build_object('record', realtime.wal_record(wal -> 'columns', readable));
     end if;
     if action_ <> 'INSERT' then
-      document := document || jsonb_build_object(
-        'old_record',
-        realtime.wal_record(
-          wal -> 'identity',
-          case
-            when action_ = 'DELETE' and rls then array(select unnest(readable) intersect select unnest(keys))
-            else readable
-          end,
-          too_large
-        )
-      );
+      data := data || jsonb_build_object('old_record', realtime.wal_record(wal -> 'identity', readable));
     end if;
-    identity_ := case when action_ = 'DELETE' then wal -> 'identity' else wal -> 'columns' end;
-    return next (
-      document,
-      rls,
-      array(
-        select (m).subscription_id
-        from unnest(listeners.members) m
-        where realtime.all_match((m).filters, identity_)
-          and (
-            action_ = 'DELETE'
-            or not rls
-            or realtime.is_visible(entity_, (m).claims_role, (m).claims, key_condition)
-          )
-      ),
-      case when too_large then array['Error 413: Payload Too Large'] else '{}' end
-    )::realtime.wal_rls;
+    subscription_ids := array(
+      select (m).subscription_id
+      from unnest(listeners.members) m
+      where realtime.all_match((m).filters, wal -> case when action_ = 'DELETE' then 'identity' else 'columns' end)
+        and (
+          action_ = 'DELETE'
+          or not rls
+          or realtime.is_visible(entity_, (m).claims_role, (m).claims, key_condition)
+        )
+    );
+    return next;
   end loop;
 end
 $$;
 
-create function realtime.wal_record(columns jsonb, readable text[], too_large boolean)
+create function realtime.wal_record(columns jsonb, readable text[])
 returns jsonb
 language sql stable
 as $$
@@ -309,7 +234,6 @@ as $$
   )
   from jsonb_array_elements(columns) c
   where c ->> 'name' = any(readable)
-    and not (too_large and octet_length(coalesce(c ->> 'value', '')) > 64)
 $$;
 
 create function realtime.all_match(filters realtime.user_defined_filter[], columns jsonb)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
-from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
+from realtime import AsyncRealtimeClient
 
 from local.demo.watching import Figures
 from local.errors import StackError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
+    from realtime.message import SuccessSystemPayload
     from realtime.types import RealtimeChannelOptions
 
     from local.demo.stage import Login
@@ -37,6 +38,8 @@ SIGN_IN_EVERY_SECONDS: Final = 1800.0
 MOST_QUESTIONS: Final = 60
 QUESTION_EVERY_SECONDS: Final = 1.0
 HIT: Final = "hit"
+# What the server says to those who asked for `replication_ready`.
+FLOWING: Final = "Replication connection established"
 LEAVE_SECONDS: Final = 15.0
 # Nothing else happens any more, so that a message which is on its way comes.
 LAST_WORD_SECONDS: Final = 90.0
@@ -67,7 +70,7 @@ class Member:
         self._thread = threading.Thread(target=self._run, name="member", daemon=True)
 
     def listen(self) -> None:
-        """Join every agency's topic; returns when all are joined."""
+        """Join every agency's topic; returns when all are heard."""
         self._thread.start()
         self._patience.need(
             self._listening.is_set, "the answer to joining the agencies' topics", "realtime.log"
@@ -151,12 +154,14 @@ class Member:
         )
         await client.set_auth(self._token)
         await client.connect()
-        joined: set[str] = set()
+        heard: set[str] = set()
         for agency in self._agencies:
-            options: RealtimeChannelOptions = {"config": {"private": True}}  # type: ignore[typeddict-item]  # the client takes parts too
+            options: RealtimeChannelOptions = {
+                "config": {"private": True, "broadcast": {"replication_ready": True}}  # type: ignore[typeddict-item]  # the client takes parts too
+            }
             channel = client.channel(f"agency:{agency}", options)
-            channel.on_broadcast("*", self._hear)
-            await channel.subscribe(partial(self._note, joined, agency))
+            channel.on_broadcast("*", self._hear).on_system(partial(self._note, heard, agency))
+            await channel.subscribe()
         while not self._ended.is_set():
             try:
                 async with asyncio.timeout(SIGN_IN_EVERY_SECONDS):
@@ -165,12 +170,11 @@ class Member:
                 await client.set_auth(await asyncio.to_thread(self._sign_in))
         await client.close()
 
-    def _note(
-        self, joined: set[str], agency: str, state: RealtimeSubscribeStates, _: Exception | None
-    ) -> None:
-        if state is RealtimeSubscribeStates.SUBSCRIBED:
-            joined.add(agency)
-        if len(joined) == len(self._agencies):
+    def _note(self, heard: set[str], agency: str, said: SuccessSystemPayload) -> None:
+        # A topic that is joined hears nothing before the server's stream of commits flows.
+        if said.message == FLOWING:
+            heard.add(agency)
+        if len(heard) == len(self._agencies):
             self._listening.set()
 
     def _hear(self, message: Mapping[str, Any]) -> None:

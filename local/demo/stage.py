@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import secrets
 import socket
 import sys
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from local import realtime
 from local.dashboard import NAME as DASHBOARD
 from local.demo.pace import Pacer
 from local.demo.page import Page
@@ -54,6 +56,9 @@ SETTINGS: Final = {
     "WORKER_LEASE_SECONDS": "600",
     "FANVUE_TIMEOUT_SECONDS": "120",
 }
+# Months are read in a minute and every message is listened to: more than the smallest plan of
+# Supabase lets through on a fast machine, and less than the next one does.
+PLAN: Final = {"eventsPerSecond": 500}
 # Polls every minute; and no longer, so that what is left can be read to its end.
 EVERY_MINUTE: Final = "update private.sync_streams set every = '1 minute'"
 ALL_THAT_IS_DUE: Final = "select public.enqueue_due('operator')"
@@ -145,6 +150,7 @@ class Stage:
         )
         self._processes = self.stack.instance.processes
         self._start_fanvue(url)
+        os.environ.setdefault(realtime.SETTINGS, json.dumps(PLAN))
         settings = self.stack.up().env
         self._patience.heed()
         self.stack.query(EVERY_MINUTE)

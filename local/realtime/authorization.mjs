@@ -1,9 +1,8 @@
-// What a client may do on a private channel, asked of the policies on realtime.messages by writing
-// rows and reading them as that client. Everything asked is rolled back; nothing is kept here.
+// Whether a client may hear a private channel, asked of the policies on realtime.messages by writing a
+// row and reading it as that client. Everything asked is rolled back; nothing is kept here.
 
 import { randomUUID } from "node:crypto";
 
-const NOTHING = { broadcast: false, presence: false };
 const INSUFFICIENT_PRIVILEGE = "42501";
 const NO_PARTITION = "23514";
 
@@ -11,6 +10,11 @@ export class MissingPartitionError extends Error {
   constructor() {
     super("Realtime was unable to find the expected messages partition");
   }
+}
+
+/** The words for whoever may not hear a topic. */
+export function forbidden(name) {
+  return `You do not have permissions to read from this Channel topic: ${name}`;
 }
 
 class Rollback extends Error {
@@ -27,50 +31,25 @@ export class Authorization {
     this.#database = database;
   }
 
-  /** What this client may hear on a topic. */
-  async mayRead(who, topic, { presence }) {
-    const extensions = presence ? ["broadcast", "presence"] : ["broadcast"];
-    const probes = extensions.map((extension) => ({ id: randomUUID(), topic, extension }));
-    const allowed = await this.#ask(async (sql) => {
-      await sql`insert into realtime.messages ${sql(probes, "id", "topic", "extension")}`;
-      await impersonate(sql, who, topic);
-      const rows = await sql`select extension from realtime.messages
-        where id in ${sql(probes.map((probe) => probe.id))}`;
-      return rows.map((row) => row.extension);
-    });
-    return {
-      broadcast: allowed?.includes("broadcast") ?? false,
-      presence: allowed?.includes("presence") ?? false,
-    };
-  }
-
-  /** Whether this client may send on a topic. */
-  async mayWrite(who, topic, extension) {
-    const written = await this.#ask(async (sql) => {
-      await impersonate(sql, who, topic);
-      await sql`insert into realtime.messages (topic, extension) values (${topic}, ${extension})`;
-      return true;
-    });
-    return written ?? false;
-  }
-
-  /** Runs questions in a transaction that leaves no trace; null when a policy or right denies. */
-  async #ask(questions) {
+  /** Whether somebody with these claims may hear a topic. */
+  async mayRead(claims, topic) {
+    const id = randomUUID();
     try {
       await this.#database.sql.begin(async (sql) => {
-        throw new Rollback(await questions(sql));
+        await sql`insert into realtime.messages (id, topic, extension)
+          values (${id}, ${topic}, 'broadcast')`;
+        await impersonate(sql, claims, topic);
+        throw new Rollback(await sql`select from realtime.messages where id = ${id}`);
       });
     } catch (error) {
-      if (error instanceof Rollback) return error.answer;
-      if (error.code === INSUFFICIENT_PRIVILEGE) return null;
+      if (error instanceof Rollback) return error.answer.length > 0;
       if (error.code === NO_PARTITION) throw new MissingPartitionError();
-      if (isAboutPolicy(error)) {
+      if (!isAboutPolicy(error)) throw error;
+      if (error.code !== INSUFFICIENT_PRIVILEGE) {
         console.error(`policy on realtime.messages failed: ${error.message}`);
-        return null;
       }
-      throw error;
     }
-    return NOTHING;
+    return false;
   }
 }
 
@@ -79,11 +58,10 @@ function isAboutPolicy(error) {
   return /^[0-9A-Z]{5}$/.test(error.code ?? "") && !/^(E|08|53|57P|58)/.test(error.code);
 }
 
-async function impersonate(sql, { claims, headers }, topic) {
+async function impersonate(sql, claims, topic) {
   await sql`select set_config('realtime.topic', ${topic}, true),
     set_config('request.jwt.claims', ${JSON.stringify(claims)}, true),
     set_config('request.jwt.claim.sub', ${String(claims.sub ?? "")}, true),
     set_config('request.jwt.claim.role', ${claims.role}, true),
-    set_config('request.headers', ${JSON.stringify(headers)}, true),
     set_config('role', ${claims.role}, true)`;
 }

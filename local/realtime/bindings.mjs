@@ -1,13 +1,10 @@
-// What a client asks of postgres_changes: event, schema, table, filter and columns of each entry, read
-// into what the database stores. Asks the database nothing; values are checked there.
+// What a client asks of postgres_changes: event, schema, table and filter of each entry, read into what
+// the database stores. Asks the database nothing; values are checked there.
 
 import { createHash } from "node:crypto";
 
 const EVENTS = ["*", "INSERT", "UPDATE", "DELETE"];
-const OPERATORS = new Set([
-  ...["eq", "neq", "lt", "lte", "gt", "gte", "in"],
-  ...["like", "ilike", "is", "match", "imatch", "isdistinct"],
-]);
+const OPERATORS = new Set(["eq", "neq", "lt", "lte", "gt", "gte", "in"]);
 const MAX_ID = 2 ** 27 - 1;
 
 export class BindingError extends Error {}
@@ -27,29 +24,20 @@ export function readBinding(entry) {
     throw new BindingError(text + inspect(given));
   }
   const event = String(given.event ?? "*").toUpperCase();
-  const binding = {
+  return {
     event: EVENTS.includes(event) ? event : "*",
     schema: given.schema ?? "public",
     table: given.table ?? "*",
     filters: readFilters(given.filter),
-    select: given.select ?? null,
   };
-  const isWild = binding.schema === "*" || binding.table === "*";
-  const isList = Array.isArray(binding.select) &&
-    binding.select.every((x) => typeof x === "string");
-  if (binding.select !== null && (isWild || !isList)) {
-    throw new BindingError(`Error parsing \`select\` params: ${inspect(given.select)}`);
-  }
-  return binding;
 }
 
 /** The words in which the server names an entry. */
-export function describeBinding({ event, schema, table, filters, select }) {
+export function describeBinding({ event, schema, table, filters }) {
   const listed = filters.map(({ column, op, value }) => `{"${column}", "${op}", "${value}"}`);
-  const columns = select === null ? "nil" : inspect(select);
   return `[event: ${event}, schema: ${schema}, table: ${table}, filters: [${
     listed.join(", ")
-  }], select: ${columns}]`;
+  }], select: nil]`;
 }
 
 function readFilters(text) {
@@ -57,13 +45,13 @@ function readFilters(text) {
   const refuse = () => new BindingError(`Error parsing \`filter\` params: ${inspect(text)}`);
   if (typeof text !== "string") throw refuse();
   return split(text).map((part) => {
-    const found = /^([^=]+)=(not\.)?([a-z]+)\.(.*)$/s.exec(part.trim());
-    if (!found || !OPERATORS.has(found[3])) throw refuse();
-    const [, column, not, op, value] = found;
-    if (op !== "in") return { column, op, value, negate: Boolean(not) };
+    const found = /^([^=]+)=([a-z]+)\.(.*)$/s.exec(part.trim());
+    if (!found || !OPERATORS.has(found[2])) throw refuse();
+    const [, column, op, value] = found;
+    if (op !== "in") return { column, op, value };
     if (!/^\(.*\)$/s.test(value)) throw refuse();
     const items = split(value.slice(1, -1)).map(unquote);
-    return { column, op, value: arrayLiteral(items), negate: Boolean(not) };
+    return { column, op, value: arrayLiteral(items) };
   });
 }
 

@@ -62,7 +62,8 @@ export class Changes {
     if (!entry) return;
     clearTimeout(entry.timer);
     this.#entries.delete(channel);
-    this.#subscriptions.remove(entry.made.map(({ uuid }) => uuid))
+    const made = entry.made.map(({ uuid }) => uuid);
+    this.#alone(() => this.#subscriptions.remove(made))
       .catch((error) => console.error(`subscriptions not removed: ${error.message}`));
     this.#forget(entry);
     if (this.#entries.size) return;
@@ -228,14 +229,11 @@ export class Changes {
 
   async #apply(texts) {
     const rows = await this.#database.sql`
-      select r.subscription_ids::text[] as subscribers,
-        (case when r.wal ? 'columns' then r.wal
-          else r.wal || '{"columns": [], "record": {}, "commit_timestamp": null}' end
-          || jsonb_build_object('errors', nullif(r.errors, '{}')))::text as data
+      select r.subscription_ids::text[] as subscribers, r.data::text as data
       from jsonb_array_elements(${`[${
       texts.join(",")
     }]`}::text::jsonb) with ordinality c (change, n),
-        realtime.apply_rls(c.change, ${this.#settings.recordBytes}) r
+        realtime.apply_rls(c.change) r
       where r.subscription_ids <> '{}'
       order by c.n`;
     for (const { subscribers, data } of rows) this.#deliver(subscribers, data);
@@ -260,19 +258,17 @@ export class Changes {
 
 /** A change in the shape of wal2json, its values as the database prints them. */
 function describeChange({ action, relation, row, old }, committedAt) {
-  const value = (i) => (row?.[i] === UNCHANGED && relation.full ? old?.[i] : row?.[i]);
   const list = (values, wanted) =>
     relation.columns.flatMap((column, i) => {
-      const found = values(i);
-      if (found === undefined || found === UNCHANGED || !wanted(column)) return [];
-      return [{ name: column.name, typeoid: column.type, value: found }];
+      if (values[i] === UNCHANGED || !wanted(column)) return [];
+      return [{ name: column.name, typeoid: column.type, value: values[i] }];
     });
   return {
     action,
     schema: relation.schema,
     table: relation.table,
     timestamp: committedAt.toISOString(),
-    columns: row ? list(value, () => true) : [],
-    identity: action === "I" ? [] : list((i) => (old ?? row)[i], (column) => column.isKey),
+    columns: row ? list(row, () => true) : [],
+    identity: action === "I" ? [] : list(old ?? row, (column) => column.isKey),
   };
 }

@@ -1,10 +1,10 @@
 // One connected client: reads its frames, keeps its channels, answers heartbeats and what concerns no
-// channel. Messages of one topic are handled one after the other, those of different topics apart.
+// channel. A join holds the whole socket up, as at Supabase: until it is answered, nothing else is
+// read and nothing that other channels hear is written.
 
-import { decodeBinary, decodeText, encodeText, V1 } from "./frames.mjs";
+import { decode, encode } from "./frames.mjs";
 import { join, JoinError } from "./join.mjs";
 
-const READINESS_MS = 30_000;
 const MAX_BACKLOG_BYTES = 64 * 1024 * 1024;
 const RESTARTING = 1012;
 const FAREWELL_MS = 10_000;
@@ -13,17 +13,16 @@ export class Client {
   #socket;
   #server;
   #channels = new Map();
-  #pending = new Map();
+  #unread = [];
+  #isJoining = false;
+  #unsent = [];
   #heard = Date.now();
-  #idleSince = Date.now();
 
-  /** `headers` are the x-… ones of the handshake, which policies may read. */
-  constructor(socket, server, { version, key, headers }) {
+  constructor(socket, server, { version, key }) {
     this.#socket = socket;
     this.#server = server;
     this.version = version;
     this.key = key;
-    this.headers = headers;
     socket.on("message", (data, isBinary) => this.#read(data, isBinary));
     socket.on("ping", () => this.#hear());
     socket.on("pong", () => this.#hear());
@@ -36,21 +35,18 @@ export class Client {
   }
 
   send(frame) {
-    if (this.#socket.bufferedAmount > MAX_BACKLOG_BYTES) this.#socket.terminate();
-    else this.#socket.send(frame);
+    if (this.#isJoining) this.#unsent.push(frame);
+    else this.#write(frame);
   }
 
   forget(channel) {
     if (this.#channels.get(channel.topic) === channel) this.#channels.delete(channel.topic);
-    if (this.#channels.size === 0) this.#idleSince = Date.now();
   }
 
-  /** Ends a connection that is silent or does nothing. */
-  sweep({ idleMs, sweepMs }) {
-    const now = Date.now();
-    if (now - this.#heard > idleMs) this.#socket.close(1000, "timeout");
-    else if (!this.#channels.size && now - this.#idleSince > sweepMs) this.#socket.close(1000);
-    else return;
+  /** Ends a connection that is silent. */
+  sweep({ idleMs }) {
+    if (Date.now() - this.#heard <= idleMs) return;
+    this.#socket.close(1000, "timeout");
     setTimeout(() => this.#socket.terminate(), FAREWELL_MS).unref();
   }
 
@@ -72,31 +68,20 @@ export class Client {
 
   #read(data, isBinary) {
     this.#hear();
-    const message = isBinary
-      ? (this.version === V1 ? null : decodeBinary(data))
-      : decodeText(this.version, data.toString("utf8"));
-    if (message === null) {
-      console.error(`a malformed frame of ${data.length} bytes was ignored`);
-    } else if (message.topic === "phoenix") {
-      this.#reply(message, "ok", {});
-    } else {
-      this.#inOrder(message.topic, () => this.#handle(message));
-    }
+    const message = isBinary ? null : decode(this.version, data.toString("utf8"));
+    if (message === null) console.error(`a frame of ${data.length} bytes was ignored`);
+    else this.#unread.push(message);
+    this.#readOn();
   }
 
-  #inOrder(topic, task) {
-    const before = this.#pending.get(topic) ?? Promise.resolve();
-    const now = before.then(task).catch((error) => console.error(`${topic}:`, error));
-    this.#pending.set(topic, now);
-    now.then(() => {
-      if (this.#pending.get(topic) === now) this.#pending.delete(topic);
-    });
+  #readOn() {
+    while (this.#unread.length && !this.#isJoining) this.#handle(this.#unread.shift());
   }
 
-  async #handle(message) {
-    if (this.#socket.readyState !== this.#socket.OPEN) return;
+  #handle(message) {
     const { topic, event, joinRef } = message;
-    if (event === "phx_join" && topic.startsWith("realtime:")) return await this.#join(message);
+    if (topic === "phoenix") return this.#reply(message, "ok", {});
+    if (event === "phx_join" && topic.startsWith("realtime:")) return this.#join(message);
     const channel = this.#channels.get(topic);
     if (!channel) {
       if (event === "phx_leave") this.#reply(message, "ok", {});
@@ -105,38 +90,43 @@ export class Client {
       }
       return;
     }
-    if (joinRef === null || joinRef === channel.joinRef) await channel.receive(message);
+    if (joinRef === null || joinRef === channel.joinRef) channel.receive(message);
   }
 
   async #join(message) {
-    const { settings } = this.#server;
-    let joined;
+    this.#isJoining = true;
+    let joined = null;
+    let reason;
     try {
       joined = await join(this, this.#server, message);
     } catch (error) {
       const isKnown = error instanceof JoinError;
       if (!isKnown) console.error(`${message.topic}:`, error);
-      await pause(settings.refuseJoinMs);
-      const reason = isKnown ? error.message : "Unknown Error on Channel";
-      this.#reply(message, "error", { reason });
-      if (error.fatal) this.#socket.close(1000);
-      return;
+      reason = isKnown ? error.message : "Unknown Error on Channel";
+      await pause(this.#server.settings.refuseJoinMs);
     }
-    if (this.#socket.readyState !== this.#socket.OPEN) return;
-    this.#channels.get(message.topic)?.close();
-    const channel = joined.open();
+    await this.#server.broadcasts.tend();
+    this.#isJoining = false;
+    if (this.#socket.readyState !== this.#socket.OPEN) return joined?.channel.detach();
+    if (joined === null) this.#reply(message, "error", { reason });
+    else this.#open(message, joined);
+    for (const frame of this.#unsent.splice(0)) this.#write(frame);
+    this.#readOn();
+  }
+
+  #open(message, { channel, entries, awaitsReplication }) {
+    const before = this.#channels.get(message.topic);
     this.#channels.set(message.topic, channel);
     this.#server.topics.add(channel);
-    const changes = joined.entries.map(({ given, id }) => ({ ...given, id }));
+    const changes = entries.map(({ given, id }) => ({ ...given, id }));
     this.#reply(message, "ok", { postgres_changes: changes });
-    channel.pushPresenceState();
-    channel.replay(joined.past);
-    if (joined.entries.length) this.#server.changes.subscribe(channel, joined.entries);
-    if (joined.config.awaitsReplication) this.#announceReplication(channel);
+    before?.close();
+    if (entries.length) this.#server.changes.subscribe(channel, entries);
+    if (awaitsReplication) this.#announceReplication(channel);
   }
 
   async #announceReplication(channel) {
-    if (await this.#server.broadcasts.ready(READINESS_MS)) {
+    if (await this.#server.broadcasts.ready(this.#server.settings.streamPatienceMs)) {
       channel.tell("system", "ok", "Replication connection established");
     } else {
       channel.close("Replication connection is not established");
@@ -145,7 +135,12 @@ export class Client {
 
   #reply({ topic, ref, joinRef }, status, response) {
     const payload = JSON.stringify({ status, response });
-    this.send(encodeText(this.version, { topic, event: "phx_reply", payload, ref, joinRef }));
+    this.#write(encode(this.version, { topic, event: "phx_reply", payload, ref, joinRef }));
+  }
+
+  #write(frame) {
+    if (this.#socket.bufferedAmount > MAX_BACKLOG_BYTES) this.#socket.terminate();
+    else this.#socket.send(frame);
   }
 
   #end() {

@@ -36,7 +36,7 @@ export class Decoder {
   #readRelation(reader) {
     const id = reader.uint32();
     const relation = { id, schema: reader.string() || "pg_catalog", table: reader.string() };
-    relation.full = String.fromCharCode(reader.byte()) === "f";
+    reader.byte();
     relation.columns = Array.from({ length: reader.uint16() }, () => {
       const isKey = (reader.byte() & 1) === 1;
       const column = { isKey, name: reader.string(), type: reader.uint32() };

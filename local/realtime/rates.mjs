@@ -1,13 +1,17 @@
-// Rates as Realtime counts them: an average over the last minute, in steps of five seconds. Counts
-// only when something happens, so a quiet server does nothing.
+// The rate as Realtime counts it. Every five seconds what was counted since becomes one more step of
+// at most twelve; only then is the average of the steps seen so far compared with the limit, and what
+// follows dropped or let through until the next step. After five idle minutes it starts empty, which
+// counts as one step without events: a burst trips it at about ten seconds' worth of the limit.
 
 const STEP_MS = 5_000;
 const STEPS = 12;
+const IDLE_STEPS = 60;
 
 export class Rate {
   #limit;
-  #counts = new Array(STEPS).fill(0);
-  #step = 0;
+  #steps = [0];
+  #count = 0;
+  #next = 0;
 
   constructor(limitPerSecond) {
     this.#limit = limitPerSecond;
@@ -15,52 +19,27 @@ export class Rate {
 
   add(count = 1) {
     this.#advance();
-    this.#counts[this.#step % STEPS] += count;
-  }
-
-  /** Events per second, averaged over the last minute. */
-  get average() {
-    this.#advance();
-    return this.#counts.reduce((sum, count) => sum + count, 0) / ((STEPS * STEP_MS) / 1000);
+    this.#count += count;
   }
 
   get isExceeded() {
-    return this.average > this.#limit;
-  }
-
-  /** What the answers of the HTTP side say about it. */
-  get headers() {
-    return {
-      "x-rate-rolling": String(this.average),
-      "x-rate-limit": String(this.#limit),
-      "x-rate-limit-remaining": String(Math.max(0, this.#limit - this.average)),
-    };
+    this.#advance();
+    const sum = this.#steps.reduce((total, count) => total + count, 0);
+    return sum / (this.#steps.length * STEP_MS / 1000) > this.#limit;
   }
 
   #advance() {
-    const now = Math.floor(Date.now() / STEP_MS);
-    const gone = Math.min(now - this.#step, STEPS);
-    for (let i = 1; i <= gone; i++) this.#counts[(now - gone + i) % STEPS] = 0;
-    this.#step = now;
-  }
-}
-
-/** At most `limit` events in any window of that length, for one client. */
-export class Window {
-  #limit;
-  #milliseconds;
-  #times = [];
-
-  constructor(limit, milliseconds) {
-    this.#limit = limit;
-    this.#milliseconds = milliseconds;
-  }
-
-  /** Counts one; false when it is one too many. */
-  take() {
     const now = Date.now();
-    this.#times = this.#times.filter((time) => now - time < this.#milliseconds);
-    this.#times.push(now);
-    return this.#times.length <= this.#limit;
+    const ended = Math.floor((now - this.#next) / STEP_MS) + 1;
+    if (ended <= 0) return;
+    if (ended > IDLE_STEPS) {
+      this.#steps = [0];
+      this.#next = now + STEP_MS;
+    } else {
+      const quiet = new Array(ended - 1).fill(0);
+      this.#steps = [...this.#steps, this.#count, ...quiet].slice(-STEPS);
+      this.#next += ended * STEP_MS;
+    }
+    this.#count = 0;
   }
 }

@@ -1,6 +1,6 @@
 // One stream of committed changes: a temporary replication slot, read while somebody needs it. It is
-// opened again when the database comes back; what was committed in between is not in it, as on
-// hosted Supabase.
+// opened again a while after the database came back; what was committed in between is not in it, and
+// nobody is told.
 
 import { randomBytes } from "node:crypto";
 
@@ -10,7 +10,7 @@ const DATA = 0x77;
 const KEEPALIVE = 0x6b;
 const STATUS = 0x72;
 const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1);
-const SLOWEST_RETRY_MS = 1_000;
+const SLOWEST_RETRY_MS = 300_000;
 
 export class Stream {
   #database;
@@ -46,9 +46,9 @@ export class Stream {
     return this.#slot;
   }
 
-  /** Opens it, at once also when it waits before it tries again. */
+  /** Opens it; one that waits before it tries again goes on waiting. */
   start() {
-    if (this.#wanted && this.#timer === null) return;
+    if (this.#wanted) return;
     this.#wanted = true;
     this.#open();
   }
@@ -140,10 +140,9 @@ export class Stream {
   #lost(connection, error = null) {
     if (this.#connection !== connection) return;
     if (error && this.#failures === 0) console.error(`${this.#publication}: ${error.message}`);
-    this.#failures++;
     this.#drop();
     if (!this.#wanted) return;
-    this.#pause(Math.min(this.#reconnectMs * this.#failures, SLOWEST_RETRY_MS));
+    this.#pause(Math.min(this.#reconnectMs * 2 ** this.#failures++, SLOWEST_RETRY_MS));
   }
 
   async #drop() {

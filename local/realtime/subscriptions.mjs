@@ -61,15 +61,13 @@ async function add(sql, binding, claims) {
   try {
     rows = await sql`
       insert into realtime.subscription
-        (subscription_id, entity, filters, claims, action_filter, selected_columns)
+        (subscription_id, entity, filters, claims, action_filter)
       select ${uuid}::uuid, format('%I.%I', schemaname, tablename)::regclass,
         array(
-          select row(f ->> 'column', f ->> 'op', f ->> 'value', (f ->> 'negate')::boolean)
-            ::realtime.user_defined_filter
+          select row(f ->> 'column', f ->> 'op', f ->> 'value')::realtime.user_defined_filter
           from jsonb_array_elements(${JSON.stringify(binding.filters)}::text::jsonb) f
         ),
-        ${JSON.stringify(claims)}::text::jsonb, ${binding.event}::text,
-        ${binding.select}::text[]
+        ${JSON.stringify(claims)}::text::jsonb, ${binding.event}::text
       from pg_publication_tables
       where pubname = ${PUBLICATION}
         and ${binding.schema}::text in ('*', schemaname::text)

@@ -1,6 +1,8 @@
 // Which channels listen to which topic. A private topic and a public one of the same name are two.
 // Delivers, and counts what it delivers.
 
+import { encodeBroadcast } from "./frames.mjs";
+
 export class Topics {
   #channels = new Map();
   #rate;
@@ -21,17 +23,14 @@ export class Topics {
     if (members?.delete(channel) && members.size === 0) this.#channels.delete(key);
   }
 
-  members(name, isPrivate) {
-    return this.#channels.get(keyOf(name, isPrivate)) ?? [];
-  }
-
-  /** Hands a message to all who may read it, but not to `except`. */
-  publish(name, isPrivate, message, except = null) {
-    let count = 0;
-    for (const channel of this.members(name, isPrivate)) {
-      if (channel !== except && channel.deliver(message)) count++;
-    }
-    this.#rate.add(count);
+  /** Hands a broadcast to all who joined its topic; each version's frame is made once. */
+  publish({ name, isPrivate, ...said }) {
+    const frames = {};
+    const frame = (version) =>
+      frames[version] ??= encodeBroadcast(version, { topic: `realtime:${name}`, ...said });
+    const members = this.#channels.get(keyOf(name, isPrivate)) ?? [];
+    for (const channel of members) channel.deliver(frame);
+    this.#rate.add(members.size ?? 0);
   }
 }
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from tests.support.browser import sign_up
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    import psycopg
 
     from local.stack import Stack
     from simulator.client import SimulatorControl
@@ -131,9 +131,18 @@ class BrowserStage:
             )
         )
 
+    def restart_database(self) -> None:
+        """Restart PostgreSQL, which ends every connection to it."""
+        self.database.close()
+        self.pieces.stop_postgres()
+        self.pieces.start_postgres()
+        url = self.environment["SUPABASE_DB_URL"]
+        self.engine.database = psycopg.connect(url, autocommit=True)
+
     def close(self) -> None:
-        """Let go of the thread."""
+        """Let go of the thread and of the database."""
         self._aside.shutdown()
+        self.database.close()
 
 
 def _sold(answer: dict[str, Any]) -> list[Sold]:

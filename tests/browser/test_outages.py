@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from playwright.sync_api import expect
 
+from tests.realtime.server import forget_partitions, own_server
+from tests.support.waiting import wait_until
+
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from local.stack import Stack
     from tests.browser.stage import BrowserStage
+    from tests.realtime.server import OwnServer
     from tests.support.browser import Tab
 
 
 pytestmark = pytest.mark.browser
+
+# Longer than a live page ever waits before it looks again by itself.
+SLOWLY_MS = 80_000
+NEVER_MS = 10**9
+STEP_SECONDS = 5
+# Each counts once as sent and once as heard: a little more than the 1,000 that trip the rate.
+BURST = 501
 
 
 @pytest.fixture
@@ -25,6 +39,23 @@ def pieces(stage: BrowserStage) -> Iterator[Stack]:
     yield stage.pieces
     stage.pieces.start_redis()
     stage.pieces.start_realtime()
+
+
+@pytest.fixture
+def realtime(
+    stage: BrowserStage, pieces: Stack, tmp_path: Path
+) -> Iterator[Callable[..., OwnServer]]:
+    """Return a way to put a server in the place of the stack's: cold, with other settings."""
+    state = pieces.instance.load()
+    assert state is not None
+    with ExitStack() as servers:
+
+        def replace(**settings: object) -> OwnServer:
+            pieces.stop_realtime()
+            server = own_server(stage.environment, tmp_path, port=state.ports.realtime, **settings)
+            return servers.enter_context(server)
+
+        yield replace
 
 
 def test_without_realtime_the_page_says_so_and_catches_up_by_itself(
@@ -75,3 +106,102 @@ def test_without_redis_the_figures_are_the_same_and_nobody_is_troubled(
 
     expect(tab.part("failure")).to_have_count(0)
     assert tab.problems == []
+
+
+def look_again_slowly(tab: Tab, total: str) -> None:
+    """Let the slow period pass of a live page that missed a sale: it is right, and was not told."""
+    tab.wait_for_total("0.00")
+    expect(tab.part("connection", state="live")).to_be_visible()
+    tab.forget()
+    tab.page.clock.fast_forward(SLOWLY_MS)
+    tab.wait_for_total(total)
+    assert (tab.pushes, tab.joined) == ([], set())
+
+
+def test_the_last_push_of_a_burst_is_lost_and_the_live_page_is_right_all_the_same(
+    stage: BrowserStage, own_window: Tab, realtime: Callable[..., OwnServer]
+) -> None:
+    tab, server = own_window, realtime()
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency)
+    tab.page.clock.install()
+    tab.sign_in(*agency.owner.login)
+    tab.wait_for_total("0.00")
+    stage.database.execute(
+        "select realtime.send('{}', 'job', %s) from generate_series(1, %s)", (agency.topic, BURST)
+    )
+    tab.wait_for_pushes(agency.topic, BURST)
+    server.advance(STEP_SECONDS)
+
+    (sale,) = stage.sell(creator, 1000)
+    wait_until(lambda: server.has_said("dropped"))
+    look_again_slowly(tab, "10.00")
+
+    tab.wait_for_row(sale.fanvue_id, "10.00")
+
+
+def test_a_restart_of_the_database_leaves_the_page_deaf_and_right_all_the_same(
+    stage: BrowserStage, own_window: Tab, realtime: Callable[..., OwnServer]
+) -> None:
+    # The server waits for as long as it ever does, five minutes, before it opens its stream again.
+    realtime(reconnectMs=NEVER_MS)
+    tab = own_window
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency)
+    tab.page.clock.install()
+    tab.sign_in(*agency.owner.login)
+    tab.wait_for_total("0.00")
+    stage.restart_database()
+
+    (sale,) = stage.sell(creator, 1000)
+    assert stage.fanvue.flush_webhooks()["done"]
+    look_again_slowly(tab, "10.00")
+
+    tab.wait_for_row(sale.fanvue_id, "10.00")
+
+
+def test_at_a_cold_project_with_a_long_write_the_page_is_live_when_it_really_hears(
+    stage: BrowserStage, tab: Tab, realtime: Callable[..., OwnServer]
+) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency)
+    realtime(streamPatienceMs=NEVER_MS)
+    with psycopg.connect(stage.environment["SUPABASE_DB_URL"]) as writer:
+        # The server's slot waits for it.
+        writer.execute("select pg_current_xact_id()")
+        tab.open()
+        tab.fill_in(*agency.owner.login)
+        tab.wait_until_joined(agency.topic)
+        tab.wait_for_total("0.00")
+        stage.sell(creator, 1000)
+        assert stage.fanvue.flush_webhooks()["done"]
+        expect(tab.part("connection", state="connecting")).to_be_visible()
+
+    tab.wait_until_live()
+    tab.wait_for_total("10.00")
+    assert tab.heard(agency.topic) == []
+    stage.sell(creator, 500)
+    tab.wait_for_pushes(agency.topic, 1)
+    tab.wait_for_total("15.00")
+
+
+def test_after_three_days_asleep_the_first_join_fails_and_the_page_comes_to_life_by_itself(
+    stage: BrowserStage, tab: Tab, realtime: Callable[..., OwnServer]
+) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency)
+    # With the five seconds that a refusal takes at a hosted project.
+    realtime()
+    forget_partitions(stage.database)
+    stage.sell(creator, 1000)
+    assert stage.fanvue.flush_webhooks()["done"]
+
+    tab.open()
+    tab.fill_in(*agency.owner.login)
+    expect(tab.part("connection", state="lost")).to_be_visible()
+    tab.wait_for_total("10.00")
+    tab.wait_until_live()
+    stage.sell(creator, 500)
+    tab.wait_for_total("15.00")
+
+    assert len(tab.heard(agency.topic)) == 1

@@ -26,16 +26,9 @@ def refuse(http: httpx.Client, path: str) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]
 
 
-def test_realtime_is_served_behind_the_one_origin(
-    http: httpx.Client, as_service: dict[str, str]
-) -> None:
-    message = {"topic": "anything", "event": "said", "payload": {}}
-
-    sent = http.post("/realtime/v1/api/broadcast", json={"messages": [message]}, headers=as_service)
-
+def test_realtime_is_served_behind_the_one_origin(http: httpx.Client) -> None:
     assert "/realtime/v1" in http.get("/").json()["paths"]
-    assert sent.status_code == 202
-    assert sent.content == b""
+    assert http.get("/realtime/v1/elsewhere").json() == {"error": "Not found"}
 
 
 def test_a_connection_without_a_valid_key_is_refused(
@@ -52,7 +45,7 @@ def test_the_rest_of_the_stack_lives_on_without_realtime(
 ) -> None:
     stack.stop_realtime()
     try:
-        plain = http.post("/realtime/v1/api/broadcast", json={}, headers=as_service)
+        plain = http.get("/realtime/v1/elsewhere")
         socket = refuse(http, SOCKET)
         rest = http.get("/rest/v1/notes", headers=as_service)
         running = stack.running()
@@ -63,14 +56,3 @@ def test_the_rest_of_the_stack_lives_on_without_realtime(
     assert rest.status_code == 200
     assert running["realtime"] is None
     assert running["gateway"] is not None
-
-
-def test_browsers_may_broadcast_over_http(http: httpx.Client) -> None:
-    answer = http.options(
-        "/realtime/v1/api/broadcast",
-        headers={"origin": "http://x", "access-control-request-headers": "apikey,x-client-info"},
-    )
-
-    assert answer.status_code == 200
-    assert answer.headers["access-control-allow-origin"] == "*"
-    assert "apikey" in answer.headers["access-control-allow-headers"]

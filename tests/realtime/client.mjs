@@ -32,15 +32,12 @@ const commands = {
     holder.client = createClient(url, key, options);
     clients.set(client, holder);
   },
-  async join({ client, topic, config, changes, setAuth, presence }) {
+  async join({ client, topic, config, changes, setAuth }) {
     const supabase = clients.get(client).client;
     if (setAuth) await supabase.realtime.setAuth();
     const channel = supabase.channel(topic, { config });
     channel.on("broadcast", { event: "*" }, ({ event, payload, meta }) => {
-      const body = payload instanceof ArrayBuffer
-        ? { binary: Buffer.from(payload).toString("hex") }
-        : payload;
-      tell(client, topic, { kind: "broadcast", event, payload: body, meta: meta ?? null });
+      tell(client, topic, { kind: "broadcast", event, payload, meta });
     });
     channel.on("system", {}, ({ status, message, extension }) => {
       tell(client, topic, { kind: "system", status, message, extension });
@@ -60,27 +57,9 @@ const commands = {
         });
       });
     });
-    if (presence) {
-      const sync = () => tell(client, topic, { kind: "presence", state: channel.presenceState() });
-      channel.on("presence", { event: "sync" }, sync);
-    }
     channel.subscribe((status, error) => {
       tell(client, topic, { kind: "status", status, error: error?.message ?? null });
     });
-  },
-  async send({ client, topic, event, payload, binary }) {
-    const body = binary ? Uint8Array.from(Buffer.from(binary, "hex")).buffer : payload;
-    return await find(client, topic).send({ type: "broadcast", event, payload: body });
-  },
-  async post({ client, topic, event, payload, config }) {
-    const channel = clients.get(client).client.channel(topic, { config });
-    return await channel.httpSend(event, payload);
-  },
-  async track({ client, topic, payload }) {
-    return await find(client, topic).track(payload);
-  },
-  async untrack({ client, topic }) {
-    return await find(client, topic).untrack();
   },
   async setToken({ client, token }) {
     const holder = clients.get(client);

@@ -21,6 +21,8 @@ from local.programs import find_node
 if TYPE_CHECKING:
     from realtime.types import RealtimeChannelOptions
 
+FLOWING = "Replication connection established"
+SUBSCRIBED = "Subscribed to PostgreSQL"
 KINDS = ("javascript", "python")
 # Nothing here takes long; this only ends what hangs.
 SECONDS = 240.0
@@ -57,11 +59,18 @@ class Channel:
             raise AssertionError(f"no {kind} {wanted} came, only:\n{heard}") from None
 
     async def joined(self) -> Heard:
-        return await self.next("status", status="SUBSCRIBED")
+        """Wait until what the database says is heard, a moment after the join."""
+        status = await self.next("status", status="SUBSCRIBED")
+        await self.next("system", message=FLOWING)
+        return status
 
     async def listening(self) -> Heard:
-        """Wait until changes of tables are delivered."""
-        return await self.next("system", message="Subscribed to PostgreSQL")
+        """Wait until changes of tables are delivered, which may be before `joined`."""
+        for event in self.passed:
+            if event.get("message") == SUBSCRIBED:
+                self.passed.remove(event)
+                return event
+        return await self.next("system", message=SUBSCRIBED)
 
     def heard(self, kind: str) -> list[Heard]:
         """Return the reports of this kind that were passed over."""
@@ -71,26 +80,14 @@ class Channel:
 class Client(Protocol):
     """One connection to Realtime."""
 
-    async def join(  # noqa: PLR0913 - what a channel can be asked
+    async def join(
         self,
         topic: str,
         *,
         private: bool = False,
-        broadcast: dict[str, Any] | None = None,
-        presence: str | None = None,
         changes: tuple[dict[str, str], ...] = (),
         set_auth: bool = True,
     ) -> Channel: ...
-
-    async def send(self, topic: str, event: str, payload: dict[str, Any]) -> str | None: ...
-
-    async def post(
-        self, topic: str, event: str, payload: dict[str, Any], *, private: bool = False
-    ) -> None: ...
-
-    async def track(self, topic: str, payload: dict[str, Any]) -> None: ...
-
-    async def untrack(self, topic: str) -> None: ...
 
     async def renew(self, token: str) -> None: ...
 
@@ -162,50 +159,19 @@ class JavaScriptClient:
     async def open(self, url: str, key: str, token: str | None = None, **more: object) -> None:
         await self._ask("open", url=url, key=key, token=token, **more)
 
-    async def join(  # noqa: PLR0913 - see Client
+    async def join(
         self,
         topic: str,
         *,
         private: bool = False,
-        broadcast: dict[str, Any] | None = None,
-        presence: str | None = None,
         changes: tuple[dict[str, str], ...] = (),
         set_auth: bool = True,
     ) -> Channel:
         channel = Channel()
         self._node.channels[self._number, topic] = channel
-        config: dict[str, Any] = {"private": private}
-        if broadcast is not None:
-            config["broadcast"] = broadcast
-        if presence is not None:
-            config["presence"] = {"key": presence}
-        await self._ask(
-            "join",
-            topic=topic,
-            config=config,
-            changes=changes,
-            setAuth=set_auth,
-            presence=presence is not None,
-        )
+        config = {"private": private, "broadcast": {"replication_ready": True}}
+        await self._ask("join", topic=topic, config=config, changes=changes, setAuth=set_auth)
         return channel
-
-    async def send(self, topic: str, event: str, payload: dict[str, Any]) -> str | None:
-        return str(await self._ask("send", topic=topic, event=event, payload=payload))
-
-    async def send_bytes(self, topic: str, event: str, payload: bytes) -> None:
-        await self._ask("send", topic=topic, event=event, binary=payload.hex())
-
-    async def post(
-        self, topic: str, event: str, payload: dict[str, Any], *, private: bool = False
-    ) -> None:
-        config = {"private": private}
-        await self._ask("post", topic=topic, event=event, payload=payload, config=config)
-
-    async def track(self, topic: str, payload: dict[str, Any]) -> None:
-        await self._ask("track", topic=topic, payload=payload)
-
-    async def untrack(self, topic: str) -> None:
-        await self._ask("untrack", topic=topic)
 
     async def renew(self, token: str) -> None:
         await self._ask("setToken", token=token)
@@ -238,25 +204,20 @@ class PythonClient:
         if token is not None:
             await self._client.set_auth(token)
 
-    async def join(  # noqa: PLR0913 - see Client
+    async def join(
         self,
         topic: str,
         *,
         private: bool = False,
-        broadcast: dict[str, Any] | None = None,
-        presence: str | None = None,
         changes: tuple[dict[str, str], ...] = (),
         set_auth: bool = True,  # noqa: ARG002 - this client always sends its token
     ) -> Channel:
         assert self._client is not None
         heard = Channel()
-        options: RealtimeChannelOptions = {"config": {"private": private}}  # type: ignore[typeddict-item]  # the client takes parts too
-        if broadcast is not None:
-            options["config"]["broadcast"] = broadcast  # type: ignore[typeddict-item]  # as above
-        if presence is not None:
-            options["config"]["presence"] = {"key": presence, "enabled": True}
-        channel = self._client.channel(topic, options)
-        self._channels[topic] = channel
+        options: RealtimeChannelOptions = {
+            "config": {"private": private, "broadcast": {"replication_ready": True}}  # type: ignore[typeddict-item]  # the client takes parts too
+        }
+        channel = self._channels[topic] = self._client.channel(topic, options)
 
         def on_broadcast(message: Any) -> None:
             values = {name: message.get(name) for name in ("event", "payload", "meta")}
@@ -266,13 +227,8 @@ class PythonClient:
             values = {name: getattr(message, name) for name in ("status", "message", "extension")}
             heard.hear({"kind": "system", **values})
 
-        def on_sync() -> None:
-            heard.hear({"kind": "presence", "state": dict(channel.presence_state())})
-
         channel.on_broadcast("*", on_broadcast)
         channel.on_system(on_system)
-        if presence is not None:
-            channel.on_presence_sync(on_sync)
         for index, binding in enumerate(changes):
             channel.on_postgres_changes(callback=_on_change(heard, index), **binding)  # type: ignore[arg-type]  # names and texts as they are
         await channel.subscribe(
@@ -281,23 +237,6 @@ class PythonClient:
             )
         )
         return heard
-
-    async def send(self, topic: str, event: str, payload: dict[str, Any]) -> str | None:
-        await self._channels[topic].send_broadcast(event, payload)
-        return None
-
-    async def post(
-        self, topic: str, event: str, payload: dict[str, Any], *, private: bool = False
-    ) -> None:
-        assert self._client is not None
-        options: RealtimeChannelOptions = {"config": {"private": private}}  # type: ignore[typeddict-item]  # as above
-        await self._client.channel(topic, options).http_send(event, payload)
-
-    async def track(self, topic: str, payload: dict[str, Any]) -> None:
-        await self._channels[topic].track(payload)
-
-    async def untrack(self, topic: str) -> None:
-        await self._channels[topic].untrack()
 
     async def renew(self, token: str) -> None:
         assert self._client is not None

@@ -14,6 +14,7 @@ import pytest
 
 from tests.realtime.clients import KINDS, JavaScriptClient, Node, PythonClient
 from tests.realtime.server import OwnServer, own_server
+from tests.support.own_stack import QUICK_REALTIME
 
 
 if TYPE_CHECKING:
@@ -23,23 +24,16 @@ if TYPE_CHECKING:
     from tests.support.postgres import Connection
 
 MAKE = """
-create table public.realtime_test_members (user_id uuid, topic text, writes boolean);
+create table public.realtime_test_members (user_id uuid, topic text);
 create policy "realtime test: members hear their topics" on realtime.messages
 for select to authenticated
 using (exists (
   select from public.realtime_test_members m
   where m.user_id = (select auth.uid()) and m.topic = (select realtime.topic())
 ));
-create policy "realtime test: writers speak on their topics" on realtime.messages
-for insert to authenticated
-with check (exists (
-  select from public.realtime_test_members m
-  where m.user_id = (select auth.uid()) and m.topic = (select realtime.topic()) and m.writes
-));
 """
 UNDO = """
 drop policy if exists "realtime test: members hear their topics" on realtime.messages;
-drop policy if exists "realtime test: writers speak on their topics" on realtime.messages;
 drop table if exists public.realtime_test_members;
 """
 
@@ -83,14 +77,16 @@ class User:
     database: Connection
     secret: str
 
-    def token(self, *, seconds: int = 3600, **claims: object) -> str:
-        everything = {"sub": self.id, "role": "authenticated", "exp": int(time.time()) + seconds}
-        return jwt.encode(everything | claims, self.secret)
+    def claims(self, *, seconds: int = 3600, **more: object) -> dict[str, object]:
+        ends = int(time.time()) + seconds
+        return {"sub": self.id, "role": "authenticated", "exp": ends, **more}
 
-    def enter(self, topic: str, *, writes: bool = False) -> None:
+    def token(self, *, seconds: int = 3600, **more: object) -> str:
+        return jwt.encode(self.claims(seconds=seconds, **more), self.secret)
+
+    def enter(self, topic: str) -> None:
         self.database.execute(
-            "insert into public.realtime_test_members values (%s, %s, %s)",
-            (self.id, topic, writes),
+            "insert into public.realtime_test_members values (%s, %s)", (self.id, topic)
         )
 
     def exit(self, topic: str) -> None:
@@ -143,6 +139,8 @@ async def connect(
 
 @pytest.fixture
 def serve(stack: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., OwnServer]]:
-    """Return a way to start a server of one's own."""
+    """Return a way to start a server of one's own, quick unless told otherwise."""
     with ExitStack() as servers:
-        yield lambda **settings: servers.enter_context(own_server(stack, tmp_path, **settings))
+        yield lambda **settings: servers.enter_context(
+            own_server(stack, tmp_path, **QUICK_REALTIME | settings)
+        )

@@ -14,6 +14,8 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from psycopg import sql
+
 from local.environment import NODE_ENVIRONMENT, published_key
 from local.ports import HOST, accepts
 from local.processes import wait_until
@@ -23,8 +25,10 @@ from tests.support.postgres import PROJECT
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from tests.support.postgres import Connection
 
 _ARGUMENTS = ("--import", "./tests/realtime/clock.mjs", "local/realtime/server.mjs")
 
@@ -32,10 +36,10 @@ _ARGUMENTS = ("--import", "./tests/realtime/clock.mjs", "local/realtime/server.m
 class OwnServer:
     """One server process on a port that it keeps when it is started again."""
 
-    def __init__(self, stack: dict[str, str], directory: Path, settings: dict[str, object]) -> None:
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            self.port: int = probe.getsockname()[1]
+    def __init__(
+        self, stack: Mapping[str, str], directory: Path, port: int, settings: dict[str, object]
+    ) -> None:
+        self.port = port or _free_port()
         self.url = f"http://{HOST}:{self.port}"
         self._file = directory / f"realtime-{self.port}.json"
         self._log = self._file.with_suffix(".log")
@@ -80,6 +84,10 @@ class OwnServer:
         self._process.stdin.flush()
         assert self._process.stdout.readline() == b"moved\n"
 
+    def has_said(self, text: str) -> bool:
+        """Tell whether its log has this text."""
+        return text in self._log.read_text()
+
     def freeze(self) -> None:
         """Let it say nothing more, with its connections open."""
         assert self._process is not None
@@ -90,11 +98,30 @@ class OwnServer:
         self._process.send_signal(signal.SIGCONT)
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @contextmanager
-def own_server(stack: dict[str, str], directory: Path, **settings: object) -> Iterator[OwnServer]:
-    server = OwnServer(stack, directory, settings)
+def own_server(
+    stack: Mapping[str, str], directory: Path, *, port: int = 0, **settings: object
+) -> Iterator[OwnServer]:
+    """Run a server of one's own, on any port unless one is named."""
+    server = OwnServer(stack, directory, port, settings)
     server.start()
     try:
         yield server
     finally:
         server.stop()
+
+
+def forget_partitions(database: Connection) -> None:
+    """Leave the messages as they are when nobody was connected for three days."""
+    for (day,) in database.execute(
+        "select inhrelid::regclass::text from pg_inherits"
+        " where inhparent = 'realtime.messages'::regclass"
+    ).fetchall():
+        database.execute(sql.SQL("drop table {}").format(sql.SQL(day)))

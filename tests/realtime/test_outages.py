@@ -12,6 +12,7 @@ import pytest
 from local.stack import Stack
 from tests.realtime.clients import KINDS
 from tests.support.postgres import PROJECT
+from tests.support.waiting import wait_until
 
 
 if TYPE_CHECKING:
@@ -64,22 +65,6 @@ async def test_clients_come_back_after_a_restart_of_the_server(
         assert said == (["Server requested disconnect"] if how == signal.SIGTERM else [])
 
 
-async def test_what_was_missed_while_the_server_was_away_is_replayed(
-    serve: Serve, connect: Connect, topic: str, user: User
-) -> None:
-    user.enter(topic)
-    server = serve()
-    client = await connect("javascript", user.token(), url=server.url)
-    channel = await client.join(topic, private=True, broadcast={"replay": {"since": 0}})
-    await channel.joined()
-
-    await asyncio.to_thread(server.stop)
-    user.database.execute(SEND, ("missed", topic))
-    server.start()
-
-    assert (await channel.next("broadcast"))["event"] == "missed"
-
-
 async def test_javascript_leaves_a_silent_server_and_comes_back(
     serve: Serve, connect: Connect, topic: str
 ) -> None:
@@ -96,27 +81,56 @@ async def test_javascript_leaves_a_silent_server_and_comes_back(
 
 
 async def test_a_client_that_says_nothing_is_dropped_and_one_that_does_is_kept(
-    serve: Serve, connect: Connect, topic: str
+    serve: Serve, connect: Connect, topic: str, user: User
 ) -> None:
     server = serve(idleMs=600)
     quiet, lively = [
         await connect("javascript", url=server.url, heartbeat=NEVER_MS) for _ in range(2)
     ]
     dropped = await quiet.join(topic)
-    kept = await lively.join(topic, broadcast={"self": True})
+    kept = await lively.join(topic)
     await dropped.joined()
     await kept.joined()
 
     server.advance(0.4)
-    await lively.send(topic, "here", {})
-    await kept.next("broadcast", event="here")
+    await lively.join(f"{topic}:more")
     server.advance(0.4)
     await dropped.next("status", status="CHANNEL_ERROR")
     await dropped.joined()
-    await quiet.send(topic, "back", {})
+    user.database.execute("select realtime.send('{}', 'back', %s, false)", (topic,))
 
     assert (await kept.next("broadcast"))["event"] == "back"
     assert not kept.heard("status")
+
+
+STREAMS = "from pg_stat_activity where application_name = 'realtime stream'"
+
+
+async def test_a_lost_stream_leaves_the_channel_joined_and_deaf_until_it_is_back(
+    stack: dict[str, str], serve: Serve, connect: Connect, topic: str
+) -> None:
+    url = serve(reconnectMs=0).url
+    channel = await (await connect("javascript", url=url)).join(topic)
+    await channel.joined()
+    send = "select realtime.send('{}', %s, %s, false)"
+    with (
+        psycopg.connect(stack["SUPABASE_DB_URL"]) as writer,
+        psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database,
+    ):
+        # The new slot waits for it.
+        writer.execute("select pg_current_xact_id()")
+        lost = database.execute(f"select pg_terminate_backend(pid) {STREAMS}").fetchall()
+        waiting = f"select {STREAMS} and state = 'active' and query like 'CREATE_REPLICATION_SLOT%'"
+        await asyncio.to_thread(
+            wait_until, lambda: len(database.execute(waiting).fetchall()) == len(lost)
+        )
+        database.execute(send, ("unheard", topic))
+        writer.rollback()
+        await (await (await connect("python", url=url)).join(topic)).joined()
+        database.execute(send, ("heard", topic))
+
+    assert (await channel.next("broadcast"))["event"] == "heard"
+    assert not channel.passed
 
 
 @pytest.fixture
@@ -151,7 +165,9 @@ async def test_a_restart_of_the_database_is_survived(
     await late.joined()
     execute(stack, "insert into public.realtime_test_outage values (1)")
 
-    assert refused["error"] == "Realtime was unable to connect to the project database"
+    assert refused["error"] == (
+        "UnableToConnectToProject: Realtime was unable to connect to the project database"
+    )
     for channel in channels:
         assert (await channel.next("change"))["new"] == {"id": 1}
     # The two come by streams of their own, in either order.

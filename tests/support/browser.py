@@ -23,7 +23,7 @@ from tests.support.waiting import PATIENCE_SECONDS
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from playwright.sync_api import (
         Browser,
@@ -106,6 +106,7 @@ class Tab:
     page: Page
     url: str
     pushes: list[Broadcast] = field(default_factory=list)
+    joined: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     answers: list[Response] = field(default_factory=list)
     _clock: float | None = None
@@ -139,10 +140,17 @@ class Tab:
         assert self._clock is not None
         frame = event["response"]
         if frame["opcode"] != _BINARY:
+            self._read_reply(frame["payloadData"])
             return
         at = (event["timestamp"] + self._clock) * 1000
         if (push := read_frame(at, b64decode(frame["payloadData"]))) is not None:
             self.pushes.append(push)
+
+    def _read_reply(self, text: str) -> None:
+        _, _, topic, event, payload = json.loads(text)
+        # Only the answer to a join has these.
+        if event == "phx_reply" and "postgres_changes" in payload["response"]:
+            self.joined.add(topic.removeprefix("realtime:"))
 
     def heard(self, topic: str) -> list[Broadcast]:
         """Return the pushes received of a topic."""
@@ -179,9 +187,16 @@ class Tab:
 
     def wait_for_pushes(self, topic: str, count: int) -> None:
         """Wait until so many pushes of a topic were received."""
+        self._look_until(lambda: len(self.heard(topic)) >= count, f"{count} pushes")
+
+    def wait_until_joined(self, topic: str) -> None:
+        """Wait until the server took the page's join of a topic."""
+        self._look_until(lambda: topic in self.joined, f"the join of {topic}")
+
+    def _look_until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while len(self.heard(topic)) < count:
-            assert time.monotonic() < deadline, f"{len(self.heard(topic))} of {count} pushes came"
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain: {what}"
             # Playwright hears of frames while it waits for something.
             self.page.wait_for_timeout(LOOK_AGAIN_MS)
 
@@ -222,6 +237,7 @@ class Tab:
     def forget(self) -> None:
         """Forget what was received and complained about so far."""
         self.pushes.clear()
+        self.joined.clear()
         self.problems.clear()
         self.answers.clear()
 

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import jwt
+import psycopg
 import pytest
 import structlog
 
 from tests.realtime.server import own_server
 from tests.support.clock import ManualClock
 from tests.support.program import Program
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 from worker import subscription
 from worker.app import open_engine
 from worker.jobs.outcomes import Done
@@ -52,6 +53,7 @@ pytestmark = [
 ]
 
 HOUR_SECONDS = 3600
+NEVER_MS = 10**9
 STEP = timedelta(milliseconds=250)
 
 
@@ -239,6 +241,34 @@ def test_a_key_that_is_refused_costs_latency_only(engine: Engine, key: str) -> N
 
 def own_settings(url: str, key: str, engine: Engine) -> SupabaseSettings:
     return engine.settings(SUPABASE_URL=url, SUPABASE_SECRET_KEY=key).supabase
+
+
+def test_a_worker_looks_for_work_once_the_stream_really_flows(
+    engine: Engine, tmp_path: Path
+) -> None:
+    model_id = synced_model(engine)
+    key = engine.environment["SUPABASE_SECRET_KEY"]
+    waiting = "select from pg_stat_activity where query like 'CREATE_REPLICATION_SLOT%'"
+    with (
+        own_server(engine.environment, tmp_path, streamPatienceMs=NEVER_MS) as server,
+        psycopg.connect(engine.environment["SUPABASE_DB_URL"]) as writer,
+    ):
+        # The slot of a cold project waits for it.
+        writer.execute("select pg_current_xact_id()")
+
+        async def check() -> None:
+            async with working(engine, own_settings(server.url, key, engine)) as b:
+                await asyncio.to_thread(
+                    wait_until, lambda: engine.database.execute(waiting).rowcount
+                )
+                await b.ask_for(model_id)
+                assert b.states.empty()
+                writer.rollback()
+                assert await b.state() == "connected"
+                # Nothing told of it, and no time passes.
+                assert await b.claimed() == ["earnings"]
+
+        asyncio.run(check())
 
 
 def test_a_server_that_falls_silent_is_left_and_found_again(engine: Engine, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 /**
  * Everything that is shown of one agency, kept fresh: the channel tells what changed, and only that
- * is fetched again. While the channel is away, everything is fetched every half minute.
+ * is fetched again. It may miss a push without a word, the last one of a burst above all, so that
+ * everything is fetched now and then while somebody looks; more often while the channel is away.
  */
 
+import { SYSTEM_TIMERS, type Timers } from "./coalescer";
 import { type Feed, fetchHead } from "./feed";
 import { fetchHealth, type StreamHealth } from "./health";
 import { type Hint, reaches } from "./hints";
@@ -11,7 +13,8 @@ import { fetchModels, type Model } from "./models";
 import type { Client } from "./project_client";
 import { Resource } from "./resource";
 
-const POLL_MILLISECONDS = 30_000;
+const WHILE_LIVE = 60_000;
+const WHILE_AWAY = 30_000;
 const HEALTH_GAP = 400;
 // Streams whose figures stand among the sums.
 const COUNTED = new Set(["account", "top_fans", "subscribers", "followers"]);
@@ -25,15 +28,23 @@ export class AgencyData {
   private readonly listeners = new Set<() => void>();
   private readonly channel: LiveChannel;
   private connection: Connection = "connecting";
-  private poll: ReturnType<typeof setInterval> | undefined;
+  private cancelLook: () => void = () => undefined;
 
-  constructor(client: Client, agencyId: string) {
-    this.feed = new Resource((before, signal) => fetchHead(client, agencyId, before, signal));
-    this.models = new Resource((_, signal) => fetchModels(client, agencyId, signal));
-    this.health = new Resource((_, signal) => fetchHealth(client, agencyId, signal), HEALTH_GAP);
+  constructor(
+    client: Client,
+    agencyId: string,
+    private readonly timers: Timers = SYSTEM_TIMERS,
+  ) {
+    const feed = (before: Feed | null, signal: AbortSignal) =>
+      fetchHead(client, agencyId, before, signal);
+    this.feed = new Resource(feed, undefined, timers);
+    const models = (_: unknown, signal: AbortSignal) => fetchModels(client, agencyId, signal);
+    this.models = new Resource(models, undefined, timers);
+    const health = (_: unknown, signal: AbortSignal) => fetchHealth(client, agencyId, signal);
+    this.health = new Resource(health, HEALTH_GAP, timers);
     this.channel = new LiveChannel(client, agencyId, {
       onConnection: (connection) => this.setConnection(connection),
-      onJoined: () => this.refreshAll(),
+      onFlowing: () => this.refreshAll(),
       onHint: (hint) => this.follow(hint),
       onRefused: () => this.reportRefusal(),
     });
@@ -45,13 +56,11 @@ export class AgencyData {
     window.addEventListener("online", this.retry);
     window.addEventListener("offline", this.suspend);
     document.addEventListener("visibilitychange", this.lookAgain);
-    this.poll = setInterval(() => {
-      if (this.connection !== "live" && !document.hidden) this.refreshAll();
-    }, POLL_MILLISECONDS);
+    this.planLook();
   }
 
   close(): void {
-    clearInterval(this.poll);
+    this.cancelLook();
     window.removeEventListener("online", this.retry);
     window.removeEventListener("offline", this.suspend);
     document.removeEventListener("visibilitychange", this.lookAgain);
@@ -99,6 +108,16 @@ export class AgencyData {
     if (!document.hidden) this.refreshAll();
   };
 
+  /** Plans to look again by itself; spread, so that a thousand tabs do not ask at once. */
+  private planLook(): void {
+    this.cancelLook();
+    const period = this.connection === "live" ? WHILE_LIVE : WHILE_AWAY;
+    this.cancelLook = this.timers.after(period * (0.75 + Math.random() / 2), () => {
+      this.lookAgain();
+      this.planLook();
+    });
+  }
+
   private refreshSums(): void {
     for (const refresh of this.sums) refresh();
   }
@@ -128,6 +147,7 @@ export class AgencyData {
   private setConnection(connection: Connection): void {
     if (connection === this.connection) return;
     this.connection = connection;
+    this.planLook();
     for (const listener of this.listeners) listener();
   }
 }

@@ -1,7 +1,8 @@
 /**
- * The private channel of one agency, kept alive: a channel that the server closed is built anew,
- * and every subscription, first or again, asks the owner to fetch everything. Pushes are hints; a
- * lost one costs freshness, never truth.
+ * The private channel of one agency, kept alive: a channel that the server closed is built anew.
+ * A channel that is joined hears nothing before the server's stream of commits flows: it says when,
+ * and then, first or again, asks the owner to fetch everything. Pushes are hints; they may be lost
+ * without a word, and cost freshness, never truth.
  */
 
 import type { RealtimeChannel } from "@supabase/supabase-js";
@@ -12,13 +13,15 @@ export type Connection = "connecting" | "live" | "lost";
 
 export interface Listener {
   onConnection(connection: Connection): void;
-  /** Joined, for the first time or again: what was missed meanwhile is not told. */
-  onJoined(): void;
+  /** Hears, for the first time or again: what was missed meanwhile is not told. */
+  onFlowing(): void;
   onHint(hint: Hint): void;
   /** The server ended the channel or refused it: perhaps the user may not hear it any more. */
   onRefused(): void;
 }
 
+// What the server says to those who asked for `replication_ready`.
+const FLOWING = "Replication connection established";
 const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 30_000;
 // A lost connection is an error as well, but no refusal.
@@ -72,20 +75,24 @@ export class LiveChannel {
       return;
     }
     if (this.closed || generation !== this.generation) return;
-    const channel = this.client.channel(`agency:${this.agencyId}`, { config: { private: true } });
+    const channel = this.client.channel(`agency:${this.agencyId}`, {
+      config: { private: true, broadcast: { replication_ready: true } },
+    });
     this.channel = channel;
     for (const event of EVENTS) {
       channel.on("broadcast", { event }, ({ payload }) => {
         if (generation === this.generation) this.listener.onHint(readHint(event, payload));
       });
     }
+    channel.on("system", {}, ({ message }) => {
+      if (this.closed || generation !== this.generation || message !== FLOWING) return;
+      this.failures = 0;
+      this.listener.onConnection("live");
+      this.listener.onFlowing();
+    });
     channel.subscribe((status, error) => {
-      if (this.closed || generation !== this.generation) return;
-      if (status === "SUBSCRIBED") {
-        this.failures = 0;
-        this.listener.onConnection("live");
-        this.listener.onJoined();
-      } else if (status === "CLOSED") {
+      if (this.closed || generation !== this.generation || status === "SUBSCRIBED") return;
+      if (status === "CLOSED") {
         // The server ended it, and the client never joins a closed channel again.
         this.lose(generation);
         this.listener.onRefused();

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { AgencyData } from "../lib/agency_data";
+import type { Client } from "../lib/project_client";
+import { Resource } from "../lib/resource";
+import { ManualTimers } from "./manual_timers";
+
+const MINUTE = 60_000;
+const page = { hidden: false, addEventListener() {}, removeEventListener() {} };
+Object.assign(globalThis, { document: page, window: page });
+
+/** A project that answers everything with nothing, counts what it is asked, and says what a test says. */
+class Project {
+  asked = 0;
+  private readonly ears = new Map<string, (message: unknown) => void>();
+  private tell: (status: string) => void = () => undefined;
+
+  readonly client = {
+    realtime: { setAuth: async () => undefined },
+    removeChannel: async () => undefined,
+    channel: () => this.channel,
+    from: () => this.answer(),
+  } as unknown as Client;
+
+  private readonly channel = {
+    on: (kind: string, { event }: { event?: string }, ear: (message: unknown) => void) =>
+      this.ears.set(event ?? kind, ear),
+    subscribe: (tell: (status: string) => void) => {
+      this.tell = tell;
+    },
+  };
+
+  join(): void {
+    this.tell("SUBSCRIBED");
+  }
+
+  flow(): void {
+    this.ears.get("system")?.({ status: "ok", message: "Replication connection established" });
+  }
+
+  lose(): void {
+    this.tell("CHANNEL_ERROR");
+  }
+
+  say(event: string): void {
+    this.ears.get(event)?.({ payload: { model_id: "m", sync_type: "earnings" } });
+  }
+
+  answer(): unknown {
+    this.asked += 1;
+    const chain: unknown = new Proxy(() => undefined, {
+      get: (_, name) =>
+        name === "then"
+          ? (resolve: (answer: unknown) => void) => resolve({ data: [], error: null })
+          : () => chain,
+    });
+    return chain;
+  }
+}
+
+async function open() {
+  const [project, timers] = [new Project(), new ManualTimers()];
+  const data = new AgencyData(project.client, "a", timers);
+  const sums = new Resource<number>(async () => (project.asked += 1), 150, timers);
+  data.watchSums(sums.refresh);
+  data.open();
+  await timers.advance(1_000);
+  return { project, timers, data };
+}
+
+async function openLive() {
+  const opened = await open();
+  opened.project.join();
+  opened.project.flow();
+  await opened.timers.advance(1_000);
+  opened.project.asked = 0;
+  return opened;
+}
+
+beforeEach(() => {
+  page.hidden = false;
+});
+
+test("a page is live, and fetches everything, once the server says that its stream flows", async () => {
+  const { project, timers, data } = await open();
+  assert.equal(project.asked, 4);
+
+  project.join();
+  await timers.advance(1_000);
+  assert.equal(data.readConnection(), "connecting");
+  assert.equal(project.asked, 4);
+
+  project.flow();
+  await timers.advance(1_000);
+  assert.equal(data.readConnection(), "live");
+  assert.equal(project.asked, 8);
+});
+
+test("a live page that is told nothing looks again within a minute or so, for ever", async () => {
+  const { project, timers } = await openLive();
+  for (let look = 0; look < 10; look += 1) {
+    await timers.advance(1.25 * MINUTE);
+    assert.ok(project.asked >= 4, `look ${look}`);
+    project.asked = 0;
+  }
+});
+
+test("a page looks more often while its channel is away, from the moment of the loss", async () => {
+  const { project, timers } = await openLive();
+  project.lose();
+  await timers.advance(0.75 * MINUTE);
+  assert.ok(project.asked >= 4);
+});
+
+test("a page that nobody sees asks for nothing", async () => {
+  const { project, timers } = await openLive();
+  page.hidden = true;
+  await timers.advance(60 * MINUTE);
+  assert.equal(project.asked, 0);
+});
+
+test("a quiet hour costs a request per part and minute, a busy one no more than its hints ask", async () => {
+  const quiet = await openLive();
+  await quiet.timers.advance(60 * MINUTE);
+  const busy = await openLive();
+  for (let second = 0; second < 3_600; second += 1) {
+    // A sale every three seconds, and a stream that was synced every ten.
+    if (second % 3 === 0) busy.project.say("transactions");
+    if (second % 10 === 0) busy.project.say("sync_state");
+    await busy.timers.advance(1_000);
+  }
+
+  assert.ok(
+    quiet.project.asked >= 4 * 48 && quiet.project.asked <= 4 * 80,
+    `${quiet.project.asked}`,
+  );
+  const hinted = 2 * 1_200 + 360;
+  assert.ok(
+    busy.project.asked > hinted && busy.project.asked <= hinted + 4 * 80,
+    `${busy.project.asked}`,
+  );
+});
