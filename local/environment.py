@@ -26,6 +26,7 @@ from local.programs import PROJECT
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from local.instance import Instance
@@ -85,7 +86,7 @@ def function_environment(values: dict[str, str]) -> dict[str, str]:
     return values | {"SUPABASE_ANON_KEY": values["SUPABASE_PUBLISHABLE_KEY"]}
 
 
-def published_key(values: dict[str, str]) -> dict[str, str]:
+def published_key(values: Mapping[str, str]) -> dict[str, str]:
     """Return the public half of the key that signs users' tokens, as a JWK."""
     key = load_der_private_key(base64.b64decode(values["SUPABASE_SIGNING_KEY"]), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
