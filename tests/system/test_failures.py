@@ -186,6 +186,8 @@ def test_worker_that_was_held_up_past_its_lease_writes_nothing(
 ) -> None:
     creator = engine.creator(400)
     others: list[Any] = []
+    # Whoever is held up does not beat either, or would hear too early and take the job again.
+    rest.refuse("heartbeat_sync_jobs", times=1_000)
 
     def let_another_take_over() -> None:
         engine.pass_time(61)
@@ -206,6 +208,7 @@ def test_two_workers_at_once_on_the_same_lease_end_with_one_walk(
     engine: Engine, rest: FlakyRest
 ) -> None:
     creator = engine.creator(400)
+    rest.refuse("heartbeat_sync_jobs", times=1_000)
 
     def let_another_begin() -> None:
         engine.pass_time(61)

@@ -6,10 +6,15 @@ export type Theme = "light" | "dark";
 
 const KEY = "theme";
 
-/** Runs before the first paint. Storage may be forbidden; then the system decides. */
-export const THEME_SCRIPT = `(function(){var t;try{t=localStorage.getItem("${KEY}")}catch(e){}
-if(t!=="light"&&t!=="dark")t=matchMedia("(prefers-color-scheme: dark)").matches?"dark":"light";
-document.documentElement.dataset.theme=t})()`;
+/**
+ * Runs before the first paint, on every page: sets the theme, and follows the system while nobody
+ * has chosen. Storage may be forbidden; then the system decides.
+ */
+export const THEME_SCRIPT = `(function(){var q=matchMedia("(prefers-color-scheme: dark)");
+function set(){var t;try{t=localStorage.getItem("${KEY}")}catch(e){}
+if(t!=="light"&&t!=="dark")t=q.matches?"dark":"light";
+document.documentElement.dataset.theme=t}
+set();q.addEventListener("change",set)})()`;
 
 export function currentTheme(): Theme {
   return document.documentElement.dataset.theme === "dark" ? "dark" : "light";
@@ -24,25 +29,9 @@ export function chooseTheme(theme: Theme): void {
   }
 }
 
-/** Follows the system while nobody has chosen; calls back whenever the theme may have changed. */
+/** Calls back whenever the theme changed. */
 export function watchTheme(changed: () => void): () => void {
-  const query = matchMedia("(prefers-color-scheme: dark)");
-  const follow = () => {
-    if (!hasChosen()) document.documentElement.dataset.theme = query.matches ? "dark" : "light";
-  };
   const observer = new MutationObserver(changed);
   observer.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  query.addEventListener("change", follow);
-  return () => {
-    observer.disconnect();
-    query.removeEventListener("change", follow);
-  };
-}
-
-function hasChosen(): boolean {
-  try {
-    return localStorage.getItem(KEY) !== null;
-  } catch {
-    return false;
-  }
+  return () => observer.disconnect();
 }
