@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 LEASE: Final = {"WORKER_LEASE_SECONDS": "10"}
 CALLS: Final = ("claim_sync_jobs", "begin_sync_walk", "commit_sync_page", "settle_sync_jobs")
 RUNNING: Final = "select count(*) from public.sync_jobs where state = 'running'"
-# The last minutes of the day, in which a late kill still finds a job that makes its call.
-REST: Final = 30
+# No kill is drawn for the last minutes: one drawn late still finds a job that makes its call.
+KEPT_MINUTES: Final = 30
 DUE: Final = """
 select count(*) from public.sync_jobs where state = 'queued' and run_at <= private.engine_now()
 """
@@ -55,7 +55,7 @@ class RandomKiller:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - moments, not secrets
-        last = self.minutes - REST
+        last = self.minutes - KEPT_MINUTES
         self._times = sorted(self._random.sample(range(1, last + 1), self.wanted))
 
     async def come(self, day: Day, engine: Engine) -> None:
