@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 
-# Connections that the gateway keeps (local/gateway/rest.mjs).
-POOL = 16
-
 
 def test_rest_is_unavailable_without_the_database_and_recovers_with_it(
     stack: Stack, http: httpx.Client, as_service: dict[str, str]
