@@ -12,7 +12,7 @@ IN_ORDER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 export PYTHONDONTWRITEBYTECODE :=
 export DENO_TLS_CA_STORE ?= mozilla,system
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo setup-test demo test test-repeat check up down bench day fmt lint types $(CHECKS) \
+.PHONY: help setup setup-demo setup-test demo test test-hosted test-repeat check up down bench day fmt lint types $(CHECKS) \
   test-unit test-db test-functions test-system test-browser
 
 help: ## Show this help
@@ -32,6 +32,9 @@ demo: setup-demo ## Run the whole system with sales arriving; DURATION=60 checks
 
 test: setup-test ## Run every test; LOAD=8 runs them beside eight busy loops
 	@scripts/test.sh
+
+test-hosted: setup-test ## Run the tests of the whole on a stack elsewhere: STACK=.env.hosted IMAGE=name
+	@$(if $(IMAGE),FSE_TEST_IMAGE=$(IMAGE)) $(PY) -m tests.hosted run $(or $(STACK),.env.hosted) $(if $(EMPTY),--empty)
 
 test-repeat: setup-test ## Hunt tests that fail now and then: N=5 SUITE=system
 	@N=$(or $(N),5) scripts/test.sh $(SUITE)

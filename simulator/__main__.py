@@ -19,7 +19,7 @@ from simulator.oauth.consents import Client
 from simulator.population import populate
 from simulator.server import LOOPBACK, bind, make_server
 from simulator.simulation import DEFAULT_CLIENT
-from simulator.webhooks.targets import Target, is_loopback
+from simulator.webhooks.targets import ALLOWED_HOST, Target, is_allowed
 from simulator.world import World
 from simulator.world_file import load_world
 
@@ -98,8 +98,8 @@ def serve(  # noqa: PLR0913 - one parameter per option
     app = create_app(place, clock, knobs, client)
     newsroom = app.state.simulation.newsroom
     if webhook_url:
-        if not is_loopback(webhook_url):
-            typer.echo("--webhook-url must be a loopback address", err=True)
+        if not is_allowed(webhook_url):
+            typer.echo(f"--webhook-url must be a loopback address or at ${ALLOWED_HOST}", err=True)
             raise typer.Exit(2)
         newsroom.targets.configured = Target(webhook_url, webhook_secret)
     try:

@@ -1,7 +1,7 @@
 """Serves a simulation on a loopback port: for ever, or in a thread while a test runs.
 
 The HTTP protocol class hands its transport to the application, so that a fault can reset
-the connection for real. Only loopback addresses are ever bound.
+the connection for real. Loopback is bound, unless an address is named.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ class Running:
         return self.simulation.world
 
 
-def bind(port: int = 0) -> socket.socket:
-    """Listen on loopback; port 0 takes a free one.
+def bind(port: int = 0, host: str = LOOPBACK) -> socket.socket:
+    """Listen, on loopback unless told otherwise; port 0 takes a free one.
 
     The protocol is named because asyncio only then turns Nagle's delay off, which costs
     40 ms per answer.
@@ -111,7 +111,7 @@ def bind(port: int = 0) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((LOOPBACK, port))
+        listener.bind((host, port))
         # Whoever is told the address may call it before the server has started.
         listener.listen()
     except OSError:
@@ -140,12 +140,14 @@ def make_server(app: Starlette, courier: Courier | None = None) -> SignallingSer
 
 
 @contextmanager
-def running(
+def running(  # noqa: PLR0913 - a world, and where it is served
     world: World | None = None,
     clock: SimulatedClock | None = None,
     knobs: Knobs | None = None,
     client: Client = DEFAULT_CLIENT,
+    *,
     port: int = 0,
+    host: str = LOOPBACK,
 ) -> Iterator[Running]:
     """Serve a world in a thread while the block runs; without one, a small seeded world."""
     if world is None:
@@ -153,7 +155,7 @@ def running(
         world = World(clock)
         populate(world, agencies=1, models=2, transactions=30, fans=9)
     app = create_app(world, clock or world.clock, knobs, client)
-    listener = bind(port)
+    listener = bind(port, host)
     simulation = cast("Simulation", app.state.simulation)
     server = make_server(app, simulation.newsroom.courier)
     thread = threading.Thread(
@@ -164,7 +166,7 @@ def running(
         if not server.listening.wait(START_SECONDS):
             raise RuntimeError("the simulator did not start")
         number = listener.getsockname()[1]
-        yield Running(f"http://{LOOPBACK}:{number}", simulation)
+        yield Running(f"http://{host}:{number}", simulation)
     finally:
         server.stop()
         thread.join()

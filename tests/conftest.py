@@ -14,8 +14,8 @@ import pytest
 from tests.support.certificates import read_once
 from tests.support.dealing import FileScheduling, rank
 from tests.support.own_stack import own_stack, stop_abandoned_stacks
-from tests.support.postgres import stack_settings
 from tests.support.progress import SuiteProgress
+from tests.support.stack import VARIABLE, local_stack, read_stack, split_by_reach
 
 
 if TYPE_CHECKING:
@@ -23,17 +23,29 @@ if TYPE_CHECKING:
 
     from xdist.remote import Producer
 
+    from local.stack import Stack
+
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[dict[str, str]]:
     """Return the settings of a running stack: the one FSE_TEST_STACK names, else our own."""
-    if "FSE_TEST_STACK" in os.environ:
-        yield stack_settings()
+    if VARIABLE in os.environ:
+        yield read_stack()
         return
     with own_stack() as settings_file:
-        os.environ["FSE_TEST_STACK"] = str(settings_file)
-        yield stack_settings()
-        del os.environ["FSE_TEST_STACK"]
+        os.environ[VARIABLE] = str(settings_file)
+        yield read_stack()
+        del os.environ[VARIABLE]
+
+
+@pytest.fixture
+def pieces(stack: dict[str, str]) -> Iterator[Stack]:
+    """Return the local stack, to reach its parts; whatever was stopped runs again after."""
+    found = local_stack()
+    yield found
+    found.start_postgres()
+    found.start_redis()
+    found.start_realtime()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,9 +73,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the suites with the longest files first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the suites with the longest files first; leave out what this stack does not allow."""
     items.sort(key=lambda item: rank(item.nodeid))
+    items[:], bound = split_by_reach(items)
+    if bound:
+        config.hook.pytest_deselected(items=bound)
 
 
 def pytest_xdist_auto_num_workers() -> int:

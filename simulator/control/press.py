@@ -11,7 +11,7 @@ from pydantic import Base64Bytes, Field, field_validator
 from simulator.clock import stamp
 from simulator.control.orders import Order
 from simulator.webhooks.events import Event, envelope
-from simulator.webhooks.targets import Target, is_loopback
+from simulator.webhooks.targets import ALLOWED_HOST, Target, is_allowed
 
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ TEST_FAN = {
 
 
 class NewTarget(Order):
-    """Where all events go; only loopback addresses."""
+    """Where all events go; loopback, or the host that is allowed."""
 
     url: str
     secret: str = Field(min_length=1)
@@ -37,8 +37,8 @@ class NewTarget(Order):
     @field_validator("url")
     @classmethod
     def _stays_on_this_machine(cls, url: str) -> str:
-        if not is_loopback(url):
-            raise ValueError("webhooks are sent to loopback addresses only")
+        if not is_allowed(url):
+            raise ValueError(f"webhooks are sent to loopback addresses and ${ALLOWED_HOST} only")
         return url
 
 

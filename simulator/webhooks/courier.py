@@ -16,7 +16,7 @@ import httpx
 from simulator.webhook_knobs import Duplicates
 from simulator.webhooks.deliveries import Attempt, Delivery, DeliveryLog, State
 from simulator.webhooks.signature import HEADER, signature
-from simulator.webhooks.targets import is_loopback
+from simulator.webhooks.targets import is_allowed
 
 
 if TYPE_CHECKING:
@@ -204,10 +204,10 @@ class Courier:
         return Attempt(t, status, error, round((loop.time() - started) * 1000, 1))
 
     async def _post(self, url: str, raw: bytes, headers: dict[str, str]) -> int:
-        if not is_loopback(url):
-            raise httpx.UnsupportedProtocol("the simulator sends to loopback addresses only")
+        if not is_allowed(url):
+            raise httpx.UnsupportedProtocol("the simulator does not send there")
         if self._http is None:
-            # Loopback only: no certificate to check, no proxy to ask, no time-out but ours.
+            # Made-up events: no certificate to check, no proxy to ask, no time-out but ours.
             self._http = httpx.AsyncClient(verify=False, trust_env=False, timeout=None)  # noqa: S501, S113 - said above
         response = await self._http.post(url, content=raw, headers=headers)
         return response.status_code

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from local.dashboard import Dashboard
-from local.stack import Stack
 from simulator.client import SimulatorControl
 from simulator.clock import SimulatedClock
 from simulator.population import populate
@@ -20,7 +17,7 @@ from simulator.world import World
 from tests.browser.stage import BrowserStage
 from tests.support.browser import Windows, open_chromium, open_tab
 from tests.support.engine import Engine, forget
-from tests.support.postgres import PROJECT
+from tests.support.stack import dashboard_place
 
 
 if TYPE_CHECKING:
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
     from tests.support.browser import Tab
 
 
-# Within the stack's own block of ports, above its pieces.
-DASHBOARD_OFFSET = 90
 CLIENT = {"FANVUE_CLIENT_ID": "simulator-client", "FANVUE_CLIENT_SECRET": "simulator-secret"}
 NO_LIMIT = 100_000
 
@@ -45,7 +40,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="package")
 def stage(stack: dict[str, str]) -> Iterator[BrowserStage]:
     """Return the pieces between Fanvue and the dashboard, running."""
-    pieces = Stack((PROJECT / Path(os.environ["FSE_TEST_STACK"])).parent)
     world = World(SimulatedClock())
     populate(world, agencies=1, models=0, transactions=0)
     with ExitStack() as opened:
@@ -59,13 +53,11 @@ def stage(stack: dict[str, str]) -> Iterator[BrowserStage]:
         # Its ticks would queue work in the middle of a test.
         database.execute("select cron.alter_job(jobid, active := false) from cron.job")
         environment = {**stack, "FANVUE_API_URL": url, "FANVUE_AUTH_URL": url, **CLIENT}
-        state = pieces.instance.load()
-        assert state is not None
-        dashboard = Dashboard(pieces.instance, state.port + DASHBOARD_OFFSET)
+        dashboard = Dashboard(*dashboard_place())
         opened.callback(dashboard.stop)
         dashboard.start(stack)
         engine = Engine(environment, fanvue, database)
-        stage = BrowserStage(stack, engine, dashboard.url, pieces)
+        stage = BrowserStage(stack, engine, dashboard.url)
         opened.callback(stage.close)
         yield stage
         fanvue.drop_webhook_target()

@@ -54,7 +54,6 @@ class BrowserStage:
     environment: Mapping[str, str]
     engine: Engine
     dashboard: str
-    pieces: Stack
     _aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     @property
@@ -131,11 +130,11 @@ class BrowserStage:
             )
         )
 
-    def restart_database(self) -> None:
+    def restart_database(self, pieces: Stack) -> None:
         """Restart PostgreSQL, which ends every connection to it."""
         self.database.close()
-        self.pieces.stop_postgres()
-        self.pieces.start_postgres()
+        pieces.stop_postgres()
+        pieces.start_postgres()
         url = self.environment["SUPABASE_DB_URL"]
         self.engine.database = psycopg.connect(url, autocommit=True)
 

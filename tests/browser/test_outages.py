@@ -34,14 +34,6 @@ BURST = 501
 
 
 @pytest.fixture
-def pieces(stage: BrowserStage) -> Iterator[Stack]:
-    """Return the stack to stop parts of; whatever was stopped runs again after."""
-    yield stage.pieces
-    stage.pieces.start_redis()
-    stage.pieces.start_realtime()
-
-
-@pytest.fixture
 def realtime(
     stage: BrowserStage, pieces: Stack, tmp_path: Path
 ) -> Iterator[Callable[..., OwnServer]]:
@@ -141,7 +133,7 @@ def test_the_last_push_of_a_burst_is_lost_and_the_live_page_is_right_all_the_sam
 
 
 def test_a_restart_of_the_database_leaves_the_page_deaf_and_right_all_the_same(
-    stage: BrowserStage, own_window: Tab, realtime: Callable[..., OwnServer]
+    stage: BrowserStage, own_window: Tab, pieces: Stack, realtime: Callable[..., OwnServer]
 ) -> None:
     # The server waits for as long as it ever does, five minutes, before it opens its stream again.
     realtime(reconnectMs=NEVER_MS)
@@ -151,7 +143,7 @@ def test_a_restart_of_the_database_leaves_the_page_deaf_and_right_all_the_same(
     tab.page.clock.install()
     tab.sign_in(*agency.owner.login)
     tab.wait_for_total("0.00")
-    stage.restart_database()
+    stage.restart_database(pieces)
 
     (sale,) = stage.sell(creator, 1000)
     assert stage.fanvue.flush_webhooks()["done"]

@@ -28,8 +28,8 @@ def commands_of(name: str) -> list[str]:
     return [step["run"] for step in steps_of(WORKFLOWS[name]) if "run" in step]
 
 
-def test_there_are_the_two() -> None:
-    assert set(WORKFLOWS) == {"check", "deploy"}
+def test_there_are_the_three() -> None:
+    assert set(WORKFLOWS) == {"check", "deploy", "official"}
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)

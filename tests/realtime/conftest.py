@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
+    from local.stack import Stack
     from tests.support.postgres import Connection
 
 MAKE = """
@@ -138,7 +139,9 @@ async def connect(
 
 
 @pytest.fixture
-def serve(stack: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., OwnServer]]:
+def serve(
+    stack: dict[str, str], pieces: Stack, tmp_path: Path
+) -> Iterator[Callable[..., OwnServer]]:
     """Return a way to start a server of one's own, quick unless told otherwise."""
     with ExitStack() as servers:
         yield lambda **settings: servers.enter_context(

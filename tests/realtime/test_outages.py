@@ -1,23 +1,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
-from local.stack import Stack
 from tests.realtime.clients import KINDS
-from tests.support.postgres import PROJECT
 from tests.support.waiting import wait_until
 
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from local.stack import Stack
     from tests.realtime.conftest import User
     from tests.realtime.server import OwnServer
 
@@ -134,19 +131,18 @@ async def test_a_lost_stream_leaves_the_channel_joined_and_deaf_until_it_is_back
 
 
 @pytest.fixture
-def pieces(stack: dict[str, str]) -> Iterator[Stack]:
-    """Return the running stack, with a published table in it."""
-    found = Stack((PROJECT / Path(os.environ["FSE_TEST_STACK"])).parent)
+def published(stack: dict[str, str], pieces: Stack) -> Iterator[None]:
+    """Publish a table of the test's own while it runs."""
     execute(stack, "drop table if exists public.realtime_test_outage")
     execute(stack, "create table public.realtime_test_outage (id integer primary key)")
     execute(stack, "alter publication supabase_realtime add table public.realtime_test_outage")
-    yield found
-    found.start_postgres()
+    yield
+    pieces.start_postgres()
     execute(stack, "drop table public.realtime_test_outage")
 
 
 async def test_a_restart_of_the_database_is_survived(
-    stack: dict[str, str], pieces: Stack, connect: Connect, topic: str
+    stack: dict[str, str], pieces: Stack, published: None, connect: Connect, topic: str
 ) -> None:
     binding = {"event": "INSERT", "schema": "public", "table": "realtime_test_outage"}
     channels = []

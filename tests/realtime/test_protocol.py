@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from local.stack import Stack
     from tests.realtime.conftest import User
     from tests.realtime.server import OwnServer
 
@@ -137,7 +138,11 @@ async def test_a_second_join_closes_the_first(socket: Callable[..., Any]) -> Non
 
 
 async def test_a_refused_join_holds_the_whole_connection_up(
-    stack: dict[str, str], tmp_path: Path, socket: Callable[..., Any], user: User
+    stack: dict[str, str],
+    pieces: Stack,
+    tmp_path: Path,
+    socket: Callable[..., Any],
+    user: User,
 ) -> None:
     # The five seconds of a hosted project: no setting makes them shorter.
     with own_server(stack, tmp_path) as server:

@@ -10,6 +10,7 @@ import json
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -21,6 +22,7 @@ from simulator.world import World
 from tests.support.edge_functions import function_settings
 from tests.support.engine import Engine, forget
 from tests.support.postgres import PROJECT
+from tests.support.stack import is_local
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.sealing import Keyring
 
@@ -45,15 +47,29 @@ def known_fanvue(stack: dict[str, str]) -> Iterator[SimulatorControl]:
     """Serve a Fanvue that the function knows; the vectors' key opens beside the stack's."""
     world = World(SimulatedClock())
     populate(world, agencies=1, models=0, transactions=0)
-    keys = f"{stack['TOKEN_ENCRYPTION_KEYS']},{connection_vectors()['verifier']['key']}"
+    if not is_local():
+        # The function was told of this one when the stack was made.
+        known = urlsplit(stack["FANVUE_API_URL"])
+        with (
+            running(world, host=known.hostname or "", port=known.port or 0) as server,
+            SimulatorControl(server.url) as control,
+        ):
+            yield control
+        return
     with (
         running(world) as server,
         SimulatorControl(server.url) as control,
         function_settings(
-            **_addresses(control), **CLIENT, DASHBOARD_URL=DASHBOARD, TOKEN_ENCRYPTION_KEYS=keys
+            **_addresses(control), **function_secrets(stack["TOKEN_ENCRYPTION_KEYS"])
         ),
     ):
         yield control
+
+
+def function_secrets(keys: str) -> dict[str, str]:
+    """Return what the connect function is given here, its own keys and the vectors' among it."""
+    opening = f"{keys},{connection_vectors()['verifier']['key']}"
+    return {**CLIENT, "DASHBOARD_URL": DASHBOARD, "TOKEN_ENCRYPTION_KEYS": opening}
 
 
 @contextmanager

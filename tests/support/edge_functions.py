@@ -6,14 +6,13 @@ there before stands there afterwards.
 
 from __future__ import annotations
 
-import os
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from local.programs import find_node_tool
-from local.stack import Stack
 from tests.support.postgres import PROJECT
+from tests.support.stack import local_stack
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
@@ -21,19 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from local.stack import Stack
+
 
 SHARED = PROJECT / "supabase" / "functions" / "_shared"
-
-
-def named_stack() -> Stack:
-    """Return the stack that FSE_TEST_STACK names."""
-    return Stack((PROJECT / os.environ["FSE_TEST_STACK"]).parent)
 
 
 @contextmanager
 def function_settings(**values: str) -> Iterator[None]:
     """Run all functions with these settings while the block runs."""
-    stack = named_stack()
+    stack = local_stack()
     file = stack.instance.functions_env_file
     before = file.read_text(encoding="utf-8") if file.exists() else None
     _apply(stack, (before or "") + "".join(f"{key}={value}\n" for key, value in values.items()))
@@ -55,7 +51,7 @@ class FunctionLog:
     """What one function writes to its log from now on."""
 
     def __init__(self, name: str) -> None:
-        self._path: Path = named_stack().instance.processes.log(f"function-{name}")
+        self._path: Path = local_stack().instance.processes.log(f"function-{name}")
         self._from = self._path.stat().st_size if self._path.exists() else 0
 
     def read(self) -> str:

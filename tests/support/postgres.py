@@ -8,7 +8,6 @@ stays in the cluster until a migration changes.
 from __future__ import annotations
 
 import hashlib
-import os
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,24 +30,6 @@ _EXTENSIONS = ("uuid-ossp", "pgcrypto", "pgtap", "plpgsql_check")
 _TEMPLATE = "fse_template_"
 
 Connection = psycopg.Connection[Any]
-
-
-class StackMissingError(Exception):
-    """FSE_TEST_STACK names no running stack."""
-
-
-def stack_settings() -> dict[str, str]:
-    """Read the settings of the stack that FSE_TEST_STACK names."""
-    name = os.environ.get("FSE_TEST_STACK", "")
-    path = PROJECT / name
-    if not name or not path.is_file():
-        raise StackMissingError(
-            f"FSE_TEST_STACK={name!r} names no stack.env. Start a stack with "
-            "`python -m local up --dir .local/test --volatile` and set "
-            "FSE_TEST_STACK=.local/test/stack.env, or run `make test`."
-        )
-    pairs = (line.partition("=") for line in path.read_text(encoding="utf-8").splitlines())
-    return {key: value for key, _, value in pairs if key and not key.startswith("#")}
 
 
 @contextmanager

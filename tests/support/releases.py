@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from tests.contract.worker_calls import read_calls
-from tests.support.postgres import PROJECT, stack_settings
+from tests.support.postgres import PROJECT
+from tests.support.stack import read_stack
 
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def main(commit: str) -> None:
         old.unlink()
     target = FOLDER / f"worker-{commit}.zip"
     _pack(commit, target)
-    with psycopg.connect(stack_settings()["SUPABASE_DB_URL"]) as database:
+    with psycopg.connect(read_stack()["SUPABASE_DB_URL"]) as database:
         contract = _record(target, database)
     target.with_suffix(".json").write_text(json.dumps(contract, indent=2) + "\n", encoding="utf-8")
 

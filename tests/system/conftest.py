@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
-from local.stack import Stack
 from simulator.client import SimulatorControl
 from simulator.clock import SimulatedClock
 from simulator.population import populate
@@ -17,7 +14,6 @@ from simulator.server import running
 from simulator.world import World
 from tests.support.drills import Console
 from tests.support.engine import Engine, forget
-from tests.support.postgres import PROJECT
 from tests.system.audience_books import AudienceBooks
 
 
@@ -70,14 +66,6 @@ def books(engine: Engine) -> Callable[..., AudienceBooks]:
         return AudienceBooks(engine, creator, family)
 
     return make
-
-
-@pytest.fixture
-def pieces(engine: Engine) -> Iterator[Stack]:
-    """Return the running stack, to stop parts of it; whatever was stopped runs again after."""
-    found = Stack((PROJECT / Path(os.environ["FSE_TEST_STACK"])).parent)
-    yield found
-    found.start_postgres()
 
 
 @pytest.fixture

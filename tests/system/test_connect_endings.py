@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from local.stack import Stack
     from simulator.client import SimulatorControl
     from tests.support.engine import Engine
 
@@ -221,7 +222,9 @@ def test_the_callbacks_address_follows_no_header_and_no_parameter(
     assert "evil.example" not in asked.headers["location"]
 
 
-def test_no_secret_is_in_any_page_address_or_log(engine: Engine, browser: Browser) -> None:
+def test_no_secret_is_in_any_page_address_or_log(
+    engine: Engine, browser: Browser, pieces: Stack
+) -> None:
     member, creator, other = new_member(engine), new_creator(engine), new_creator(engine)
     log = FunctionLog("fanvue-connect")
     asked = browser.start(member)

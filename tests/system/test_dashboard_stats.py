@@ -22,7 +22,6 @@ import psycopg
 import pytest
 from upstash_redis import Redis
 
-from tests.support.edge_functions import named_stack
 from tests.support.engine import forget
 from tests.support.flaky_rest import FlakyRest, flaky
 from tests.support.stats_stage import (
@@ -38,6 +37,8 @@ from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from local.stack import Stack
 
 
 pytestmark = pytest.mark.system
@@ -260,12 +261,11 @@ def test_a_huge_agency_is_answered_though_nothing_of_it_can_be_kept(stage: Stats
 
 
 def test_without_redis_answers_stay_the_same_and_the_cache_comes_back_by_itself(
-    stage: StatsStage,
+    stage: StatsStage, pieces: Stack
 ) -> None:
     agency_id = stage.new_agency("Atlas")
     reader = stage.new_reader(agency_id, stage.public_address)
     reader.ask(agency_id)
-    pieces = named_stack()
 
     pieces.stop_redis()
     try:
@@ -346,7 +346,9 @@ def test_a_removed_member_is_out_at_his_next_reading(stage: StatsStage) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "ES256"])
-def test_a_member_reads_whichever_key_signed_the_token(stage: StatsStage, algorithm: str) -> None:
+def test_a_member_reads_whichever_key_signed_the_token(
+    stage: StatsStage, pieces: Stack, algorithm: str
+) -> None:
     agency_id = stage.new_agency("Atlas")
     reader = stage.new_reader(agency_id, stage.public_address, algorithm=algorithm)
 

@@ -185,7 +185,7 @@ def test_workers_tell_a_trouble_once_when_the_chat_is_back_and_once_when_it_is_o
 
 
 def test_a_delivery_is_followed_by_one_name_from_the_function_to_the_books(
-    program: Program,
+    program: Program, pieces: Stack
 ) -> None:
     engine = program.engine
     creator = engine.creator(0)

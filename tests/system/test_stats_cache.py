@@ -96,13 +96,6 @@ def redis(stack: dict[str, str]) -> Iterator[Redis]:
         yield Redis(http)
 
 
-@pytest.fixture
-def stoppable(pieces: Stack) -> Iterator[Stack]:
-    """Return the stack to stop Redis in; it runs again afterwards."""
-    yield pieces
-    pieces.start_redis()
-
-
 def agency_of(engine: Engine, creator: str) -> str:
     row = engine.database.execute(
         "select agency_id::text from public.models where id = %s", (engine.models[creator],)
@@ -199,10 +192,10 @@ def test_a_sync_that_finds_nothing_asks_redis_nothing(engine: Engine, redis: Red
 
 
 def test_without_redis_jobs_succeed_and_one_line_says_so(
-    engine: Engine, redis: Redis, stoppable: Stack
+    engine: Engine, redis: Redis, pieces: Stack
 ) -> None:
     creator = engine.creator(120)
-    stoppable.stop_redis()
+    pieces.stop_redis()
 
     with structlog.testing.capture_logs() as logs:
         tally = engine.drain()
@@ -258,21 +251,21 @@ async def cache_of(engine: Engine, clock: ManualClock) -> AsyncIterator[tuple[St
 
 
 def test_a_redis_that_comes_back_is_used_again_by_the_same_worker(
-    engine: Engine, redis: Redis, stoppable: Stack
+    engine: Engine, redis: Redis, pieces: Stack
 ) -> None:
     agency_id = agency_of(engine, engine.creator())
     clock = ManualClock()
 
     async def check() -> None:
         async with cache_of(engine, clock) as (cache, shelf), asyncio.timeout(PATIENCE_SECONDS):
-            stoppable.stop_redis()
+            pieces.stop_redis()
             for _ in range(2):
                 cache.changed(agency_id)
                 await clock.advance(PAUSE)
                 assert await shelf.looks.get() == "failed"
                 await clock.settle()
 
-            stoppable.start_redis()
+            pieces.start_redis()
             cache.changed(agency_id)
             await clock.advance(PAUSE)
             assert await shelf.looks.get() == "nobody reads"

@@ -34,7 +34,7 @@ from worker.wake_up import GATHERING, TOPIC, WakeUp
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from local.stack import Stack
@@ -61,13 +61,6 @@ STEP = timedelta(milliseconds=250)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a connection take as long as a slow machine needs for it."""
     monkeypatch.setattr(subscription, "CONNECT_SECONDS", PATIENCE_SECONDS)
-
-
-@pytest.fixture
-def realtime(pieces: Stack) -> Iterator[Stack]:
-    """Return the stack to stop Realtime in; it runs again afterwards."""
-    yield pieces
-    pieces.start_realtime()
 
 
 @dataclass
@@ -188,7 +181,7 @@ def test_what_a_dashboard_asks_for_is_claimed_before_the_next_poll(engine: Engin
 
 
 def test_without_realtime_the_worker_polls_and_is_woken_again_when_it_is_back(
-    engine: Engine, realtime: Stack
+    engine: Engine, pieces: Stack
 ) -> None:
     model_id = synced_model(engine)
 
@@ -197,7 +190,7 @@ def test_without_realtime_the_worker_polls_and_is_woken_again_when_it_is_back(
             assert await b.state() == "connected"
             assert await b.claimed() == []
 
-            await asyncio.to_thread(realtime.stop_realtime)
+            await asyncio.to_thread(pieces.stop_realtime)
             await b.state()
             await b.ask_for(model_id)
             await b.clock.advance(IDLE_WAIT)
@@ -205,7 +198,7 @@ def test_without_realtime_the_worker_polls_and_is_woken_again_when_it_is_back(
             while b.worker.runner.tally.outcomes.total() < 1:
                 await b.clock.advance(STEP)
 
-            await asyncio.to_thread(realtime.start_realtime)
+            await asyncio.to_thread(pieces.start_realtime)
             await b.until_connected()
             await b.clock.advance(GATHERING)
             stood = b.clock.monotonic()
@@ -244,7 +237,7 @@ def own_settings(url: str, key: str, engine: Engine) -> SupabaseSettings:
 
 
 def test_a_worker_looks_for_work_once_the_stream_really_flows(
-    engine: Engine, tmp_path: Path
+    engine: Engine, pieces: Stack, tmp_path: Path
 ) -> None:
     model_id = synced_model(engine)
     key = engine.environment["SUPABASE_SECRET_KEY"]
@@ -271,7 +264,9 @@ def test_a_worker_looks_for_work_once_the_stream_really_flows(
         asyncio.run(check())
 
 
-def test_a_server_that_falls_silent_is_left_and_found_again(engine: Engine, tmp_path: Path) -> None:
+def test_a_server_that_falls_silent_is_left_and_found_again(
+    engine: Engine, pieces: Stack, tmp_path: Path
+) -> None:
     with own_server(engine.environment, tmp_path) as server:
         key = engine.environment["SUPABASE_SECRET_KEY"]
 
@@ -288,7 +283,9 @@ def test_a_server_that_falls_silent_is_left_and_found_again(engine: Engine, tmp_
         asyncio.run(check())
 
 
-def test_a_channel_that_the_server_closes_is_a_loss(engine: Engine, tmp_path: Path) -> None:
+def test_a_channel_that_the_server_closes_is_a_loss(
+    engine: Engine, pieces: Stack, tmp_path: Path
+) -> None:
     secret = engine.environment["SUPABASE_JWT_SECRET"]
     claims = {"role": "service_role", "exp": int(time.time()) + HOUR_SECONDS}
     # The worker's own clock stands still meanwhile: it is not to be left for its silence.
@@ -308,7 +305,7 @@ def test_a_channel_that_the_server_closes_is_a_loss(engine: Engine, tmp_path: Pa
 
 
 def test_a_running_program_tells_one_line_of_each_change_and_ends_when_told(
-    engine: Engine, realtime: Stack, tmp_path: Path
+    engine: Engine, pieces: Stack, tmp_path: Path
 ) -> None:
     program = Program(engine, tmp_path)
     process = program.start("run")
@@ -324,9 +321,9 @@ def test_a_running_program_tells_one_line_of_each_change_and_ends_when_told(
         pytest.fail(f"the program ended without {event}")
 
     until("wake_up_connected")
-    realtime.stop_realtime()
+    pieces.stop_realtime()
     until("wake_up_lost")
-    realtime.start_realtime()
+    pieces.start_realtime()
     until("wake_up_connected")
     process.send_signal(signal.SIGTERM)
     until("worker_stopped")

@@ -30,13 +30,6 @@ def program(engine: Engine, tmp_path: Path) -> Program:
     return Program(engine, tmp_path)
 
 
-@pytest.fixture
-def realtime(pieces: Stack) -> Iterator[Stack]:
-    """Return the stack to stop Realtime in; it runs again afterwards."""
-    yield pieces
-    pieces.start_realtime()
-
-
 @contextmanager
 def watching(program: Program, *words: str) -> Iterator[subprocess.Popen[str]]:
     """Run a watch that is connected, and end it with Ctrl-C."""
@@ -150,15 +143,15 @@ def test_one_agency_is_heard_alone_by_name_or_id(program: Program) -> None:
         assert "Ours" in line
 
 
-def test_a_lost_connection_is_said_and_found_again(program: Program, realtime: Stack) -> None:
+def test_a_lost_connection_is_said_and_found_again(program: Program, pieces: Stack) -> None:
     engine = program.engine
     creator = engine.creator()
     engine.drain()
 
     with watching(program) as process:
-        realtime.stop_realtime()
+        pieces.stop_realtime()
         assert "connection lost" in said_to(process)
-        realtime.start_realtime()
+        pieces.start_realtime()
         assert "connected again" in said_to(process)
         engine.database.execute(
             "update public.models set status = 'reauth_required' where id = %s",
@@ -168,10 +161,10 @@ def test_a_lost_connection_is_said_and_found_again(program: Program, realtime: S
 
 
 def test_a_realtime_that_is_away_at_the_start_is_one_line_and_the_next_step(
-    program: Program, realtime: Stack
+    program: Program, pieces: Stack
 ) -> None:
     program.engine.creator()
-    realtime.stop_realtime()
+    pieces.stop_realtime()
 
     code, said = refused(program)
 

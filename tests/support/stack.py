@@ -1,0 +1,116 @@
+"""The stack under test, whoever started it: five addresses, four keys, the functions' secrets.
+
+A process's own stack, one that `python -m local up` keeps, the official `supabase start` and a
+throw-away hosted project all fill the same names. What only the local stack allows (to stop a part,
+to give the functions other settings, to read their logs) needs the fixture `pieces`; on any other
+stack those tests are deselected, and pytest says how many.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from local.environment import read_env_file
+from local.instance import Instance
+from local.stack import Stack
+from tests.support.postgres import PROJECT
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pytest
+
+
+# Names a file of settings; without it a test process starts a stack of its own.
+VARIABLE: Final = "FSE_TEST_STACK"
+ADDRESSES: Final = (
+    "SUPABASE_URL",
+    "SUPABASE_DB_URL",
+    "UPSTASH_REDIS_REST_URL",
+    "FANVUE_API_URL",
+    "FANVUE_AUTH_URL",
+)
+KEYS: Final = (
+    "SUPABASE_PUBLISHABLE_KEY",
+    "SUPABASE_SECRET_KEY",
+    "SUPABASE_JWT_SECRET",
+    "UPSTASH_REDIS_REST_TOKEN",
+)
+# What the functions were given beside, and the tests must know.
+SECRETS: Final = (
+    "FANVUE_WEBHOOK_SECRETS",
+    "FANVUE_CLIENT_ID",
+    "FANVUE_CLIENT_SECRET",
+    "TOKEN_ENCRYPTION_KEYS",
+)
+DASHBOARD_OFFSET: Final = 90
+# Where the functions of another stack send the browser (DASHBOARD_URL).
+DASHBOARD_PORT: Final = 3000
+# What needs a fixture of this name needs the local stack.
+PIECES: Final = "pieces"
+
+
+class StackError(Exception):
+    """FSE_TEST_STACK names no file with the settings of a stack."""
+
+
+def settings_file() -> Path:
+    """Return the file that FSE_TEST_STACK names."""
+    return PROJECT / os.environ[VARIABLE]
+
+
+def read_stack() -> dict[str, str]:
+    """Read the settings of the stack that FSE_TEST_STACK names; all of them are there."""
+    path = settings_file()
+    if not path.is_file():
+        raise StackError(
+            f"{VARIABLE}={os.environ[VARIABLE]!r} names no file. Start a stack with "
+            "`python -m local up --dir .local/test --volatile` and set "
+            f"{VARIABLE}=.local/test/stack.env, or run `make test`."
+        )
+    values = read_env_file(path)
+    missing = missing_names(values)
+    if missing:
+        raise StackError(f"{path} does not say {', '.join(missing)}")
+    return values
+
+
+def missing_names(values: Mapping[str, str]) -> list[str]:
+    """Return what a stack must say and this one does not."""
+    return [name for name in (*ADDRESSES, *KEYS, *SECRETS) if not values.get(name)]
+
+
+def is_local() -> bool:
+    """Tell whether the stack is one of `local`, whose parts a test may stop."""
+    if VARIABLE not in os.environ:
+        return True
+    instance = Stack(settings_file().parent).instance
+    return instance.env_file == settings_file().resolve() and instance.load() is not None
+
+
+def local_stack() -> Stack:
+    """Return the stack that FSE_TEST_STACK names, to reach its parts."""
+    if not is_local():
+        raise StackError(f"{settings_file()} is not of a local stack: ask for `{PIECES}` first")
+    return Stack(settings_file().parent)
+
+
+def dashboard_place() -> tuple[Instance, int]:
+    """Return where a dashboard for this stack keeps its files, and its port."""
+    instance = Stack(settings_file().parent).instance
+    state = instance.load()
+    if is_local() and state is not None:
+        # Within the stack's own block of ports, above its pieces.
+        return instance, state.port + DASHBOARD_OFFSET
+    return Instance(PROJECT / ".local" / "test" / "hosted"), DASHBOARD_PORT
+
+
+def split_by_reach(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Return what can run on this stack, and what only the local one allows."""
+    if is_local():
+        return items, []
+    bound = [item for item in items if PIECES in getattr(item, "fixturenames", ())]
+    return [item for item in items if item not in bound], bound
