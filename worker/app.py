@@ -23,7 +23,7 @@ from worker.alerts import Alerts
 from worker.cache import open_shelf
 from worker.changes import ToldRuns, ToldWalks
 from worker.clock import Clock, SystemClock
-from worker.errors import DatabaseUnavailable
+from worker.errors import DatabaseUnavailable, SchemaMissing
 from worker.fanvue.client import FanvueClient
 from worker.fanvue.connection import open_http
 from worker.fanvue.oauth import Refused, TokenEndpoint, TokenPair
@@ -297,16 +297,16 @@ async def run_worker(settings: Settings, *, drain: bool = False) -> Tally:
 async def _first_round(jobs: JobStore, *, drain: bool) -> None:
     """Find what is due at once, not a tick later.
 
-    A worker started while the database is away waits for it as one that works already does: who
-    starts it again and again may give up before the database is back. A drain has nobody to wait.
+    A worker started while the database is away, or before its migrations, waits as one that works
+    already does: who starts it again and again may give up before. A drain has nobody to wait for.
     """
     try:
         await jobs.reap()
         await jobs.enqueue_due("worker")
-    except DatabaseUnavailable as error:
+    except (DatabaseUnavailable, SchemaMissing) as error:
         if drain:
             raise
-        log.warning("database_unavailable", reason=error.message)
+        log.warning(error.code, reason=error.operator_message)
 
 
 class _stopped_by_signals:  # noqa: N801 - reads as a statement

@@ -21,6 +21,7 @@ of anything that looks like a secret before they are kept.
     ├── Rejected                 the database refused the request as it stands: tell the caller
     ├── LeaseLost                stop quietly, write nothing
     ├── Misconfigured            our settings, our keys, our client: a human must act
+    │   ├── SchemaMissing        the database lacks what this version calls: it may be on its way
     │   └── SealBroken           a sealed value does not open with the key it names
     └── UsageError               the command line was used wrongly
 """
@@ -211,6 +212,12 @@ class Misconfigured(SyncError):
     code = "misconfigured"
     remedy_by_default = "correct the setting and start again"
     exit_code = 2
+
+
+class SchemaMissing(Misconfigured):
+    """The database lacks a function or table: a migration is under way, or was never applied."""
+
+    remedy_by_default = "apply the migrations: supabase db push --remote"
 
 
 class SealBroken(Misconfigured):

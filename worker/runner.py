@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from worker.errors import DatabaseUnavailable, LeaseLost, SyncError, Throttled
+from worker.errors import DatabaseUnavailable, LeaseLost, SchemaMissing, SyncError, Throttled
 from worker.fanvue.calls import RequestMeter
 from worker.jobs.outcomes import meter_stats, settle_error, settle_result
 from worker.metrics import Metric, Metrics, unheard
@@ -202,8 +202,8 @@ class Runner:
                     and await self._is_drained(claim.next_due, horizon, quiet=quiet)
                 ):
                     return
-            except DatabaseUnavailable as error:
-                log.warning("database_unavailable", reason=error.message)
+            except (DatabaseUnavailable, SchemaMissing) as error:
+                log.warning(error.code, reason=error.operator_message)
                 await self._idle(DATABASE_PAUSE)
                 continue
             await self._idle(min(IDLE_WAIT, claim.next_due or IDLE_WAIT))

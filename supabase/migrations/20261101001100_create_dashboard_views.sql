@@ -57,6 +57,20 @@ comment on view public.sync_health is 'One line per model and stream: fresh, syn
 revoke all on public.sync_health from public, anon, authenticated;
 grant select on public.sync_health to authenticated, service_role;
 
+create or replace function private.health_rank(p_health text)
+returns integer
+language sql
+immutable
+set search_path = ''
+as $$
+  -- From the worst to the best: below zero somebody is to look. A word that is not here comes first.
+  select coalesce(array_position(array['the creator must connect again', 'gave up; tried again when due', 'failing', 'partial', 'late',
+                                       'waiting for its first sync', 'syncing', 'fresh', 'at rest', 'paused'], p_health), 0) - 6
+$$;
+comment on function private.health_rank(text) is 'How bad a word of sync_health is: the lowest is the worst, from zero on all is well.';
+revoke all on function private.health_rank(text) from public, anon, authenticated;
+grant execute on function private.health_rank(text) to service_role;
+
 create or replace function public.engine_status()
 returns jsonb
 language sql
@@ -75,8 +89,8 @@ as $$
                                        'oldest_due_seconds', round(extract(epoch from n.now - min(j.run_at)
                                                                filter (where j.state = 'queued' and j.run_at <= n.now))))
              from public.sync_jobs j),
-    'streams', (select jsonb_object_agg(h.health, h.streams)
-                from (select x.health, count(*) as streams from public.sync_health x group by x.health) h),
+    'streams', s.counts,
+    'troubled', s.troubled,
     'runs_24h', (select jsonb_object_agg(r.state, r.runs)
                  from (select u.state, count(*) as runs from public.sync_runs u
                        where u.finished_at > n.now - interval '24 hours' group by u.state) r),
@@ -87,6 +101,9 @@ as $$
                  from public.webhook_events e where e.status in ('parked', 'failed')),
     'drift', private.drift_counts())
   from (select private.engine_now() as now) n
+  cross join (select jsonb_object_agg(h.health, h.streams) as counts,
+                     coalesce(sum(h.streams) filter (where private.health_rank(h.health) < 0), 0) as troubled
+              from (select x.health, count(*) as streams from public.sync_health x group by x.health) h) s
 $$;
 comment on function public.engine_status() is 'The engine at a glance, for the command line.';
 revoke all on function public.engine_status() from public, anon, authenticated;
@@ -98,21 +115,20 @@ language sql
 stable
 set search_path = ''
 as $$
-  select coalesce(jsonb_agg(to_jsonb(x) - 'place' order by x.place), '[]'::jsonb)
+  select coalesce(jsonb_agg(to_jsonb(x) - '{place, rank}'::text[] order by x.place), '[]'::jsonb)
   from (
-    -- what asks for nobody comes last
-    select row_number() over (order by h.health in ('fresh', 'syncing', 'at rest', 'paused', 'waiting for its first sync'),
-                                       a.name, h.handle nulls last, h.model_id, h.sync_type) as place,
+    select row_number() over (order by r.rank, a.name, h.handle nulls last, h.model_id, h.sync_type) as place, r.rank, r.rank >= 0 as calm,
            a.name as agency, h.model_id, h.handle, h.sync_type, h.health, h.last_success_at, h.next_sync_at,
            extract(epoch from h.overdue_by) as overdue_seconds, h.consecutive_failures, h.last_error, h.job_progress
     from public.sync_health h
     join public.agencies a on a.id = h.agency_id
+    cross join lateral (select private.health_rank(h.health) as rank) r
     order by place
     limit p_limit
   ) x
 $$;
 comment on function public.list_streams(integer) is
-  'sync_health with agency names, what wants a person first, for the command line; p_limit null is all.';
+  'sync_health with agency names for the command line, the worst health first, each calm or not; p_limit null is all.';
 revoke all on function public.list_streams(integer) from public, anon, authenticated;
 grant execute on function public.list_streams(integer) to service_role;
 
@@ -124,7 +140,7 @@ set search_path = ''
 as $$
   select coalesce(jsonb_agg(to_jsonb(x) order by x.place), '[]'::jsonb)
   from (
-    select row_number() over (order by case j.state when 'running' then 0 when 'queued' then 1 else 2 end, j.priority, j.run_at, j.id) as place,
+    select row_number() over (order by case j.state when 'running' then 0 when 'dead' then 1 else 2 end, j.priority, j.run_at, j.id) as place,
            j.id, a.name as agency, j.model_id, m.handle, j.sync_type, j.state, j.priority, j.run_at, j.attempt, j.max_attempts,
            j.claimed_by, j.lease_until, j.cancel_requested, j.progress, j.last_error
     from public.sync_jobs j
@@ -135,7 +151,7 @@ as $$
     limit p_limit
   ) x
 $$;
-comment on function public.list_jobs(text, integer) is 'The queue with names, the most urgent first, for the command line.';
+comment on function public.list_jobs(text, integer) is 'The queue with names for the command line: what runs, what gave up, what waits, the most urgent of each first.';
 revoke all on function public.list_jobs(text, integer) from public, anon, authenticated;
 grant execute on function public.list_jobs(text, integer) to service_role;
 

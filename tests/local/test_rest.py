@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import uuid
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 import jwt
+import psycopg
 import pytest
 from postgrest import APIError, SyncPostgrestClient
 
-from tests.local.scratch import key_headers
+from local.processes import wait_until
+from tests.local.scratch import SECONDS, key_headers
 from worker.clock import SystemClock
 from worker.settings import SupabaseSettings
 from worker.store.database import Database, open_database_http
@@ -226,30 +229,39 @@ def test_errors_carry_the_sql_state_and_postgrests_status(
     assert answer.json()["message"] == "refused"
 
 
-class Unhurried(SystemClock):
-    """Waits ten times as long as it is told: a busy machine reads the schema late."""
+class UntilServed(SystemClock):
+    """Lets the server read the new schema, and waits until it has."""
+
+    def __init__(self, held: psycopg.Connection[Any], served: Callable[[], bool]) -> None:
+        self._held = held
+        self._served = served
+        self.waits = 0
 
     async def sleep(self, delay: timedelta) -> None:
-        await super().sleep(10 * delay)
+        self.waits += 1
+        self._held.rollback()
+        assert await asyncio.to_thread(wait_until, self._served, SECONDS)
 
 
-class Longest(Random):
-    """Never chooses a shorter wait."""
-
-    def random(self) -> float:
-        return 1.0
-
-
-async def test_a_worker_lives_through_the_moment_in_which_a_new_function_is_not_known(
-    stack: Stack, env: dict[str, str]
+async def test_a_worker_waits_for_a_function_that_the_server_does_not_know_yet(
+    stack: Stack, http: httpx.Client, env: dict[str, str], as_service: dict[str, str]
 ) -> None:
+    def served() -> bool:
+        return http.post("/rest/v1/rpc/just_made", json={}, headers=as_service).text == "41"
+
     settings = SupabaseSettings(
         SUPABASE_URL=env["SUPABASE_URL"], SUPABASE_SECRET_KEY=env["SUPABASE_SECRET_KEY"]
     )
-    stack.query("create function public.just_made() returns integer language sql as 'select 41'")
+    with psycopg.connect(env["SUPABASE_DB_URL"]) as held:
+        # What the server reads when it looks at the schema.
+        held.execute("lock table pg_catalog.pg_constraint in access exclusive mode")
+        stack.query("create function public.just_made() returns integer return 41")
+        clock = UntilServed(held, served)
 
-    async with open_database_http(connections=1) as http:
-        assert await Database(http, settings, Unhurried(), Longest()).call("just_made") == 41
+        async with open_database_http(connections=1) as rest:
+            assert await Database(rest, settings, clock, Random(7)).call("just_made") == 41
+
+    assert clock.waits == 1
 
 
 @pytest.mark.parametrize("key", [{}, {"apikey": "sb_secret_of_another_project"}])

@@ -12,7 +12,7 @@ import structlog
 
 from tests.unit.jobs.runner_bench import BEAT, STEP, Bench
 from tests.unit.store.rpc_stub import Refusal
-from worker.errors import DatabaseUnavailable, GrantInvalid, Transient
+from worker.errors import DatabaseUnavailable, GrantInvalid, SchemaMissing, Transient
 from worker.jobs.outcomes import Yielded
 from worker.runner import DATABASE_PAUSE, IDLE_WAIT, Tally
 
@@ -87,7 +87,7 @@ async def test_a_drain_survives_a_database_that_goes_away() -> None:
     b = Bench()
     b.work.at_once = True
     b.queue.add(2)
-    outages = [DatabaseUnavailable("away"), DatabaseUnavailable("still away")]
+    outages = [DatabaseUnavailable("away"), SchemaMissing("the database has no claim_sync_jobs")]
 
     async def running_anywhere() -> int:
         if outages:

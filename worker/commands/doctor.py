@@ -25,7 +25,7 @@ from worker.commands.findings import Finding, Verdict, fail, ok
 from worker.commands.server_checks import PROBE_SECONDS, check_api, check_client, check_redis
 from worker.commands.session import wait_for
 from worker.commands.terminal import AsJson, print_json
-from worker.errors import DatabaseUnavailable, Misconfigured, SyncError
+from worker.errors import DatabaseUnavailable, Misconfigured, SchemaMissing, SyncError
 from worker.fanvue.connection import open_http
 from worker.logs import configure_logging
 from worker.sealing import Keyring
@@ -44,7 +44,7 @@ Examples:
   fanvue-sync doctor
   fanvue-sync doctor --json
 """
-DATABASE_PATIENCE_SECONDS: Final = 6.0
+DATABASE_PATIENCE_SECONDS: Final = 9.0
 # Enough to see that our keys open what they sealed, without reading every grant.
 GRANTS_TRIED: Final = 200
 _STYLES: Final = {
@@ -133,8 +133,8 @@ async def _examine_database(settings: Settings) -> list[Finding]:
 
 
 def _refusal(error: Misconfigured) -> Finding:
-    missing = error.message.startswith("the database has no ")
-    return fail("migrations" if missing else "database", error.operator_message)
+    what = "migrations" if isinstance(error, SchemaMissing) else "database"
+    return fail(what, error.operator_message)
 
 
 async def _ask(settings: Settings) -> Facts:

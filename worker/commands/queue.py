@@ -69,8 +69,10 @@ def list_jobs(
     limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=10_000)] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """List the queue, the most urgent first; finished jobs are in sync_runs."""
-    jobs = wait_for(_list(begin({"supabase"}), None if state is None else state.value, limit))
+    """List the queue: what runs, what gave up, what waits; finished jobs are in sync_runs."""
+    # One more than is shown tells whether there are more.
+    found = wait_for(_list(begin({"supabase"}), None if state is None else state.value, limit + 1))
+    jobs = found[:limit]
     if as_json:
         print_json(jobs)
         return
@@ -94,6 +96,8 @@ def list_jobs(
             for job in jobs
         ],
     )
+    if len(found) > limit:
+        typer.echo(f"there are more than {limit}; --limit and --state choose others")
 
 
 def retry(job_id: JobId, *, as_json: AsJson = False) -> None:

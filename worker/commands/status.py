@@ -28,8 +28,6 @@ Examples:
   fanvue-sync status --json
 """
 LISTED: Final = 12
-# Words of sync_health that ask for nobody; list_streams lists them last.
-CALM: Final = frozenset({"fresh", "syncing", "at rest", "paused", "waiting for its first sync"})
 
 
 def status(
@@ -55,12 +53,11 @@ def status(
     if not streams:
         typer.echo("no streams yet: connect a creator with fanvue-sync connect")
         return
-    shown = streams if every else [one for one in streams if one["health"] not in CALM]
+    shown = streams if every else [one for one in streams if not one["calm"]]
     if shown:
         typer.echo("")
         _print_streams(shown, now)
-    counts = engine["streams"] or {}
-    more = sum(count for health, count in counts.items() if health not in CALM) - len(shown)
+    more = engine["troubled"] - len(shown)
     if more > 0 and not every:
         typer.echo(f"{more} more; fanvue-sync status --streams lists all")
 

@@ -14,7 +14,14 @@ import httpx
 from postgrest import APIError, APIResponse, AsyncPostgrestClient
 
 from worker.clock import full_jitter
-from worker.errors import DatabaseUnavailable, LeaseLost, Misconfigured, Rejected, SyncError
+from worker.errors import (
+    DatabaseUnavailable,
+    LeaseLost,
+    Misconfigured,
+    Rejected,
+    SchemaMissing,
+    SyncError,
+)
 from worker.metrics import Metric, Metrics, unheard
 from worker.trust import authorities
 
@@ -30,14 +37,15 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 5
 FIRST_BACKOFF: Final = timedelta(milliseconds=200)
 LONGEST_BACKOFF: Final = timedelta(seconds=3)
+# How long a job waits for a migration that may be under way.
+MIGRATION_PAUSE: Final = timedelta(minutes=1)
 TIMEOUT: Final = httpx.Timeout(15.0, connect=5.0)
 
 # SQLSTATE classes and PostgREST codes after which the same call may succeed.
 _PASSING_CODES: Final = ("08", "53", "57P", "58", "PGRST00")
 # 25006: a project whose disk is full reads only, until somebody gives it more.
 _PASSING: Final = frozenset({"25006", "40001", "40P01", "55P03", "57014"})
-# After a migration PostgREST knows the new schema half a second later; what is still missing then
-# was never there.
+# After a migration PostgREST knows the new schema half a second later, or whenever it is loaded.
 _MISSING: Final = frozenset({"PGRST202", "PGRST205", "PGRST106", "42883", "42P01", "3F000"})
 _REFUSED_KEY: Final = frozenset({"PGRST301", "PGRST302", "PGRST303", "42501"})
 
@@ -137,7 +145,8 @@ class Database:
     async def call(self, name: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """Call one RPC and return its JSON.
 
-        Raises `LeaseLost`, `Rejected`, `Misconfigured`, `DatabaseUnavailable`, `DatabaseBroken`.
+        Raises `LeaseLost`, `Rejected`, `Misconfigured`, `SchemaMissing`, `DatabaseUnavailable`,
+        `DatabaseBroken`.
         """
         return await self._ask(name, lambda: self._rest.rpc(name, dict(parameters or {})).execute())
 
@@ -208,9 +217,7 @@ def _as_error(name: str, failure: Failure) -> SyncError:
         rejected = Rejected(failure.message, remedy=failure.hint)
         return LeaseLost(failure.message) if failure.code == "PT410" else rejected
     if failure.code in _MISSING:
-        return Misconfigured(
-            f"the database has no {name}", remedy="apply the migrations: supabase db push --remote"
-        )
+        return SchemaMissing(f"the database has no {name}", retry_after=MIGRATION_PAUSE)
     if failure.passes:
         return _unavailable(name, failure.message)
     if failure.code in _REFUSED_KEY or failure.status in {401, 403}:

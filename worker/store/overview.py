@@ -36,12 +36,12 @@ class OverviewStore:
         return reply
 
     async def streams(self, limit: int | None) -> list[dict[str, Any]]:
-        """Return one line per model and stream, what wants a person first; no limit is all."""
+        """Return one line per model and stream, the worst health first; no limit is all."""
         reply: list[dict[str, Any]] = await self._database.call("list_streams", {"p_limit": limit})
         return reply
 
     async def jobs(self, state: str | None, limit: int) -> list[dict[str, Any]]:
-        """Return jobs, the most urgent first."""
+        """Return jobs: what runs, what gave up, what waits, the most urgent of each first."""
         reply: list[dict[str, Any]] = await self._database.call(
             "list_jobs", {"p_state": state, "p_limit": limit}
         )

@@ -32,6 +32,15 @@ export interface Caller {
 // What a function answers that returns a row or a word.
 const LARGEST_ANSWER_BYTES = 1024 * 1024;
 const SINGLE_KEY = /^sb_/;
+// What a deployment under way, or one that was forgotten, lacks: functions, tables, schemas.
+const MISSING: ReadonlySet<string> = new Set([
+  "PGRST202",
+  "PGRST205",
+  "PGRST106",
+  "42883",
+  "42P01",
+  "3F000",
+]);
 const SQL_STATE = /^[A-Z0-9]{5,8}$/;
 
 export class DatabaseFunctions {
@@ -88,11 +97,11 @@ export class DatabaseFunctions {
     const [status, answer] = await this.#send(request);
     if (status >= 200 && status < 300) return answer;
     const code = codeOf(answer);
-    // An unknown function is a deployment under way, and an answer without a code comes from
-    // something in between: neither says anything about the request.
+    // What is missing is on its way, and an answer without a code comes from something in between:
+    // neither says anything about the request.
     if (
       status >= 500 || status === 408 || status === 429 || code === null ||
-      code === "PGRST202"
+      MISSING.has(code)
     ) {
       throw new DatabaseAway(
         `${name}: the database answered ${status} ${code ?? ""}`.trim(),

@@ -95,6 +95,10 @@ const AWAY: Record<string, () => Response> = {
   "too many requests": () => Response.json({ code: "PT429" }, { status: 429 }),
   "a function that is not there yet": () =>
     Response.json({ code: "PGRST202" }, { status: 404 }),
+  "a type of arguments that is not there yet": () =>
+    Response.json({ code: "42883" }, { status: 404 }),
+  "a table that is not there yet": () =>
+    Response.json({ code: "42P01" }, { status: 404 }),
   "a refusal by something in between": () => new Response("", { status: 403 }),
 };
 for (const [name, answer] of Object.entries(AWAY)) {

@@ -11,7 +11,14 @@ import pytest
 
 from tests.support.clock import ManualClock
 from tests.unit.store.rpc_stub import KEY, Refusal, RpcStub
-from worker.errors import DatabaseUnavailable, LeaseLost, Misconfigured, Rejected, SyncError
+from worker.errors import (
+    DatabaseUnavailable,
+    LeaseLost,
+    Misconfigured,
+    Rejected,
+    SchemaMissing,
+    SyncError,
+)
 from worker.store.database import ATTEMPTS, LONGEST_BACKOFF, DatabaseBroken
 
 
@@ -154,7 +161,7 @@ async def test_the_hint_of_a_rejection_is_the_remedy() -> None:
 async def test_what_stays_missing_points_at_the_migrations(answer: httpx.Response) -> None:
     database = stub(*[answer] * ATTEMPTS)
 
-    with pytest.raises(Misconfigured, match="the database has no ping") as caught:
+    with pytest.raises(SchemaMissing, match="the database has no ping") as caught:
         await database.database.call("ping")
 
     assert "migrations" in caught.value.remedy
