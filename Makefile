@@ -33,8 +33,8 @@ demo: setup-demo ## Run the whole system with sales arriving; DURATION=60 checks
 test: setup-test ## Run every test; LOAD=8 runs them beside eight busy loops
 	@scripts/test.sh
 
-test-hosted: setup-test ## Run the tests of the whole on a stack elsewhere: STACK=.env.hosted IMAGE=name
-	@$(if $(IMAGE),FSE_TEST_IMAGE=$(IMAGE)) $(PY) -m tests.hosted run $(or $(STACK),.env.hosted) $(if $(EMPTY),--empty)
+test-hosted: setup-test ## Test on an external stack: STACK=.env.hosted SUITE=browser EMPTY=1
+	@$(PY) -m tests.hosted run $(or $(STACK),.env.hosted) $(if $(EMPTY),--empty) $(if $(SUITE),-- tests/$(SUITE))
 
 test-repeat: setup-test ## Hunt tests that fail now and then: N=5 SUITE=system
 	@N=$(or $(N),5) scripts/test.sh $(SUITE)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from local.errors import StackError
 from local.ports import HOST, Ports
-from local.postgres import DATABASE, PASSWORD, SUPERUSER
+from local.postgres import database_url
 from local.programs import PROJECT
 
 
@@ -39,6 +39,7 @@ NODE_ENVIRONMENT = {
 }
 DEFAULT_FANVUE_URL = "http://127.0.0.1:54400"
 _RANDOM_BYTES = 24
+_SIGNING = ("SUPABASE_JWT_SECRET", "SUPABASE_SIGNING_KEY")
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -66,7 +67,7 @@ def build_environment(
         "SUPABASE_URL": f"http://{HOST}:{ports.gateway}",
         "SUPABASE_SECRET_KEY": secret_key,
         "SUPABASE_SERVICE_ROLE_KEY": secret_key,
-        "SUPABASE_DB_URL": f"postgresql://{SUPERUSER}:{PASSWORD}@{HOST}:{ports.postgres}/{DATABASE}",
+        "SUPABASE_DB_URL": database_url(ports.postgres),
         "UPSTASH_REDIS_REST_URL": f"http://{HOST}:{ports.upstash}",
         "FANVUE_API_URL": fanvue,
         "FANVUE_AUTH_URL": fanvue,
@@ -82,8 +83,9 @@ def write_environment(instance: Instance, values: dict[str, str]) -> Path:
 
 
 def function_environment(values: dict[str, str]) -> dict[str, str]:
-    """Return what an Edge Function is given: everything, under the hosted names as well."""
-    return values | {"SUPABASE_ANON_KEY": values["SUPABASE_PUBLISHABLE_KEY"]}
+    """Return what an Edge Function is given, under the hosted names as well: no key that signs."""
+    given = {name: value for name, value in values.items() if name not in _SIGNING}
+    return given | {"SUPABASE_ANON_KEY": values["SUPABASE_PUBLISHABLE_KEY"]}
 
 
 def published_key(values: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from local.environment import NODE_ENVIRONMENT, function_environment, published_key
 from local.errors import StackError, log_excerpt
 from local.ports import HOST
+from local.postgres import SUPERUSER, database_url
 from local.processes import START_SECONDS, wait_until
 from local.programs import PROJECT, find_node, find_node_tool
 
@@ -93,7 +94,7 @@ class Gateway:
             "upstashPort": self._ports.upstash,
             "realtimePort": self._ports.realtime,
             "redisPort": self._ports.redis,
-            "databaseUrl": env["SUPABASE_DB_URL"],
+            "databaseUrl": database_url(self._ports.postgres, SUPERUSER),
             "postgrestPort": self._ports.postgrest,
             "jwtSecret": env["SUPABASE_JWT_SECRET"],
             "signingKey": env["SUPABASE_SIGNING_KEY"],

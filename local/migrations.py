@@ -6,6 +6,7 @@ runs once per cluster and is no part of the migrations.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -30,6 +31,12 @@ _BEFORE_AUTH = (
     "40-privileges.sql",
 )
 _AFTER_AUTH = "50-auth.sql"
+
+
+def bootstrap_version() -> str:
+    """Return what tells one bootstrap from another."""
+    files = sorted(BOOTSTRAP.glob("*.sql"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def bootstrap(postgres: Postgres) -> None:

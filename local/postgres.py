@@ -1,6 +1,6 @@
 """The database of an instance: a PostgreSQL cluster of its own, on loopback TCP only.
 
-Creates, starts and stops the cluster and runs SQL in it as the superuser. It knows nothing of
+Creates, starts and stops the cluster and runs SQL in it as its superuser. It knows nothing of
 what the SQL means; the bootstrap and the migrations do.
 """
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from local.programs import PostgresPrograms
 
 
-SUPERUSER = "postgres"
+# As on hosted Supabase: the superuser is not the role that owns the project.
+SUPERUSER = "supabase_admin"
+OWNER = "postgres"
 PASSWORD = "postgres"  # noqa: S105 - the fixed password of every local Supabase stack
 DATABASE = "postgres"
 # Kind to small machines, and as durable as needed; everything else is PostgreSQL's default.
@@ -56,6 +58,11 @@ _VOLATILE = {
 }
 
 
+def database_url(port: int, role: str = OWNER) -> str:
+    """Return a role's connection string."""
+    return f"postgresql://{role}:{PASSWORD}@{HOST}:{port}/{DATABASE}"
+
+
 class Postgres:
     """One cluster: create, start, stop, run SQL."""
 
@@ -68,8 +75,8 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """The superuser's connection string."""
-        return f"postgresql://{SUPERUSER}:{PASSWORD}@{HOST}:{self.port}/{DATABASE}"
+        """The connection string of the project's owner."""
+        return database_url(self.port)
 
     def create(self) -> None:
         """Create an empty cluster; a half-made one is removed first."""

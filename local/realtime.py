@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Final
 from local.environment import NODE_ENVIRONMENT, published_key
 from local.errors import StackError, log_excerpt
 from local.ports import accepts
+from local.postgres import SUPERUSER, database_url
 from local.processes import START_SECONDS, wait_until
 from local.programs import PROJECT, find_node
 
 
 if TYPE_CHECKING:
     from local.instance import Instance
+    from local.ports import Ports
 
 
 # JSON with whatever shall differ from a hosted project's limits and delays: see settings.mjs.
@@ -30,9 +32,10 @@ _SERVER = Path(__file__).resolve().parent / "realtime" / "server.mjs"
 class Realtime:
     """Start and stop the Realtime server of one instance."""
 
-    def __init__(self, instance: Instance, port: int) -> None:
+    def __init__(self, instance: Instance, ports: Ports) -> None:
         self._instance = instance
-        self._port = port
+        self._port = ports.realtime
+        self._database_url = database_url(ports.postgres, SUPERUSER)
 
     def start(self, env: dict[str, str]) -> None:
         """Start it, or start it anew if it runs with another configuration."""
@@ -66,7 +69,7 @@ class Realtime:
     def _configuration(self, env: dict[str, str]) -> dict[str, object]:
         return {
             "port": self._port,
-            "databaseUrl": env["SUPABASE_DB_URL"],
+            "databaseUrl": self._database_url,
             "jwtSecret": env["SUPABASE_JWT_SECRET"],
             "publishedKey": published_key(env),
             "publishableKey": env["SUPABASE_PUBLISHABLE_KEY"],

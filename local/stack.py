@@ -6,6 +6,7 @@ twice without harm.
 
 from __future__ import annotations
 
+import shlex
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -17,7 +18,12 @@ from local.environment import build_environment, read_env_file, write_environmen
 from local.errors import StackError
 from local.gateway import Gateway
 from local.instance import Instance, State
-from local.migrations import apply_migrations, bootstrap, finish_bootstrap
+from local.migrations import (
+    apply_migrations,
+    bootstrap,
+    bootstrap_version,
+    finish_bootstrap,
+)
 from local.ports import DEFAULT_PORT, is_free, release_ports, reserve_ports
 from local.postgres import Postgres
 from local.postgrest import Postgrest
@@ -121,7 +127,7 @@ class Stack:
 
     def start_realtime(self) -> None:
         """Start Realtime again."""
-        realtime = Realtime(self.instance, self._state().ports.realtime)
+        realtime = Realtime(self.instance, self._state().ports)
         realtime.start(self.env())
         realtime.wait()
 
@@ -146,7 +152,7 @@ class Stack:
         env = build_environment(self.instance, state.ports, self._fanvue_url, self._dashboard_url)
         postgres = Postgres(self.instance, state, find_postgres())
         gateway = Gateway(self.instance, state, self._functions)
-        realtime = Realtime(self.instance, state.ports.realtime)
+        realtime = Realtime(self.instance, state.ports)
         project = read_project(self._functions.parent / "config.toml")
         postgrest = Postgrest(self.instance, state.ports, project)
         redis = Redis(self.instance, state.ports.redis)
@@ -163,7 +169,7 @@ class Stack:
             realtime.wait()
         if new:
             finish_bootstrap(postgres)
-            self.instance.file("bootstrapped").touch()
+            self.instance.file("bootstrapped").write_text(bootstrap_version(), encoding="utf-8")
         postgres.run("select realtime.create_partitions()")
         with clock.measure("migrations"):
             applied = apply_migrations(postgres, self._migrations)
@@ -187,8 +193,16 @@ class Stack:
         return Report(env=env, notes=notes, seconds=clock.seconds)
 
     def _is_bootstrapped(self, state: State) -> bool:
-        data = Path(state.postgres_data)
-        return self.instance.file("bootstrapped").exists() and (data / "PG_VERSION").exists()
+        marker = self.instance.file("bootstrapped")
+        if not marker.exists() or not (Path(state.postgres_data) / "PG_VERSION").exists():
+            return False
+        if marker.read_text(encoding="utf-8") != bootstrap_version():
+            raise StackError(
+                f"the database in {self.instance.directory} was made by another version of this "
+                "stack; delete it and start again: .venv/bin/python -m local down --reset --dir "
+                f"{shlex.quote(str(self.instance.directory))}"
+            )
+        return True
 
     def _start_database(self, postgres: Postgres, prepared: PreparedCluster | None) -> bool:
         """Start the database; True when it still lacks the rest of the bootstrap."""
@@ -203,7 +217,7 @@ class Stack:
         marker.unlink(missing_ok=True)
         if prepared is not None and prepared.exists:
             prepared.copy_to(Path(state.postgres_data))
-            marker.touch()
+            marker.write_text(bootstrap_version(), encoding="utf-8")
             postgres.start()
             return False
         postgres.create()

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.support.certificates import read_once
 from tests.support.dealing import FileScheduling, rank
 from tests.support.own_stack import own_stack, stop_abandoned_stacks
 from tests.support.progress import SuiteProgress
-from tests.support.stack import VARIABLE, local_stack, read_stack, split_by_reach
+from tests.support.stack import VARIABLE, find_local_stack, read_stack, split_local_only
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
 if TYPE_CHECKING:
@@ -39,13 +42,16 @@ def stack() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def pieces(stack: dict[str, str]) -> Iterator[Stack]:
+def local_stack(stack: dict[str, str]) -> Iterator[Stack]:
     """Return the local stack, to reach its parts; whatever was stopped runs again after."""
-    found = local_stack()
-    yield found
-    found.start_postgres()
-    found.start_redis()
-    found.start_realtime()
+    found = find_local_stack()
+    with ExitStack() as again:
+        again.callback(_wait_for_rest, stack)
+        again.callback(found.query, "select realtime.create_partitions()")
+        again.callback(found.start_realtime)
+        again.callback(found.start_redis)
+        again.callback(found.start_postgres)
+        yield found
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,9 +82,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the suites with the longest files first; leave out what this stack does not allow."""
     items.sort(key=lambda item: rank(item.nodeid))
-    items[:], bound = split_by_reach(items)
-    if bound:
-        config.hook.pytest_deselected(items=bound)
+    items[:], local_only = split_local_only(items)
+    if local_only:
+        config.hook.pytest_deselected(items=local_only)
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -90,6 +96,19 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileScheduling:
     """Deal the tests out by file, except where a folder shares one instance."""
     return FileScheduling(config, log)
+
+
+def _wait_for_rest(stack: dict[str, str]) -> None:
+    """Wait until PostgREST, which looks after its connections itself, has a database again."""
+    wait_until(
+        lambda: (
+            httpx.get(
+                f"{stack['SUPABASE_URL']}/rest/v1/agencies?limit=0",
+                headers={"apikey": stack["SUPABASE_SECRET_KEY"]},
+                timeout=PATIENCE_SECONDS,
+            ).is_success
+        )
+    )
 
 
 def _is_controller(config: pytest.Config) -> bool:

@@ -2,9 +2,9 @@
 -- Those that this machine lacks are left out; what needs them says so by failing.
 
 create schema extensions;
-grant usage on schema extensions to postgres, migrator, anon, authenticated, service_role;
+grant usage on schema extensions to postgres, anon, authenticated, service_role;
 alter default privileges in schema extensions
-grant execute on functions to postgres, migrator, anon, authenticated, service_role;
+grant execute on functions to postgres, anon, authenticated, service_role;
 
 do $$
 declare
@@ -20,9 +20,9 @@ begin
   end if;
   if exists (select from pg_available_extensions where name = 'pg_cron') then
     create extension pg_cron with schema pg_catalog;
-    grant usage on schema cron to migrator with grant option;
-    grant all on all tables in schema cron to migrator with grant option;
-    grant execute on all functions in schema cron to migrator with grant option;
+    grant usage on schema cron to postgres with grant option;
+    grant all on all tables in schema cron to postgres with grant option;
+    grant execute on all functions in schema cron to postgres with grant option;
   end if;
 end
 $$;

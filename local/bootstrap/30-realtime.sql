@@ -4,7 +4,7 @@
 
 create schema realtime;
 alter schema realtime owner to supabase_realtime_admin;
-grant usage on schema realtime to postgres, migrator, anon, authenticated, service_role;
+grant usage on schema realtime to postgres, anon, authenticated, service_role;
 
 create table realtime.messages (
   topic text not null,
@@ -25,7 +25,7 @@ where extension = 'broadcast' and private;
 
 alter table realtime.messages owner to supabase_realtime_admin;
 alter table realtime.messages enable row level security;
-grant select, insert, update on realtime.messages to postgres, migrator, anon, authenticated, service_role;
+grant select, insert, update on realtime.messages to postgres, anon, authenticated, service_role;
 
 create function realtime.topic() returns text
 language sql stable
@@ -93,7 +93,6 @@ alter publication supabase_realtime owner to supabase_realtime_admin;
 -- What the server reads broadcasts from: rows as they are committed, whatever their partition.
 create publication supabase_realtime_messages_publication
 for table realtime.messages with (publish = 'insert', publish_via_partition_root = true);
-alter publication supabase_realtime_messages_publication owner to supabase_realtime_admin;
 
 -- Of Realtime's schema, hosted Supabase lets the owner of a project change the policies on messages
 -- and nothing else.
@@ -103,17 +102,17 @@ as $$
 declare
   refused text;
 begin
-  if session_user <> 'migrator' then
+  if session_user <> 'postgres' then
     return;
   end if;
   if tg_event = 'sql_drop' then
     select object_identity into refused
     from pg_event_trigger_dropped_objects()
-    where schema_name = 'realtime' and object_type not in ('policy', 'table constraint');
+    where (schema_name = 'realtime' or object_identity like '% on realtime.%') and object_type not in ('policy', 'table constraint');
   else
     select object_identity into refused
     from pg_event_trigger_ddl_commands()
-    where (schema_name = 'realtime' or object_identity = 'realtime')
+    where (schema_name = 'realtime' or object_identity = 'realtime' or object_identity like '% on realtime.%')
       and command_tag not in ('CREATE POLICY', 'ALTER POLICY');
   end if;
   if refused is not null then
@@ -125,3 +124,17 @@ create event trigger realtime_changes_refused on ddl_command_end
 execute function realtime.refuse_changes();
 create event trigger realtime_drops_refused on sql_drop
 execute function realtime.refuse_changes();
+
+-- Nor may it take messages away, which the membership would allow.
+create function realtime.refuse_removal() returns trigger
+language plpgsql
+as $$
+begin
+  if session_user = 'postgres' then
+    raise insufficient_privilege using message = 'permission denied for table messages';
+  end if;
+  return null;
+end
+$$;
+create trigger messages_stay before delete or truncate on realtime.messages
+for each statement execute function realtime.refuse_removal();

@@ -30,7 +30,7 @@ on realtime.subscription (subscription_id, entity);
 create index subscription_entity_idx on realtime.subscription (entity);
 
 alter table realtime.subscription owner to supabase_realtime_admin;
-grant select on realtime.subscription to postgres, migrator, anon, authenticated, service_role;
+grant select on realtime.subscription to postgres, anon, authenticated, service_role;
 
 -- A type by its own name: `character` would cut a value to one letter, `bpchar` does not.
 create function realtime.type_name(type_oid oid) returns text

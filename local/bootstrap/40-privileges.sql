@@ -2,8 +2,8 @@
 -- API roles until a migration revokes it. And the event that makes the REST layer read the
 -- schema again after every change of it.
 
-grant usage on schema public to postgres, migrator, anon, authenticated, service_role;
-grant all on schema public to postgres, migrator;
+grant usage on schema public to postgres, anon, authenticated, service_role;
+grant all on schema public to postgres;
 
 alter default privileges for role postgres in schema public
 grant all on tables to postgres, anon, authenticated, service_role;
@@ -12,11 +12,11 @@ grant all on functions to postgres, anon, authenticated, service_role;
 alter default privileges for role postgres in schema public
 grant all on sequences to postgres, anon, authenticated, service_role;
 
-alter default privileges for role migrator in schema public
+alter default privileges for role supabase_admin in schema public
 grant all on tables to postgres, anon, authenticated, service_role;
-alter default privileges for role migrator in schema public
+alter default privileges for role supabase_admin in schema public
 grant all on functions to postgres, anon, authenticated, service_role;
-alter default privileges for role migrator in schema public
+alter default privileges for role supabase_admin in schema public
 grant all on sequences to postgres, anon, authenticated, service_role;
 
 create function extensions.notify_schema_change() returns event_trigger

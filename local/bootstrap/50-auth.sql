@@ -37,8 +37,8 @@ as $$
   )::jsonb
 $$;
 
-grant usage on schema auth to postgres, migrator, anon, authenticated, service_role, supabase_auth_admin;
-grant all on all tables in schema auth to postgres, migrator, supabase_auth_admin;
-grant all on all sequences in schema auth to postgres, migrator, supabase_auth_admin;
+grant usage on schema auth to postgres, anon, authenticated, service_role, supabase_auth_admin;
+grant all on all tables in schema auth to postgres, supabase_auth_admin;
+grant all on all sequences in schema auth to postgres, supabase_auth_admin;
 revoke all on all tables in schema auth from anon, authenticated, service_role;
 grant execute on all functions in schema auth to public;

@@ -118,10 +118,8 @@ export class Auth {
   /** The library knows its own tokens and new-style keys only. */
   async #inward(request) {
     const key = request.headers.get("apikey");
-    if (key && !key.startsWith("sb_")) {
-      const known = this.#keys.keyOfRole[(await this.#keys.claims(key))?.role];
-      if (known) request.headers.set("apikey", known);
-    }
+    const role = await this.#keys.roleOf(key);
+    if (role) request.headers.set("apikey", this.#keys.keyOfRole[role]);
     const token = bearerToken(request.headers.get("authorization"));
     const claims = token && (await this.#keys.claims(token));
     if (claims) {

@@ -8,6 +8,7 @@ import { decodeProtectedHeader, jwtVerify, SignJWT } from "jose";
 const ISSUER = "supabase";
 // What an API key becomes inside lasts as long as anybody's stack.
 const LONG = "10y";
+const BROWSER = /^Mozilla\/5\.0/;
 
 export class Keys {
   #shared;
@@ -49,17 +50,23 @@ export class Keys {
   }
 
   /**
-   * The token PostgREST is asked with: the caller's own, else the one an API key stands for.
-   * Null without a key that is known here; a JWT as key is an old-style one and PostgREST's to judge.
+   * The token PostgREST is asked with: the caller's own, else the one the API key stands for.
+   * Null without a key of this instance, and for the secret key in a browser, as on hosted projects.
    */
-  async tokenFor({ apikey, authorization }) {
+  async tokenFor({ apikey, authorization, "user-agent": agent }) {
+    const role = await this.roleOf(apikey);
+    if (!role || (apikey.startsWith("sb_secret_") && BROWSER.test(agent))) return null;
     const own = bearerToken(authorization);
-    const role = this.#roles[apikey];
-    if (!apikey || (!role && apikey.startsWith("sb_"))) return null;
     if (own && own !== apikey && !own.startsWith("sb_")) return own;
-    if (!role) return apikey;
     const claims = new SignJWT({ role }).setIssuer(ISSUER).setIssuedAt().setExpirationTime(LONG);
     return await claims.setProtectedHeader({ alg: "HS256", typ: "JWT" }).sign(this.#shared);
+  }
+
+  /** The role of a key, old-style ones (a JWT that names it) included, or undefined. */
+  async roleOf(apikey) {
+    if (!apikey) return undefined;
+    const role = this.#roles[apikey] ?? (await this.claims(apikey))?.role;
+    return role in this.keyOfRole ? role : undefined;
   }
 }
 

@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { sendJson } from "./web.mjs";
 
 const HOST = "127.0.0.1";
-export const REALTIME_AWAY = { error: "Realtime is not running; see `python -m local status`" };
+const REALTIME_AWAY = { error: "Realtime is not running; see `python -m local status`" };
 
 /**
  * Hands an HTTP request over and its answer back. `target` is what differs from the request that

@@ -7,7 +7,7 @@ import { Agent, createServer } from "node:http";
 import { Auth } from "./auth.mjs";
 import { Functions } from "./functions.mjs";
 import { Keys } from "./keys.mjs";
-import { forward, forwardUpgrade, REALTIME_AWAY, refuseUpgrade, sendAway } from "./proxy.mjs";
+import { forward, forwardUpgrade, refuseUpgrade, sendAway } from "./proxy.mjs";
 import { createUpstash } from "./upstash.mjs";
 import { readBody, sendJson, sendPreflight, sendResponse } from "./web.mjs";
 
@@ -62,12 +62,6 @@ function createGateway(config, keys, auth, functions, upstash) {
     await sendResponse(incoming, outgoing, await auth.answer(incoming, url, body));
   }
 
-  function realtime(incoming, outgoing) {
-    // A connection kept for later would be a broken one after a restart of that server.
-    const target = { port: config.realtimePort, agent: false };
-    forward(incoming, outgoing, target, () => sendAway(incoming, outgoing, REALTIME_AWAY));
-  }
-
   function route(incoming, outgoing) {
     const url = new URL(incoming.url, config.url);
     const path = url.pathname;
@@ -75,7 +69,6 @@ function createGateway(config, keys, auth, functions, upstash) {
     if (incoming.method === "OPTIONS") return sendPreflight(incoming, outgoing);
     if (/^\/rest\/v1(\/|$)/.test(path)) return rest(incoming, outgoing, url);
     if (path.startsWith("/auth/v1/")) return authenticate(incoming, outgoing, url);
-    if (REALTIME.test(path)) return realtime(incoming, outgoing);
     if (path === "/health") return health(incoming, outgoing);
     if (path === "/") return index(incoming, outgoing);
     return sendJson(incoming, outgoing, 404, { error: `nothing is served at ${path}` });

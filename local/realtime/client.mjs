@@ -129,7 +129,7 @@ export class Client {
     if (await this.#server.broadcasts.ready(this.#server.settings.streamPatienceMs)) {
       channel.tell("system", "ok", "Replication connection established");
     } else {
-      channel.close("Replication connection is not established");
+      channel.close("Replication connection was not established in time");
     }
   }
 

@@ -10,10 +10,13 @@ const CONNECT_SECONDS = 60;
 
 export class Database {
   #url;
+  #name;
   #sql;
 
-  constructor(url) {
+  /** `name` is what others see of its connections. */
+  constructor(url, name) {
     this.#url = url;
+    this.#name = name;
     this.#sql = postgres(url, {
       max: POOL_SIZE,
       idle_timeout: 20,
@@ -21,7 +24,7 @@ export class Database {
       backoff: () => 0.2,
       onnotice: ({ message }) => console.error(`the database warns: ${message}`),
       connection: {
-        application_name: "realtime",
+        application_name: this.#name,
         TimeZone: "UTC",
         client_min_messages: "warning",
       },
@@ -43,7 +46,7 @@ export class Database {
       onnotice: () => {},
       onclose,
       connection: {
-        application_name: "realtime stream",
+        application_name: `${this.#name} stream`,
         replication: "database",
         TimeZone: "UTC",
       },

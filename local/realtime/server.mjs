@@ -32,7 +32,7 @@ class Server {
   constructor(config) {
     this.settings = readSettings(config);
     const { settings } = this;
-    this.#database = new Database(settings.databaseUrl);
+    this.#database = new Database(settings.databaseUrl, `realtime ${settings.port}`);
     this.#sockets = new WebSocketServer({ noServer: true });
     const rate = new Rate(settings.eventsPerSecond);
     this.tokens = new Tokens(settings);

@@ -37,10 +37,6 @@ export class Stream {
     this.#onReady = onReady;
   }
 
-  get isReady() {
-    return this.#ready;
-  }
-
   /** The name of the slot in use. */
   get slot() {
     return this.#slot;

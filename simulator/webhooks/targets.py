@@ -96,7 +96,8 @@ class Targets:
 
 def is_allowed(url: str) -> bool:
     """Tell whether made-up events may be sent there: to this machine, or where its owner says."""
-    return is_loopback(url) or urlsplit(url).hostname == os.environ.get(ALLOWED_HOST)
+    allowed = os.environ.get(ALLOWED_HOST)
+    return is_loopback(url) or (bool(allowed) and urlsplit(url).hostname == allowed)
 
 
 def is_loopback(url: str) -> bool:

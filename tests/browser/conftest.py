@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="package")
 def stage(stack: dict[str, str]) -> Iterator[BrowserStage]:
-    """Return the pieces between Fanvue and the dashboard, running."""
+    """Return what runs between Fanvue and the dashboard."""
     world = World(SimulatedClock())
     populate(world, agencies=1, models=0, transactions=0)
     with ExitStack() as opened:

@@ -49,7 +49,7 @@ class Sold:
 
 @dataclass(slots=True)
 class BrowserStage:
-    """The running pieces between Fanvue and the dashboard, but for the browser."""
+    """What runs between Fanvue and the dashboard, but for the browser."""
 
     environment: Mapping[str, str]
     engine: Engine
@@ -130,11 +130,11 @@ class BrowserStage:
             )
         )
 
-    def restart_database(self, pieces: Stack) -> None:
+    def restart_database(self, local_stack: Stack) -> None:
         """Restart PostgreSQL, which ends every connection to it."""
         self.database.close()
-        pieces.stop_postgres()
-        pieces.start_postgres()
+        local_stack.stop_postgres()
+        local_stack.start_postgres()
         url = self.environment["SUPABASE_DB_URL"]
         self.engine.database = psycopg.connect(url, autocommit=True)
 

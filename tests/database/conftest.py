@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from local.postgres import SUPERUSER
 from tests.database.engine import Engine
 from tests.database.sessions import Sessions, prepare
-from tests.support.postgres import migrated_project
+from tests.support.postgres import as_superuser, migrated_project
 
 
 if TYPE_CHECKING:
@@ -38,13 +39,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster_url(stack: dict[str, str]) -> str:
     """Return the superuser's URL of the stack's cluster."""
-    return stack["SUPABASE_DB_URL"]
+    return as_superuser(stack["SUPABASE_DB_URL"])
 
 
 @pytest.fixture(scope="session")
 def migrated_url(cluster_url: str) -> Iterator[str]:
     """Make a database with all migrations, and a clock of its own, for this session."""
-    with migrated_project(cluster_url) as url:
+    with migrated_project(cluster_url, SUPERUSER) as url:
         with psycopg.connect(url) as connection:
             prepare(connection)
         yield url

@@ -49,7 +49,7 @@ def adoption(cluster_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     (project / "supabase").mkdir()
     (project / "supabase" / "config.toml").write_text('project_id = "test"\n', encoding="utf-8")
     shutil.copytree(MIGRATIONS, project / "supabase" / "migrations")
-    with empty_project(cluster_url, owner="migrator") as url:
+    with empty_project(cluster_url) as url:
         with psycopg.connect(url) as connection:
             run_file(connection, HERE / "legacy_schema.sql")
             run_file(connection, HERE / "legacy_rows.sql")
@@ -225,7 +225,7 @@ def test_no_policy_is_left_for_everybody(adopted: Connection) -> None:
 
 
 def test_migrations_apply_without_superuser_rights_and_without_pg_cron(cluster_url: str) -> None:
-    with migrated_project(cluster_url, owner="migrator") as url, psycopg.connect(url) as connection:
+    with migrated_project(cluster_url) as url, psycopg.connect(url) as connection:
         (cron,) = connection.execute("select to_regnamespace('cron')").fetchone() or ()
         (tick,) = connection.execute("select public.enqueue_due('test')").fetchone() or ()
         owner = connection.execute(
@@ -234,14 +234,17 @@ def test_migrations_apply_without_superuser_rights_and_without_pg_cron(cluster_u
         ).fetchall()
     assert cron is None
     assert tick == {"enqueued": 0, "revived": 0}
-    assert owner == [("migrator", False)]
+    assert owner == [("postgres", False)]
 
 
 def test_of_realtime_a_project_may_change_policies_alone(cluster_url: str) -> None:
     policy = "policy members on realtime.messages"
-    with empty_project(cluster_url, owner="migrator") as url, psycopg.connect(url) as connection:
+    with empty_project(cluster_url) as url, psycopg.connect(url) as connection:
         for allowed in (f"create {policy} using (true)", f"drop {policy}"):
             connection.execute(allowed)
+        connection.execute(
+            "create function public.mine() returns trigger language plpgsql as 'begin end'"
+        )
         for refused in (
             "alter table realtime.messages add column note text",
             "alter table realtime.messages disable row level security",
@@ -249,6 +252,11 @@ def test_of_realtime_a_project_may_change_policies_alone(cluster_url: str) -> No
             "create table realtime.mine (id integer)",
             "create or replace function realtime.topic() returns text language sql as 'select 1'",
             "drop table realtime.messages",
+            "create trigger mine after insert on realtime.messages execute function mine()",
+            "create rule mine as on insert to realtime.messages do also select 1",
+            "alter publication supabase_realtime_messages_publication set (publish = 'delete')",
+            "delete from realtime.messages",
+            "truncate realtime.messages",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                 connection.execute(refused)

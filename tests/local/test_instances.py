@@ -77,6 +77,10 @@ def test_data_and_secrets_outlive_a_stop_and_end_with_a_reset_or_half_a_start(
         assert stack.up().env == first
         assert stack.running() == pids
 
+        stack.instance.file("bootstrapped").write_text("of another version")
+        with pytest.raises(StackError, match="local down --reset --dir"):
+            stack.up()
+
         stack.instance.file("bootstrapped").unlink()
 
         # A start that was interrupted leaves nothing worth keeping.

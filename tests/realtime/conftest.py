@@ -140,7 +140,7 @@ async def connect(
 
 @pytest.fixture
 def serve(
-    stack: dict[str, str], pieces: Stack, tmp_path: Path
+    stack: dict[str, str], local_stack: Stack, tmp_path: Path
 ) -> Iterator[Callable[..., OwnServer]]:
     """Return a way to start a server of one's own, quick unless told otherwise."""
     with ExitStack() as servers:

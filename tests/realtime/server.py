@@ -14,21 +14,19 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from psycopg import sql
-
 from local.environment import NODE_ENVIRONMENT, published_key
 from local.ports import HOST, accepts
 from local.processes import wait_until
 from local.programs import find_node
 from tests.realtime.clients import SECONDS
-from tests.support.postgres import PROJECT
+from tests.support.postgres import PROJECT, as_superuser
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tests.support.postgres import Connection
+    from local.stack import Stack
 
 _ARGUMENTS = ("--import", "./tests/realtime/clock.mjs", "local/realtime/server.mjs")
 
@@ -45,7 +43,7 @@ class OwnServer:
         self._log = self._file.with_suffix(".log")
         config = {
             "port": self.port,
-            "databaseUrl": stack["SUPABASE_DB_URL"],
+            "databaseUrl": as_superuser(stack["SUPABASE_DB_URL"]),
             "jwtSecret": stack["SUPABASE_JWT_SECRET"],
             "publishedKey": published_key(stack),
             "publishableKey": stack["SUPABASE_PUBLISHABLE_KEY"],
@@ -118,10 +116,9 @@ def own_server(
         server.stop()
 
 
-def forget_partitions(database: Connection) -> None:
+def forget_partitions(local_stack: Stack) -> None:
     """Leave the messages as they are when nobody was connected for three days."""
-    for (day,) in database.execute(
-        "select inhrelid::regclass::text from pg_inherits"
-        " where inhparent = 'realtime.messages'::regclass"
-    ).fetchall():
-        database.execute(sql.SQL("drop table {}").format(sql.SQL(day)))
+    days = local_stack.query(
+        "select inhrelid::regclass from pg_inherits where inhparent = 'realtime.messages'::regclass"
+    )
+    local_stack.query(f"drop table {', '.join(days.split())}")

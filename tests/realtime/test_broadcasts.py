@@ -14,6 +14,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from local.stack import Stack
     from tests.realtime.conftest import User
     from tests.realtime.server import OwnServer
     from tests.support.postgres import Connection
@@ -134,13 +135,14 @@ async def test_a_writer_without_rights_loses_its_message_and_keeps_its_work(
 
 
 async def test_after_three_quiet_days_the_first_join_fails_and_the_second_works(
-    serve: Serve, connect: Connect, topic: str, user: User, database: Connection
+    serve: Serve, connect: Connect, user: User, database: Connection, local_stack: Stack
 ) -> None:
+    topic = f"room:{user.id}"
     user.enter(topic)
     url = serve().url
     warnings: list[str] = []
     database.add_notice_handler(lambda notice: warnings.append(notice.message_primary or ""))
-    forget_partitions(database)
+    forget_partitions(local_stack)
 
     database.execute(SEND, (1, topic))
     channel = await (await connect("javascript", user.token(), url=url)).join(topic, private=True)

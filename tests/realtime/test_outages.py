@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.realtime.clients import KINDS
+from tests.support.postgres import as_superuser
 from tests.support.waiting import wait_until
 
 
@@ -100,24 +101,24 @@ async def test_a_client_that_says_nothing_is_dropped_and_one_that_does_is_kept(
     assert not kept.heard("status")
 
 
-STREAMS = "from pg_stat_activity where application_name = 'realtime stream'"
-
-
 async def test_a_lost_stream_leaves_the_channel_joined_and_deaf_until_it_is_back(
     stack: dict[str, str], serve: Serve, connect: Connect, topic: str
 ) -> None:
-    url = serve(reconnectMs=0).url
+    server = serve(reconnectMs=0)
+    url = server.url
+    streams = f"from pg_stat_activity where application_name = 'realtime {server.port} stream'"
     channel = await (await connect("javascript", url=url)).join(topic)
     await channel.joined()
     send = "select realtime.send('{}', %s, %s, false)"
+    superuser = as_superuser(stack["SUPABASE_DB_URL"])
     with (
-        psycopg.connect(stack["SUPABASE_DB_URL"]) as writer,
-        psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database,
+        psycopg.connect(superuser) as writer,
+        psycopg.connect(superuser, autocommit=True) as database,
     ):
         # The new slot waits for it.
         writer.execute("select pg_current_xact_id()")
-        lost = database.execute(f"select pg_terminate_backend(pid) {STREAMS}").fetchall()
-        waiting = f"select {STREAMS} and state = 'active' and query like 'CREATE_REPLICATION_SLOT%'"
+        lost = database.execute(f"select pg_terminate_backend(pid) {streams}").fetchall()
+        waiting = f"select {streams} and state = 'active' and query like 'CREATE_REPLICATION_SLOT%'"
         await asyncio.to_thread(
             wait_until, lambda: len(database.execute(waiting).fetchall()) == len(lost)
         )
@@ -131,18 +132,18 @@ async def test_a_lost_stream_leaves_the_channel_joined_and_deaf_until_it_is_back
 
 
 @pytest.fixture
-def published(stack: dict[str, str], pieces: Stack) -> Iterator[None]:
+def published(stack: dict[str, str], local_stack: Stack) -> Iterator[None]:
     """Publish a table of the test's own while it runs."""
     execute(stack, "drop table if exists public.realtime_test_outage")
     execute(stack, "create table public.realtime_test_outage (id integer primary key)")
     execute(stack, "alter publication supabase_realtime add table public.realtime_test_outage")
     yield
-    pieces.start_postgres()
+    local_stack.start_postgres()
     execute(stack, "drop table public.realtime_test_outage")
 
 
 async def test_a_restart_of_the_database_is_survived(
-    stack: dict[str, str], pieces: Stack, published: None, connect: Connect, topic: str
+    stack: dict[str, str], local_stack: Stack, published: None, connect: Connect, topic: str
 ) -> None:
     binding = {"event": "INSERT", "schema": "public", "table": "realtime_test_outage"}
     channels = []
@@ -152,10 +153,10 @@ async def test_a_restart_of_the_database_is_survived(
         await channel.listening()
         channels.append(channel)
 
-    pieces.stop_postgres()
+    local_stack.stop_postgres()
     late = await (await connect("javascript")).join(f"{topic}:late")
     refused = await late.next("status")
-    pieces.start_postgres()
+    local_stack.start_postgres()
     for channel in channels:
         await channel.listening()
     await late.joined()

@@ -139,7 +139,7 @@ async def test_a_second_join_closes_the_first(socket: Callable[..., Any]) -> Non
 
 async def test_a_refused_join_holds_the_whole_connection_up(
     stack: dict[str, str],
-    pieces: Stack,
+    local_stack: Stack,
     tmp_path: Path,
     socket: Callable[..., Any],
     user: User,

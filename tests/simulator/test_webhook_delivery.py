@@ -10,6 +10,7 @@ import pytest
 from simulator.clock import SimulatedClock
 from simulator.sales import Sale, add_sale
 from simulator.webhooks.courier import STALE_SECONDS
+from simulator.webhooks.targets import ALLOWED_HOST
 from tests.simulator.press import PATIENCE_SECONDS, PREVIOUS, SECRET
 
 
@@ -304,6 +305,17 @@ def test_what_builders_do_in_another_thread_is_announced_too(press: Press) -> No
     assert press.only()["type"] == "creator.payment.succeeded"
 
 
-def test_target_must_be_on_this_machine(press: Press) -> None:
+@pytest.mark.parametrize("url", ["https://hooks.example.test/fanvue", "nonsense", "https://"])
+def test_target_must_be_on_this_machine(press: Press, url: str) -> None:
     with pytest.raises(RuntimeError, match="loopback"):
-        press.control.set_webhook_target("https://hooks.example.test/fanvue", SECRET)
+        press.control.set_webhook_target(url, SECRET)
+
+
+def test_target_may_be_the_one_host_that_is_allowed(
+    press: Press, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ALLOWED_HOST, "hooks.example.test")
+
+    press.control.set_webhook_target("https://hooks.example.test/fanvue", SECRET)
+    with pytest.raises(RuntimeError, match="loopback"):
+        press.control.set_webhook_target("https://other.example.test/fanvue", SECRET)

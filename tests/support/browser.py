@@ -107,6 +107,7 @@ class Tab:
     url: str
     pushes: list[Broadcast] = field(default_factory=list)
     joined: set[str] = field(default_factory=set)
+    refusals: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     answers: list[Response] = field(default_factory=list)
     _clock: float | None = None
@@ -148,9 +149,13 @@ class Tab:
 
     def _read_reply(self, text: str) -> None:
         _, _, topic, event, payload = json.loads(text)
+        if event != "phx_reply":
+            return
         # Only the answer to a join has these.
-        if event == "phx_reply" and "postgres_changes" in payload["response"]:
+        if "postgres_changes" in payload["response"]:
             self.joined.add(topic.removeprefix("realtime:"))
+        if payload["status"] == "error":
+            self.refusals.append(payload["response"]["reason"])
 
     def heard(self, topic: str) -> list[Broadcast]:
         """Return the pushes received of a topic."""
@@ -238,6 +243,7 @@ class Tab:
         """Forget what was received and complained about so far."""
         self.pushes.clear()
         self.joined.clear()
+        self.refusals.clear()
         self.problems.clear()
         self.answers.clear()
 

@@ -105,6 +105,7 @@ class Day:
     models: dict[str, str] = field(default_factory=dict)
     connections: dict[str, str] = field(default_factory=dict)
     began: datetime | None = None
+    sent_before: int = 0
 
     def settings(self, **changes: str) -> Settings:
         """Return the worker's settings, some of them changed."""

@@ -28,6 +28,7 @@ TELLING: Final = 20
 OLDEST_OF_FEW: Final = 2
 LEAVING: Final = ("cancellations", "unfollows")
 DAY: Final = 86_400
+SENT: Final = "select count(*) from realtime.messages where topic like 'agency:%'"
 # What polling may cost beside polls and news: whole lists once a day, and when somebody left.
 OVERHEAD_AT_MOST: Final = 0.15
 STREAMS: Final = (
@@ -170,10 +171,10 @@ def judge_health(day: Day) -> list[Figure]:
 
 def judge_pushes(day: Day) -> Figure:
     """Say how many messages were sent, and whether any commit sent two to one topic."""
-    told = day.count("select count(*) from realtime.messages where topic like 'agency:%'")
+    told = day.count(SENT) - day.sent_before
     most = day.count(
         "select coalesce(max(x.messages), 0) from (select count(*) as messages"
-        " from realtime.messages group by xmin::text, topic) x"
+        " from realtime.messages where topic like 'agency:%' group by xmin::text, topic) x"
     )
     share = 1440 / day.shape.minutes / len(day.creators)
     return Figure(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from local.programs import find_node_tool
 from tests.support.postgres import PROJECT
-from tests.support.stack import local_stack
+from tests.support.stack import find_local_stack
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
@@ -29,7 +29,7 @@ SHARED = PROJECT / "supabase" / "functions" / "_shared"
 @contextmanager
 def function_settings(**values: str) -> Iterator[None]:
     """Run all functions with these settings while the block runs."""
-    stack = local_stack()
+    stack = find_local_stack()
     file = stack.instance.functions_env_file
     before = file.read_text(encoding="utf-8") if file.exists() else None
     _apply(stack, (before or "") + "".join(f"{key}={value}\n" for key, value in values.items()))
@@ -51,7 +51,7 @@ class FunctionLog:
     """What one function writes to its log from now on."""
 
     def __init__(self, name: str) -> None:
-        self._path: Path = local_stack().instance.processes.log(f"function-{name}")
+        self._path: Path = find_local_stack().instance.processes.log(f"function-{name}")
         self._from = self._path.stat().st_size if self._path.exists() else 0
 
     def read(self) -> str:

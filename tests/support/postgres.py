@@ -17,6 +17,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from local.postgres import OWNER, SUPERUSER
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,22 +35,28 @@ Connection = psycopg.Connection[Any]
 
 
 @contextmanager
-def empty_project(cluster_url: str, owner: str = "postgres") -> Iterator[str]:
-    """Make a database as hosted Supabase hands it over; yield its URL for the role `owner`."""
+def empty_project(cluster_url: str, role: str = OWNER) -> Iterator[str]:
+    """Make a database as hosted Supabase hands it over; yield its URL for a role."""
     with _copy(cluster_url, "template0") as url:
         _bootstrap(url)
-        yield make_conninfo(url, user=owner)
+        yield make_conninfo(url, user=role)
 
 
 @contextmanager
-def migrated_project(cluster_url: str, owner: str = "postgres") -> Iterator[str]:
-    """Make a database with all migrations, applied by `migrator`; yield its URL for a role."""
+def migrated_project(cluster_url: str, role: str = OWNER) -> Iterator[str]:
+    """Make a database with all migrations, applied by its owner; yield its URL for a role."""
     with _copy(cluster_url, _template(cluster_url)) as url:
-        yield make_conninfo(url, user=owner)
+        yield make_conninfo(url, user=role)
+
+
+def as_superuser(url: str) -> str:
+    """Return the address of a local database for who may do everything in its cluster."""
+    return make_conninfo(url, user=SUPERUSER)
 
 
 @contextmanager
 def _copy(cluster_url: str, template: str) -> Iterator[str]:
+    cluster_url = as_superuser(cluster_url)
     name = f"fse_{uuid.uuid4().hex}"
     with psycopg.connect(cluster_url, autocommit=True) as cluster:
         _create(cluster, name, template)
@@ -72,14 +80,13 @@ def _create(cluster: Connection, name: str, template: str) -> None:
         )
     )
     cluster.execute(
-        sql.SQL("grant all on database {} to migrator with grant option").format(
-            sql.Identifier(name)
-        )
+        sql.SQL("alter database {} owner to {}").format(sql.Identifier(name), sql.Identifier(OWNER))
     )
 
 
 def _template(cluster_url: str) -> str:
     """Return the name of a database with these very migrations that nobody uses."""
+    cluster_url = as_superuser(cluster_url)
     files = [*sorted(MIGRATIONS.glob("*_*.sql")), *sorted(_BOOTSTRAP.glob("*.sql"))]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     name = _TEMPLATE + digest[:16]
@@ -95,7 +102,7 @@ def _template(cluster_url: str) -> str:
             _create(cluster, name, "template0")
             url = make_conninfo(cluster_url, dbname=name)
             _bootstrap(url)
-            migrate(make_conninfo(url, user="migrator"))
+            migrate(make_conninfo(url, user=OWNER))
             # This says that it is complete.
             _alter(cluster, name, "is_template true")
         # What still uses it is on its way out.
@@ -130,8 +137,7 @@ def _bootstrap(url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute("create schema extensions")
         connection.execute(
-            "grant usage on schema extensions"
-            " to postgres, migrator, anon, authenticated, service_role"
+            "grant usage on schema extensions to postgres, anon, authenticated, service_role"
         )
         for extension in _EXTENSIONS:
             connection.execute(

@@ -1,8 +1,7 @@
 """`fanvue-sync` as tests run it: with one engine's settings alone, away from any .env.
 
 A command runs in the test's own process, where nothing has to be imported first; in a process of
-its own it runs where that is the subject: signals, long runs, commands beside each other. Where
-FSE_TEST_IMAGE names an image, every command runs in that, as deploy/compose.yml would.
+its own it runs where that is the subject: signals, long runs, commands beside each other.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import os
 import subprocess
 import sys
 from contextlib import chdir, contextmanager
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import structlog
@@ -30,18 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.engine import Engine
-
-
-IMAGE: Final = "FSE_TEST_IMAGE"
-IN_AN_IMAGE: Final = (
-    "docker",
-    "run",
-    "--rm",
-    "--interactive",
-    "--network=host",
-    "--read-only",
-    "--tmpfs=/tmp",
-)
 
 
 class Program:
@@ -62,10 +49,9 @@ class Program:
     def _start(
         self, words: tuple[str, ...], changes: dict[str, str], errors: IO[str] | int
     ) -> subprocess.Popen[str]:
-        environment = {"PYTHONPATH": str(PROJECT), **self._environment(changes)}
         return subprocess.Popen(
-            [*self._command(changes), *words],
-            env=environment,
+            [sys.executable, "-m", "worker", *words],
+            env={"PYTHONPATH": str(PROJECT), **self._environment(changes)},
             cwd=self.directory,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -85,7 +71,7 @@ class Program:
         self, *words: str, stdin: str = "", **changes: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end in this process; another version's in one of its own."""
-        if "PYTHONPATH" in changes or IMAGE in os.environ:
+        if "PYTHONPATH" in changes:
             return self.process(*words, stdin=stdin, **changes)
         environment = self._environment(changes)
         with chdir(self.directory), patch.dict(os.environ, environment, clear=True), _own_logging():
@@ -106,13 +92,6 @@ class Program:
         done = self("doctor", "--json", **changes)
         found = json.loads(done.stdout)
         return done.returncode, {one["check"]: (one["verdict"], one["text"]) for one in found}
-
-    def _command(self, changes: dict[str, str]) -> list[str]:
-        image = os.environ.get(IMAGE)
-        if image is None or "PYTHONPATH" in changes:
-            return [sys.executable, "-m", "worker"]
-        names = sorted({*self.engine.environment, *changes})
-        return [*IN_AN_IMAGE, *(f"--env={name}" for name in names), image]
 
     def _environment(self, changes: dict[str, str]) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}

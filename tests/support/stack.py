@@ -1,9 +1,9 @@
 """The stack under test, whoever started it: five addresses, four keys, the functions' secrets.
 
-A process's own stack, one that `python -m local up` keeps, the official `supabase start` and a
-throw-away hosted project all fill the same names. What only the local stack allows (to stop a part,
-to give the functions other settings, to read their logs) needs the fixture `pieces`; on any other
-stack those tests are deselected, and pytest says how many.
+A process's own stack, one that `python -m local up` keeps and the official `supabase start` all
+fill the same names. What only the local stack allows (to stop a part of it, to give the functions
+other settings, to read their logs) needs the fixture `local_stack`; on an external stack those
+tests are deselected, and pytest says how many.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from local.environment import read_env_file
+from local.errors import StackError
 from local.instance import Instance
 from local.stack import Stack
 from tests.support.postgres import PROJECT
@@ -47,14 +48,8 @@ SECRETS: Final = (
     "TOKEN_ENCRYPTION_KEYS",
 )
 DASHBOARD_OFFSET: Final = 90
-# Where the functions of another stack send the browser (DASHBOARD_URL).
+# Where the functions of an external stack send the browser (DASHBOARD_URL).
 DASHBOARD_PORT: Final = 3000
-# What needs a fixture of this name needs the local stack.
-PIECES: Final = "pieces"
-
-
-class StackError(Exception):
-    """FSE_TEST_STACK names no file with the settings of a stack."""
 
 
 def settings_file() -> Path:
@@ -87,30 +82,30 @@ def is_local() -> bool:
     """Tell whether the stack is one of `local`, whose parts a test may stop."""
     if VARIABLE not in os.environ:
         return True
-    instance = Stack(settings_file().parent).instance
+    instance = Instance(settings_file().parent)
     return instance.env_file == settings_file().resolve() and instance.load() is not None
 
 
-def local_stack() -> Stack:
+def find_local_stack() -> Stack:
     """Return the stack that FSE_TEST_STACK names, to reach its parts."""
     if not is_local():
-        raise StackError(f"{settings_file()} is not of a local stack: ask for `{PIECES}` first")
+        raise StackError(f"{settings_file()} is not of a local stack")
     return Stack(settings_file().parent)
 
 
 def dashboard_place() -> tuple[Instance, int]:
     """Return where a dashboard for this stack keeps its files, and its port."""
-    instance = Stack(settings_file().parent).instance
+    instance = Instance(settings_file().parent)
     state = instance.load()
     if is_local() and state is not None:
-        # Within the stack's own block of ports, above its pieces.
+        # Within the stack's own block of ports, above its parts.
         return instance, state.port + DASHBOARD_OFFSET
-    return Instance(PROJECT / ".local" / "test" / "hosted"), DASHBOARD_PORT
+    return Instance(PROJECT / ".local" / "test" / "external"), DASHBOARD_PORT
 
 
-def split_by_reach(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
-    """Return what can run on this stack, and what only the local one allows."""
+def split_local_only(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Return the tests that this stack allows, and those that only the local one does."""
     if is_local():
         return items, []
-    bound = [item for item in items if PIECES in getattr(item, "fixturenames", ())]
-    return [item for item in items if item not in bound], bound
+    local_only = [item for item in items if "local_stack" in getattr(item, "fixturenames", ())]
+    return [item for item in items if item not in local_only], local_only

@@ -47,6 +47,11 @@ def program(engine: Engine, tmp_path: Path) -> Program:
     return Program(engine, tmp_path)
 
 
+def first_key(engine: Engine) -> str:
+    """Return the name of the key that seals."""
+    return engine.environment["TOKEN_ENCRYPTION_KEYS"].partition(":")[0]
+
+
 def counts(engine: Engine) -> tuple[Any, ...]:
     row = engine.database.execute(
         """
@@ -103,7 +108,7 @@ def test_a_stored_grant_is_sealed_and_no_output_shows_it(program: Program, tmp_p
         "select fanvue_access_token, fanvue_refresh_token from public.models"
     ).fetchone()
     assert row is not None
-    assert all(value.startswith("fse1.local-1.") for value in row)
+    assert all(value.startswith(f"fse1.{first_key(engine)}.") for value in row)
     for done in outputs:
         assert done.returncode == 0, done.stderr
         for secret in (grant.access_token, grant.refresh_token, "fse1."):
@@ -224,7 +229,8 @@ def test_a_rotation_without_the_old_key_changes_nothing_and_says_which_is_missin
     done = program("tokens", "rotate-key", TOKEN_ENCRYPTION_KEYS=NEW_KEY)
 
     assert done.returncode == 1
-    assert "add key 'local-1' to TOKEN_ENCRYPTION_KEYS" in done.stdout
+    old = first_key(program.engine)
+    assert f"add key '{old}' to TOKEN_ENCRYPTION_KEYS" in done.stdout
     after = program.engine.database.execute("select fanvue_refresh_token from models").fetchall()
     assert after == before
 

@@ -97,8 +97,10 @@ def test_the_doctor_says_how_to_apply_a_missing_migration(program: Program, pati
     assert found["migrations"][1].endswith("apply the migrations: supabase db push --remote")
 
 
-def test_a_stopped_database_is_one_line_from_the_doctor(program: Program, pieces: Stack) -> None:
-    pieces.stop_postgres()
+def test_a_stopped_database_is_one_line_from_the_doctor(
+    program: Program, local_stack: Stack
+) -> None:
+    local_stack.stop_postgres()
 
     code, found = program.findings()
 

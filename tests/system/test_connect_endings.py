@@ -223,7 +223,7 @@ def test_the_callbacks_address_follows_no_header_and_no_parameter(
 
 
 def test_no_secret_is_in_any_page_address_or_log(
-    engine: Engine, browser: Browser, pieces: Stack
+    engine: Engine, browser: Browser, local_stack: Stack
 ) -> None:
     member, creator, other = new_member(engine), new_creator(engine), new_creator(engine)
     log = FunctionLog("fanvue-connect")

@@ -196,7 +196,7 @@ def test_nobody_begins_without_a_users_token(engine: Engine, browser: Browser) -
 
 @pytest.mark.parametrize("algorithm", ["HS256", "ES256"])
 def test_a_member_begins_whichever_key_signed_the_token(
-    engine: Engine, browser: Browser, pieces: Stack, algorithm: str
+    engine: Engine, browser: Browser, local_stack: Stack, algorithm: str
 ) -> None:
     member = new_member(engine)
     token = mint(engine.environment, member.user_id, algorithm=algorithm)

@@ -261,19 +261,19 @@ def test_a_huge_agency_is_answered_though_nothing_of_it_can_be_kept(stage: Stats
 
 
 def test_without_redis_answers_stay_the_same_and_the_cache_comes_back_by_itself(
-    stage: StatsStage, pieces: Stack
+    stage: StatsStage, local_stack: Stack
 ) -> None:
     agency_id = stage.new_agency("Atlas")
     reader = stage.new_reader(agency_id, stage.public_address)
     reader.ask(agency_id)
 
-    pieces.stop_redis()
+    local_stack.stop_redis()
     try:
         stage.sell(agency_id)
         readings = [reader.ask(agency_id) for _ in range(3)]
         expected = stage.sql(agency_id)
     finally:
-        pieces.start_redis()
+        local_stack.start_redis()
 
     assert [reading.cache for reading in readings] == ["bypass"] * 3
     assert all(reading.figures == expected for reading in readings)
@@ -347,7 +347,7 @@ def test_a_removed_member_is_out_at_his_next_reading(stage: StatsStage) -> None:
 
 @pytest.mark.parametrize("algorithm", ["HS256", "ES256"])
 def test_a_member_reads_whichever_key_signed_the_token(
-    stage: StatsStage, pieces: Stack, algorithm: str
+    stage: StatsStage, local_stack: Stack, algorithm: str
 ) -> None:
     agency_id = stage.new_agency("Atlas")
     reader = stage.new_reader(agency_id, stage.public_address, algorithm=algorithm)

@@ -58,12 +58,12 @@ def test_no_worker_at_all(console: Console) -> None:
     console.assert_all_well(creator)
 
 
-def test_a_restarted_database_leaves_nothing_to_mend(console: Console, pieces: Stack) -> None:
+def test_a_restarted_database_leaves_nothing_to_mend(console: Console, local_stack: Stack) -> None:
     engine = console.engine
     creator = engine.creator(300)
     with flaky(engine.environment["SUPABASE_URL"]) as rest:
-        rest.at("commit_sync_page", 3, pieces.stop_postgres)
-        back = rest.at("commit_sync_page", 4, pieces.start_postgres)
+        rest.at("commit_sync_page", 3, local_stack.stop_postgres)
+        back = rest.at("commit_sync_page", 4, local_stack.start_postgres)
         engine.drain(SUPABASE_URL=rest.url)
     engine.reconnect()
 

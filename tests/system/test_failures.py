@@ -38,11 +38,11 @@ def rest(engine: Engine) -> Iterator[FlakyRest]:
 
 
 def test_database_restart_in_the_middle_of_a_backfill_costs_no_row(
-    engine: Engine, rest: FlakyRest, pieces: Stack
+    engine: Engine, rest: FlakyRest, local_stack: Stack
 ) -> None:
     creator = engine.creator(500)
-    rest.at("commit_sync_page", 4, pieces.stop_postgres)
-    back = rest.at("commit_sync_page", 5, pieces.start_postgres)
+    rest.at("commit_sync_page", 4, local_stack.stop_postgres)
+    back = rest.at("commit_sync_page", 5, local_stack.start_postgres)
 
     engine.drain()
 
@@ -53,17 +53,17 @@ def test_database_restart_in_the_middle_of_a_backfill_costs_no_row(
 
 
 def test_outage_longer_than_every_retry_only_delays_the_work(
-    engine: Engine, rest: FlakyRest, pieces: Stack
+    engine: Engine, rest: FlakyRest, local_stack: Stack
 ) -> None:
     creator = engine.creator(300)
 
     def come_back() -> None:
-        pieces.start_postgres()
+        local_stack.start_postgres()
         engine.reconnect()
         # The settlement was given up, so the lease has to end first.
         engine.pass_time(61)
 
-    rest.at("commit_sync_page", 3, pieces.stop_postgres)
+    rest.at("commit_sync_page", 3, local_stack.stop_postgres)
     # A drain asks what runs before its first claim, and next when its own job is settled or lost.
     back = rest.at("engine_status", 2, come_back)
 

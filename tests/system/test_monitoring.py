@@ -128,26 +128,26 @@ def test_one_eventful_minute_of_a_worker_moves_every_metric(program: Program, to
 
 
 def test_a_worker_says_whether_it_lives_and_is_ready_and_alone_on_its_port(
-    program: Program, pieces: Stack
+    program: Program, local_stack: Stack
 ) -> None:
-    pieces.stop_postgres()
+    local_stack.stop_postgres()
     with working(program, WORKER_WAKE_UP="false") as scraper:
         # It starts while the database is away, and is ready as soon as there is one.
         scraper.wait_for(lambda: "database_unavailable" in logged(program))
         assert scraper.get("/readyz").status_code == 503
         assert scraper.get("/healthz").json() == {"status": "ok", "jobs_running": 0}
-        pieces.start_postgres()
+        local_stack.start_postgres()
         scraper.wait_for(lambda: scraper.get("/readyz").status_code == 200)
         refused = program("run", WORKER_METRICS_PORT=str(scraper.port))
 
-        pieces.stop_postgres()
+        local_stack.stop_postgres()
         try:
             scraper.wait_for(lambda: scraper.get("/readyz").status_code == 503)
             assert scraper.get("/healthz").status_code == 200
             scraper.wait_for(lambda: scraper.total(Metric.DATABASE_UP.value.name) == 0)
             assert Metric.QUEUE.value.name not in {one.name for one in scraper.samples()}
         finally:
-            pieces.start_postgres()
+            local_stack.start_postgres()
         scraper.wait_for(lambda: scraper.get("/readyz").status_code == 200)
     program.engine.reconnect()
 
@@ -185,7 +185,7 @@ def test_workers_tell_a_trouble_once_when_the_chat_is_back_and_once_when_it_is_o
 
 
 def test_a_delivery_is_followed_by_one_name_from_the_function_to_the_books(
-    program: Program, pieces: Stack
+    program: Program, local_stack: Stack
 ) -> None:
     engine = program.engine
     creator = engine.creator(0)

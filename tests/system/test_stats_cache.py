@@ -192,10 +192,10 @@ def test_a_sync_that_finds_nothing_asks_redis_nothing(engine: Engine, redis: Red
 
 
 def test_without_redis_jobs_succeed_and_one_line_says_so(
-    engine: Engine, redis: Redis, pieces: Stack
+    engine: Engine, redis: Redis, local_stack: Stack
 ) -> None:
     creator = engine.creator(120)
-    pieces.stop_redis()
+    local_stack.stop_redis()
 
     with structlog.testing.capture_logs() as logs:
         tally = engine.drain()
@@ -251,21 +251,21 @@ async def cache_of(engine: Engine, clock: ManualClock) -> AsyncIterator[tuple[St
 
 
 def test_a_redis_that_comes_back_is_used_again_by_the_same_worker(
-    engine: Engine, redis: Redis, pieces: Stack
+    engine: Engine, redis: Redis, local_stack: Stack
 ) -> None:
     agency_id = agency_of(engine, engine.creator())
     clock = ManualClock()
 
     async def check() -> None:
         async with cache_of(engine, clock) as (cache, shelf), asyncio.timeout(PATIENCE_SECONDS):
-            pieces.stop_redis()
+            local_stack.stop_redis()
             for _ in range(2):
                 cache.changed(agency_id)
                 await clock.advance(PAUSE)
                 assert await shelf.looks.get() == "failed"
                 await clock.settle()
 
-            pieces.start_redis()
+            local_stack.start_redis()
             cache.changed(agency_id)
             await clock.advance(PAUSE)
             assert await shelf.looks.get() == "nobody reads"

@@ -181,7 +181,7 @@ def test_what_a_dashboard_asks_for_is_claimed_before_the_next_poll(engine: Engin
 
 
 def test_without_realtime_the_worker_polls_and_is_woken_again_when_it_is_back(
-    engine: Engine, pieces: Stack
+    engine: Engine, local_stack: Stack
 ) -> None:
     model_id = synced_model(engine)
 
@@ -190,7 +190,7 @@ def test_without_realtime_the_worker_polls_and_is_woken_again_when_it_is_back(
             assert await b.state() == "connected"
             assert await b.claimed() == []
 
-            await asyncio.to_thread(pieces.stop_realtime)
+            await asyncio.to_thread(local_stack.stop_realtime)
             await b.state()
             await b.ask_for(model_id)
             await b.clock.advance(IDLE_WAIT)
@@ -198,7 +198,7 @@ def test_without_realtime_the_worker_polls_and_is_woken_again_when_it_is_back(
             while b.worker.runner.tally.outcomes.total() < 1:
                 await b.clock.advance(STEP)
 
-            await asyncio.to_thread(pieces.start_realtime)
+            await asyncio.to_thread(local_stack.start_realtime)
             await b.until_connected()
             await b.clock.advance(GATHERING)
             stood = b.clock.monotonic()
@@ -237,7 +237,7 @@ def own_settings(url: str, key: str, engine: Engine) -> SupabaseSettings:
 
 
 def test_a_worker_looks_for_work_once_the_stream_really_flows(
-    engine: Engine, pieces: Stack, tmp_path: Path
+    engine: Engine, local_stack: Stack, tmp_path: Path
 ) -> None:
     model_id = synced_model(engine)
     key = engine.environment["SUPABASE_SECRET_KEY"]
@@ -265,7 +265,7 @@ def test_a_worker_looks_for_work_once_the_stream_really_flows(
 
 
 def test_a_server_that_falls_silent_is_left_and_found_again(
-    engine: Engine, pieces: Stack, tmp_path: Path
+    engine: Engine, local_stack: Stack, tmp_path: Path
 ) -> None:
     with own_server(engine.environment, tmp_path) as server:
         key = engine.environment["SUPABASE_SECRET_KEY"]
@@ -284,7 +284,7 @@ def test_a_server_that_falls_silent_is_left_and_found_again(
 
 
 def test_a_channel_that_the_server_closes_is_a_loss(
-    engine: Engine, pieces: Stack, tmp_path: Path
+    engine: Engine, local_stack: Stack, tmp_path: Path
 ) -> None:
     secret = engine.environment["SUPABASE_JWT_SECRET"]
     claims = {"role": "service_role", "exp": int(time.time()) + HOUR_SECONDS}
@@ -305,7 +305,7 @@ def test_a_channel_that_the_server_closes_is_a_loss(
 
 
 def test_a_running_program_tells_one_line_of_each_change_and_ends_when_told(
-    engine: Engine, pieces: Stack, tmp_path: Path
+    engine: Engine, local_stack: Stack, tmp_path: Path
 ) -> None:
     program = Program(engine, tmp_path)
     process = program.start("run")
@@ -321,9 +321,9 @@ def test_a_running_program_tells_one_line_of_each_change_and_ends_when_told(
         pytest.fail(f"the program ended without {event}")
 
     until("wake_up_connected")
-    pieces.stop_realtime()
+    local_stack.stop_realtime()
     until("wake_up_lost")
-    pieces.start_realtime()
+    local_stack.start_realtime()
     until("wake_up_connected")
     process.send_signal(signal.SIGTERM)
     until("worker_stopped")

@@ -143,15 +143,15 @@ def test_one_agency_is_heard_alone_by_name_or_id(program: Program) -> None:
         assert "Ours" in line
 
 
-def test_a_lost_connection_is_said_and_found_again(program: Program, pieces: Stack) -> None:
+def test_a_lost_connection_is_said_and_found_again(program: Program, local_stack: Stack) -> None:
     engine = program.engine
     creator = engine.creator()
     engine.drain()
 
     with watching(program) as process:
-        pieces.stop_realtime()
+        local_stack.stop_realtime()
         assert "connection lost" in said_to(process)
-        pieces.start_realtime()
+        local_stack.start_realtime()
         assert "connected again" in said_to(process)
         engine.database.execute(
             "update public.models set status = 'reauth_required' where id = %s",
@@ -161,10 +161,10 @@ def test_a_lost_connection_is_said_and_found_again(program: Program, pieces: Sta
 
 
 def test_a_realtime_that_is_away_at_the_start_is_one_line_and_the_next_step(
-    program: Program, pieces: Stack
+    program: Program, local_stack: Stack
 ) -> None:
     program.engine.creator()
-    pieces.stop_realtime()
+    local_stack.stop_realtime()
 
     code, said = refused(program)
 

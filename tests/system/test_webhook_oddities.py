@@ -267,7 +267,7 @@ def test_what_came_before_its_creator_is_applied_when_she_connects(
 
 
 def test_while_secrets_are_exchanged_both_are_accepted_and_afterwards_one(
-    engine: Engine, postman: Postman, pieces: Stack
+    engine: Engine, postman: Postman, local_stack: Stack
 ) -> None:
     creator = engine.creator()
     with kept_back(engine.fanvue) as bodies:

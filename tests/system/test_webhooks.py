@@ -104,19 +104,19 @@ def test_books_are_exact_after_the_next_poll_when_webhooks_come(
 
 
 def test_nothing_is_lost_or_doubled_when_the_database_stops_during_deliveries(
-    announced: Engine, pieces: Stack
+    announced: Engine, local_stack: Stack
 ) -> None:
     creator = announced.creator(0)
     announced.drain()
     _tip(announced, creator, 5)
     _deliver(announced)
 
-    pieces.stop_postgres()
+    local_stack.stop_postgres()
     try:
         _tip(announced, creator, 10)
         _until_refused(announced)
     finally:
-        pieces.start_postgres()
+        local_stack.start_postgres()
     _deliver(announced)
     announced.reconnect()
 
