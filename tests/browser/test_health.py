@@ -24,6 +24,16 @@ select public.settle_sync_jobs('a slow worker', jsonb_agg(jsonb_build_object(
   'id', id, 'lease_id', lease_id, 'outcome', 'snooze', 'retry_in_s', 0)))
 from public.sync_jobs where model_id = %s and state = 'running'
 """
+CROWD = """
+insert into public.models (agency_id, fanvue_user_uuid, handle, fanvue_refresh_token)
+select %s, gen_random_uuid()::text, 'c' || n, 'refresh' from generate_series(1, 300) n
+"""
+STREAMS_OF_ALL = """
+insert into public.sync_state (model_id, agency_id, sync_type)
+select m.id, m.agency_id, s.sync_type from public.models m cross join private.sync_streams s
+where m.agency_id = %s
+on conflict do nothing
+"""
 # However long the test took, its minute is not over.
 ASKED_LATER = """
 update public.sync_state set requested_at = requested_at + interval '1 hour'
@@ -93,6 +103,29 @@ def test_a_sync_that_is_asked_for_is_queued_runs_and_is_fresh(
     refusal = earnings.get_by_test_id("sync-refusal")
     expect(refusal).to_contain_text("This stream was asked for less than a minute ago.")
     expect(refusal).to_contain_text("Try again in")
+
+
+def test_of_300_creators_the_failing_one_is_shown(stage: BrowserStage, tab: Tab) -> None:
+    agency = stage.new_agency()
+    stage.database.execute(CROWD, (agency.id,))
+    stage.database.execute(STREAMS_OF_ALL, (agency.id,))
+    # The last in the order in which pages are read, on the third of them.
+    failing = stage.one(
+        "update public.sync_state set consecutive_failures = 3, last_success_at = now()"
+        " where sync_type = 'top_fans' and model_id = (select max(id::text)::uuid"
+        " from public.models where agency_id = %s) returning model_id::text",
+        agency.id,
+    )
+
+    try:
+        tab.sign_in(*agency.owner.login)
+
+        shown = tab.part("health-row", model_id=failing, sync_type="top_fans")
+        expect(shown).to_have_attribute("data-health", "failing")
+        rows = tab.part("health-row").evaluate_all("rows => rows.map(row => row.dataset.modelId)")
+        assert (len(rows), len(set(rows))) == (300 * 8, 300)
+    finally:
+        stage.database.execute("delete from public.models where agency_id = %s", (agency.id,))
 
 
 def set_status(stage: BrowserStage, model_id: str, status: str) -> None:

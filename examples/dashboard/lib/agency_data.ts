@@ -6,7 +6,7 @@
 
 import { SYSTEM_TIMERS, type Timers } from "./coalescer";
 import { type Feed, fetchHead } from "./feed";
-import { fetchHealth, type StreamHealth } from "./health";
+import { fetchHealth, replaceHealth, type StreamHealth } from "./health";
 import { type Hint, reaches } from "./hints";
 import { type Connection, LiveChannel } from "./live_channel";
 import { fetchModels, type Model } from "./models";
@@ -29,6 +29,8 @@ export class AgencyData {
   private readonly channel: LiveChannel;
   private connection: Connection = "connecting";
   private cancelLook: () => void = () => undefined;
+  /** The creators whose streams changed since they were fetched; null is all. */
+  private changedModels: Set<string> | null = null;
 
   constructor(
     client: Client,
@@ -40,7 +42,18 @@ export class AgencyData {
     this.feed = new Resource(feed, undefined, timers);
     const models = (_: unknown, signal: AbortSignal) => fetchModels(client, agencyId, signal);
     this.models = new Resource(models, undefined, timers);
-    const health = (_: unknown, signal: AbortSignal) => fetchHealth(client, agencyId, signal);
+    const health = async (before: StreamHealth[] | null, signal: AbortSignal) => {
+      const changed = before === null ? null : this.changedModels;
+      this.changedModels = new Set();
+      try {
+        if (before === null || changed === null) return await fetchHealth(client, agencyId, signal);
+        const models = [...changed];
+        return replaceHealth(before, models, await fetchHealth(client, agencyId, signal, models));
+      } catch (error) {
+        this.changedModels = null;
+        throw error;
+      }
+    };
     this.health = new Resource(health, HEALTH_GAP, timers);
     this.channel = new LiveChannel(client, agencyId, {
       onConnection: (connection) => this.setConnection(connection),
@@ -86,6 +99,7 @@ export class AgencyData {
   }
 
   readonly refreshAll = (): void => {
+    this.changedModels = null;
     this.refreshSums();
     for (const resource of [this.feed, this.models, this.health]) resource.refresh();
   };
@@ -137,11 +151,22 @@ export class AgencyData {
     if (changed.has("model")) {
       this.models.refresh();
       this.refreshSums();
-      this.health.refresh();
     }
-    if (changed.has("job") || changed.has("sync_state")) this.health.refresh();
+    if (["model", "job", "sync_state"].some((kind) => changed.has(kind))) {
+      this.refreshHealth(hint);
+    }
     const isCounted = hint.items.some(({ sync_type: type }) => COUNTED.has(type ?? ""));
     if (changed.has("sync_state") && isCounted) this.refreshSums();
+  }
+
+  /** Fetches the streams of the creators that a hint names, all of them where it names none. */
+  private refreshHealth({ items }: Hint): void {
+    for (const { model_id: id } of items) {
+      if (id === undefined) this.changedModels = null;
+      else this.changedModels?.add(id);
+    }
+    if (items.length === 0) this.changedModels = null;
+    this.health.refresh();
   }
 
   private setConnection(connection: Connection): void {

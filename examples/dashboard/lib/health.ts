@@ -5,7 +5,7 @@
 
 import { Failure } from "./failure";
 import type { Client } from "./project_client";
-import { readAll } from "./read_all";
+import { countOnce, readAll } from "./read_all";
 
 export interface Progress {
   readonly kind?: string;
@@ -64,16 +64,19 @@ const ORDER = Object.keys(STREAMS);
 // not seem to lie ahead.
 const CLOCK_LAG = 20_000;
 
+/** Fetches all streams of an agency, or of some of its creators. */
 export async function fetchHealth(
   client: Client,
   agencyId: string,
   signal: AbortSignal,
+  models: readonly string[] | null = null,
 ): Promise<StreamHealth[]> {
   const streams = await readAll<StreamHealth>((after) => {
     const rows = client
       .from("sync_health")
-      .select(COLUMNS, { count: "exact" })
+      .select(COLUMNS, countOnce(after))
       .eq("agency_id", agencyId);
+    if (models !== null) rows.in("model_id", models);
     if (after !== undefined) {
       const { model_id: model, sync_type: type } = after;
       // Said twice, so that the index leads straight to the place.
@@ -87,6 +90,16 @@ export async function fetchHealth(
       .overrideTypes<StreamHealth[], { merge: false }>();
   });
   return streams.toSorted((a, b) => rank(a.sync_type) - rank(b.sync_type));
+}
+
+/** Puts some creators' streams in the place of what was known of them. */
+export function replaceHealth(
+  known: readonly StreamHealth[],
+  models: readonly string[],
+  fetched: readonly StreamHealth[],
+): StreamHealth[] {
+  const kept = known.filter(({ model_id: id }) => !models.includes(id));
+  return [...kept, ...fetched].toSorted((a, b) => rank(a.sync_type) - rank(b.sync_type));
 }
 
 /** Asks for a sync now; what the database refuses comes back as a sentence. */

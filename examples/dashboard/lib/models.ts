@@ -4,7 +4,7 @@
 
 import { Failure } from "./failure";
 import { type Client, callerHeaders, type Project } from "./project_client";
-import { readAll } from "./read_all";
+import { countOnce, readAll } from "./read_all";
 
 export interface Agency {
   readonly id: string;
@@ -26,7 +26,7 @@ const MODEL_COLUMNS =
 
 export async function fetchAgencies(client: Client, signal: AbortSignal): Promise<Agency[]> {
   const agencies = await readAll<Agency>((after) => {
-    const rows = client.from("agencies").select("id, name", { count: "exact" });
+    const rows = client.from("agencies").select("id, name", countOnce(after));
     if (after !== undefined) rows.gt("id", after.id);
     return rows.order("id").abortSignal(signal);
   });
@@ -62,7 +62,7 @@ export async function fetchModels(
   const models = await readAll<Model>((after) => {
     const rows = client
       .from("model_overview")
-      .select(MODEL_COLUMNS, { count: "exact" })
+      .select(MODEL_COLUMNS, countOnce(after))
       .eq("agency_id", agencyId);
     if (after !== undefined) rows.gt("id", after.id);
     return rows.order("id").abortSignal(signal).overrideTypes<Model[], { merge: false }>();

@@ -9,15 +9,22 @@ interface Page<Row> {
   readonly count: number | null;
 }
 
-/** `readPage` counts and returns the rows after the given one, in the order of a unique key. */
+/** Asks for the number of all rows with the first page, and no more with the others. */
+export function countOnce(after: unknown): { count?: "exact" } {
+  return after === undefined ? { count: "exact" } : {};
+}
+
+/** `readPage` returns the rows after the given one, in the order of a unique key. */
 export async function readAll<Row>(
   readPage: (after: Row | undefined) => PromiseLike<Page<Row>>,
 ): Promise<Row[]> {
-  const pages: (readonly Row[])[] = [];
+  const rows: Row[] = [];
+  let total = Number.POSITIVE_INFINITY;
   for (;;) {
-    const { data, error, count } = await readPage(pages.at(-1)?.at(-1));
+    const { data, error, count } = await readPage(rows.at(-1));
     if (data === null) throw error;
-    pages.push(data);
-    if (data.length === 0 || data.length === count) return pages.flat();
+    rows.push(...data);
+    total = Math.min(total, count ?? total);
+    if (data.length === 0 || rows.length >= total) return rows;
   }
 }

@@ -12,6 +12,8 @@ Object.assign(globalThis, { document: page, window: page });
 /** A project that answers everything with nothing, counts what it is asked, and says what a test says. */
 class Project {
   asked = 0;
+  /** What rows were narrowed to by a list. */
+  readonly filters: unknown[] = [];
   private readonly ears = new Map<string, (message: unknown) => void>();
   private tell: (status: string) => void = () => undefined;
 
@@ -52,7 +54,10 @@ class Project {
       get: (_, name) =>
         name === "then"
           ? (resolve: (answer: unknown) => void) => resolve({ data: [], error: null })
-          : () => chain,
+          : (...given: unknown[]) => {
+              if (name === "in") this.filters.push(given);
+              return chain;
+            },
     });
     return chain;
   }
@@ -76,6 +81,18 @@ async function openLive() {
   opened.project.asked = 0;
   return opened;
 }
+
+test("a hint is followed by the streams of its creator alone, a look by those of all", async () => {
+  const { project, timers } = await openLive();
+  project.filters.length = 0;
+
+  project.say("sync_state");
+  await timers.advance(1_000);
+  assert.deepEqual(project.filters, [["model_id", ["m"]]]);
+
+  await timers.advance(1.25 * MINUTE);
+  assert.equal(project.filters.length, 1);
+});
 
 beforeEach(() => {
   page.hidden = false;
