@@ -39,6 +39,7 @@ _REPEATED_FOR_EVER: Final = re.compile(r"40001|40P01|serialization_failure|deadl
 _NAME_PUT_IN: Final = re.compile(r"%(?:\d+\$)?[sI]")
 _TEXT_PUT_IN: Final = re.compile(r"%(?:\d+\$)?L")
 _STATEMENT, _EXPRESSION = 0, 2
+_UNKNOWN: Final = "x"
 
 
 def statement_findings(functions: Iterable[dict[str, str]]) -> dict[str, str]:
@@ -68,7 +69,10 @@ def _plpgsql_faults(definition: str) -> Iterator[str]:
             yield from _sql_faults(_as_statement(node))
         elif kind == "PLpgSQL_stmt_raise" and _REPEATED_FOR_EVER.search(json.dumps(node)):
             yield "raises what PostgREST repeats for ever"
-        if executed := _executed(kind, node):
+        executed = _executed(kind, node)
+        if executed == _UNKNOWN:
+            yield "cannot be read: it runs a text that is not written in it"
+        elif executed is not None:
             yield from _sql_faults(executed)
 
 
@@ -87,14 +91,13 @@ def _as_statement(expression: dict[str, Any]) -> str:
     return "select " + (query if mode == _EXPRESSION else _TARGET.sub("", query, count=1))
 
 
-def _executed(kind: str, node: Any) -> str:
-    """Return what EXECUTE runs, as far as it is literal."""
+def _executed(kind: str, node: Any) -> str | None:
+    """Return what EXECUTE runs, with `x` for what is put in; None if it is no such statement."""
     dynamic = "query" if kind in {"PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors"} else "dynquery"
     if not kind.startswith("PLpgSQL_stmt_") or dynamic not in node:
-        return ""
+        return None
     select: Any = parse_sql(_as_statement(node[dynamic]["PLpgSQL_expr"]))[0].stmt
-    text = _literal(select.targetList[0].val)
-    return "" if text == "x" else text
+    return _literal(select.targetList[0].val)
 
 
 def _literal(node: Any) -> str:
@@ -105,7 +108,7 @@ def _literal(node: Any) -> str:
             return _literal(left) + _literal(right)
         case ast.FuncCall(funcname=(*_, ast.String(sval="format")), args=(text, *_)):
             return _TEXT_PUT_IN.sub("'x'", _NAME_PUT_IN.sub("x", _literal(text)))
-    return "x"
+    return _UNKNOWN
 
 
 def _sql_faults(statements: str) -> list[str]:

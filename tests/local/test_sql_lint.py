@@ -89,7 +89,6 @@ def sql(body: str) -> dict[str, str]:
             "UPDATE of x",
         ),
         (plpgsql("begin execute 'delete from ' || quote_ident(p.handle); end"), "DELETE of x"),
-        (plpgsql("declare s text := 'delete from a'; begin execute s; end"), "DELETE of a"),
         (
             plpgsql(
                 "begin execute $c$select cron.schedule('n', '* * * * *', 'delete from a')$c$; end"
@@ -128,6 +127,7 @@ def test_an_error_that_postgrest_repeats_for_ever_is_a_finding(raised: str) -> N
         plpgsql("begin nonsense; end"),
         plpgsql("declare v elsewhere.kind; begin end"),
         plpgsql("begin execute format('update %I', 'a'); end"),
+        plpgsql("declare s text := 'delete from '; begin s := s || 'a'; execute s; end"),
         {**sql(""), "language": "plv8"},
     ],
     ids=lambda function: function["body"],
@@ -143,14 +143,12 @@ def test_what_every_function_may_do_is_no_finding() -> None:
     declare
       v_rows public.models[];
       v_stream private.sync_streams;
-      v_sql text := p.handle;
     begin
       update private.a s set b = s.b + 1 where s.c = p.id;
       insert into a values (1) on conflict (b) do update set c = 1;
       perform from a for update;
       p.handle := (select x.c from a x where x.b = p.id);
       execute format('update %s t set a = $1 where t.b = %L', p.handle, 1) using p.id;
-      execute v_sql;
       return next jsonb_build_object('remedy', 'delete the row, or update it', 'op', 'UPDATE');
     exception when serialization_failure or sqlstate '40001' then
       raise sqlstate 'PT409' using message = 'try again';

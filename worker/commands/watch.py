@@ -41,6 +41,8 @@ Examples:
   fanvue-sync watch --json | jq 'select(.event == "transactions")'
 """
 TOPIC: Final = "agency:"
+# A name is no reason to let sales wait.
+NAME_SECONDS: Final = 2.0
 
 
 class RealtimeUnreachableError(SyncError):
@@ -199,8 +201,9 @@ class Teller:
     async def _name_of(self, model_id: str) -> str:
         if model_id not in self._creators:
             try:
-                rows = await self._database.select("models", "handle,display_name", id=model_id)
-            except SyncError:
+                async with asyncio.timeout(NAME_SECONDS):
+                    rows = await self._database.select("models", "handle,display_name", id=model_id)
+            except (SyncError, TimeoutError):
                 return model_id
             row = rows[0] if rows else {}
             handle = row.get("handle")
