@@ -92,10 +92,11 @@ def test_every_call_of_the_worker_is_answered_over_rest(
 
 async def _look_after_itself(engine: Engine) -> None:
     """Beat, tell troubles and fill the cache, as a worker does beside its jobs."""
-    (agency_id,) = engine.database.execute("select id::text from public.agencies").fetchone() or ()
+    agency = engine.database.execute("select id::text from public.agencies").fetchone()
+    assert agency is not None
     async with open_books(engine.settings()) as books:
         await books.jobs.heartbeat([])
         await books.overview.gauges()
         await books.alerts.settle(await books.alerts.claim(), sent=True)
         days = {"p_from": "2026-11-01", "p_to": "2026-11-30"}
-        await books.database.call("dashboard_stats", {"p_agency_id": agency_id, **days})
+        await books.database.call("dashboard_stats", {"p_agency_id": agency[0], **days})
