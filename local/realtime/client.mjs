@@ -8,6 +8,7 @@ import { join, JoinError } from "./join.mjs";
 const MAX_BACKLOG_BYTES = 64 * 1024 * 1024;
 const RESTARTING = 1012;
 const FAREWELL_MS = 10_000;
+const LOOK_MS = 20;
 
 export class Client {
   #socket;
@@ -149,6 +150,8 @@ export class Client {
   }
 }
 
-function pause(milliseconds) {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+/** Waits by the clock that tests move. */
+async function pause(milliseconds) {
+  const end = Date.now() + milliseconds;
+  while (Date.now() < end) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
 }

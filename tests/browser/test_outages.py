@@ -182,8 +182,7 @@ def test_after_three_days_asleep_the_first_join_fails_and_the_page_comes_to_life
 ) -> None:
     agency = stage.new_agency()
     creator = stage.new_creator(agency)
-    # With the five seconds that a refusal takes at a hosted project.
-    realtime()
+    realtime(refuseJoinMs=0)
     forget_partitions(local_stack)
     stage.sell(creator, 1000)
     assert stage.fanvue.flush_webhooks()["done"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -154,7 +155,9 @@ async def test_a_refused_join_holds_the_whole_connection_up(
             async with socket(url=server.url) as other:
                 # Whoever comes later is served at once, so the refusal is under way.
                 await other.join()
-            user.database.execute("select realtime.send('{}', 'meanwhile', 'frames', false)")
+                user.database.execute("select realtime.send('{}', 'meanwhile', 'frames', false)")
+                assert b"meanwhile" in await other.next()
+            await asyncio.to_thread(server.advance, 5)
             refused, heard, beat = [await client.next() for _ in range(3)]
 
     assert "You do not have permissions" in refused[4]["response"]["reason"]
