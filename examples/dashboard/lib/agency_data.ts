@@ -13,8 +13,8 @@ import { fetchModels, type Model } from "./models";
 import type { Client } from "./project_client";
 import { Resource } from "./resource";
 
-const WHILE_LIVE = 60_000;
-const WHILE_AWAY = 30_000;
+const LIVE_PERIOD_MS = 60_000;
+const AWAY_PERIOD_MS = 30_000;
 const HEALTH_GAP = 400;
 // Streams whose figures stand among the sums.
 const COUNTED = new Set(["account", "top_fans", "subscribers", "followers"]);
@@ -125,7 +125,7 @@ export class AgencyData {
   /** Plans to look again by itself; spread, so that a thousand tabs do not ask at once. */
   private planLook(): void {
     this.cancelLook();
-    const period = this.connection === "live" ? WHILE_LIVE : WHILE_AWAY;
+    const period = this.connection === "live" ? LIVE_PERIOD_MS : AWAY_PERIOD_MS;
     this.cancelLook = this.timers.after(period * (0.75 + Math.random() / 2), () => {
       this.lookAgain();
       this.planLook();
