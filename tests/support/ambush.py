@@ -46,7 +46,11 @@ class Ambush:
         }
 
     def kill(self, moment: Moment, worker: AbstractContextManager[SpawnProcess]) -> bool:
-        """Run a worker, which its context kills, to the moment; say whether it came so far."""
+        """Run a worker, which its context kills, to the moment; say whether it came so far.
+
+        Returns when all that the dead worker asked for has been done: a claim that takes effect
+        later would give a job to nobody.
+        """
         reached, dead = threading.Event(), threading.Event()
 
         def hold() -> None:
@@ -62,6 +66,9 @@ class Ambush:
         finally:
             dead.set()
             side.forget([moment.call])
+            wait_until(
+                lambda: not (self.rest.is_in_use or self.fanvue.is_in_use), "the calls of the dead"
+            )
         return reached.is_set()
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from simulator.server import SignallingServer
+
     Act = Callable[[], object]
     Scope = dict[str, Any]
     Receive = Callable[[], Any]
@@ -74,6 +76,14 @@ class FlakyRest:
     _rules: list[Rule] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _http: httpx.Client = field(default_factory=open_http)
+    _server: SignallingServer | None = None
+
+    @property
+    def is_in_use(self) -> bool:
+        """Tell whether anybody is connected, or a call is not at its end on the other side."""
+        assert self._server is not None
+        state = self._server.server_state
+        return bool(state.connections or state.tasks)
 
     def refuse(
         self, name: str, nth: int = 1, *, status: int = 503, body: bytes = b"", times: int = 1
@@ -191,7 +201,7 @@ def flaky(target: str) -> Iterator[FlakyRest]:
     """Serve a proxy before an address while the block runs."""
     proxy = FlakyRest(target.rstrip("/"))
     listener = bind()
-    server = make_server(proxy)  # type: ignore[arg-type]  # any ASGI application will do
+    server = proxy._server = make_server(proxy)  # type: ignore[arg-type]  # any ASGI application will do
     thread = threading.Thread(
         target=server.run, kwargs={"sockets": [listener]}, name="flaky", daemon=True
     )
