@@ -66,9 +66,8 @@ class Ambush:
         finally:
             dead.set()
             side.forget([moment.call])
-            wait_until(
-                lambda: not (self.rest.is_in_use or self.fanvue.is_in_use), "the calls of the dead"
-            )
+        self.rest.finish()
+        self.fanvue.finish()
         return reached.is_set()
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.control_calls import open_http
 from simulator.mishaps import TRANSPORT_KEY
 from simulator.server import LOOPBACK, START_SECONDS, bind, make_server
+from tests.support.waiting import wait_until
 
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 HOP_HEADERS = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "content-encoding", "date"}
 )
+# Answered by the proxy itself.
+KNOCK = "/knock"
 ACCEPT_PLAIN = {"accept-encoding": "identity"}
 
 
@@ -76,14 +79,15 @@ class FlakyRest:
     _rules: list[Rule] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _http: httpx.Client = field(default_factory=open_http)
-    _server: SignallingServer | None = None
+    _server: SignallingServer = field(init=False, repr=False)
 
-    @property
-    def is_in_use(self) -> bool:
-        """Tell whether anybody is connected, or a call is not at its end on the other side."""
-        assert self._server is not None
+    def finish(self) -> None:
+        """Return when its clients are gone and all that they asked for has been done."""
+        with open_http() as http:
+            # Connections are taken in turn: after this one, none of a client that is gone waits.
+            http.get(self.url + KNOCK)
         state = self._server.server_state
-        return bool(state.connections or state.tasks)
+        wait_until(lambda: not (state.connections or state.tasks), "the last calls of the dead")
 
     def refuse(
         self, name: str, nth: int = 1, *, status: int = 503, body: bytes = b"", times: int = 1
@@ -132,6 +136,9 @@ class FlakyRest:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
         body = await _read(receive)
+        if scope["path"] == KNOCK:
+            await _answer(send, 204, [], b"")
+            return
         rules = self._chosen(scope["path"].rstrip("/").rpartition("/")[2])
         for rule in rules:
             if rule.before is not None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.ambush import Moment, ambush
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.process import BaseProcess
+
     from tests.support.engine import Engine
 
 
@@ -57,6 +62,25 @@ def test_backfill_survives_a_kill_at_each_call_and_reads_no_page_but_the_open_on
         m for m in MOMENTS if (m.call, m.after) in {("earnings", True), ("commit_sync_page", False)}
     ]
     assert len(engine.calls(creator)) - (PAGES + 2) == len(wasted)
+
+
+def test_a_claim_on_its_way_at_a_kill_takes_effect_before_the_next_step(engine: Engine) -> None:
+    engine.creator(50)
+    died, claimed = threading.Event(), threading.Event()
+
+    @contextmanager
+    def mortal() -> Iterator[BaseProcess]:
+        with engine.worker(drain=True, **road.settings()) as process:
+            yield process
+        died.set()
+
+    with ambush(engine.environment) as road:
+        road.rest.at("claim_sync_jobs", 2, lambda: died.wait(PATIENCE_SECONDS))
+        road.rest.strand("claim_sync_jobs", claimed.set, 2, after=True)
+
+        assert road.kill(Moment("earnings", after=True), mortal())
+
+        assert claimed.is_set()
 
 
 def test_worker_killed_between_rotation_and_storing_loses_no_grant(engine: Engine) -> None:
