@@ -42,3 +42,8 @@ grant all on all tables in schema auth to postgres, supabase_auth_admin;
 grant all on all sequences in schema auth to postgres, supabase_auth_admin;
 revoke all on all tables in schema auth from anon, authenticated, service_role;
 grant execute on all functions in schema auth to public;
+
+-- The Auth library makes the CLI's record of migrations, too; on hosted Supabase it is the owner's.
+alter schema supabase_migrations owner to postgres;
+alter table supabase_migrations.schema_migrations owner to postgres;
+alter table supabase_migrations.seed_files owner to postgres;
