@@ -44,6 +44,7 @@ revoke all on all tables in schema auth from anon, authenticated, service_role;
 grant execute on all functions in schema auth to public;
 
 -- The Auth library makes the CLI's record of migrations, too; on hosted Supabase it is the owner's.
+create schema if not exists supabase_migrations;
 alter schema supabase_migrations owner to postgres;
-alter table supabase_migrations.schema_migrations owner to postgres;
-alter table supabase_migrations.seed_files owner to postgres;
+alter table if exists supabase_migrations.schema_migrations owner to postgres;
+alter table if exists supabase_migrations.seed_files owner to postgres;
