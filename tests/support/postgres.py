@@ -12,12 +12,12 @@ import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, LiteralString
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-from local.postgres import OWNER, SUPERUSER
+from local.postgres import OWNER, PASSWORD, SUPERUSER
 
 
 if TYPE_CHECKING:
@@ -39,19 +39,25 @@ def empty_project(cluster_url: str, role: str = OWNER) -> Iterator[str]:
     """Make a database as hosted Supabase hands it over; yield its URL for a role."""
     with _copy(cluster_url, "template0") as url:
         _bootstrap(url)
-        yield make_conninfo(url, user=role)
+        yield _address(url, role)
 
 
 @contextmanager
 def migrated_project(cluster_url: str, role: str = OWNER) -> Iterator[str]:
     """Make a database with all migrations, applied by its owner; yield its URL for a role."""
     with _copy(cluster_url, _template(cluster_url)) as url:
-        yield make_conninfo(url, user=role)
+        yield _address(url, role)
 
 
 def as_superuser(url: str) -> str:
     """Return the address of a local database for who may do everything in its cluster."""
-    return make_conninfo(url, user=SUPERUSER)
+    return _address(url, SUPERUSER)
+
+
+def _address(url: str, role: str, database: str = "") -> str:
+    parts = urlsplit(url)
+    netloc = f"{role}:{PASSWORD}@{parts.hostname}:{parts.port}"
+    return parts._replace(netloc=netloc, path=f"/{database}" if database else parts.path).geturl()
 
 
 @contextmanager
@@ -61,7 +67,7 @@ def _copy(cluster_url: str, template: str) -> Iterator[str]:
     with psycopg.connect(cluster_url, autocommit=True) as cluster:
         _create(cluster, name, template)
     try:
-        yield make_conninfo(cluster_url, dbname=name)
+        yield _address(cluster_url, SUPERUSER, name)
     finally:
         with psycopg.connect(cluster_url, autocommit=True) as cluster:
             _drop(cluster, name)
@@ -100,9 +106,9 @@ def _template(cluster_url: str) -> str:
             for other, _ in found:
                 _drop(cluster, other)
             _create(cluster, name, "template0")
-            url = make_conninfo(cluster_url, dbname=name)
+            url = _address(cluster_url, SUPERUSER, name)
             _bootstrap(url)
-            migrate(make_conninfo(url, user=OWNER))
+            migrate(_address(url, OWNER))
             # This says that it is complete.
             _alter(cluster, name, "is_template true")
         # What still uses it is on its way out.
