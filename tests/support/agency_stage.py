@@ -50,7 +50,7 @@ class AgencyStage:
     def connect(self, *words: str) -> dict[str, Any]:
         """Run the command and remember the models it names."""
         done = self.run(*words)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         result: dict[str, Any] = json.loads(done.stdout)
         self.engine.models |= {one["creator_uuid"]: one["model_id"] for one in result["creators"]}
         return result

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.system
 
 NEW_KEY = "later:" + "B" * 43 + "="
 HOUR = 3600
+# The runs of a night begin within it.
+NIGHT = 4 * HOUR
 
 
 @pytest.fixture
@@ -56,12 +58,14 @@ def test_every_call_of_the_worker_is_answered_over_rest(
 
     # A week: a 429, a token that ended, a grant that died, an agency that connects its creators.
     fanvue.add_fault("status", "/insights/earnings$", status=429, times=1)
-    engine.drain(wait_seconds=120)
+    engine.drain()
+    engine.pass_time(120)
+    engine.drain()
     agency.creators(1)
-    agency.connect(*agency.consent())
+    assert agency.run(*agency.consent(), agency="Agency A").returncode == 0
     fanvue.kill_chain(lost)
     engine.pass_time(2 * HOUR)
-    agency.tick()
+    asyncio.run(_tick(engine))
     engine.drain()
     assert program("sync", model).returncode == 0
     engine.sync(good, full=True)
@@ -72,12 +76,14 @@ def test_every_call_of_the_worker_is_answered_over_rest(
 
     # No cron: the night that was missed begins by a worker's tick. Then one that a person asks for.
     engine.pass_time(31 * HOUR)
-    agency.tick()
+    asyncio.run(_tick(engine))
+    engine.pass_time(NIGHT)
     engine.drain()
-    assert database.execute(
+    nights = database.execute(
         "select from public.sync_runs where sync_type = 'reconcile' and model_id = %s", (model,)
-    ).fetchone()
-    assert program("reconcile", model).returncode == 0
+    )
+    assert nights.rowcount == 1
+    assert program("reconcile", "--model", model).returncode == 0
 
     # What people look at, and a key that is replaced.
     for words in (("status",), ("doctor",), ("tokens", "status")):
@@ -88,6 +94,13 @@ def test_every_call_of_the_worker_is_answered_over_rest(
 
     assert sorted(set(read_calls(PROJECT / "worker")) - answered) == []
     engine.assert_exact(good)
+
+
+async def _tick(engine: Engine) -> None:
+    """Do what each worker does every minute."""
+    async with open_books(engine.settings()) as books:
+        await books.jobs.enqueue_due("worker")
+        await books.jobs.reap()
 
 
 async def _look_after_itself(engine: Engine) -> None:
