@@ -217,6 +217,7 @@ class Misconfigured(SyncError):
 class SchemaMissing(Misconfigured):
     """The database lacks a function or table: a migration is under way, or was never applied."""
 
+    code = "schema_missing"
     remedy_by_default = "apply the migrations: supabase db push --remote"
 
 

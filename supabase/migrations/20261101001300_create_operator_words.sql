@@ -98,7 +98,7 @@ as $$
     when e.message ~ 'select ops\.[a-z_]+\(' then substring(e.message from 'select ops\.[a-z_]+\([^)]*\)')
     when e.kind = 'cursor_expired' or (e.kind = 'provider_contract' and p_open_walk) or (e.kind = 'partial' and p_job_id is null)
       then format('select ops.reset_cursor(%L, %L)', p_model_id, p_sync_type)
-    when e.kind in ('misconfigured', 'seal_broken', 'scope_missing', 'not_found', 'gone', 'unavailable', 'grant_error', 'database_unavailable')
+    when e.kind in ('misconfigured', 'schema_missing', 'seal_broken', 'scope_missing', 'not_found', 'gone', 'unavailable', 'grant_error', 'database_unavailable')
       then concat_ws('; then: ', nullif(e.advice, ''), e.call)
     else e.call end
   from (select coalesce(p_error ->> 'kind', '') as kind, coalesce(p_error ->> 'message', '') as message,

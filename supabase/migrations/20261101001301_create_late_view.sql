@@ -49,7 +49,7 @@ as $$
     select j.model_id, j.sync_type, null
     from clock c
     join public.sync_jobs j on j.state = 'queued'
-      and (j.run_at <= c.now or j.attempt > 0 or j.last_error ->> 'kind' in ('misconfigured', 'seal_broken'))
+      and (j.run_at <= c.now or j.attempt > 0 or j.last_error ->> 'kind' in ('misconfigured', 'schema_missing', 'seal_broken'))
     union
     select j.model_id, j.sync_type, null from public.sync_jobs j where j.state = 'dead'
     union
@@ -98,7 +98,7 @@ as $$
       when f.queued_id is not null and f.run_at < f.now - f.patience
            and (coalesce(f.claimed, '-infinity') <= f.run_at or (f.claimed < f.now - f.a_turn and not f.anyone_runs)) then 'no_worker'
       when f.queued_id is not null and f.run_at < f.now - f.a_turn then 'turn'
-      when f.queued_id is not null and (f.attempt > 0 or f.queued_error ->> 'kind' in ('misconfigured', 'seal_broken')) then 'failing'
+      when f.queued_id is not null and (f.attempt > 0 or f.queued_error ->> 'kind' in ('misconfigured', 'schema_missing', 'seal_broken')) then 'failing'
       when f.dead_id is not null and f.queued_id is null then 'dead'
       -- said once, of the whole model
       when f.queued_id is null and not f.has_grant then null

@@ -21,6 +21,7 @@ from worker.errors import (
     NotFound,
     ProviderContract,
     Rejected,
+    SchemaMissing,
     ScopeMissing,
     SealBroken,
     SyncError,
@@ -85,6 +86,7 @@ FATES: dict[type[SyncError], tuple[str, timedelta | None] | None] = {
     Rejected: ("retry", None),
     LeaseLost: None,
     Misconfigured: ("snooze", CONFIGURATION_PAUSE),
+    SchemaMissing: ("snooze", CONFIGURATION_PAUSE),
     SealBroken: ("snooze", CONFIGURATION_PAUSE),
     UsageError: ("retry", None),
 }
