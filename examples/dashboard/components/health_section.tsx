@@ -35,7 +35,7 @@ export function HealthSection({ client, data, models }: Props) {
         </p>
       </div>
       <div className="flex flex-col gap-3">
-        <FailureNote snapshot={health} what="Sync health" onRetry={data.health.refresh} />
+        <FailureNote snapshot={health} what="Sync health" onRetry={data.refreshHealth} />
         <FailureNote snapshot={models} what="The creators" onRetry={data.models.refresh} />
         {(health.value === null || models.value === null) && health.failure === null && (
           <Lines count={4} label="Loading sync health" />
@@ -55,7 +55,7 @@ export function HealthSection({ client, data, models }: Props) {
               model={model}
               streams={streams.get(model.id) ?? []}
               isCalm={(models.value?.length ?? 0) > 6 || isPhone()}
-              onRequested={data.health.refresh}
+              onRequested={data.refreshHealth}
             />
           ))}
         </div>

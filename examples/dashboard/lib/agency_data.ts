@@ -7,7 +7,7 @@
 import { SYSTEM_TIMERS, type Timers } from "./coalescer";
 import { type Feed, fetchHead } from "./feed";
 import { fetchHealth, replaceHealth, type StreamHealth } from "./health";
-import { type Hint, reaches } from "./hints";
+import { creatorsOf, type Hint, reaches } from "./hints";
 import { type Connection, LiveChannel } from "./live_channel";
 import { fetchModels, type Model } from "./models";
 import type { Client } from "./project_client";
@@ -16,6 +16,8 @@ import { Resource } from "./resource";
 const LIVE_PERIOD_MS = 60_000;
 const AWAY_PERIOD_MS = 30_000;
 const HEALTH_GAP = 400;
+// More creators than this would make an address that proxies refuse.
+const MOST_CREATORS = 50;
 // Streams whose figures stand among the sums.
 const COUNTED = new Set(["account", "top_fans", "subscribers", "followers"]);
 
@@ -43,11 +45,12 @@ export class AgencyData {
     const models = (_: unknown, signal: AbortSignal) => fetchModels(client, agencyId, signal);
     this.models = new Resource(models, undefined, timers);
     const health = async (before: StreamHealth[] | null, signal: AbortSignal) => {
-      const changed = before === null ? null : this.changedModels;
+      const models = [...(this.changedModels ?? [])];
       this.changedModels = new Set();
       try {
-        if (before === null || changed === null) return await fetchHealth(client, agencyId, signal);
-        const models = [...changed];
+        if (before === null || models.length === 0 || models.length > MOST_CREATORS) {
+          return await fetchHealth(client, agencyId, signal);
+        }
         return replaceHealth(before, models, await fetchHealth(client, agencyId, signal, models));
       } catch (error) {
         this.changedModels = null;
@@ -99,10 +102,12 @@ export class AgencyData {
   }
 
   readonly refreshAll = (): void => {
-    this.changedModels = null;
     this.refreshSums();
-    for (const resource of [this.feed, this.models, this.health]) resource.refresh();
+    for (const resource of [this.feed, this.models]) resource.refresh();
+    this.refreshHealth();
   };
+
+  readonly refreshHealth = (): void => this.refreshHealthOf(null);
 
   readonly readConnection = (): Connection => this.connection;
 
@@ -153,19 +158,16 @@ export class AgencyData {
       this.refreshSums();
     }
     if (["model", "job", "sync_state"].some((kind) => changed.has(kind))) {
-      this.refreshHealth(hint);
+      this.refreshHealthOf(creatorsOf(hint));
     }
     const isCounted = hint.items.some(({ sync_type: type }) => COUNTED.has(type ?? ""));
     if (changed.has("sync_state") && isCounted) this.refreshSums();
   }
 
-  /** Fetches the streams of the creators that a hint names, all of them where it names none. */
-  private refreshHealth({ items }: Hint): void {
-    for (const { model_id: id } of items) {
-      if (id === undefined) this.changedModels = null;
-      else this.changedModels?.add(id);
-    }
-    if (items.length === 0) this.changedModels = null;
+  /** Fetches the streams of some creators, or of all. */
+  private refreshHealthOf(creators: ReadonlySet<string> | null): void {
+    if (creators === null) this.changedModels = null;
+    for (const id of creators ?? []) this.changedModels?.add(id);
     this.health.refresh();
   }
 

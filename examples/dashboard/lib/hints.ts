@@ -47,6 +47,16 @@ export function reaches(hint: Hint, instant: string | null): boolean {
   });
 }
 
+/**
+ * The creators that a hint is about; null where there may be more. It lists the kind that tells most:
+ * what else the commit changed is of the same creator, unless it is about several.
+ */
+export function creatorsOf({ changed, items }: Hint): ReadonlySet<string> | null {
+  const named = new Set(items.map(({ model_id: id }) => id));
+  if (named.size === 0 || named.has(undefined) || (named.size > 1 && changed.size > 1)) return null;
+  return named as ReadonlySet<string>;
+}
+
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

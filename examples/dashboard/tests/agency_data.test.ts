@@ -44,8 +44,8 @@ class Project {
     this.tell("CHANNEL_ERROR");
   }
 
-  say(event: string): void {
-    this.ears.get(event)?.({ payload: { model_id: "m", sync_type: "earnings" } });
+  say(event: string, payload: object = { model_id: "m", sync_type: "earnings" }): void {
+    this.ears.get(event)?.({ payload });
   }
 
   answer(): unknown {
@@ -91,6 +91,39 @@ test("a hint is followed by the streams of its creator alone, a look by those of
   assert.deepEqual(project.filters, [["model_id", ["m"]]]);
 
   await timers.advance(1.25 * MINUTE);
+  assert.equal(project.filters.length, 1);
+});
+
+test("who asks for a sync is shown the streams of all, whatever hints just named", async () => {
+  const { project, timers, data } = await openLive();
+  project.filters.length = 0;
+
+  project.say("sync_state");
+  await timers.advance(1_000);
+  data.refreshHealth();
+  await timers.advance(1_000);
+  data.health.refresh();
+  await timers.advance(1_000);
+
+  assert.equal(project.asked, 3);
+  assert.equal(project.filters.length, 1);
+});
+
+test("a hint that may be about more creators than it names is followed by all streams", async () => {
+  const { project, timers } = await openLive();
+  project.filters.length = 0;
+  const items = [{ model_id: "m" }, { model_id: "n" }];
+
+  project.say("job", { changed: ["job"], items });
+  await timers.advance(1_000);
+  assert.deepEqual(project.filters, [["model_id", ["m", "n"]]]);
+
+  project.say("transactions", { changed: ["transactions", "sync_state"], items });
+  await timers.advance(1_000);
+  project.say("job", { items: [] });
+  await timers.advance(1_000);
+  project.say("job", { items: Array.from({ length: 51 }, (_, n) => ({ model_id: `${n}` })) });
+  await timers.advance(1_000);
   assert.equal(project.filters.length, 1);
 });
 
