@@ -41,6 +41,8 @@ HELD: Final = timedelta(seconds=30)
 SILENCE: Final = timedelta(seconds=60)
 CONNECT_SECONDS: Final = 10
 CLOSE_SECONDS: Final = 1.0
+# A cold project's stream waits for every writer; an old server never says that it flows.
+FLOWING_SECONDS: Final = 120.0
 # What the server says to those who asked for `replication_ready`.
 FLOWING: Final = "Replication connection established"
 # The limit of a Supabase project; one connection carries this subscription.
@@ -147,9 +149,11 @@ class Subscription:
                 # Whatever the library raises means the same: not now.
                 raise _LostError(_describe(error)) from error
             news: tuple[asyncio.Future[Any], ...] = (flowing, ended)
-            await asyncio.wait(news, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(news, timeout=FLOWING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 raise _LostError(ended.result())
+            if not flowing.done():
+                raise _LostError("Realtime does not say that its stream flows")
             yield ended
         finally:
             watch.cancel()

@@ -264,6 +264,27 @@ def test_a_worker_looks_for_work_once_the_stream_really_flows(
         asyncio.run(check())
 
 
+def test_a_stream_that_does_not_flow_is_a_loss_and_is_asked_for_again(
+    engine: Engine, local_stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = engine.environment["SUPABASE_SECRET_KEY"]
+    with (
+        own_server(engine.environment, tmp_path, streamPatienceMs=NEVER_MS) as server,
+        psycopg.connect(engine.environment["SUPABASE_DB_URL"]) as writer,
+    ):
+        writer.execute("select pg_current_xact_id()")
+
+        async def check() -> None:
+            monkeypatch.setattr(subscription, "FLOWING_SECONDS", 0.01)
+            async with working(engine, own_settings(server.url, key, engine)) as b:
+                assert await b.state() == "Realtime does not say that its stream flows"
+                monkeypatch.setattr(subscription, "FLOWING_SECONDS", PATIENCE_SECONDS)
+                writer.rollback()
+                await b.until_connected()
+
+        asyncio.run(check())
+
+
 def test_a_server_that_falls_silent_is_left_and_found_again(
     engine: Engine, local_stack: Stack, tmp_path: Path
 ) -> None:

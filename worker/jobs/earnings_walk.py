@@ -19,6 +19,7 @@ from worker.errors import (
     DatabaseUnavailable,
     Misconfigured,
     ProviderContract,
+    SchemaMissing,
     ScopeMissing,
     Throttled,
     Transient,
@@ -154,7 +155,7 @@ class EarningsWalk:
                 {"startDate": HISTORY_BEGINS, "endDate": state.ceiling, "granularity": "day"},
             )
             return summary_days(reply.body)
-        except (Throttled, DatabaseUnavailable):
+        except (Throttled, DatabaseUnavailable, SchemaMissing):
             raise
         except Transient as error:
             if self._job.attempt < SUMMARY_ATTEMPTS:

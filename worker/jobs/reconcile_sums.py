@@ -14,6 +14,7 @@ from worker.errors import (
     DatabaseUnavailable,
     Misconfigured,
     ProviderContract,
+    SchemaMissing,
     ScopeMissing,
     Throttled,
     Transient,
@@ -87,7 +88,7 @@ class FanvueSums:
     async def _opinion(self, name: str, asking: Awaitable[_T]) -> _T | None:
         try:
             return await asking
-        except (Throttled, DatabaseUnavailable):
+        except (Throttled, DatabaseUnavailable, SchemaMissing):
             raise
         except Transient as error:
             if self._job.attempt < ATTEMPTS:

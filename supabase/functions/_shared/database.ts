@@ -41,6 +41,9 @@ const MISSING: ReadonlySet<string> = new Set([
   "42P01",
   "3F000",
 ]);
+// Hosted makes a token of the service's key for each call; where its clocks differ, one is refused
+// and the next one is not. A user's own token may really have ended.
+const REFUSED_TOKEN: ReadonlySet<string> = new Set(["PGRST301", "PGRST303"]);
 const SQL_STATE = /^[A-Z0-9]{5,8}$/;
 
 export class DatabaseFunctions {
@@ -101,7 +104,7 @@ export class DatabaseFunctions {
     // neither says anything about the request.
     if (
       status >= 500 || status === 408 || status === 429 || code === null ||
-      MISSING.has(code)
+      MISSING.has(code) || (caller.token === null && REFUSED_TOKEN.has(code))
     ) {
       throw new DatabaseAway(
         `${name}: the database answered ${status} ${code ?? ""}`.trim(),

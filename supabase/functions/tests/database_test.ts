@@ -99,6 +99,8 @@ const AWAY: Record<string, () => Response> = {
     Response.json({ code: "42883" }, { status: 404 }),
   "a table that is not there yet": () =>
     Response.json({ code: "42P01" }, { status: 404 }),
+  "a clock that runs behind the one which signed the service's token": () =>
+    Response.json({ code: "PGRST303" }, { status: 401 }),
   "a refusal by something in between": () => new Response("", { status: 403 }),
 };
 for (const [name, answer] of Object.entries(AWAY)) {
@@ -123,6 +125,15 @@ Deno.test("a refusal carries status and code, and not a word more", async () => 
 
   assertEquals([error.status, error.code], [410, "PT410"]);
   assert(!error.message.includes("private"));
+});
+
+Deno.test("a user's token that is refused is the user's affair", async () => {
+  const refuse = () => Response.json({ code: "PGRST303" }, { status: 401 });
+
+  await assertThrows(
+    () => database(refuse).callAsUser("token", "take_connection", ARGUMENTS),
+    DatabaseRefused,
+  );
 });
 
 const MEGABYTE = 1024 * 1024;

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from tests.unit.jobs.test_outcomes import JOB
-from worker.errors import NotFound, ScopeMissing, Throttled, Transient
+from worker.errors import (
+    DatabaseUnavailable,
+    NotFound,
+    SchemaMissing,
+    ScopeMissing,
+    SyncError,
+    Throttled,
+    Transient,
+)
 from worker.fanvue.calls import Family, Reply
 from worker.jobs.reconcile_sums import FanvueSums
 from worker.sync.drift import DaySum
@@ -87,10 +95,16 @@ async def test_a_broken_report_is_tried_again_before_it_is_left_out() -> None:
     assert await Report([broken]).sums(last).report(DAYS) is None
 
 
-async def test_a_rate_limit_is_no_opinion_but_a_pause() -> None:
-    error = Throttled("later", until=None)  # type: ignore[arg-type] # its end does not matter here
+PAUSES = [
+    Throttled("later", until=datetime.now(UTC)),
+    DatabaseUnavailable("it is away"),
+    SchemaMissing("the database has no take_calls"),
+]
 
-    with pytest.raises(Throttled):
+
+@pytest.mark.parametrize("error", PAUSES, ids=lambda error: error.code)
+async def test_what_says_nothing_of_the_report_is_no_opinion_but_a_pause(error: SyncError) -> None:
+    with pytest.raises(type(error)):
         await Report([error]).sums(replace(THROUGH_AGENCY, attempt=3)).report(DAYS)
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.property.fanvue_list import Dates, Ties
 from tests.support.clock import NOON
 from tests.unit.jobs.walk_bench import PATIENT, walking
-from worker.errors import LeaseLost, Throttled
+from worker.errors import DatabaseUnavailable, LeaseLost, SchemaMissing, SyncError, Throttled
 from worker.fanvue.calls import Family
 from worker.jobs.earnings_walk import ASIDE_LOOKBACK
 from worker.jobs.outcomes import Cancelled, Done, Yielded
@@ -242,6 +242,26 @@ async def test_a_summary_out_of_shape_keeps_no_walk_from_ending(answer: Any) -> 
 
     assert w.book.pages[-1]["notes"]["verified"] is None
     assert w.book.high_water == w.rows[-1].at
+
+
+@pytest.mark.parametrize(
+    "away", [DatabaseUnavailable("it is away"), SchemaMissing("the database has no take_calls")]
+)
+async def test_a_database_that_fails_beside_the_summary_is_not_taken_for_its_absence(
+    away: SyncError,
+) -> None:
+    def fail(path: str, _: object, body: Any) -> Any:
+        if path.endswith("/summary"):
+            raise away
+        return body
+
+    w = walking(60, kind="full")
+    w.api.tamper = fail
+
+    with pytest.raises(type(away)):
+        await w.run()
+
+    assert w.book.walk is not None
 
 
 # Slices, stops and crashes -----------------------------------------------------------------------

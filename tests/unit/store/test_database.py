@@ -58,6 +58,8 @@ PASSING = [
     refused(503, "57P01"),
     refused(503, "57P03"),
     refused(500, "58030"),
+    refused(401, "PGRST301"),
+    refused(401, "PGRST303", "JWT issued at future"),
     refused(404, "PGRST202"),
     refused(404, "PGRST205"),
     refused(404, "42883"),
@@ -107,9 +109,7 @@ async def test_a_database_that_stays_away_is_unavailable_after_bounded_waits(
         (refused(422, "PT422"), Rejected),
         (refused(429, "PT429"), Rejected),
         (refused(403, "42501"), Misconfigured),
-        (refused(401, "PGRST301"), Misconfigured),
         (refused(401, "PGRST302"), Misconfigured),
-        (refused(401, "PGRST303"), Misconfigured),
         (httpx.Response(401, json={"message": "Invalid API key"}), Misconfigured),
         (httpx.Response(403, html="<html>forbidden</html>"), Misconfigured),
         (httpx.Response(404, html="<html>not here</html>"), Misconfigured),
@@ -170,6 +170,16 @@ async def test_what_stays_missing_points_at_the_migrations(answer: httpx.Respons
     assert sum(database.clock.slept, timedelta()) < timedelta(seconds=6)
 
 
+@pytest.mark.parametrize("code", ["PGRST301", "PGRST303"])
+async def test_a_key_whose_every_token_is_refused_is_a_wrong_one(code: str) -> None:
+    database = stub(*[refused(401, code)] * ATTEMPTS)
+
+    with pytest.raises(Misconfigured, match="the database refuses the key"):
+        await database.database.call("ping")
+
+    assert len(database.requests) == ATTEMPTS
+
+
 async def test_a_new_key_travels_in_one_header() -> None:
     database = stub()
 
@@ -191,7 +201,7 @@ async def test_a_key_of_the_old_form_travels_in_both_headers() -> None:
 
 
 async def test_no_error_repeats_the_key() -> None:
-    database = stub(refused(401, "PGRST301", f"bad key {KEY} in Bearer {LEGACY_KEY}"))
+    database = stub(refused(401, "PGRST302", f"bad key {KEY} in Bearer {LEGACY_KEY}"))
 
     with pytest.raises(Misconfigured) as caught:
         await database.database.call("ping")
