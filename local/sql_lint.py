@@ -20,7 +20,6 @@ from local.errors import StackError
 from local.programs import PROJECT, supabase_command
 from local.script import run_script
 from local.stack import Stack
-from local.statement_lint import FUNCTIONS, statement_findings
 
 
 ALLOWED_FILE = PROJECT / "supabase" / "advisors-allowed.txt"
@@ -92,8 +91,7 @@ def check(
         schemas = stack.query(_OWN_SCHEMAS).strip()
         lint = _ask("db", "lint", remote, f"--schema={schemas}", "--level=warning")
         advice = _ask("db", "advisors", remote, "--level=warn")
-        functions = json.loads(stack.query(FUNCTIONS.format(schemas=schemas)))
-        found = lint_findings(lint) | advice_findings(advice) | statement_findings(functions)
+        found = lint_findings(lint) | advice_findings(advice)
         findings = judge(found, read_allowed(ALLOWED_FILE))
     finally:
         stack.down(reset=True)

@@ -29,7 +29,7 @@ select coalesce(json_agg(json_build_object(
 from pg_proc p
 join pg_language l on l.oid = p.prolang
 join pg_namespace n on n.oid = p.pronamespace
-where n.nspname = any (string_to_array('{schemas}', ',')) and p.prokind in ('f', 'p')
+where n.nspname in ('ops', 'private', 'public') and p.prokind in ('f', 'p')
 """
 
 # The parser looks up types, but knows pg_catalog alone and takes any name in public.
@@ -42,13 +42,11 @@ _STATEMENT, _EXPRESSION = 0, 2
 _UNKNOWN: Final = "x"
 
 
-def statement_findings(functions: Iterable[dict[str, str]]) -> dict[str, str]:
-    """Return what is wrong with functions, by the key that allows it."""
-    return {
-        (key := f"statement {function['name']}: {fault}"): f"error {key}"
-        for function in functions
-        for fault in _faults(function)
-    }
+def statement_findings(functions: Iterable[dict[str, str]]) -> list[str]:
+    """Return what is wrong with functions, as FUNCTIONS names them."""
+    return sorted(
+        {f"{function['name']}: {fault}" for function in functions for fault in _faults(function)}
+    )
 
 
 def _faults(function: dict[str, str]) -> list[str]:

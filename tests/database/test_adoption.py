@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,21 @@ ATLAS_OWNER = "e0000000-0000-0000-0000-000000000001"
 BOREALIS_OWNER = "e0000000-0000-0000-0000-000000000002"
 ANA, ANA_TOO, BEA, CLEO, DORA, NAMELESS = (
     f"b0000000-0000-0000-0000-00000000000{n}" for n in range(1, 7)
+)
+
+# What the owner of a project may not do to Realtime.
+REFUSED = (
+    "alter table realtime.messages add column note text",
+    "alter table realtime.messages disable row level security",
+    "create index on realtime.messages (event)",
+    "create table realtime.mine (id integer)",
+    "create or replace function realtime.topic() returns text language sql as 'select 1'",
+    "drop table realtime.messages",
+    "create trigger mine after insert on realtime.messages execute function mine()",
+    "create rule mine as on insert to realtime.messages do also select 1",
+    "alter publication supabase_realtime_messages_publication set (publish = 'delete')",
+    "delete from realtime.messages",
+    "truncate realtime.messages",
 )
 
 
@@ -245,19 +261,8 @@ def test_of_realtime_a_project_may_change_policies_alone(cluster_url: str) -> No
         connection.execute(
             "create function public.mine() returns trigger language plpgsql as 'begin end'"
         )
-        for refused in (
-            "alter table realtime.messages add column note text",
-            "alter table realtime.messages disable row level security",
-            "create index on realtime.messages (event)",
-            "create table realtime.mine (id integer)",
-            "create or replace function realtime.topic() returns text language sql as 'select 1'",
-            "drop table realtime.messages",
-            "create trigger mine after insert on realtime.messages execute function mine()",
-            "create rule mine as on insert to realtime.messages do also select 1",
-            "alter publication supabase_realtime_messages_publication set (publish = 'delete')",
-            "delete from realtime.messages",
-            "truncate realtime.messages",
-        ):
+        for replication_role, refused in product(("origin", "replica"), REFUSED):
+            connection.execute(f"set session_replication_role = {replication_role}")
             with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                 connection.execute(refused)
 

@@ -1,6 +1,6 @@
-"""What pgTAP proves from the catalog, and the types that are generated from it.
+"""What pgTAP and the statement lint prove from the catalog, and the types made from it.
 
-Both look at the stack's own database, the one that `python -m local up` migrates and schedules.
+All look at the stack's own database, the one that `python -m local up` migrates and schedules.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
+from local.statement_lint import FUNCTIONS, statement_findings
 from tests.support.postgres import PROJECT
 
 
@@ -58,6 +60,15 @@ def test_the_catalog_keeps_its_promises(
     assert counted, answer.stdout
     record_property("assertions", counted[1])
     assert int(counted[1]) >= AT_LEAST[file.stem]
+
+
+def test_no_function_does_what_the_hosted_database_refuses(cluster_url: str) -> None:
+    with psycopg.connect(cluster_url) as database:
+        row = database.execute(FUNCTIONS).fetchone()
+
+    assert row is not None
+    assert len(row[0]) > 200
+    assert statement_findings(row[0]) == []
 
 
 def test_the_types_that_functions_and_dashboard_share_are_of_this_database(

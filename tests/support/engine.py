@@ -1,6 +1,6 @@
 """The whole engine around a simulated Fanvue: connect creators, run workers, compare the books.
 
-Talks to the running stack; what it changes there is undone by `forget_everything`.
+Talks to the running stack; what it changes there is undone by `forget`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from local.environment import read_env_file
 from local.errors import StackError
@@ -76,6 +77,17 @@ def read_stack() -> dict[str, str]:
 def missing_names(values: Mapping[str, str]) -> list[str]:
     """Return what a stack must say and this one does not."""
     return [name for name in (*ADDRESSES, *KEYS, *SECRETS) if not values.get(name)]
+
+
+def fanvue_place(values: Mapping[str, str]) -> tuple[str, int]:
+    """Return host and port at which this machine serves the Fanvue that the functions know.
+
+    FANVUE_LISTEN says so where their address of it is that of a tunnel.
+    """
+    address = urlsplit(f"//{values.get('FANVUE_LISTEN', '')}")
+    if not address.hostname:
+        address = urlsplit(values["FANVUE_API_URL"])
+    return address.hostname or "", address.port or 0
 
 
 def is_local() -> bool:

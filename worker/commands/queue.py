@@ -73,6 +73,8 @@ def list_jobs(
     # One more than is shown tells whether there are more.
     found = wait_for(_list(begin({"supabase"}), None if state is None else state.value, limit + 1))
     jobs = found[:limit]
+    if len(found) > limit:
+        typer.echo(f"there are more than {limit}; --limit and --state choose others", err=True)
     if as_json:
         print_json(jobs)
         return
@@ -96,8 +98,6 @@ def list_jobs(
             for job in jobs
         ],
     )
-    if len(found) > limit:
-        typer.echo(f"there are more than {limit}; --limit and --state choose others")
 
 
 def retry(job_id: JobId, *, as_json: AsJson = False) -> None:
