@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
-from local.postgres import SUPERUSER
 from tests.database.engine import Engine
 from tests.database.sessions import Sessions, prepare
 from tests.support.postgres import as_superuser, migrated_project
@@ -38,14 +38,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster_url(stack: dict[str, str]) -> str:
-    """Return the superuser's URL of the stack's cluster."""
-    return as_superuser(stack["SUPABASE_DB_URL"])
+    """Return the URL of the stack's own database, in whose cluster others are made."""
+    return stack["SUPABASE_DB_URL"]
 
 
 @pytest.fixture(scope="session")
 def migrated_url(cluster_url: str) -> Iterator[str]:
     """Make a database with all migrations, and a clock of its own, for this session."""
-    with migrated_project(cluster_url, SUPERUSER) as url:
+    with migrated_project(cluster_url) as url:
         with psycopg.connect(url) as connection:
             prepare(connection)
         yield url
@@ -80,6 +80,17 @@ def owner(sessions: Sessions, connect: Callable[[], Connection]) -> Connection:
     sessions.empty(connection)
     connection.execute(_ONE_STREAM)
     return connection
+
+
+@pytest.fixture
+def supabase(
+    engine: Engine, migrated_url: str, connect: Callable[[], Connection]
+) -> Iterator[Engine]:
+    """Return the same engine in the hands of the superuser, to whom Realtime's schema belongs."""
+    with psycopg.connect(
+        as_superuser(migrated_url), autocommit=True, row_factory=dict_row
+    ) as connection:
+        yield Engine(connection, connect)
 
 
 @pytest.fixture

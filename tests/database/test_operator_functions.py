@@ -10,7 +10,6 @@ import pytest
 from psycopg import Rollback
 from psycopg.types.json import Jsonb
 
-from local.postgres import SUPERUSER
 from tests.database.streams import Creator
 
 
@@ -272,7 +271,7 @@ def test_the_trail_says_who_did_it_and_goes_with_the_transaction(desk: Desk) -> 
         raise Rollback
 
     (action,) = desk.actions()
-    assert action["who"] == f"{SUPERUSER} as service_role"
+    assert action["who"] == "postgres as service_role"
     assert action["user_id"] == "user-7"
     assert action["arguments"] == {"model_id": str(desk.model_id), "reason": "why"}
     assert action["changed"] == {"status": ["active", "paused"]}

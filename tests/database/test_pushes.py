@@ -274,14 +274,14 @@ def test_no_message_holds_a_secret(
     ids=["no messages", "no schema", "no function", "a function that fails"],
 )
 def test_money_is_committed_whatever_is_wrong_with_realtime(
-    engine: Engine, model: uuid.UUID, harm: str
+    supabase: Engine, model: uuid.UUID, harm: str
 ) -> None:
-    with engine.owner.transaction(force_rollback=True):
-        engine.rows(harm)
-        with engine.owner.transaction():
-            add(engine, model, 3)
-            engine.rows("set constraints all immediate")
-        assert engine.value("select count(*) from public.fanvue_transactions") == 3
+    with supabase.owner.transaction(force_rollback=True):
+        supabase.rows(harm)
+        with supabase.owner.transaction():
+            add(supabase, model, 3)
+            supabase.rows("set constraints all immediate")
+        assert supabase.value("select count(*) from public.fanvue_transactions") == 3
 
 
 def test_a_locked_messages_table_costs_the_hint_and_no_commit(
@@ -298,18 +298,17 @@ def test_a_locked_messages_table_costs_the_hint_and_no_commit(
     assert ear.heard() == []
 
 
-def test_a_day_without_a_partition_loses_the_hint_alone(
-    engine: Engine, model: uuid.UUID, ear: Ear
-) -> None:
-    with engine.owner.transaction(force_rollback=True):
-        for row in engine.rows(
+def test_a_day_without_a_partition_loses_the_hint_alone(supabase: Engine, model: uuid.UUID) -> None:
+    ear = Ear(supabase)
+    with supabase.owner.transaction(force_rollback=True):
+        for row in supabase.rows(
             "select inhrelid::regclass::text as name from pg_inherits"
             " where inhparent = 'realtime.messages'::regclass"
         ):
-            engine.rows(f"drop table {row['name']}")
-        add(engine, model, 3)
-        engine.rows("set constraints all immediate")
-        assert engine.value("select count(*) from public.fanvue_transactions") == 3
+            supabase.rows(f"drop table {row['name']}")
+        add(supabase, model, 3)
+        supabase.rows("set constraints all immediate")
+        assert supabase.value("select count(*) from public.fanvue_transactions") == 3
         assert ear.heard() == []
 
 

@@ -35,18 +35,18 @@ Connection = psycopg.Connection[Any]
 
 
 @contextmanager
-def empty_project(cluster_url: str, role: str = OWNER) -> Iterator[str]:
-    """Make a database as hosted Supabase hands it over; yield its URL for a role."""
+def empty_project(cluster_url: str) -> Iterator[str]:
+    """Make a database as hosted Supabase hands it over; yield its owner's URL."""
     with _copy(cluster_url, "template0") as url:
         _bootstrap(url)
-        yield _address(url, role)
+        yield _address(url, OWNER)
 
 
 @contextmanager
-def migrated_project(cluster_url: str, role: str = OWNER) -> Iterator[str]:
-    """Make a database with all migrations, applied by its owner; yield its URL for a role."""
+def migrated_project(cluster_url: str) -> Iterator[str]:
+    """Make a database with all migrations, applied by its owner; yield its owner's URL."""
     with _copy(cluster_url, _template(cluster_url)) as url:
-        yield _address(url, role)
+        yield _address(url, OWNER)
 
 
 def as_superuser(url: str) -> str:
