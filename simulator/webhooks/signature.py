@@ -1,4 +1,4 @@
-"""The signature header: `t=<unix seconds>,v0=<hex>` over the raw body."""
+"""The signature header: `t=<unix seconds>,v0=<hex>` over the raw body; `v0=<old>,<new>` for a while."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def sign(secret: str, seconds: int, raw: bytes) -> str:
 
 
 def signature(secrets: Sequence[str], seconds: int, raw: bytes) -> str:
-    """Return the header's value, with one v0 per secret."""
-    return ",".join([f"t={seconds}", *(f"v0={sign(secret, seconds, raw)}" for secret in secrets)])
+    """Return the header's value; the digests of several secrets stand in one v0."""
+    return f"t={seconds},v0=" + ",".join(sign(secret, seconds, raw) for secret in secrets)

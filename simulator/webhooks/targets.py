@@ -35,7 +35,7 @@ class Target:
         """Return the secrets in use; without a previous one the current one serves."""
         previous = self.previous_secret or self.secret
         if signing is Signing.BOTH:
-            return [self.secret, previous]
+            return [previous, self.secret]
         return [previous if signing is Signing.PREVIOUS else self.secret]
 
 

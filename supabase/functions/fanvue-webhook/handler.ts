@@ -1,5 +1,7 @@
 // Takes Fanvue's deliveries: checks size, signature and age, and answers 200 only after the
 // database committed. Holds no state and interprets no event; that is the database function's work.
+// Who makes a subscription over Fanvue's API has the address called unsigned first, and is refused
+// where that call is: what carries no event and no signature is told that somebody is there.
 
 import { type Bytes, decodeUtf8, readAtMost } from "../_shared/bytes.ts";
 import { DatabaseRefused, Misconfigured } from "../_shared/errors.ts";
@@ -10,6 +12,9 @@ import { toStorable } from "./storable_json.ts";
 export const LARGEST_BODY_BYTES = 1024 * 1024;
 const RETRY_AFTER_SECONDS = 10;
 const LONGEST_HINT = 200;
+const PROBING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+const ALLOWED = "POST, GET, HEAD, OPTIONS";
+const READY = { status: "ready" };
 const STATUSES = ["applied", "duplicate", "ignored", "parked"] as const;
 
 export type Status = typeof STATUSES[number];
@@ -36,20 +41,21 @@ export async function handleDelivery(
   effects: Effects,
 ): Promise<Response> {
   const startedMs = effects.nowMs();
+  if (PROBING.has(request.method)) return json(200, READY);
   if (request.method !== "POST") {
-    return refuse(405, "method not allowed", { allow: "POST" });
+    return refuse(405, "method not allowed", { allow: ALLOWED });
   }
+  const body = await readBody(request);
+  if (body === "too large") return refuse(413, "larger than 1 MiB");
+  if (body === "broken off") return refuse(400, "the body ended too early");
+  const header = request.headers.get("x-fanvue-signature");
+  if (header === null && !isAboutSomething(body)) return json(200, READY);
   let secrets: readonly string[];
   try {
     secrets = effects.secrets();
   } catch (error) {
     return unavailable("webhook_misconfigured", error, effects);
   }
-
-  const body = await readBody(request);
-  if (body === "too large") return refuse(413, "larger than 1 MiB");
-  if (body === "broken off") return refuse(400, "the body ended too early");
-  const header = request.headers.get("x-fanvue-signature");
   if (!await isSigned(header, body, secrets, Math.floor(startedMs / 1000))) {
     effects.log("webhook_unsigned", { has_header: header !== null });
     return refuse(401, "signature missing, wrong or too old");
@@ -124,6 +130,13 @@ function readEvent(body: Bytes): Event | null {
     id: typeof id === "string" ? id : null,
     topic: typeof type === "string" ? type : null,
   };
+}
+
+/** Whether an unsigned body claims to be an event, of either family. */
+function isAboutSomething(body: Bytes): boolean {
+  const text = decodeUtf8(body);
+  if (text === undefined) return body.length > 0;
+  return /"(type|recipientUuid)"/.test(text);
 }
 
 function hint(request: Request, name: string): string | null {

@@ -1,5 +1,6 @@
-// Fanvue's signature: `t=<unix seconds>,v0=<hex of HMAC-SHA256 over t + "." + raw body>`.
-// Several v0 may stand there while a secret is rotated; order and spaces do not matter.
+// Fanvue's signature: `t=<unix seconds>,v0=<hex of HMAC-SHA256 over t + "." + raw body>`. While a
+// secret is rotated v0 has two digests, the old one first: `v0=<hex>,<hex>`; several v0 are read
+// alike. Order, spaces and the case of hex do not matter, nor that the whole header came twice.
 
 import { type Bytes, encodeUtf8, isEqual } from "../_shared/bytes.ts";
 
@@ -43,20 +44,22 @@ export async function isSigned(
 }
 
 function parse(header: string): Signature | null {
-  const timestamps: string[] = [];
+  const timestamps = new Set<string>();
   const digests: Bytes[] = [];
+  let name = "";
   for (const part of header.split(",")) {
     const equals = part.indexOf("=");
-    const name = part.slice(0, Math.max(equals, 0)).trim();
-    const value = part.slice(equals + 1).trim();
-    if (name === "t") timestamps.push(value);
+    // A value without a name of its own is one more of the last name.
+    if (equals >= 0) name = part.slice(0, equals).trim();
+    const value = part.slice(equals + 1).trim().toLowerCase();
+    if (name === "t") timestamps.add(value);
     // Other versions of the scheme may stand beside v0; a v0 that is none makes the whole doubtful.
     if (name !== "v0") continue;
     if (!DIGEST.test(value)) return null;
     digests.push(fromHex(value));
   }
   const [timestamp] = timestamps;
-  if (timestamp === undefined || timestamps.length > 1) return null;
+  if (timestamp === undefined || timestamps.size > 1) return null;
   if (!TIMESTAMP.test(timestamp)) return null;
   if (digests.length === 0 || digests.length > MOST_SIGNATURES) return null;
   return { timestamp, digests };

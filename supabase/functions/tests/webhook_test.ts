@@ -122,17 +122,61 @@ for (const [name, body] of Object.entries(NO_EVENTS)) {
   });
 }
 
-Deno.test("only POST is answered", async () => {
-  for (const method of ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"]) {
-    const receiver = new Receiver();
+function asked(method: string): Request {
+  return new Request("http://127.0.0.1/fanvue-webhook", { method });
+}
 
-    const response = await receiver.take(
-      new Request("http://127.0.0.1/fanvue-webhook", { method }),
-    );
+Deno.test("other methods are refused", async () => {
+  for (const method of ["PUT", "DELETE", "PATCH"]) {
+    const response = await new Receiver().take(asked(method));
 
     assertEquals(response.status, 405);
-    assertEquals(response.headers.get("allow"), "POST");
+    assertEquals(response.headers.get("allow"), "POST, GET, HEAD, OPTIONS");
   }
+});
+
+const PROBES: Record<string, () => Request> = {
+  "GET": () => asked("GET"),
+  "HEAD": () => asked("HEAD"),
+  "OPTIONS": () => asked("OPTIONS"),
+  "POST without a body": () => deliver(null),
+  "POST of nothing": () => deliver("{}"),
+  "POST of a word": () => deliver("ping"),
+  "POST of what is no event": () => deliver('{"challenge":"x"}'),
+};
+for (const [name, request] of Object.entries(PROBES)) {
+  Deno.test(`who only asks whether somebody is there hears so: ${name}`, async () => {
+    const receiver = new Receiver();
+    receiver.secrets = [];
+
+    const response = await receiver.take(request());
+
+    assertEquals(response.status, 200);
+    assertEquals(await response.json(), { status: "ready" });
+    assertEquals(receiver.received, []);
+  });
+}
+
+const UNSIGNED = [EVENT, '{"recipientUuid":"x"}', '{"type":null}'];
+for (const body of UNSIGNED) {
+  Deno.test(`an event without a signature is refused: ${body}`, async () => {
+    const receiver = new Receiver();
+
+    const response = await receiver.take(deliver(body));
+
+    assertEquals(response.status, 401);
+    assertEquals(receiver.received, []);
+  });
+}
+
+Deno.test("a signature that does not fit is refused, whatever it comes with", async () => {
+  const header = await sign("something else");
+
+  const response = await new Receiver().take(
+    deliver("{}", { "x-fanvue-signature": header }),
+  );
+
+  assertEquals(response.status, 401);
 });
 
 Deno.test("a body of exactly 1 MiB is taken, one byte more is not", async () => {
