@@ -20,7 +20,10 @@ TWIN_PREFIX = f"/creators/{{{TWIN_PARAMETER}}}"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation; `twin` tells whether it also exists below /creators/{uuid}."""
+    """One operation; `twin` tells whether it also exists below /creators/{uuid}.
+
+    There it has the same path, or `twin_path`, which takes the scope of agencies alone.
+    """
 
     path: str
     scopes: tuple[str, ...]
@@ -28,6 +31,7 @@ class Endpoint:
     method: str = "GET"
     families: tuple[Family, ...] = BOTH
     twin: bool = True
+    twin_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,6 @@ def serve_paths(endpoints: list[Endpoint]) -> list[Served]:
             prefix = "/v1" if family is Family.V1 else ""
             served.append(Served(endpoint, family, prefix + endpoint.path, for_creator=False))
             if endpoint.twin:
-                path = prefix + TWIN_PREFIX + endpoint.path
+                path = prefix + TWIN_PREFIX + (endpoint.twin_path or endpoint.path)
                 served.append(Served(endpoint, family, path, for_creator=True))
     return served

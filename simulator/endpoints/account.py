@@ -74,5 +74,5 @@ def _profile(call: Call) -> dict[str, Any]:
 
 ENDPOINTS = [
     Endpoint("/users/me", ("read:self",), me, twin=False),
-    Endpoint("/users/account", ("read:self",), account),
+    Endpoint("/users/account", ("read:self",), account, twin_path="/account"),
 ]

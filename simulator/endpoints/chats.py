@@ -161,5 +161,5 @@ def _sort_key(call: Call) -> Callable[[Chat], tuple[Any, ...]]:
 
 ENDPOINTS = [
     Endpoint("/chats", ("read:chat",), chats),
-    Endpoint("/chats/unread", ("read:chat",), unread),
+    Endpoint("/chats/unread", ("read:chat",), unread, twin=False),
 ]

@@ -67,5 +67,5 @@ def _tip(tip: Tip) -> dict[str, Any]:
 
 ENDPOINTS = [
     Endpoint("/posts", ("read:post",), posts),
-    Endpoint("/posts/{uuid}/tips", ("read:post",), tips),
+    Endpoint("/posts/{uuid}/tips", ("read:post",), tips, twin=False),
 ]

@@ -128,7 +128,9 @@ ENDPOINTS = [
         top_spenders,
         families=(Family.V1,),
     ),
-    Endpoint("/insights/fans", ("read:insights", "read:fan"), fan_insights),
-    Endpoint("/insights/fans/batch", ("read:insights", "read:fan"), fan_batch, method="POST"),
-    Endpoint("/insights/fans/{userUuid}", ("read:insights", "read:fan"), fan_insight),
+    Endpoint("/insights/fans", ("read:insights", "read:fan"), fan_insights, twin=False),
+    Endpoint(
+        "/insights/fans/batch", ("read:insights", "read:fan"), fan_batch, method="POST", twin=False
+    ),
+    Endpoint("/insights/fans/{userUuid}", ("read:insights", "read:fan"), fan_insight, twin=False),
 ]

@@ -211,5 +211,5 @@ def _averages(rows: Sequence[Row], zone: ZoneInfo) -> dict[str, Any]:
 
 ENDPOINTS = [
     Endpoint("/insights/earnings/summary", ("read:insights",), summary),
-    Endpoint("/insights/earnings/percentile", ("read:insights",), percentile),
+    Endpoint("/insights/earnings/percentile", ("read:insights",), percentile, twin=False),
 ]

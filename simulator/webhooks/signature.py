@@ -1,4 +1,7 @@
-"""The signature header: `t=<unix seconds>,v0=<hex>` over the raw body; `v0=<old>,<new>` for a while."""
+"""The signature header over the raw body: `t=<unix seconds>,v0=<hex>`.
+
+While a secret is rotated it is `v0=<old>,<new>`.
+"""
 
 from __future__ import annotations
 

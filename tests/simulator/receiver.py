@@ -54,7 +54,7 @@ class Received:
     def signed_with(self, secret: str) -> bool:
         message = f"{self.t}.".encode() + self.raw
         expected = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
-        return ("v0", expected) in self.parts
+        return expected in {value or key for key, value in self.parts}
 
 
 @dataclass(slots=True)

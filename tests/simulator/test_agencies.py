@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DAYS = "/agencies/earnings"
 WINDOW = {"startDate": "2026-11-01T00:00:00Z", "endDate": "2026-12-01T00:00:00Z"}
 TWINS = [
-    ("/v1" if family == "v1" else "") + endpoint.path
+    ("/v1" if family == "v1" else "", endpoint.path, endpoint.twin_path or endpoint.path)
     for endpoint in ENDPOINTS
     if endpoint.twin and endpoint.method == "GET"
     for family in endpoint.families
@@ -53,20 +53,17 @@ async def sums(boss: Caller) -> list[tuple[Any, ...]]:
     return [(row["date"], row["gross"], row["net"], row["currency"]) for row in rows]
 
 
-@pytest.mark.parametrize("path", TWINS)
-async def test_every_own_account_path_has_a_twin_with_the_same_answer(
-    world: World, boss: Caller, me: Caller, creator: Creator, path: str
+@pytest.mark.parametrize(("family", "path", "twin_path"), TWINS)
+async def test_a_twin_of_a_path_gives_the_same_answer(  # noqa: PLR0913, PLR0917 - a world and two paths
+    world: World, boss: Caller, me: Caller, creator: Creator, family: str, path: str, twin_path: str
 ) -> None:
     me.simulation.knobs.update({"v1_spending": True})
     add_sales(world, creator, 40)
     fan = next(iter(creator.chats))
     names = {"userUuid": fan, "uuid": creator.posts[0].uuid, "listUuid": "subscribers"}
-    filled = path.format(**names)
-    family, plain = ("/v1", filled[3:]) if filled.startswith("/v1") else ("", filled)
-    query = {"fanUuids": fan} if path.endswith("/insights/fans") else {}
 
-    own = await me.json(filled, **query)
-    twin = await boss.json(f"{family}/creators/{creator.uuid}{plain}", **query)
+    own = await me.json(family + path.format(**names))
+    twin = await boss.json(f"{family}/creators/{creator.uuid}{twin_path.format(**names)}")
 
     assert twin == own
 
@@ -95,7 +92,7 @@ async def test_agency_paths_share_the_bucket_of_the_personal_ones(
 ) -> None:
     for path in ("/creators", "/users/me", "/agencies/team-members", "/agencies/subscribers"):
         await boss.json(path)
-    await boss.json(f"/creators/{agency.creators[0].uuid}/users/account")
+    await boss.json(f"/creators/{agency.creators[0].uuid}/account")
 
     report = simulation.buckets.report()
 
@@ -104,11 +101,20 @@ async def test_agency_paths_share_the_bucket_of_the_personal_ones(
     assert report[f"{shared}:{agency.creators[0].uuid}"]["max_used"] == 1
 
 
+@pytest.mark.parametrize("path", ["/users/account", "/insights/fans", "/chats/unread"])
+async def test_what_only_the_creators_themselves_may_ask_is_not_there_for_an_agency(
+    boss: Caller, agency: Agency, path: str
+) -> None:
+    answer = await boss.get(f"/creators/{agency.creators[0].uuid}{path}")
+
+    assert answer.status_code == 404
+
+
 async def test_creator_who_left_is_not_found_any_more(
     world: World, boss: Caller, agency: Agency, anyone: Caller
 ) -> None:
     leaver = agency.creators[0]
-    path = f"/creators/{leaver.uuid}/users/account"
+    path = f"/creators/{leaver.uuid}/account"
     assert (await boss.get(path)).status_code == 200
 
     world.move_creator(leaver, world.agencies[1])

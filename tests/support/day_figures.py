@@ -41,7 +41,7 @@ _STREAM_OF: Final = (
     (r"/followers$", "followers"),
     (r"/posts$", "posts"),
     (r"/top-spenders$", "top_fans"),
-    (r"/users/account$", "account"),
+    (r"/account$", "account"),
     (r"/oauth2/token$", "token"),
 )
 

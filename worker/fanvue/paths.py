@@ -20,12 +20,20 @@ if TYPE_CHECKING:
 
 PROBE_AGAIN_AFTER = timedelta(days=1)
 
+# What an agency finds elsewhere below a creator than the creator finds for themselves; all else
+# has the same path there (Fanvue's list of operations, mid 2026).
+_OTHERWISE_FOR_AGENCIES = {"/users/account": "/account"}
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def template_of(path: str) -> str:
     """Return the path with every UUID replaced, so that one endpoint is one template."""
     return _UUID.sub("{uuid}", path)
+
+
+def creators_path(prefix: str, path: str) -> str:
+    """Return the path below the creator that a prefix names; without one it stays as it is."""
+    return prefix + _OTHERWISE_FOR_AGENCIES.get(path, path) if prefix else path
 
 
 def full_path(family: Family, path: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from worker.errors import NotFound, ProviderContract, Unauthorized
 from worker.fanvue.calls import Access, Family, Reply, RequestMeter, Validator
 from worker.fanvue.pages import read_envelope
+from worker.fanvue.paths import creators_path
 from worker.fanvue.wire import EarningRow, parse_rows
 from worker.jobs.unreadable import second_look
 from worker.store.walks import OfferedValidator
@@ -120,15 +121,16 @@ class PageReader:
     ) -> Reply:
         access = Access(token, self._job.bucket, self._lane, hint)
         prefix = self._job.path_prefix
+        sent = creators_path(prefix, path)
         try:
             return await self._client.get(
-                prefix + path, params, auth=access, meter=self._meter, validator=validator
+                sent, params, auth=access, meter=self._meter, validator=validator
             )
         except NotFound as error:
             if not prefix:
                 raise
             # Never the personal path instead: it would show the administrator's own data.
-            raise NotFound(f"{error.message} ({prefix}{path})", remedy=NOT_MANAGED) from error
+            raise NotFound(f"{error.message} ({sent})", remedy=NOT_MANAGED) from error
 
     async def get_if_changed(
         self,

@@ -61,6 +61,15 @@ async def test_an_agencys_creator_is_read_below_her_own_path_and_from_her_own_bu
     assert [bucket for bucket, _, _ in b.budget.acquired] == ["user:a:c"]
 
 
+async def test_an_agency_finds_a_creators_account_at_a_path_of_its_own() -> None:
+    b = bench(json_answer({}), json_answer({}))
+
+    await reader(b, PREFIX, "user:a:c").get("/users/account", {})
+    await reader(b, "", "user:c").get("/users/account", {})
+
+    assert b.fanvue.paths == [f"/v1{PREFIX}/account", "/v1/users/account"]
+
+
 async def test_a_creator_who_is_gone_is_never_looked_for_on_the_personal_path() -> None:
     b = bench(json_answer(MISSING, 404), json_answer(MISSING, 404))
 
