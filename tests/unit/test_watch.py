@@ -111,7 +111,7 @@ async def test_a_creator_that_changed_is_asked_for_again(capsys: Capture) -> Non
     await b.tell()
 
     said = capsys.readouterr().out.splitlines()
-    assert said == ["12:00:00  Nova  @mia  paused", "12:00:00  Nova  Mia [31mred  paused"]
+    assert said == ["12:00:00  Nova  @mia  paused", "12:00:00  Nova  Mia \ufffd[31mred  paused"]
 
 
 async def test_without_the_database_a_creator_goes_by_her_id(capsys: Capture) -> None:

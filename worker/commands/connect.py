@@ -23,7 +23,7 @@ from worker.commands.given import (
     token_problems,
 )
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, note, print_json
+from worker.commands.terminal import AsJson, note, print_json, say
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.sealing import Keyring
 
@@ -99,7 +99,7 @@ def connect(  # noqa: PLR0913 - one parameter per option
     if as_json:
         print_json(connected)
         return
-    typer.echo(connected["model_id"])
+    say(connected["model_id"])
     word = "connected" if connected["created"] else "connected again"
     note(f"{word}: the first sync is queued as job {connected['job_id']}")
 

@@ -24,7 +24,7 @@ from worker.commands.database_checks import (
 from worker.commands.findings import Finding, Verdict, fail, ok
 from worker.commands.server_checks import PROBE_SECONDS, check_api, check_client, check_redis
 from worker.commands.session import wait_for
-from worker.commands.terminal import AsJson, print_json
+from worker.commands.terminal import AsJson, print_json, say
 from worker.errors import DatabaseUnavailable, Misconfigured, SchemaMissing, SyncError
 from worker.fanvue.connection import open_http
 from worker.logs import configure_logging
@@ -77,7 +77,7 @@ def doctor(*, as_json: AsJson = False) -> None:
         width = max(len(finding.check) for finding in findings)
         for finding in findings:
             verdict = typer.style(f"{finding.verdict.value:<4}", fg=_STYLES[finding.verdict])
-            typer.echo(f"{verdict}  {finding.check:<{width}}  {finding.text}")
+            say(f"{verdict}  {finding.check:<{width}}  {finding.text}")
     if any(finding.verdict is Verdict.FAIL for finding in findings):
         raise typer.Exit(1)
 

@@ -32,10 +32,10 @@ class SyncProgress:
         console = open_console(stderr=True)
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[pages]} pages · {task.fields[rows]} rows{task.fields[place]}"),
-            TextColumn("[yellow]{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", style="yellow", markup=False),
             console=console,
             transient=True,
             disable=quiet or not console.is_terminal,

@@ -10,7 +10,7 @@ import typer
 from worker.app import open_books
 from worker.clock import SystemClock
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, ago, error_text, print_json, print_table
+from worker.commands.terminal import AsJson, ago, error_text, print_json, print_table, say
 
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def enqueue(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json(done)
     else:
-        typer.echo(f"{done['enqueued']} queued, {done['revived']} brought back to life")
+        say(f"{done['enqueued']} queued, {done['revived']} brought back to life")
 
 
 def list_jobs(
@@ -74,12 +74,12 @@ def list_jobs(
     found = wait_for(_list(begin({"supabase"}), None if state is None else state.value, limit + 1))
     jobs = found[:limit]
     if len(found) > limit:
-        typer.echo(f"there are more than {limit}; --limit and --state choose others", err=True)
+        say(f"there are more than {limit}; --limit and --state choose others", err=True)
     if as_json:
         print_json(jobs)
         return
     if not jobs:
-        typer.echo("no jobs")
+        say("no jobs")
         return
     now = SystemClock().now()
     print_table(
@@ -106,7 +106,7 @@ def retry(job_id: JobId, *, as_json: AsJson = False) -> None:
     if as_json:
         print_json(job)
     else:
-        typer.echo(f"job {job['id']} ({job['sync_type']}) is {job['state']}")
+        say(f"job {job['id']} ({job['sync_type']}) is {job['state']}")
 
 
 def cancel(job_id: JobId, *, as_json: AsJson = False) -> None:
@@ -115,9 +115,9 @@ def cancel(job_id: JobId, *, as_json: AsJson = False) -> None:
     if as_json:
         print_json(job)
     elif job.get("cancel_requested"):
-        typer.echo(f"job {job['id']} ({job['sync_type']}) stops at its next page")
+        say(f"job {job['id']} ({job['sync_type']}) stops at its next page")
     else:
-        typer.echo(f"job {job['id']} ({job['sync_type']}) is {job['state']}")
+        say(f"job {job['id']} ({job['sync_type']}) is {job['state']}")
 
 
 async def _enqueue(settings: Settings) -> dict[str, int]:

@@ -16,7 +16,7 @@ from worker.app import open_engine
 from worker.commands.progress import SyncProgress
 from worker.commands.session import begin, wait_for
 from worker.commands.sync import SyncFailedError, Watch, follow
-from worker.commands.terminal import AsJson, error_text, note, print_json, print_table
+from worker.commands.terminal import AsJson, error_text, note, print_json, print_table, say
 from worker.errors import DatabaseUnavailable, Misconfigured, SyncError
 from worker.store.reconcile import ReconcileStore
 
@@ -112,7 +112,7 @@ async def _prove(engine: Engine, job: dict[str, Any], place: str, *, quiet: bool
 
 def _print(result: dict[str, Any]) -> None:
     if not result["models"]:
-        typer.echo("no active models")
+        say("no active models")
         return
     print_table(
         ("creator", "state", "days", "rows", "inserted", "changed", "drift", "calls"),
@@ -137,7 +137,7 @@ def _print(result: dict[str, Any]) -> None:
 def _print_mended(mended: list[dict[str, Any]]) -> None:
     if not mended:
         return
-    typer.echo("\nmended")
+    say("\nmended")
     print_table(
         ("creator", "day", "category", "rows", "what", "US dollars before", "after"),
         [
@@ -162,9 +162,9 @@ def _what(one: dict[str, Any]) -> str:
 
 def _print_drift(drift: list[dict[str, Any]], count: int) -> None:
     if not count:
-        typer.echo("\nno drift: the ledger agrees with Fanvue")
+        say("\nno drift: the ledger agrees with Fanvue")
         return
-    typer.echo(f"\ndrift that remains: {count}")
+    say(f"\ndrift that remains: {count}")
     print_table(
         ("finding", "creator", "day", "kind", "what"),
         [

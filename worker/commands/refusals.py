@@ -6,7 +6,6 @@ Ctrl-C. With `--json` the line is a JSON object.
 
 from __future__ import annotations
 
-import json
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 from typer.core import TyperGroup
 
+from worker.commands.terminal import print_json, say
 from worker.errors import DatabaseUnavailable, SyncError
 from worker.redaction import redact_text
 
@@ -66,16 +66,16 @@ def _tell(error: Exception, *, as_json: bool) -> int:
     elif isinstance(cause, typer.TyperException):
         described, code = [_usage_of(cause)], cause.exit_code
     else:
-        typer.echo(redact_text("".join(traceback.format_exception(error))), err=True)
+        say(redact_text("".join(traceback.format_exception(error))), err=True)
         message = f"unexpected {type(cause).__name__}: {' '.join(str(cause).split())}"
         remedy = "this is a fault of the engine: report it with the lines above"
         described, code = [_described("bug", message, remedy)], FAILED
     for line in described:
         if as_json:
-            typer.echo(json.dumps({"error": line}, ensure_ascii=False), err=True)
+            print_json({"error": line}, err=True)
         else:
             remedy = f"; {line['remedy']}" if line["remedy"] else ""
-            typer.echo(f"error: {line['message']}{remedy}", err=True)
+            say(f"error: {line['message']}{remedy}", err=True)
     return code
 
 

@@ -14,7 +14,7 @@ import typer
 from worker.app import open_books
 from worker.commands.progress import CountProgress
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, print_json
+from worker.commands.terminal import AsJson, print_json, say
 from worker.errors import Misconfigured
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.sealing import Keyring
@@ -63,12 +63,12 @@ def rotate_key(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rotation.as_json())
     else:
-        typer.echo(
+        say(
             f"{rotation.resealed} grants sealed with key '{rotation.sealed_by}', "
             f"{rotation.unchanged} were already, {len(rotation.failed)} failed"
         )
         for failure in rotation.failed:
-            typer.echo(f"{failure['grant_id']}: {failure['message']}; {failure['remedy']}")
+            say(f"{failure['grant_id']}: {failure['message']}; {failure['remedy']}")
     if rotation.failed:
         raise typer.Exit(1)
 

@@ -18,7 +18,7 @@ from worker.app import open_books, run_worker
 from worker.clock import SystemClock
 from worker.commands.refusals import INTERRUPTED
 from worker.commands.session import wait_for
-from worker.commands.terminal import AsJson, open_console, print_json
+from worker.commands.terminal import AsJson, open_console, print_json, say
 from worker.errors import SyncError
 from worker.logs import configure_logging
 from worker.settings import load_settings
@@ -55,7 +55,7 @@ def run(
     if as_json:
         print_json(summary(tally))
     else:
-        typer.echo(_sentence(tally))
+        say(_sentence(tally))
     if drain and tally.dead:
         raise typer.Exit(1)
     if drain and tally.interrupted:

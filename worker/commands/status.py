@@ -13,7 +13,7 @@ import typer
 from worker.app import open_books
 from worker.commands.attention import headline, read_attention
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, ago, error_text, print_json, print_table, span
+from worker.commands.terminal import AsJson, ago, error_text, print_json, print_table, say, span
 
 
 if TYPE_CHECKING:
@@ -44,22 +44,22 @@ def status(
         print_json({**engine, "well": not found, "attention": attention, "stream_list": streams})
         return
     now = datetime.fromisoformat(engine["now"]).astimezone(UTC)
-    typer.echo(headline(found))
+    say(headline(found))
     for one in found:
-        typer.echo(f"  - {one.line()}")
-    typer.echo("")
+        say(f"  - {one.line()}")
+    say("")
     for line in _glance(engine, now):
-        typer.echo(line)
+        say(line)
     if not streams:
-        typer.echo("no streams yet: connect a creator with fanvue-sync connect")
+        say("no streams yet: connect a creator with fanvue-sync connect")
         return
     shown = streams if every else [one for one in streams if not one["calm"]]
     if shown:
-        typer.echo("")
+        say("")
         _print_streams(shown, now)
     more = engine["troubled"] - len(shown)
     if more > 0 and not every:
-        typer.echo(f"{more} more; fanvue-sync status --streams lists all")
+        say(f"{more} more; fanvue-sync status --streams lists all")
 
 
 def _print_streams(streams: list[dict[str, Any]], now: datetime) -> None:

@@ -16,7 +16,7 @@ import typer
 from worker.app import open_engine
 from worker.commands.progress import SyncProgress
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, error_text, print_json
+from worker.commands.terminal import AsJson, error_text, print_json, say
 from worker.errors import SyncError
 from worker.streams.registry import STREAMS
 
@@ -81,7 +81,7 @@ def sync(
     if as_json:
         print_json(result)
     else:
-        typer.echo(
+        say(
             f"{result['state']}: {result['rows_inserted']} new, {result['rows_updated']} changed, "
             f"{result['rows_unchanged']} unchanged rows in {result['pages']} pages, "
             f"{result['requests']} calls to Fanvue"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 # Piped tables must not be cut at the 80 columns of a terminal that is not there.
 PIPED_WIDTH: Final = 240
+# What stands for a letter that is not shown.
+HIDDEN: Final = "\ufffd"
+# They make one sign of several letters.
+JOINERS: Final = "\u200c\u200d"
 MINUTE: Final = 60
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
@@ -35,14 +40,36 @@ def open_console(*, stderr: bool = False) -> Console:
     return Console(file=stream, width=width, highlight=False, soft_wrap=False)
 
 
-def print_json(data: object) -> None:
-    """Print one line of JSON on stdout."""
-    typer.echo(json.dumps(data, default=str, ensure_ascii=False))
+def print_json(data: object, *, err: bool = False) -> None:
+    """Print one line of JSON; what could harm a terminal is escaped, and read back the same."""
+    line = json.dumps(data, default=str, ensure_ascii=False)
+    typer.echo(
+        "".join(letter if _is_harmless(letter) else json.dumps(letter)[1:-1] for letter in line),
+        err=err,
+    )
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text for people; names and Fanvue's words in it can do nothing to the terminal."""
+    shown = (letter if _is_harmless(letter) or letter in "\n\t" else HIDDEN for letter in text)
+    typer.echo("".join(shown), err=err)
+
+
+def one_line(text: object) -> str:
+    """Return a name or somebody else's words as they may stand within a line or a cell."""
+    return "".join(
+        letter if _is_harmless(letter) else HIDDEN for letter in " ".join(str(text).split())
+    )
+
+
+def _is_harmless(letter: str) -> bool:
+    """Tell whether a letter neither moves nor colours nor turns around what is beside it."""
+    return letter.isprintable() or letter in JOINERS
 
 
 def note(text: str) -> None:
     """Tell people something that is not the result."""
-    typer.echo(text, err=True)
+    say(text, err=True)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -51,7 +78,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for number, column in enumerate(columns):
         table.add_column(column, no_wrap=number == 0, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        # As text, so that brackets in a name are no markup.
+        table.add_row(*(Text("" if cell is None else one_line(cell)) for cell in row))
     open_console().print(table)
 
 

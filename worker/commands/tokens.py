@@ -16,7 +16,7 @@ from worker.app import open_books, open_engine
 from worker.clock import SystemClock
 from worker.commands.refusals import remedy_of
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, ago, print_json, print_table
+from worker.commands.terminal import AsJson, ago, print_json, print_table, say
 from worker.errors import SyncError, UsageError
 from worker.sealing import PREFIX, is_sealed
 
@@ -82,7 +82,7 @@ def status(*, as_json: AsJson = False) -> None:
         print_json(shown)
         return
     if not shown:
-        typer.echo("no grants yet: connect a creator with fanvue-sync connect")
+        say("no grants yet: connect a creator with fanvue-sync connect")
         return
     now = SystemClock().now()
     print_table(
@@ -123,9 +123,9 @@ def refresh(
         for result in results:
             name = result.handle or result.grant_id
             if result.error is None:
-                typer.echo(f"{name}: refreshed, version {result.version}")
+                say(f"{name}: refreshed, version {result.version}")
             else:
-                typer.echo(f"{name}: {result.error.message}; {remedy_of(result.error)}")
+                say(f"{name}: {result.error.message}; {remedy_of(result.error)}")
     if any(result.error is not None for result in results):
         raise typer.Exit(1)
 

@@ -20,7 +20,7 @@ from worker.app import open_books
 from worker.clock import SystemClock
 from worker.commands.event_lines import lines_of
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, note, print_json
+from worker.commands.terminal import AsJson, note, one_line, print_json, say
 from worker.errors import SyncError, UsageError
 from worker.subscription import MOST_TOPICS, Subscription
 
@@ -196,7 +196,7 @@ class Teller:
                 "" if line.model_id is None else await self._name_of(line.model_id),
                 line.text,
             ]
-            typer.echo("  ".join(_printable(part) for part in parts if part))
+            say("  ".join(one_line(part) for part in parts if part))
 
     async def _name_of(self, model_id: str) -> str:
         if model_id not in self._creators:
@@ -210,8 +210,3 @@ class Teller:
             name = f"@{handle}" if handle else row.get("display_name")
             self._creators[model_id] = str(name or model_id)
         return self._creators[model_id]
-
-
-def _printable(text: str) -> str:
-    """Leave out what a name could do to a terminal."""
-    return "".join(letter for letter in text if letter.isprintable())
