@@ -22,8 +22,8 @@ export function ConnectedNotice({ query, changeQuery, models }: Props) {
     >
       <CircleCheck className="size-5 shrink-0" aria-hidden="true" />
       <p className="flex-1">
-        {model === undefined ? "The creator" : nameOf(model)} is connected; the first sync has
-        begun.
+        <bdi>{model === undefined ? "The creator" : nameOf(model)}</bdi> is connected; the first
+        sync has begun.
       </p>
       <button
         type="button"

@@ -84,7 +84,7 @@ function CreatorRow({ model, name, largest, total }: RowProps) {
       <div className="min-w-0 flex-1">
         <div className="flex items-baseline justify-between gap-3">
           <p className="min-w-0 truncate font-medium">
-            {name}
+            <bdi>{name}</bdi>
             {status !== undefined && (
               <span className="pill ml-2 bg-warn-soft py-0 align-middle text-xs text-warn">
                 {status}

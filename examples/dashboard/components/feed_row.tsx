@@ -4,7 +4,7 @@ import { Clock3 } from "lucide-react";
 import { memo } from "react";
 import { lookOf } from "@/lib/categories";
 import type { Sale } from "@/lib/feed";
-import { type Model, nameOf } from "@/lib/models";
+import { atHandle, type Model, nameOf } from "@/lib/models";
 import { formatCents, formatMinorUnits, toCents } from "@/lib/money";
 import { exactTime, relativeTime } from "@/lib/time";
 import { useNow } from "@/lib/use_now";
@@ -35,8 +35,11 @@ export const FeedRow = memo(function FeedRow({ sale, model, isNew }: Props) {
       </span>
       <div className="min-w-0 flex-1">
         <p className="truncate">
-          <span className="font-medium">{sale.fan_handle ? `@${sale.fan_handle}` : "A fan"}</span>
-          <span className="text-muted"> → {nameOf(model)}</span>
+          <bdi className="font-medium">{atHandle(sale.fan_handle) ?? "A fan"}</bdi>
+          <span className="text-muted">
+            {" "}
+            → <bdi>{nameOf(model)}</bdi>
+          </span>
         </p>
         <p className="truncate text-sm text-muted">
           {label} · <Ago instant={sale.fanvue_created_at} />

@@ -32,13 +32,13 @@ export function Header(props: HeaderProps) {
               onChange={(event) => props.onChooseAgency?.(event.target.value)}
             >
               {agencies.map((agency) => (
-                <option key={agency.id} value={agency.id} className="bg-card text-ink">
+                <option key={agency.id} value={agency.id} dir="auto" className="bg-card text-ink">
                   {agency.name}
                 </option>
               ))}
             </select>
           ) : (
-            name
+            <bdi>{name}</bdi>
           )}
         </h1>
         {props.children}

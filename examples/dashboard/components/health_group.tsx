@@ -3,7 +3,7 @@
 import { ChevronDown } from "lucide-react";
 import { useState } from "react";
 import { type StreamHealth, type Tone, toneOf } from "@/lib/health";
-import { type Model, nameOf } from "@/lib/models";
+import { atHandle, type Model, nameOf } from "@/lib/models";
 import type { Client } from "@/lib/project_client";
 import { Avatar } from "./avatar";
 import { HealthRow, TONE_LOOKS } from "./health_row";
@@ -51,9 +51,12 @@ export function HealthGroup({ client, model, streams, isCalm, onRequested }: Pro
       <summary className="flex items-center gap-3 rounded-2xl px-4 py-3 [&::-webkit-details-marker]:hidden">
         <Avatar name={nameOf(model)} />
         <h3 className="min-w-0 flex-1 truncate font-semibold">
-          {nameOf(model)}
-          {model.display_name !== null && model.handle !== null && (
-            <span className="font-normal text-muted"> @{model.handle}</span>
+          <bdi>{nameOf(model)}</bdi>
+          {model.display_name?.trim() && atHandle(model.handle) !== null && (
+            <span className="font-normal text-muted">
+              {" "}
+              <bdi>{atHandle(model.handle)}</bdi>
+            </span>
           )}
         </h3>
         <span className={`pill shrink-0 ${TONE_LOOKS[worst]}`}>{summarise(streams, worst)}</span>

@@ -28,7 +28,7 @@ export function NoLongerMember({ name, others, onChoose }: Props) {
                     data-testid="other-agency"
                     data-agency-id={agency.id}
                   >
-                    {agency.name}
+                    <bdi>{agency.name}</bdi>
                   </button>
                 </li>
               ))}

@@ -26,7 +26,9 @@ export function ReconnectBanners({ models, ...target }: Props) {
         >
           <KeyRound className="size-5 shrink-0 text-warn" aria-hidden="true" />
           <p id={`reconnect-${model.id}`} className="min-w-56 flex-1 text-ink">
-            <strong className="font-semibold">{nameOf(model)} must be connected again.</strong>{" "}
+            <strong className="font-semibold">
+              <bdi>{nameOf(model)}</bdi> must be connected again.
+            </strong>{" "}
             {reason(model, now)}
           </p>
           <ConnectButton

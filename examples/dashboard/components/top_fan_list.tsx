@@ -1,4 +1,4 @@
-import { type Model, nameOf } from "@/lib/models";
+import { atHandle, type Model, nameOf } from "@/lib/models";
 import { formatMoney } from "@/lib/money";
 import type { Stats } from "@/lib/stats";
 
@@ -27,10 +27,10 @@ export function TopFanList({ stats, models }: Props) {
           >
             <span className="figures w-5 text-right text-sm text-muted">{place + 1}</span>
             <span className="min-w-0 flex-1 truncate">
-              {fan.display_name ?? (fan.handle ? `@${fan.handle}` : "A fan")}
+              <bdi>{fan.display_name?.trim() || atHandle(fan.handle) || "A fan"}</bdi>
               <span className="text-sm text-muted">
                 {" "}
-                · {nameOf(models.get(fan.model_id) ?? creators.get(fan.model_id))}
+                · <bdi>{nameOf(models.get(fan.model_id) ?? creators.get(fan.model_id))}</bdi>
               </span>
             </span>
             <span className="figures font-semibold">{formatMoney(fan.gross)}</span>

@@ -107,10 +107,18 @@ export interface Named {
   readonly fanvue_user_uuid?: string | null;
 }
 
-/** Names a creator; one whose account was not read yet by the beginning of her uuid at Fanvue. */
+/** A handle as people write it, or null where there is none. */
+export function atHandle(handle: string | null): string | null {
+  return handle?.trim() ? `@${handle.trim()}` : null;
+}
+
+/**
+ * Names a creator; one whose account was not read yet by the beginning of their uuid at Fanvue. Names
+ * may run from right to left: show them in `<bdi>`, or they turn what stands beside them around.
+ */
 export function nameOf(model: Named | undefined): string {
   if (model === undefined) return "A creator";
-  if (model.display_name !== null) return model.display_name;
-  if (model.handle) return `@${model.handle}`;
+  const name = model.display_name?.trim() || atHandle(model.handle);
+  if (name) return name;
   return `New creator ${model.fanvue_user_uuid?.slice(0, 8) ?? ""}`.trimEnd();
 }

@@ -28,6 +28,8 @@ test("a creator is called by the best name that is known", () => {
   };
   assert.equal(nameOf({ ...unread, handle: "nova", display_name: "Nova" }), "Nova");
   assert.equal(nameOf({ ...unread, handle: "nova" }), "@nova");
+  assert.equal(nameOf({ ...unread, handle: "nova", display_name: "  " }), "@nova");
+  assert.equal(nameOf({ ...unread, handle: " ", display_name: "" }), "New creator 0f3c2a91");
   assert.equal(nameOf(unread), "New creator 0f3c2a91");
   assert.equal(nameOf({ ...unread, fanvue_user_uuid: null }), "New creator");
   assert.equal(nameOf(undefined), "A creator");
