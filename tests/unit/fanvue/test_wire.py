@@ -87,6 +87,32 @@ def test_moments_become_utc_and_lose_what_is_below_a_millisecond() -> None:
     assert row.date == datetime(2026, 11, 20, 21, 14, 5, 331000, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (b"caf\xe9", "caf\ufffd"),
+        (b"x\xed\xa0\xbdy", "x\ufffd\ufffd\ufffdy"),
+        (b"x\\ud83dy \\ud83d\\ude00", "x\ufffdy \U0001f600"),
+        (b"a\\u0000b\x01c\\u009fd\\be", "a\ufffdb\ufffdc\ufffdd\ufffde"),
+        (b"one\\r\\ntwo\tthree\nfour", "one\ntwo\tthree\nfour"),
+        ("é \N{HEAVY BLACK HEART}\ufe0f".encode(), "é \N{HEAVY BLACK HEART}\ufe0f"),
+    ],
+)
+def test_a_text_is_cleaned_once_and_its_page_goes_on(sent: bytes, kept: str) -> None:
+    assert parse_json(b'{"data": ["' + sent + b'"]}') == {"data": [kept]}
+
+
+def test_an_absurd_number_is_its_own_row_s_trouble() -> None:
+    sent = b'[{"gross": ' + b"9" * 5000 + b"}, 7]"
+
+    absurd, seven = parse_json(sent)
+
+    assert seven == 7
+    good, bad = parse_rows(EarningRow, [UNVERSIONED | absurd, UNVERSIONED])
+    assert len(good) == 1
+    assert [error.json_path for error in bad] == ["data[0].gross"]
+
+
 @pytest.mark.parametrize("text", ["2500.0", "25e2", "2.5E3"])
 def test_a_whole_amount_in_another_spelling_is_exact(text: str) -> None:
     raw = parse_json(f'{{"gross": {text}}}'.encode())
