@@ -109,9 +109,12 @@ begin
                        where o.fanvue_id = v_row.fanvue_id and o.model_id::text = p_model_id::text and o.id <> t.id)
             then v_row.fanvue_id || '#' || left(v_row.hash, 8)
           else v_row.fanvue_id end,
-        fanvue_created_at = v_row.at, amount = v_row.amount, net_amount = v_row.net, currency = v_row.currency,
-        source = v_row.source, category = v_row.category, status = v_row.status, fan_uuid = v_row.fan_uuid,
-        fan_handle = coalesce(v_row.fan_handle, t.fan_handle), message_uuid = v_row.message_uuid, post_uuid = v_row.post_uuid,
+        -- the API may leave out what the webhook told
+        fanvue_created_at = v_row.at, amount = v_row.amount, net_amount = v_row.net, currency = coalesce(v_row.currency, t.currency),
+        source = coalesce(nullif(v_row.source, 'unknown'), t.source, v_row.source),
+        category = coalesce(nullif(v_row.category, 'unknown'), t.category, v_row.category), status = v_row.status,
+        fan_uuid = coalesce(v_row.fan_uuid, t.fan_uuid), fan_handle = coalesce(v_row.fan_handle, t.fan_handle),
+        message_uuid = coalesce(v_row.message_uuid, t.message_uuid), post_uuid = coalesce(v_row.post_uuid, t.post_uuid),
         reverses_fanvue_id = coalesce(v_row.reverses_fanvue_id, t.reverses_fanvue_id), origin = 'api', synced_at = p_now
     where t.id = v_provisional.id
     returning t.fanvue_id into v_name;

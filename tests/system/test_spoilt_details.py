@@ -53,3 +53,23 @@ def test_spoilt_details_cost_no_record_and_no_walk(
     assert b.rows(essentials) == kept
     if sync_type != "messages":
         b.assert_exact(sync_type)
+
+
+@FAMILIES
+def test_what_was_told_once_is_not_forgotten_for_a_spoilt_detail(
+    books: Callable[..., AudienceBooks], family: str
+) -> None:
+    b = books(family)
+    b.sync("earnings")
+    told = (
+        "select fanvue_id, amount, net_amount, source, category, fan_uuid, message_uuid"
+        " from public.fanvue_transactions where model_id = %(model)s order by id"
+    )
+    before = b.rows(told)
+
+    b.engine.fanvue.turn(spoilt_details=2)
+    run = b.sync("earnings", full=True)
+
+    assert run["state"] == "succeeded"
+    assert b.rows(told) == before
+    b.assert_exact("earnings")
