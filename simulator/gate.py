@@ -30,6 +30,7 @@ from simulator.replies import (
     to_response,
     unsupported_version,
 )
+from simulator.spoiling import spoil
 from simulator.validators import is_unchanged, validator_headers
 
 
@@ -135,6 +136,8 @@ class Visit:
             return Reply({"error": ""} if empty else error.body, error.status)
         data = reply.body.get("data") if isinstance(reply.body, dict) else None
         self._entry.rows = len(data) if isinstance(data, list) else None
+        if every := self._knobs.spoilt_details:
+            reply.body = spoil(self._served.endpoint.path, reply.body, every)
         return reply
 
     def validate(self, response: Response) -> Response:

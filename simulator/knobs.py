@@ -106,6 +106,10 @@ class Knobs(WebhookKnobs):
     )
     subscribers_include_expired: bool = False
 
+    spoilt_details: int = Field(
+        default=0, ge=0, description="every so many rows of a list have a detail spoilt; 0: none"
+    )
+
     # Lists that are not whole but look it
     list_share: dict[str, float] = Field(
         default={}, description="which part of a list is shown: /followers to 0..1"

@@ -108,9 +108,9 @@ STANDARD_BODIES: dict[int, dict[str, Any]] = {
 }
 
 
-def encode(body: Any) -> bytes:
+def encode(body: Any, errors: str = "strict") -> bytes:
     """Render JSON compactly, as the wire has it."""
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors=errors)
 
 
 def to_response(reply: Reply) -> Response:
@@ -118,7 +118,8 @@ def to_response(reply: Reply) -> Response:
     if reply.status == NO_CONTENT:
         return Response(status_code=reply.status, headers=reply.headers)
     return Response(
-        encode(reply.body),
+        # Half a pair of surrogates goes out as from a careless server: as bytes of its own.
+        encode(reply.body, "surrogatepass"),
         status_code=reply.status,
         headers=reply.headers,
         media_type="application/json",

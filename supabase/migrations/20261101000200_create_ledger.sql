@@ -60,10 +60,10 @@ comment on column public.fanvue_transactions.fanvue_id is
   'Fanvue''s transaction order id (suffixed :refund or :chargeback when a reversal shares its sale''s id, #hash when one id names two rows), '
   'or h:<hash of the immutable fields>:<ordinal> for rows that Fanvue gives no id.';
 comment on column public.fanvue_transactions.amount is 'What the fan paid before fees, US dollars; negative for a reversal.';
-comment on column public.fanvue_transactions.net_amount is 'The creator''s share after Fanvue''s fees, US dollars. Null: an older application did not keep it.';
+comment on column public.fanvue_transactions.net_amount is 'The creator''s share after Fanvue''s fees, US dollars. Null: Fanvue, or an older application, did not say.';
 comment on column public.fanvue_transactions.currency is 'The fan''s local currency as Fanvue reports it. Information only: amounts are US dollars.';
 comment on column public.fanvue_transactions.category is 'Fanvue''s source in snake_case (message, post, tip, subscription, renewal, refund, ...). Unknown sources are kept as they come.';
-comment on column public.fanvue_transactions.source is 'Fanvue''s source, verbatim.';
+comment on column public.fanvue_transactions.source is 'Fanvue''s source, verbatim; unknown where it does not say.';
 comment on column public.fanvue_transactions.status is 'pending or available (for payout); anything else is Fanvue''s word, verbatim.';
 comment on column public.fanvue_transactions.reverses_fanvue_id is 'The fanvue_id of the sale that this row reverses, when Fanvue says so.';
 comment on column public.fanvue_transactions.origin is 'Which way the row first came: api, or webhook until the API confirmed it.';

@@ -243,7 +243,7 @@ comment on column public.sync_runs.queued_at is 'When the job was put into the q
 comment on column public.sync_runs.requests is 'Calls to Fanvue, retries included.';
 comment on column public.sync_runs.throttled is 'Answers 429 among them.';
 comment on column public.sync_runs.waited_ms is 'Milliseconds spent waiting for the rate budget.';
-comment on column public.sync_runs.detail is 'Anything worth reading beside the counters: the walk''s kind and window, and the job''s cause.';
+comment on column public.sync_runs.detail is 'Anything worth reading beside the counters: the walk''s kind and window, the job''s cause, and details that records were read without.';
 create index sync_runs_model_id_sync_type_finished_at_idx on public.sync_runs (model_id, sync_type, finished_at desc);
 create index sync_runs_agency_id_finished_at_idx on public.sync_runs (agency_id, finished_at desc);
 create index sync_runs_finished_at_idx on public.sync_runs (finished_at);

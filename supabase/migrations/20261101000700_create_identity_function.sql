@@ -109,9 +109,12 @@ begin
                        where o.fanvue_id = v_row.fanvue_id and o.model_id::text = p_model_id::text and o.id <> t.id)
             then v_row.fanvue_id || '#' || left(v_row.hash, 8)
           else v_row.fanvue_id end,
-        fanvue_created_at = v_row.at, amount = v_row.amount, net_amount = v_row.net, currency = v_row.currency,
-        source = v_row.source, category = v_row.category, status = v_row.status, fan_uuid = v_row.fan_uuid,
-        fan_handle = coalesce(v_row.fan_handle, t.fan_handle), message_uuid = v_row.message_uuid, post_uuid = v_row.post_uuid,
+        -- the API may leave out what the webhook told
+        fanvue_created_at = v_row.at, amount = v_row.amount, net_amount = v_row.net, currency = coalesce(v_row.currency, t.currency),
+        source = coalesce(nullif(v_row.source, 'unknown'), t.source, v_row.source),
+        category = coalesce(nullif(v_row.category, 'unknown'), t.category, v_row.category), status = v_row.status,
+        fan_uuid = coalesce(v_row.fan_uuid, t.fan_uuid), fan_handle = coalesce(v_row.fan_handle, t.fan_handle),
+        message_uuid = coalesce(v_row.message_uuid, t.message_uuid), post_uuid = coalesce(v_row.post_uuid, t.post_uuid),
         reverses_fanvue_id = coalesce(v_row.reverses_fanvue_id, t.reverses_fanvue_id), origin = 'api', synced_at = p_now
     where t.id = v_provisional.id
     returning t.fanvue_id into v_name;
@@ -296,8 +299,8 @@ begin
   ), changed as (
     update public.fanvue_transactions t
     set fanvue_id = n.final_id, amount = n.amount, net_amount = coalesce(n.net, t.net_amount),
-        currency = coalesce(n.currency, t.currency), source = coalesce(n.source, t.source),
-        category = coalesce(n.category, t.category), status = coalesce(n.status, t.status),
+        currency = coalesce(n.currency, t.currency), source = coalesce(nullif(n.source, 'unknown'), t.source, n.source),
+        category = coalesce(nullif(n.category, 'unknown'), t.category, n.category), status = coalesce(n.status, t.status),
         fan_uuid = coalesce(n.fan_uuid, t.fan_uuid), fan_handle = coalesce(n.fan_handle, t.fan_handle),
         message_uuid = coalesce(n.message_uuid, t.message_uuid), post_uuid = coalesce(n.post_uuid, t.post_uuid),
         reverses_fanvue_id = coalesce(n.reverses_fanvue_id, t.reverses_fanvue_id),
@@ -307,8 +310,8 @@ begin
       and (t.fanvue_id, t.amount, t.net_amount, t.currency, t.source, t.category, t.status, t.fan_uuid, t.fan_handle,
            t.message_uuid, t.post_uuid, t.reverses_fanvue_id, t.origin)
           is distinct from
-          (n.final_id, n.amount, coalesce(n.net, t.net_amount), coalesce(n.currency, t.currency), coalesce(n.source, t.source),
-           coalesce(n.category, t.category), coalesce(n.status, t.status), coalesce(n.fan_uuid, t.fan_uuid),
+          (n.final_id, n.amount, coalesce(n.net, t.net_amount), coalesce(n.currency, t.currency), coalesce(nullif(n.source, 'unknown'), t.source, n.source),
+           coalesce(nullif(n.category, 'unknown'), t.category, n.category), coalesce(n.status, t.status), coalesce(n.fan_uuid, t.fan_uuid),
            coalesce(n.fan_handle, t.fan_handle), coalesce(n.message_uuid, t.message_uuid), coalesce(n.post_uuid, t.post_uuid),
            coalesce(n.reverses_fanvue_id, t.reverses_fanvue_id), 'api')
     returning t.id, n.amount - n.stored_amount as delta

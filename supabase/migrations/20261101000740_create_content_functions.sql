@@ -187,6 +187,11 @@ begin
                                                      v_model.subscribers_count, v_old.counted_subscribers, p_now);
   v_new.followers := coalesce(v_new.followers, v_old.followers);
   v_new.subscribers := coalesce(v_new.subscribers, v_old.subscribers);
+  -- what this answer does not say stays as it was said last
+  v_new.status := coalesce(v_new.status, v_old.status);
+  v_new.total_gross := coalesce(v_new.total_gross, v_old.total_gross);
+  v_new.available_balance := coalesce(v_new.available_balance, v_old.available_balance);
+  v_new.last_payout_at := coalesce(v_new.last_payout_at, v_old.last_payout_at);
   update public.fanvue_accounts a
   set status = v_new.status, total_gross = v_new.total_gross, available_balance = v_new.available_balance,
       last_payout_at = v_new.last_payout_at, subscribers = v_new.subscribers, followers = v_new.followers,

@@ -273,6 +273,9 @@ begin
                                     'floor', v_state.walk_floor, 'ceiling', v_ceiling)
                    || case when p_page -> 'notes' ? 'verified'
                            then jsonb_build_object('verified', p_page -> 'notes' -> 'verified') else '{}'::jsonb end
+                   -- details that records were read without: how many, and the JSON path of one
+                   || jsonb_strip_nulls(jsonb_build_object('details', p_page -> 'notes' -> 'details',
+                                                           'details_example', p_page -> 'notes' -> 'details_example'))
   where j.id = v_job.id;
   return v_reply;
 end

@@ -203,7 +203,8 @@ begin
   v_detail := jsonb_build_object(
     'kind', 'reconcile', 'run_id', v_run.run_id, 'days', v_run.days, 'ranges', v_run.ranges, 'pages', v_run.pages, 'rows', v_run.listed,
     'mended', jsonb_build_object('inserted', v_run.inserted, 'changed', v_run.changed), 'drift', v_drift,
-    'compared', coalesce((select jsonb_agg(w.item ->> 'kind') from jsonb_array_elements(p_verdict -> 'sums') w(item)), '[]'));
+    'compared', coalesce((select jsonb_agg(w.item ->> 'kind') from jsonb_array_elements(p_verdict -> 'sums') w(item)), '[]'))
+    || jsonb_strip_nulls(jsonb_build_object('details', v_run.notes -> 'details', 'details_example', v_run.notes -> 'details_example'));
   update private.reconciliations r
   set version = p_version + 1, last_page_key = p_verdict ->> 'key', last_page_reply = v_detail || jsonb_build_object('version', p_version + 1, 'partial', v_partial),
       run_id = null, todo = '[]', place = '{}', border = '{}',

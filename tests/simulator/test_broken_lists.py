@@ -167,3 +167,19 @@ def test_truth_and_counts_know_nothing_of_broken_lists(
 def test_share_is_a_part_of_the_whole(simulation: Simulation, share: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         simulation.knobs.update({"list_share": {"/followers": share}})
+
+
+async def test_every_second_row_has_a_detail_spoilt_and_is_still_there(
+    me: Caller, simulation: Simulation
+) -> None:
+    whole = (await me.get("/v1/insights/earnings")).json()["data"]
+
+    simulation.knobs.update({"spoilt_details": 2})
+    spoilt = (await me.get("/v1/insights/earnings")).json()["data"]
+
+    assert spoilt[1::2] == whole[1::2]
+    assert all(one != other for one, other in zip(spoilt[::2], whole[::2], strict=True))
+    essentials = ("date", "gross", "transactionOrderId")
+    assert [[row[name] for name in essentials] for row in spoilt] == [
+        [row[name] for name in essentials] for row in whole
+    ]

@@ -7,6 +7,7 @@ single error envelope, and gateways answer in HTML, so every shape is expected h
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -30,8 +31,14 @@ if TYPE_CHECKING:
 
 
 LONGEST_QUOTE = 200
+LONGEST_INTEGER = 40
 # A gateway that blocks us is not asked again at once.
 BLOCKED_PAUSE = timedelta(minutes=1)
+
+_CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
+_UNCLEAN = re.compile(rf"[{_CONTROLS}\ud800-\udfff]")
+# The same in JSON's spelling; whole pairs of surrogates are found as well, and stay.
+_MAY_BE_UNCLEAN = re.compile(rf"[{_CONTROLS}]|\\[bfr]|\\u(00[0189]|007f|d[89a-f])", re.IGNORECASE)
 
 
 class EmptyRefusal(Transient):
@@ -77,16 +84,21 @@ class Refusal:
 def parse_json(body: bytes) -> Any:
     """Parse JSON with exact numbers; raise ValueError for anything that is not JSON.
 
-    Texts that Postgres cannot store (NUL and lone surrogates) have those characters replaced.
+    Texts leave here as Postgres can store them and people can read them: what is no UTF-8, half a
+    pair of surrogates, or a control character other than a line break or tab is U+FFFD.
     """
+    text = body.decode("utf-8-sig", "replace")
     try:
-        parsed = json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
+        parsed = json.loads(
+            text,
+            strict=False,  # control characters may come unescaped
+            parse_float=Decimal,
+            parse_int=_exact,
+            parse_constant=_refuse_constant,
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    lowered = body.lower()
-    if b"\\u0000" in lowered or b"\\ud" in lowered:
-        return _storable(parsed)
-    return parsed
+    return _clean(parsed) if _MAY_BE_UNCLEAN.search(text) else parsed
 
 
 def judge(refusal: Refusal) -> SyncError:
@@ -163,13 +175,16 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _storable(value: Any) -> Any:
+def _exact(digits: str) -> int | Decimal:
+    # One absurd number must not make the whole page unreadable: long ones are no int in Python.
+    return int(digits) if len(digits) <= LONGEST_INTEGER else Decimal(digits)
+
+
+def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        # "surrogatepass" keeps proper pairs; what is left alone becomes a replacement character.
-        units = value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass")
-        return units.decode("utf-16", "replace")
+        return _UNCLEAN.sub("\ufffd", value.replace("\r\n", "\n"))
     if isinstance(value, list):
-        return [_storable(item) for item in value]
+        return [_clean(item) for item in value]
     if isinstance(value, dict):
-        return {_storable(key): _storable(item) for key, item in value.items()}
+        return {_clean(key): _clean(item) for key, item in value.items()}
     return value

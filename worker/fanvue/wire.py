@@ -1,4 +1,4 @@
-"""The shapes of Fanvue's answers: what we rely on is strict, what we do not know is kept.
+"""The shapes of Fanvue's answers: essentials are strict, details may be lost, more is kept.
 
 Serves every generation of rows: before order ids existed, unversioned, `/v1`, and spending. Enums
 are plain texts, because new values appear without notice. Complaints name a JSON path and never
@@ -7,9 +7,10 @@ a value, since values are personal data.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 from uuid import UUID
 
 from pydantic import (
@@ -21,10 +22,14 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from worker.errors import ProviderContract
+from worker.fanvue.details import Detail, Expected, Reading, reading_of
 
 
 if TYPE_CHECKING:
@@ -33,6 +38,9 @@ if TYPE_CHECKING:
 
 # numeric(14,2) holds twelve digits of dollars, which are fourteen of cents.
 LARGEST_CENTS = 10**14 - 1
+LONGEST_WORD = 200
+# What tells rows without an order id apart.
+FACTS = ("net", "currency", "source", "user", "messageUuid", "postUuid")
 
 
 def _whole_cents(value: object) -> object:
@@ -63,11 +71,25 @@ def _text_only(value: object) -> object:
     return value
 
 
+def _number_as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _cut(value: object) -> object:
+    return value[:LONGEST_WORD] if isinstance(value, str) else value
+
+
 Cents = Annotated[
     int, BeforeValidator(_whole_cents), Field(strict=True, ge=-LARGEST_CENTS, le=LARGEST_CENTS)
 ]
 Moment = Annotated[AwareDatetime, BeforeValidator(_text_only), AfterValidator(_utc_milliseconds)]
-Word = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
+Word = Annotated[
+    str, StringConstraints(strict=True, pattern=r"\S", min_length=1, max_length=LONGEST_WORD)
+]
+OrderId = Annotated[Word, BeforeValidator(_number_as_text)]
+Source = Annotated[Word, BeforeValidator(_cut)]
+# "eur" and "EUR" are one currency, and rows without an order id are told apart by it.
+Currency = Annotated[Word, AfterValidator(str.upper)]
 # What an integer column holds.
 Count = Annotated[int, Field(strict=True, ge=-(2**31), le=2**31 - 1)]
 
@@ -89,10 +111,10 @@ class Payer(Wire):
     """The fan behind a row."""
 
     uuid: UUID
-    handle: str | None = None
-    display_name: str | None = None
-    nickname: str | None = None
-    is_top_spender: bool | None = None
+    handle: Detail[str] = None
+    display_name: Detail[str] = None
+    nickname: Detail[str] = None
+    is_top_spender: Detail[bool] = None
 
 
 class EarningRow(Wire):
@@ -103,63 +125,90 @@ class EarningRow(Wire):
 
     date: Moment
     gross: Cents
-    net: Cents
-    total: Cents | None = None
-    currency: str | None = None
-    source: Word
-    message_uuid: UUID | None = None
-    post_uuid: UUID | None = None
-    transaction_order_id: Word | None = None
-    transaction_order_status: Word | None = None
-    reversed_transaction_order_id: Word | None = None
-    user: Payer | None = None
+    net: Expected[Cents] = None
+    total: Detail[Cents] = None
+    currency: Detail[Currency] = None
+    source: Expected[Source] = None
+    message_uuid: Detail[UUID] = None
+    post_uuid: Detail[UUID] = None
+    transaction_order_id: Detail[OrderId] = None
+    transaction_order_status: Detail[Word] = None
+    reversed_transaction_order_id: Detail[OrderId] = None
+    user: Detail[Payer] = None
+
+    @model_validator(mode="after")
+    def _is_one_row(self, info: ValidationInfo) -> Self:
+        """Refuse a row that could not be known again: it would be counted twice."""
+        reading = reading_of(info)
+        if self.transaction_order_id is None and reading.has_lost(*FACTS):
+            raise PydanticCustomError("no_id_and_no_facts", "neither its id nor its facts")
+        # A reversal may share its sale's id: it is named by its source and by what it reverses.
+        if self.gross < 0 and reading.has_lost("source", "reversedTransactionOrderId"):
+            raise PydanticCustomError("nameless_reversal", "it does not say what it reverses")
+        return self
 
 
 class Me(Wire):
     """`/users/me`: who the grant belongs to."""
 
     uuid: UUID
-    handle: str
-    display_name: str | None = None
-    is_creator: bool | None = None
+    handle: Expected[str] = None
+    display_name: Detail[str] = None
+    is_creator: Detail[bool] = None
 
 
 class AccountEarnings(Wire):
     """All-time figures of an account, in US cents."""
 
-    total: Cents
-    available_balance: Cents | None = None
-    last_payout_at: Moment | None = None
+    total: Expected[Cents] = None
+    available_balance: Detail[Cents] = None
+    last_payout_at: Detail[Moment] = None
 
 
 class AccountFans(Wire):
     """How many fans an account has."""
 
-    followers: Count
-    subscribers: Count
+    followers: Expected[Count] = None
+    subscribers: Expected[Count] = None
 
 
 class AccountState(Wire):
     """The account part of `/users/account`."""
 
-    status: Word
-    earnings: AccountEarnings
-    fans: AccountFans | None = None
+    status: Expected[Word] = None
+    earnings: Expected[AccountEarnings] = None
+    fans: Detail[AccountFans] = None
 
 
 class Account(Me):
     """`/users/account`: the profile and its figures."""
 
-    account: AccountState
+    account: Expected[AccountState] = None
 
 
 _W = TypeVar("_W", bound=Wire)
 
 
-def parse(shape: type[_W], raw: object, *, at: str = "$") -> _W:
-    """Read one object; raise `ProviderContract` with the JSON path of the first offence."""
+@dataclass(frozen=True, slots=True)
+class Complaints:
+    """What of a page could not be read: whole records, and the paths of details of others."""
+
+    records: list[ProviderContract] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+
+    def __add__(self, other: Complaints) -> Complaints:
+        """Return both."""
+        return Complaints([*self.records, *other.records], [*self.details, *other.details])
+
+
+def parse(shape: type[_W], raw: object, *, at: str = "$", details: list[str] | None = None) -> _W:
+    """Read one object; raise `ProviderContract` with the JSON path of the first offence.
+
+    The paths of details that could not be read are added to `details`.
+    """
+    reading = Reading()
     try:
-        return shape.model_validate(raw)
+        read = shape.model_validate(raw, context=reading)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         path = ".".join([at, *(str(part) for part in first["loc"])])
@@ -167,17 +216,20 @@ def parse(shape: type[_W], raw: object, *, at: str = "$") -> _W:
         raise ProviderContract(
             f"{shape.__name__} at {path} is not as documented ({kind})", json_path=path
         ) from None
+    if details is not None:
+        details += [".".join([at, *path]) for path in reading.lost.values()]
+    return read
 
 
 def parse_rows(
     shape: type[_W], rows: Iterable[object], *, first: int = 0
-) -> tuple[list[_W], list[ProviderContract]]:
-    """Read rows of a page, from the place `first` on; the good ones apart from the complaints."""
+) -> tuple[list[_W], Complaints]:
+    """Read rows of a page, from the place `first` on; the good ones, and what was not read."""
     good: list[_W] = []
-    bad: list[ProviderContract] = []
+    complaints = Complaints()
     for index, raw in enumerate(rows, first):
         try:
-            good.append(parse(shape, raw, at=f"data[{index}]"))
+            good.append(parse(shape, raw, at=f"data[{index}]", details=complaints.details))
         except ProviderContract as error:
-            bad.append(error)
-    return good, bad
+            complaints.records.append(error)
+    return good, complaints

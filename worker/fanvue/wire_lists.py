@@ -1,38 +1,38 @@
 """The shapes of Fanvue's lists of people, talk and posts, in both families.
 
-Only what identifies a row is strict. Everything else may be missing or null, because the two
-families differ in it and a counter that is absent must not hide the row that carries it.
+Only what identifies a row, or puts it in its place, is essential. The two families differ in the
+rest, and a counter that is absent must not hide the row that carries it.
 """
 
 from __future__ import annotations
 
+from typing import Self
 from uuid import UUID  # noqa: TC003 - pydantic needs it at run time
 
-from worker.fanvue.wire import Cents, Count, Moment, Wire, Word
+from pydantic import Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
+
+from worker.fanvue.details import Detail, Expected, Part, reading_of
+from worker.fanvue.wire import Cents, Count, Moment, Payer, Wire, Word
 
 
 class Subscription(Wire):
     """A subscriber's running period; only `/v1` tells."""
 
-    status: Word
-    price: Cents | None = None
-    amount_paid: Cents | None = None
-    current_period_start: Moment | None = None
-    current_period_end: Moment | None = None
-    auto_renewal_enabled: bool | None = None
+    status: Expected[Word] = None
+    price: Detail[Cents] = None
+    amount_paid: Detail[Cents] = None
+    current_period_start: Detail[Moment] = None
+    current_period_end: Detail[Moment] = None
+    auto_renewal_enabled: Detail[bool] = None
 
 
-class Fan(Wire):
+class Fan(Payer):
     """A row of `/subscribers` or `/followers`."""
 
-    uuid: UUID
-    handle: str | None = None
-    display_name: str | None = None
-    nickname: str | None = None
-    is_top_spender: bool | None = None
-    registered_at: Moment | None = None
-    subscription: Subscription | None = None
-    first_subscribed_at: Moment | None = None
+    registered_at: Detail[Moment] = None
+    subscription: Detail[Subscription] = None
+    first_subscribed_at: Detail[Moment] = None
 
 
 class Spender(Wire):
@@ -40,67 +40,85 @@ class Spender(Wire):
 
     gross: Cents
     net: Cents
-    messages: Count | None = None
-    user: Fan
+    messages: Detail[Count] = None
+    user: Part[Fan]
 
 
 class Party(Wire):
     """One side of a message; either field may be withheld."""
 
-    uuid: UUID | None = None
-    handle: str | None = None
+    uuid: Detail[UUID] = None
+    handle: Detail[str] = None
 
 
 class LastMessage(Wire):
     """The newest message of a chat, as the chat list shows it."""
 
-    uuid: UUID
-    sent_at: Moment | None = None
-    sender_uuid: UUID | None = None
-    status: str | None = None
+    uuid: Expected[UUID] = None
+    sent_at: Detail[Moment] = None
+    sender_uuid: Detail[UUID] = None
+    status: Detail[str] = None
 
 
 class Chat(Wire):
     """A row of `/chats`; a chat is identified by the other side's uuid."""
 
-    user: Fan
-    created_at: Moment | None = None
-    last_message_at: Moment | None = None
-    last_message: LastMessage | None = None
-    is_read: bool | None = None
-    is_muted: bool | None = None
-    unread_messages_count: Count | None = None
+    user: Part[Fan]
+    created_at: Detail[Moment] = None
+    last_message_at: Detail[Moment] = None
+    last_message: Detail[LastMessage] = None
+    is_read: Detail[bool] = None
+    is_muted: Detail[bool] = None
+    unread_messages_count: Detail[Count] = None
+
+    @model_validator(mode="after")
+    def _has_its_place(self, info: ValidationInfo) -> Self:
+        """Refuse a chat whose news cannot be dated: it would pass for one without any."""
+        instant = self.last_message_at or (self.last_message and self.last_message.sent_at)
+        if instant is None and reading_of(info).has_lost("lastMessageAt", "lastMessage"):
+            raise PydanticCustomError("undated_news", "it does not say when its last message was")
+        return self
 
 
 class Price(Wire):
     """A price in cents."""
 
-    price: Cents
+    price: Expected[Cents] = None
+
+
+class Pricing(Wire):
+    """What a message costs; only dollars are kept."""
+
+    usd: Detail[Price] = Field(default=None, alias="USD")
 
 
 class ChatMessage(Wire):
-    """A row of `/chats/{uuid}/messages`; `type` gains values without notice."""
+    """A row of `/chats/{uuid}/messages`; `type` gains values without notice.
+
+    Without an instant a message has not been sent yet, so one that is unreadable is no detail.
+    """
 
     uuid: UUID
-    type: Word
-    text: str | None = None
+    type: Expected[Word] = None
+    text: Detail[str] = None
     sent_at: Moment | None = None
-    sender: Party | None = None
-    recipient: Party | None = None
-    has_media: bool | None = None
-    media_type: str | None = None
-    media_uuids: list[UUID] | None = None
-    pricing: dict[str, Price] | None = None
-    purchased_at: Moment | None = None
-    is_read: bool | None = None
+    sender: Detail[Party] = None
+    recipient: Detail[Party] = None
+    has_media: Detail[bool] = None
+    media_type: Detail[str] = None
+    # Only counted.
+    media_uuids: Detail[list[object]] = None
+    pricing: Detail[Pricing] = None
+    purchased_at: Detail[Moment] = None
+    is_read: Detail[bool] = None
 
 
 class PostTips(Wire):
     """What fans tipped on a post."""
 
-    count: Count
-    total_gross: Cents
-    total_net: Cents
+    count: Expected[Count] = None
+    total_gross: Expected[Cents] = None
+    total_net: Expected[Cents] = None
 
 
 class Post(Wire):
@@ -108,13 +126,13 @@ class Post(Wire):
 
     uuid: UUID
     created_at: Moment
-    text: str | None = None
-    price: Cents | None = None
-    audience: str | None = None
-    publish_at: Moment | None = None
-    published_at: Moment | None = None
-    expires_at: Moment | None = None
-    is_pinned: bool | None = None
-    likes_count: Count | None = None
-    comments_count: Count | None = None
-    tips: PostTips | None = None
+    text: Detail[str] = None
+    price: Detail[Cents] = None
+    audience: Detail[str] = None
+    publish_at: Detail[Moment] = None
+    published_at: Detail[Moment] = None
+    expires_at: Detail[Moment] = None
+    is_pinned: Detail[bool] = None
+    likes_count: Detail[Count] = None
+    comments_count: Detail[Count] = None
+    tips: Detail[PostTips] = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from worker.errors import ProviderContract
 from worker.fanvue.calls import Family
 from worker.fanvue.pages import PAGE_CURSOR, position, read_dates, read_envelope
-from worker.fanvue.wire import parse_rows
+from worker.fanvue.wire import Complaints, parse_rows
 from worker.jobs.unreadable import second_look
 from worker.sync.talk import bound_of, onward_by_dates
 
@@ -36,7 +36,7 @@ class ChatPage:
     instants: list[datetime]
     cursor: str | None
     date: datetime | None
-    unreadable: list[str] = field(default_factory=list)
+    complaints: Complaints = field(default_factory=Complaints)
     crowded: bool = False
 
 
@@ -61,14 +61,14 @@ class ChatPages:
         if dated is None:
             return self._by_number(reply, chat, keep_text=keep_text)
         raw, bounds = dated
-        rows, instants, unreadable = self._map(raw, chat, keep_text=keep_text)
+        rows, instants, complaints = self._map(raw, chat, keep_text=keep_text)
         if not raw or bounds.newest is None:
-            return ChatPage(rows, instants, None, reply.date, unreadable)
+            return ChatPage(rows, instants, None, reply.date, complaints)
         try:
             onward = onward_by_dates(instants, bound_of(chat.cursor), bounds.newest)
         except ValueError as error:
             raise ProviderContract(str(error), json_path="dateFilter") from error
-        return ChatPage(rows, instants, onward.cursor, reply.date, unreadable, onward.crowded)
+        return ChatPage(rows, instants, onward.cursor, reply.date, complaints, onward.crowded)
 
     def _params(self, family: Family, cursor: str | None) -> Mapping[str, Parameter]:
         """Ask in the family's own way; a cursor of the other's is left out, which begins again."""
@@ -87,15 +87,15 @@ class ChatPages:
         raw, following = read_envelope(reply)
         if following is not None and following == chat.cursor:
             raise ProviderContract("the page does not advance", json_path="pagination.page")
-        rows, instants, unreadable = self._map(raw, chat, keep_text=keep_text)
-        return ChatPage(rows, instants, following, reply.date, unreadable)
+        rows, instants, complaints = self._map(raw, chat, keep_text=keep_text)
+        return ChatPage(rows, instants, following, reply.date, complaints)
 
     def _map(
         self, raw: list[Any], chat: ChatToRead, *, keep_text: bool
-    ) -> tuple[list[Row], list[datetime], list[str]]:
-        good, bad = parse_rows(self._stream.shape, raw)
+    ) -> tuple[list[Row], list[datetime], Complaints]:
+        good, complaints = parse_rows(self._stream.shape, raw)
         # Without an instant it has not been sent yet.
         sent = [message for message in good if message.sent_at is not None]
         rows = [self._stream.row(message, chat.fan_uuid, keep_text) for message in sent]
         instants = [message.sent_at for message in sent if message.sent_at is not None]
-        return rows, instants, [error.message for error in bad]
+        return rows, instants, complaints

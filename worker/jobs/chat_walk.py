@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from worker.errors import CursorExpired, ProviderContract, Unavailable
+from worker.fanvue.wire import Complaints
 from worker.jobs.chat_pages import ChatPages
 from worker.jobs.list_pages import CALLS_AHEAD, ListPages, advance
 from worker.jobs.list_walk import ATTEMPTS
@@ -62,7 +63,7 @@ class ChatWalk:
             log.info("cursor_expired", model_id=self._job.model_id, job_id=self._job.id)
             asked = None
             page = await chats.read(state, asked)
-        notes = note_unreadable(state.notes, page.unreadable)
+        notes = note_unreadable(state.notes, page.complaints)
         following = None if _below(page, state.floor) else page.following
         if following is not None:
             notes |= advance(following, asked, state)
@@ -101,9 +102,9 @@ class ChatWalk:
             if self._job.attempt < ATTEMPTS:
                 raise
             # One chat that stays unreadable must not keep the others from being read.
-            notes = note_unreadable(notes, [error.message])
+            notes = note_unreadable(notes, Complaints([error]))
             return _commit(phase, {**notes, "skipped": [*skipped, chat.fan_uuid]})
-        notes = note_unreadable(notes, page.unreadable)
+        notes = note_unreadable(notes, page.complaints)
         if page.crowded:
             notes["crowded"] = int(notes.get("crowded", 0)) + 1
         return replace(

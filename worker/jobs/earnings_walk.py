@@ -237,7 +237,7 @@ def _notes_after(state: WalkState, page: ReadPage) -> dict[str, Any]:
     after = page.turn.after
     if state.phase == "rows" and after is not None and after.mode in {"cursor", "days"}:
         notes["by_cursor"] = True
-    return note_unreadable(notes, page.unreadable)
+    return note_unreadable(notes, page.complaints)
 
 
 def _end(span: Span) -> str | None:

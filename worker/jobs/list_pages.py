@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker.errors import Misconfigured, ProviderContract, Unavailable
 from worker.fanvue.pages import position, read_envelope
-from worker.fanvue.wire import parse, parse_rows
+from worker.fanvue.wire import Complaints, parse, parse_rows
 from worker.jobs.unreadable import second_look
 from worker.streams.stream import Extent, Seen
 from worker.sync.listing import next_landmark
@@ -39,7 +39,7 @@ class ListPage:
     rows: list[Row] = field(repr=False)
     following: str | None
     date: datetime | None
-    unreadable: list[str] = field(default_factory=list)
+    complaints: Complaints = field(default_factory=Complaints)
     not_modified: bool = False
     validator: OfferedValidator | None = None
 
@@ -60,16 +60,17 @@ class ListPages:
         if reply.not_modified:
             return ListPage([], None, reply.date, not_modified=True, validator=offered)
         if self._stream.extent is Extent.OBJECT:
-            row = self._stream.row(
-                parse(self._stream.shape, reply.body), Seen(0, keep_text=state.keep_text)
-            )
-            return ListPage([row], None, reply.date, validator=offered)
+            complaints = Complaints()
+            item = parse(self._stream.shape, reply.body, details=complaints.details)
+            row = self._stream.row(item, Seen(0, keep_text=state.keep_text))
+            return ListPage([row], None, reply.date, complaints, validator=offered)
         raw, following = read_envelope(reply)
         if self._stream.extent is Extent.FIRST_PAGE:
             following = None
-        rows, unreadable = self._map(raw, keep_text=state.keep_text)
+        rows, complaints = self._map(raw, keep_text=state.keep_text)
+        whole = not complaints.records
         return ListPage(
-            rows, following, reply.date, unreadable, validator=None if unreadable else offered
+            rows, following, reply.date, complaints, validator=offered if whole else None
         )
 
     async def _ask(
@@ -94,14 +95,14 @@ class ListPages:
         size = {} if self._stream.extent is Extent.OBJECT else {"size": self._stream.page_size}
         return {**self._stream.window(_day_of(state)), **size, **position(cursor)}
 
-    def _map(self, raw: list[Any], *, keep_text: bool) -> tuple[list[Row], list[str]]:
+    def _map(self, raw: list[Any], *, keep_text: bool) -> tuple[list[Row], Complaints]:
         rows: list[Row] = []
-        unreadable: list[str] = []
+        complaints = Complaints()
         for place, item in enumerate(raw):
             good, bad = parse_rows(self._stream.shape, [item], first=place)
             rows += [self._stream.row(row, Seen(place, keep_text=keep_text)) for row in good]
-            unreadable += [error.message for error in bad]
-        return rows, unreadable
+            complaints += bad
+        return rows, complaints
 
 
 def _day_of(state: WalkState) -> date:

@@ -68,7 +68,7 @@ class ListWalk:
         following = page.following
         if following is not None:
             notes = {**notes, **advance(following, asked, state)}
-        notes = note_unreadable(notes, page.unreadable)
+        notes = note_unreadable(notes, page.complaints)
         return PageCommit(
             rows=page.rows,
             phase=state.phase,

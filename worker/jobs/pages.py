@@ -8,16 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from worker.errors import NotFound, ProviderContract, Unauthorized
 from worker.fanvue.calls import Access, Family, Reply, RequestMeter, Validator
 from worker.fanvue.pages import read_envelope
 from worker.fanvue.paths import creators_path
-from worker.fanvue.wire import EarningRow, parse_rows
+from worker.fanvue.wire import Complaints, EarningRow, parse_rows
 from worker.jobs.unreadable import second_look
 from worker.store.walks import OfferedValidator
-from worker.sync.rows import LedgerRow, to_ledger
+from worker.sync.rows import to_ledger
 from worker.sync.window import PAGE_SIZE, Place, Span, Turn, query_span, turn_page
 
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 
 NOT_MANAGED: Final = (
-    "the agency's account does not manage this creator (any more): let it manage her again on "
-    "Fanvue, or connect her with a grant of her own (fanvue-sync connect --replace)"
+    "the agency's account does not manage this creator (any more): let it manage them again on "
+    "Fanvue, or connect them with a grant of their own (fanvue-sync connect --replace)"
 )
 
 
@@ -60,7 +60,7 @@ class ReadPage:
     turn: Turn
     family: Family
     date: datetime | None
-    unreadable: list[str] = field(default_factory=list)
+    complaints: Complaints = field(default_factory=Complaints)
     not_modified: bool = False
     validator: OfferedValidator | None = None
 
@@ -209,15 +209,16 @@ class PageReader:
         raw, following = read_envelope(reply)
         if following is not None and following == place.cursor:
             raise ProviderContract("the cursor does not advance", json_path="nextCursor")
-        rows, unreadable = _ledger_rows(raw)
+        good, complaints = parse_rows(EarningRow, raw)
+        rows = [to_ledger(row) for row in good]
         try:
             turn = turn_page(rows, following, place)
         except ValueError as error:
             raise ProviderContract(str(error), json_path="data") from error
         # One page vouches for the whole list only where it is the whole list.
-        whole = following is None and not unreadable
+        whole = following is None and not complaints.records
         return ReadPage(
-            turn, reply.family, reply.date, unreadable, validator=offered if whole else None
+            turn, reply.family, reply.date, complaints, validator=offered if whole else None
         )
 
 
@@ -230,9 +231,4 @@ def _is_within_an_instant(turn: Turn) -> bool:
 
 def _joined(page: ReadPage, more: ReadPage) -> ReadPage:
     turn = Turn([*page.turn.rows, *more.turn.rows], more.turn.after)
-    return ReadPage(turn, page.family, page.date, [*page.unreadable, *more.unreadable])
-
-
-def _ledger_rows(raw: list[Any]) -> tuple[list[LedgerRow], list[str]]:
-    good, bad = parse_rows(EarningRow, raw)
-    return [to_ledger(row) for row in good], [error.message for error in bad]
+    return ReadPage(turn, page.family, page.date, page.complaints + more.complaints)

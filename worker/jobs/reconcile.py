@@ -18,6 +18,7 @@ from worker.fanvue.calls import Family
 from worker.jobs.outcomes import Cancelled, Done, Result, Yielded
 from worker.jobs.pages import EarningsList
 from worker.jobs.reconcile_sums import FanvueSums
+from worker.jobs.unreadable import note_unreadable, partial_of
 from worker.store.reconcile import RunCommit
 from worker.sync.drift import DaySum
 from worker.sync.reconcile import (
@@ -135,7 +136,7 @@ class Reconciliation:
     async def _judge(self, state: RunState) -> RunCommit | Done:
         """Compare sums; return what to read once more, or how the run ended."""
         whole = self._days_of(state)
-        partial = _partial(state.notes)
+        partial = partial_of(state.notes)
         sums: list[dict[str, Any]] = []
         if whole is not None and partial is None:
             differences, again = await self._against_summary(state, whole)
@@ -228,9 +229,6 @@ def _commit_of(state: RunState, page: ReadPage) -> RunCommit:
     place = going or Place("window")
     if going is not None and going.cursor is not None:
         notes["by_cursor"] = True
-    if page.unreadable:
-        notes["unreadable"] = int(state.notes.get("unreadable", 0)) + len(page.unreadable)
-        notes["unreadable_example"] = page.unreadable[0]
     return RunCommit(
         todo=rest if going is None else [state.todo[0], *rest],
         mode=place.mode,
@@ -238,20 +236,13 @@ def _commit_of(state: RunState, page: ReadPage) -> RunCommit:
         position=place.position,
         rows=[row.as_json() for row in page.turn.rows],
         ceiling=page.date,
-        notes=notes,
+        notes=notes | note_unreadable(state.notes, page.complaints),
     )
 
 
 def _ranges(state: RunState) -> list[Span]:
     readings = [Reading.from_json({**item, "list": EARNINGS}) for item in state.ranges]
     return [Span(reading.start, reading.end) for reading in readings]
-
-
-def _partial(notes: dict[str, Any]) -> str | None:
-    count = notes.get("unreadable")
-    if not count:
-        return None
-    return f"{count} rows could not be read, such as: {notes.get('unreadable_example')}"
 
 
 def _days_json(days: Days) -> list[str]:

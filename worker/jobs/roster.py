@@ -72,8 +72,8 @@ class Roster:
 
 
 def _creators(rows: list[Any]) -> list[Creator]:
-    good, bad = parse_rows(Fan, rows)
-    if bad:
+    good, complaints = parse_rows(Fan, rows)
+    if complaints.records:
         # A creator whom nobody notices would be missed: better no list than one with a hole.
-        raise bad[0]
+        raise complaints.records[0]
     return [Creator(str(row.uuid), row.handle, row.display_name) for row in good]

@@ -1,6 +1,7 @@
-"""What of a page could not be read: looked at twice, counted, named by an example, never hidden.
+"""What of a page could not be read: counted, named by an example, never hidden.
 
-A walk that met such rows ends as partial, whatever else it read.
+Records that could not be read are looked at twice and make their walk partial, whatever else it
+read. Lost details of records that were read are noted, no more.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from worker.errors import ProviderContract
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from worker.fanvue.wire import Complaints
 
 
 class _Page(Protocol):
     @property
-    def unreadable(self) -> Sequence[str]: ...
+    def complaints(self) -> Complaints: ...
 
 
 _P = TypeVar("_P", bound=_Page)
@@ -28,18 +31,19 @@ async def second_look(read: Callable[[], Awaitable[_P]]) -> _P:
         page = await read()
     except ProviderContract:
         return await read()
-    return await read() if page.unreadable else page
+    return await read() if page.complaints.records else page
 
 
-def note_unreadable(notes: Mapping[str, Any], unreadable: Sequence[str]) -> dict[str, Any]:
+def note_unreadable(notes: Mapping[str, Any], complaints: Complaints) -> dict[str, Any]:
     """Return a walk's notes with the complaints about one more page."""
-    if not unreadable:
-        return dict(notes)
-    return {
-        **notes,
-        "unreadable": int(notes.get("unreadable", 0)) + len(unreadable),
-        "unreadable_example": unreadable[0],
-    }
+    noted = dict(notes)
+    if complaints.records:
+        noted["unreadable"] = int(noted.get("unreadable", 0)) + len(complaints.records)
+        noted["unreadable_example"] = complaints.records[0].message
+    if complaints.details:
+        noted["details"] = int(noted.get("details", 0)) + len(complaints.details)
+        noted["details_example"] = complaints.details[0]
+    return noted
 
 
 def partial_of(notes: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from worker.fanvue.wire import Account
+from worker.fanvue.wire import Account, AccountEarnings, AccountFans, AccountState
 from worker.streams.money import price
 from worker.streams.stream import Extent, ListStream, iso
 
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 
 def _row(account: Account, _: Seen) -> Row:
-    state = account.account
+    state = account.account or AccountState()
+    earnings = state.earnings or AccountEarnings()
+    fans = state.fans or AccountFans()
     return {
         "status": state.status,
-        "total_gross": price(state.earnings.total),
-        "available_balance": price(state.earnings.available_balance),
-        "last_payout_at": iso(state.earnings.last_payout_at),
-        "followers": None if state.fans is None else state.fans.followers,
-        "subscribers": None if state.fans is None else state.fans.subscribers,
+        "total_gross": price(earnings.total),
+        "available_balance": price(earnings.available_balance),
+        "last_payout_at": iso(earnings.last_payout_at),
+        "followers": fans.followers,
+        "subscribers": fans.subscribers,
         "handle": account.handle,
         "display_name": account.display_name,
     }

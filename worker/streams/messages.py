@@ -26,7 +26,7 @@ def chat_row(chat: Chat, _: Seen) -> Row:
     at = chat.last_message_at or (None if last is None else last.sent_at)
     return named(chat.user) | {
         "at": iso(at),
-        "last_message_uuid": None if last is None else str(last.uuid),
+        "last_message_uuid": None if last is None or last.uuid is None else str(last.uuid),
         "last_message_read": _was_read(last.status if last is not None else None),
         "unread": chat.unread_messages_count,
         "is_muted": chat.is_muted,
@@ -41,7 +41,7 @@ def _was_read(status: str | None) -> bool | None:
 def message_row(message: ChatMessage, fan_uuid: str, keep_text: bool) -> Row:  # noqa: FBT001 - the declared shape of a chat's mapping
     """Map a message of the chat with a fan."""
     media = message.media_uuids
-    usd = (message.pricing or {}).get("USD")
+    usd = None if message.pricing is None else message.pricing.usd
     return {
         "message_uuid": str(message.uuid),
         "at": iso(message.sent_at),
@@ -61,9 +61,9 @@ def _sender(message: ChatMessage, fan_uuid: str) -> str:
     """Say who spoke; either side may be withheld, and agencies write in the creator's name."""
     sender = None if message.sender is None else message.sender.uuid
     if sender is not None:
-        return "fan" if str(sender) == fan_uuid else "creator"
+        return "fan" if str(sender) == fan_uuid.lower() else "creator"
     recipient = None if message.recipient is None else message.recipient.uuid
-    return "creator" if recipient is None or str(recipient) == fan_uuid else "fan"
+    return "creator" if recipient is None or str(recipient) == fan_uuid.lower() else "fan"
 
 
 def messages_path(fan_uuid: str) -> str:

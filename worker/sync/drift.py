@@ -61,10 +61,10 @@ def report_sums(rows: Iterable[object], creator_uuid: str) -> dict[date, DaySum]
     sums: dict[date, DaySum] = {}
     foreign: set[date] = set()
     for row in rows:
-        if not isinstance(row, dict) or row.get("creatorUuid") != creator_uuid:
+        if not isinstance(row, dict) or str(row.get("creatorUuid")).lower() != creator_uuid.lower():
             raise ValueError("a row of the report is not of the creator who was asked for")
         day = date.fromisoformat(str(row.get("date")))
-        if row.get("currency") not in {None, "USD"}:
+        if str(row.get("currency") or "USD").upper() != "USD":
             foreign.add(day)
             continue
         held = sums.get(day, DaySum(dollars(0), dollars(0)))

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
         @property
         def gross(self) -> int: ...
         @property
-        def net(self) -> int: ...
+        def net(self) -> int | None: ...
         @property
         def currency(self) -> str | None: ...
         @property
-        def source(self) -> str: ...
+        def source(self) -> str | None: ...
         @property
         def message_uuid(self) -> UUID | None: ...
         @property
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
         def user(self) -> _Payer | None: ...
 
 
+# Source and category of money of which Fanvue does not say where it came from.
+UNKNOWN: Final = "unknown"
 REVERSALS: Final = frozenset({"refund", "chargeback"})
 _STATUS: Final = {"pendingBalance": "pending", "availableForPayout": "available"}
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -68,7 +70,7 @@ class LedgerRow:
     source: str
     category: str
     amount: Decimal
-    net: Decimal
+    net: Decimal | None
     currency: str | None
     status: str | None
     fan_uuid: str | None
@@ -85,7 +87,7 @@ class LedgerRow:
             "source": self.source,
             "category": self.category,
             "amount": str(self.amount),
-            "net": str(self.net),
+            "net": None if self.net is None else str(self.net),
             "currency": self.currency,
             "status": self.status,
             "fan_uuid": self.fan_uuid,
@@ -108,14 +110,15 @@ def category_of(source: str) -> str:
 
 def to_ledger(row: _Earning) -> LedgerRow:
     """Map one row of any generation of the API."""
-    category = category_of(row.source)
+    source = row.source or UNKNOWN
+    category = category_of(source)
     return LedgerRow(
         fanvue_id=_name(row, category),
         at=row.date.astimezone(UTC),
-        source=row.source,
+        source=source,
         category=category,
         amount=dollars(row.gross),
-        net=dollars(row.net),
+        net=None if row.net is None else dollars(row.net),
         currency=row.currency,
         status=_STATUS.get(row.transaction_order_status or "", row.transaction_order_status),
         fan_uuid=None if row.user is None else str(row.user.uuid),

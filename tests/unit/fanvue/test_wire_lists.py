@@ -1,4 +1,4 @@
-"""Lists of people, talk and posts are read in both families; only identity is strict."""
+"""Lists of people, talk and posts are read in both families; only essentials are strict."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from worker.errors import ProviderContract
-from worker.fanvue.wire import Wire, parse
+from worker.fanvue.wire import Wire, parse, parse_rows
 from worker.fanvue.wire_lists import (
     Chat,
     ChatMessage,
@@ -94,7 +94,8 @@ def test_a_message_of_an_unknown_type_is_a_message() -> None:
 
     assert message.type == "A_TYPE_OF_TOMORROW"
     assert message.pricing is not None
-    assert message.pricing["USD"].price == 2500
+    assert message.pricing.usd is not None
+    assert message.pricing.usd.price == 2500
     assert message.recipient is not None
     assert message.recipient.uuid is None
 
@@ -130,3 +131,43 @@ def test_a_row_without_its_identity_breaks_the_contract(
 @pytest.mark.parametrize(("shape", "raw"), [(Fan, {"uuid": UUID_ONE}), (Chat, {"user": FAN})])
 def test_identity_alone_is_enough(shape: type[Wire], raw: dict[str, Any]) -> None:
     assert parse(shape, raw).model_fields_set == set(raw)
+
+
+@pytest.mark.parametrize(
+    ("shape", "raw", "lost"),
+    [
+        (
+            Post,
+            POST | {"tips": {"count": None, "totalGross": 700}},
+            ["tips.count", "tips.totalNet"],
+        ),
+        (Chat, CHAT | {"lastMessage": {"uuid": None}}, ["lastMessage.uuid"]),
+        (ChatMessage, MESSAGE | {"type": None}, ["type"]),
+        (ChatMessage, MESSAGE | {"mediaUuids": [None, 5]}, []),
+        (Fan, SUBSCRIBER_V1 | {"subscription": "active"}, ["subscription"]),
+        (Spender, SPENDER | {"messages": "many"}, ["messages"]),
+    ],
+)
+def test_a_row_is_read_without_a_detail(
+    shape: type[Wire], raw: dict[str, Any], lost: list[str]
+) -> None:
+    (_,), complaints = parse_rows(shape, [raw])
+
+    assert complaints.details == [f"data[0].{path}" for path in lost]
+
+
+@pytest.mark.parametrize(
+    ("shape", "raw", "path"),
+    [
+        # It would pass for a message that is not sent yet, a chat without news.
+        (ChatMessage, MESSAGE | {"sentAt": "soon"}, "$.sentAt"),
+        (Chat, {"user": FAN, "lastMessageAt": "soon"}, "$"),
+    ],
+)
+def test_an_instant_that_places_a_row_is_no_detail(
+    shape: type[Wire], raw: dict[str, Any], path: str
+) -> None:
+    with pytest.raises(ProviderContract) as caught:
+        parse(shape, raw)
+
+    assert caught.value.json_path == path

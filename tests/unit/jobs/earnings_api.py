@@ -99,7 +99,7 @@ def wire(row: LedgerRow) -> dict[str, Any]:
     return {
         "date": row.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "gross": int(row.amount * 100),
-        "net": int(row.net * 100),
+        "net": None if row.net is None else int(row.net * 100),
         "currency": row.currency,
         "source": row.source,
         "transactionOrderId": row.fanvue_id,

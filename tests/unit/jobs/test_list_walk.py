@@ -132,6 +132,22 @@ async def test_a_row_that_stays_unreadable_leaves_the_walk_partial_and_is_named_
     assert len(b.book.rows) == 59
 
 
+async def test_a_lost_detail_is_noted_and_leaves_the_walk_whole() -> None:
+    b = listing("subscribers", 60)
+    b.house.lists["/subscribers"][7]["handle"] = 5
+    b.house.lists["/subscribers"][58]["registeredAt"] = "made-up"
+
+    result = await b.run()
+
+    assert isinstance(result, Done)
+    assert result.partial is None
+    assert len(b.book.rows) == 60
+    notes = b.book.pages[-1]["notes"]
+    assert (notes["details"], notes["details_example"]) == (2, "data[8].registeredAt")
+    # A detail is not worth a second call.
+    assert len(b.house.calls) == 2
+
+
 async def test_a_page_that_breaks_its_shape_once_is_read_a_second_time() -> None:
     b = listing("subscribers", 60)
     b.house.tamper = lambda _, number, body: {"data": "?"} if number == 1 else body

@@ -1,0 +1,52 @@
+"""Rows whose details are spoilt: null, of another type, or no text at all.
+
+What makes a row what it is stays as it is, so that its books can be exact all the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+# What Postgres cannot store: NUL and half a pair of surrogates.
+UNSTORABLE = "a\0b\ud83d"
+
+_FAN = [("handle", 5), ("displayName", UNSTORABLE), ("isTopSpender", "often"), ("nickname", [])]
+_MONEY: list[tuple[str, Any]] = [
+    ("user", {"uuid": None}),
+    ("messageUuid", ""),
+    ("postUuid", 5),
+    ("currency", 826),
+    ("net", None),
+    ("source", ""),
+    ("transactionOrderStatus", ""),
+]
+DETAILS: dict[str, list[tuple[str, Any]]] = {
+    "/insights/earnings": _MONEY,
+    "/insights/top-spenders": [("messages", "many")],
+    "/subscribers": [*_FAN, ("registeredAt", "soon")],
+    "/followers": [*_FAN, ("registeredAt", 5)],
+    "/chats": [("unreadMessagesCount", None), ("isMuted", {}), ("lastMessage", {"uuid": None})],
+    "/chats/{userUuid}/messages": [("type", None), ("text", UNSTORABLE), ("mediaUuids", 7)],
+    "/posts": [("tips", {"count": None}), ("audience", 5), ("likesCount", "many")],
+}
+
+
+def spoil(template: str, body: Any, every: int) -> Any:
+    """Return an answer in which every so many rows have one detail spoilt, each in its turn."""
+    details = DETAILS.get(template)
+    if details is None or not isinstance(body, dict) or not isinstance(body.get("data"), list):
+        return body
+    rows = list(body["data"])
+    for turn, place in enumerate(range(0, len(rows), every)):
+        rows[place] = _spoilt(rows[place], *details[turn % len(details)])
+    return {**body, "data": rows}
+
+
+def _spoilt(row: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    if "gross" in row and "date" in row:
+        # A row without an id is known by its facts, a reversal by its source.
+        is_reversal = row["gross"] < 0
+        if row.get("transactionOrderId") is None or (is_reversal and name == "source"):
+            return row
+    return {**row, name: value}

@@ -1,0 +1,75 @@
+"""Records whose details are spoilt are kept, and their runs end as whole ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.audience_books import FAMILIES, AudienceBooks
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+pytestmark = pytest.mark.system
+
+# What says which records there are, whatever else is known of them.
+ESSENTIALS = {
+    "earnings": "select count(*), sum(amount) from public.fanvue_transactions where",
+    "subscribers": "select count(*) from public.fanvue_fans where is_subscriber and",
+    "followers": "select count(*) from public.fanvue_fans where is_follower and",
+    "posts": "select count(*) from public.fanvue_posts where",
+    "top_fans": "select count(*), sum(gross), sum(net) from public.fanvue_top_fans where",
+    "messages": "select count(*) from public.fanvue_chats where",
+}
+
+
+@FAMILIES
+@pytest.mark.parametrize("sync_type", ESSENTIALS)
+def test_spoilt_details_cost_no_record_and_no_walk(
+    books: Callable[..., AudienceBooks], family: str, sync_type: str
+) -> None:
+    b = books(family)
+    essentials = f"{ESSENTIALS[sync_type]} model_id = %(model)s"
+    b.engine.fanvue.turn(spoilt_details=2)
+
+    run = b.sync(sync_type, full=True)
+
+    assert run["state"] == "succeeded"
+    noted = b.rows(
+        "select (detail ->> 'details')::integer, detail ->> 'details_example'"
+        " from public.sync_runs where model_id = %(model)s order by id desc limit 1"
+    )
+    assert noted[0][0] > 0
+    assert noted[0][1].startswith("data[")
+    kept = b.rows(essentials)
+
+    b.engine.fanvue.turn(spoilt_details=0)
+    assert b.sync(sync_type, full=True)["state"] == "succeeded"
+
+    # Nothing was missing, nothing came twice, and what was lost has been told since.
+    assert b.rows(essentials) == kept
+    if sync_type != "messages":
+        b.assert_exact(sync_type)
+
+
+@FAMILIES
+def test_what_was_told_once_is_not_forgotten_for_a_spoilt_detail(
+    books: Callable[..., AudienceBooks], family: str
+) -> None:
+    b = books(family)
+    b.sync("earnings")
+    told = (
+        "select fanvue_id, amount, net_amount, source, category, fan_uuid, message_uuid"
+        " from public.fanvue_transactions where model_id = %(model)s order by id"
+    )
+    before = b.rows(told)
+
+    b.engine.fanvue.turn(spoilt_details=2)
+    run = b.sync("earnings", full=True)
+
+    assert run["state"] == "succeeded"
+    assert b.rows(told) == before
+    b.assert_exact("earnings")
