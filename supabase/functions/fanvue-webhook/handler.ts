@@ -135,7 +135,7 @@ function readEvent(body: Bytes): Event | null {
 /** Whether an unsigned body claims to be an event, of either family. */
 function isAboutSomething(body: Bytes): boolean {
   const text = decodeUtf8(body);
-  if (text === undefined) return body.length > 0;
+  if (text === null) return body.length > 0;
   return /"(type|recipientUuid)"/.test(text);
 }
 
