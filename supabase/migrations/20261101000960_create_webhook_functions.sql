@@ -213,8 +213,13 @@ begin
     set payload = private.hide_erased_in_event(v_model.agency_id, v_event.payload, v_event.topic)
     where w.id = p_event_id;
   end if;
-  if v_kind is null or v_event.creator_uuid is null then
+  if v_kind is null or (v_event.creator_uuid is null and v_event.topic like 'app.%') then
+    -- no meaning for us; sales of the app itself are no creator's
     v_status := 'ignored';
+  elsif v_event.creator_uuid is null then
+    -- it says something of somebody, and nobody will connect as that: only a person can tell whose it is
+    v_status := 'failed';
+    v_error := 'the event names no creator';
   elsif v_model.id is null then
     v_status := 'parked';
   else

@@ -384,6 +384,27 @@ def test_a_late_change_of_renewal_does_not_revive_what_ended(engine: Engine) -> 
     assert creator.names("not is_subscriber and ended_at is not null") == {"f"}
 
 
+@pytest.mark.parametrize("creator", [None, {}, {"uuid": None}, {"uuid": "nova"}], ids=str)
+def test_money_of_nobody_is_failed_and_not_ignored(engine: Engine, creator: Any) -> None:
+    Books(engine, engine.another())
+
+    engine.call("receive_webhook_event", _sale(creator=creator))
+
+    assert _failure(engine) == "the event names no creator"
+    (waiting,) = engine.rows("select remedy, dismissal from ops.webhooks_waiting")
+    engine.rows(waiting["remedy"])
+    assert _failure(engine) == "the event names no creator"
+    engine.rows(waiting["dismissal"])
+    assert engine.value("select status from public.webhook_events") == "ignored"
+
+
+def test_a_sale_of_the_app_itself_is_no_creators(engine: Engine) -> None:
+    event = _sale() | {"type": "app.payment.succeeded"}
+    event["data"]["creator"] = None
+
+    assert engine.call("receive_webhook_event", event) == {"status": "ignored"}
+
+
 @pytest.mark.parametrize("topic", ["message.reaction", "fan.presence_changed", "never.heard.of"])
 def test_what_has_no_meaning_yet_is_ignored_and_can_be_replayed(engine: Engine, topic: str) -> None:
     creator = Creator(engine, "messages")
