@@ -54,6 +54,26 @@ begin
 end
 $$;
 
+-- A payment is one row, however its uuid is written. Where both spellings stand, which of them is right is not for us to say.
+with spelled as (
+  select t.id, t.fanvue_id,
+         exists (select from public.fanvue_transactions o
+                 where o.model_id = t.model_id and o.id <> t.id and lower(o.fanvue_id) = lower(t.fanvue_id)) as doubled
+  from public.fanvue_transactions t
+  where t.fanvue_id <> lower(t.fanvue_id) and lower(t.fanvue_id) ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
+), found as (
+  insert into private.adoption_findings (table_name, row_id, finding, before)
+  select 'fanvue_transactions', s.id,
+         case when s.doubled then 'another row has the same id in other letters; both were kept as they were'
+              else 'the id was not in lower case; it now is' end,
+         jsonb_build_object('fanvue_id', s.fanvue_id)
+  from spelled s
+)
+update public.fanvue_transactions t
+set fanvue_id = lower(t.fanvue_id)
+from spelled s
+where t.id = s.id and not s.doubled;
+
 comment on table public.fanvue_transactions is
   'The ledger: one row per sale, reward or reversal. Totals are plain sums; reversals are rows of their own with negative amounts.';
 comment on column public.fanvue_transactions.fanvue_id is

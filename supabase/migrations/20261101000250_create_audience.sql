@@ -128,7 +128,7 @@ create table public.fanvue_messages (
   constraint fanvue_messages_model_id_message_uuid_key unique (model_id, message_uuid),
   constraint fanvue_messages_sender_check check (sender in ('fan', 'creator'))
 );
-comment on table public.fanvue_messages is 'Messages between a creator and her fans.';
+comment on table public.fanvue_messages is 'Messages between a creator and their fans.';
 comment on column public.fanvue_messages.message_uuid is 'The message''s uuid on Fanvue.';
 comment on column public.fanvue_messages.sender is 'fan or creator.';
 comment on column public.fanvue_messages.sent_at is 'When it was sent, UTC.';

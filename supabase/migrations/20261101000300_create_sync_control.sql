@@ -301,10 +301,10 @@ create table public.webhook_events (
 comment on table public.webhook_events is 'Every signed event Fanvue sent, kept with what became of it. Nothing signed is dropped.';
 comment on column public.webhook_events.event_id is 'Fanvue''s event id, or a hash of the body where it sends none: the same event arrives once.';
 comment on column public.webhook_events.status is
-  'applied, duplicate_of_api (the ledger had it), ignored (no meaning for us), parked (unknown creator; applied when she connects), failed (see error).';
+  'applied, duplicate_of_api (the ledger had it), ignored (no meaning for us, or set aside with ops.ignore_webhook), parked (unknown creator; applied when they connect), failed (not in the books: see error).';
 comment on column public.webhook_events.topic is 'Fanvue''s event type; legacy bodies without one get the type that their fields tell.';
 comment on column public.webhook_events.applied_at is 'When the ledger took it, at once or by a replay.';
-comment on column public.webhook_events.creator_uuid is 'The creator the event is about; a parked event waits for her to connect.';
+comment on column public.webhook_events.creator_uuid is 'The creator the event is about; a parked event waits for them to connect.';
 comment on column public.webhook_events.payment_id is 'Fanvue''s number of the payment, refund or dispute: money announced twice under one number is one row.';
 comment on column public.webhook_events.transaction_id is 'The ledger row that this event made or was matched to; no second event may claim it.';
 create index webhook_events_transaction_id_idx on public.webhook_events (transaction_id) where transaction_id is not null;

@@ -30,6 +30,48 @@ comment on function private.lock_model(uuid) is
 revoke all on function private.lock_model(uuid) from public, anon, authenticated;
 grant execute on function private.lock_model(uuid) to service_role;
 
+create or replace function private.as_uuid(p_text text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case when lower(p_text) ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then lower(p_text) end
+$$;
+comment on function private.as_uuid(text) is 'A uuid in lower case, or null when the text is none.';
+revoke all on function private.as_uuid(text) from public, anon, authenticated;
+grant execute on function private.as_uuid(text) to service_role;
+
+create or replace function private.fold_ids(p_rows jsonb)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  -- nearly every page is folded already: it is handed on as it is
+  if not exists (
+    select from jsonb_array_elements(p_rows) r(item) cross join jsonb_each_text(r.item) k
+    where (k.key like '%\_uuid' and k.value <> lower(k.value))
+       or (k.key in ('fanvue_id', 'reverses_fanvue_id') and k.value <> coalesce(private.as_uuid(k.value), k.value))
+       or (k.key = 'currency' and k.value <> upper(k.value))) then
+    return p_rows;
+  end if;
+  return (
+    select jsonb_agg(r.item || coalesce((
+      select jsonb_object_agg(k.key, case when k.key = 'currency' then upper(k.value)
+                                          when k.key like '%\_uuid' then lower(k.value)
+                                          else coalesce(private.as_uuid(k.value), k.value) end)
+      from jsonb_each_text(r.item) k
+      where k.value is not null and (k.key in ('currency', 'fanvue_id', 'reverses_fanvue_id') or k.key like '%\_uuid')), '{}') order by r.ordinality)
+    from jsonb_array_elements(p_rows) with ordinality r(item, ordinality));
+end
+$$;
+comment on function private.fold_ids(jsonb) is
+  'A page''s rows with the uuids of fans, messages, posts and payments in lower case, as events are read: one thing is one row, however its id is written.';
+revoke all on function private.fold_ids(jsonb) from public, anon, authenticated;
+grant execute on function private.fold_ids(jsonb) to service_role;
+
 create or replace function private.same_money(
   p_api numeric, p_api_net numeric, p_told numeric, p_told_net numeric, p_reversal boolean)
 returns boolean

@@ -152,7 +152,7 @@ declare
   v_confirmed record;
 begin
   perform private.lock_model(p_model_id);
-  p_rows := private.hide_erased_fans(p_agency_id, p_rows);
+  p_rows := private.hide_erased_fans(p_agency_id, private.fold_ids(p_rows));
   select c.confirmed, c.amount into v_confirmed from private.confirm_provisional(p_model_id, p_rows, p_now) c;
   with listed as (
     select r.ordinality as n, x.fanvue_id, x.source, x.category, x.amount, x.net, x.currency, x.status,

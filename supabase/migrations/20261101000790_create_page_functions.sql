@@ -15,7 +15,7 @@ declare
 begin
   amount := 0;
   if p_job.sync_type <> 'earnings' then
-    v_rows := private.hide_erased_fans(p_job.agency_id, v_rows);
+    v_rows := private.hide_erased_fans(p_job.agency_id, private.fold_ids(v_rows));
   end if;
   case
     when p_job.sync_type = 'earnings' then

@@ -25,24 +25,72 @@ language sql
 immutable
 set search_path = ''
 as $$
-  -- keys are indexed; what is too long for one is known by its hash
-  select case when length(p_text) <= 200 then nullif(p_text, '') else 'sha256:' || encode(sha256(convert_to(p_text, 'UTF8')), 'hex') end
+  -- keys are indexed; what is too long for one is known by its hash. Other numbers than uuids may mean something by their case.
+  select coalesce(private.as_uuid(p_text),
+    case when length(p_text) <= 200 then nullif(p_text, '') else 'sha256:' || encode(sha256(convert_to(p_text, 'UTF8')), 'hex') end)
 $$;
-comment on function private.as_key(text) is 'A sender''s text as something that can be indexed; null when empty.';
+comment on function private.as_key(text) is 'A sender''s text as something that can be indexed, a uuid in lower case; null when empty.';
 revoke all on function private.as_key(text) from public, anon, authenticated;
 grant execute on function private.as_key(text) to service_role;
 
-create or replace function private.as_uuid(p_text text)
+create or replace function private.amount_fault(p_amount jsonb)
 returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_units numeric;
+begin
+  if p_amount is null then
+    -- missing is for the caller to judge: a reversal may have its sale's amount
+    return null;
+  end if;
+  if jsonb_typeof(p_amount) <> 'number' and (jsonb_typeof(p_amount) <> 'string' or p_amount #>> '{}' !~ '^[0-9]{1,30}$') then
+    return format('the amount %s is no number of minor units', left(p_amount::text, 60));
+  end if;
+  v_units := (p_amount #>> '{}')::numeric;
+  return case
+    when v_units <> trunc(v_units) then format('the amount %s is no whole number of minor units', left(p_amount::text, 60))
+    when v_units < 0 then format('the amount %s is negative', left(p_amount::text, 60))
+    -- the ledger's columns are numeric(14, 2)
+    when v_units >= 1e14 then format('the amount %s is too large', left(p_amount::text, 60)) end;
+end
+$$;
+comment on function private.amount_fault(jsonb) is 'Why an amount as sent cannot be booked; null when it can, or when there is none.';
+revoke all on function private.amount_fault(jsonb) from public, anon, authenticated;
+grant execute on function private.amount_fault(jsonb) to service_role;
+
+create or replace function private.as_minor_units(p_amount jsonb)
+returns numeric
 language sql
 immutable
 set search_path = ''
 as $$
-  select case when lower(p_text) ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then lower(p_text) end
+  select case when private.amount_fault(p_amount) is null then trunc((p_amount #>> '{}')::numeric) end
 $$;
-comment on function private.as_uuid(text) is 'A uuid in lower case, or null when the text is none.';
-revoke all on function private.as_uuid(text) from public, anon, authenticated;
-grant execute on function private.as_uuid(text) to service_role;
+comment on function private.as_minor_units(jsonb) is 'An amount as sent, a number or digits in a text, in minor units; null when it is missing or faulty.';
+revoke all on function private.as_minor_units(jsonb) from public, anon, authenticated;
+grant execute on function private.as_minor_units(jsonb) to service_role;
+
+create or replace function private.fan_of_event(variadic p_fans jsonb[])
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  -- the first that says who; one without a uuid is better than nothing
+  select coalesce((
+    select case when f.uuid is null then x.fan else x.fan || jsonb_build_object('uuid', f.uuid) end
+    from unnest(p_fans) with ordinality x(fan, place)
+    cross join lateral (select lower(nullif(btrim(x.fan ->> 'uuid'), '')) as uuid) f
+    where jsonb_typeof(x.fan) = 'object'
+    order by f.uuid is null, x.place
+    limit 1), '{}')
+$$;
+comment on function private.fan_of_event(jsonb[]) is 'The fan of an event among the places where one may stand, the uuid in lower case; an empty object when there is none.';
+revoke all on function private.fan_of_event(jsonb[]) from public, anon, authenticated;
+grant execute on function private.fan_of_event(jsonb[]) to service_role;
 
 create or replace function private.legacy_topic(p jsonb)
 returns text
@@ -54,12 +102,15 @@ as $$
   select case
     when jsonb_typeof(p -> 'recipientUuid') is distinct from 'string' then null
     when jsonb_typeof(p -> 'message') = 'object' then 'legacy.message.received'
-    when p ? 'context' then 'legacy.tip.new'
-    when p ? 'price' and (p ? 'postUuid' or p ? 'routeUuid' or p ? 'purchaseType') then 'legacy.purchase.new'
+    when s.said ? 'context' then 'legacy.tip.new'
+    when s.said ? 'postUuid' or s.said ? 'routeUuid' or s.said ? 'purchaseType' then 'legacy.purchase.new'
+    when s.said ? 'price' then 'legacy.subscriber.new'
+    when s.said ? 'messageUuid' then 'legacy.message.read'
+    -- a price of null is money without its amount, which must not pass for a follow
     when p ? 'price' then 'legacy.subscriber.new'
-    when p ? 'messageUuid' then 'legacy.message.read'
     else 'legacy.follow.new'
   end
+  from (select jsonb_strip_nulls(p) as said) s
 $$;
 comment on function private.legacy_topic(jsonb) is 'The topic of a flat body of the old webhooks, by its shape; null when it is none.';
 revoke all on function private.legacy_topic(jsonb) from public, anon, authenticated;
@@ -67,10 +118,11 @@ grant execute on function private.legacy_topic(jsonb) to service_role;
 
 create type private.webhook_facts as (
   event_id text, topic text, kind text, creator_uuid text, fan jsonb, payment_id text, reverses_payment_id text,
-  minor_units numeric, net_minor_units numeric, currency text, source text, message_uuid text, post_uuid text,
+  minor_units numeric, net_minor_units numeric, amount_fault text, currency text, source text, message_uuid text, post_uuid text,
   happened_at timestamptz, data jsonb);
 comment on type private.webhook_facts is
-  'What a webhook is about, whatever family it comes from. kind null: no meaning for us. Amounts in minor units of currency (null: US dollars).';
+  'What a webhook is about, whatever family it comes from. kind null: no meaning for us. Amounts in minor units of currency (null: US dollars); '
+  'amount_fault says why one cannot be booked. Ids are folded: fans, messages, posts and payments are compared as they stand here.';
 
 create or replace function private.read_event(p jsonb, p_hint_topic text)
 returns private.webhook_facts
@@ -80,18 +132,22 @@ set search_path = ''
 as $$
 declare
   f private.webhook_facts;
-  d jsonb := case when jsonb_typeof(p -> 'data') = 'object' then p -> 'data' else '{}'::jsonb end;
+  d jsonb;
   v_flat boolean := jsonb_typeof(p -> 'type') is distinct from 'string' or jsonb_typeof(p -> 'data') is distinct from 'object';
+  v_legacy_topic text := private.legacy_topic(p);
 begin
+  -- null is missing: stripped once, so that nothing below takes it for a value. What is stored stays as it was sent.
+  p := jsonb_strip_nulls(p);
+  d := case when jsonb_typeof(p -> 'data') = 'object' then p -> 'data' else '{}'::jsonb end;
   f.data := d;
   if v_flat then
-    f.topic := coalesce(private.legacy_topic(p), nullif(p_hint_topic, ''), nullif(p ->> 'type', ''), 'unknown');
+    f.topic := coalesce(v_legacy_topic, nullif(p_hint_topic, ''), nullif(p ->> 'type', ''), 'unknown');
     f.creator_uuid := private.as_uuid(p ->> 'recipientUuid');
-    f.fan := case when jsonb_typeof(p -> 'sender') = 'object' then p -> 'sender' else jsonb_build_object('uuid', p ->> 'senderUuid') end;
+    f.fan := private.fan_of_event(p -> 'sender', jsonb_build_object('uuid', p ->> 'senderUuid'));
     f.payment_id := private.as_key(p ->> 'transactionOrderId');
     f.happened_at := private.as_moment(p ->> 'timestamp');
-    f.message_uuid := coalesce(p ->> 'routeUuid', p ->> 'messageUuid', p #>> '{message,uuid}');
-    f.post_uuid := p ->> 'postUuid';
+    f.message_uuid := lower(coalesce(p ->> 'routeUuid', p ->> 'messageUuid', p #>> '{message,uuid}'));
+    f.post_uuid := lower(p ->> 'postUuid');
     f.kind := case f.topic
       when 'legacy.tip.new' then 'payment'
       when 'legacy.purchase.new' then 'payment'
@@ -105,49 +161,48 @@ begin
       when 'legacy.subscriber.new' then 'subscription'
       when 'legacy.purchase.new' then case when p ? 'postUuid' then 'post' else 'message' end
     end;
-    if jsonb_typeof(p -> 'price') = 'number' then
-      f.minor_units := trunc((p ->> 'price')::numeric);
+    if f.kind = 'payment' then
+      f.minor_units := private.as_minor_units(p -> 'price');
+      f.amount_fault := private.amount_fault(p -> 'price');
     end if;
     -- not the id of the header: it is not signed, and a repetition under another one would be money twice
     f.event_id := coalesce(private.as_key(p ->> 'eventId'),
       'sha256:' || encode(sha256(convert_to(jsonb_build_array(
-        f.topic, p ->> 'recipientUuid', coalesce(p #>> '{sender,uuid}', p ->> 'senderUuid'), p ->> 'price',
+        f.topic, lower(p ->> 'recipientUuid'), f.fan ->> 'uuid', p ->> 'price',
         f.message_uuid, f.post_uuid, f.payment_id, p ->> 'timestamp', case when f.kind is null then p end)::text, 'UTF8')), 'hex'));
     return f;
   end if;
 
   f.topic := p ->> 'type';
   f.creator_uuid := private.as_uuid(coalesce(d #>> '{creator,uuid}', d ->> 'creator_uuid'));
-  f.fan := coalesce(d -> 'purchaser', d #> '{payment,purchaser}', d -> 'fan', d -> 'follower', '{}'::jsonb);
+  f.fan := private.fan_of_event(d -> 'purchaser', d #> '{payment,purchaser}', d -> 'fan', d -> 'follower');
   f.happened_at := coalesce(private.as_moment(d ->> 'paid_at'), private.as_moment(d ->> 'created_at'), private.as_moment(p ->> 'timestamp'));
-  f.currency := upper(nullif(d ->> 'currency', ''));
+  f.currency := upper(nullif(btrim(d ->> 'currency'), ''));
   f.source := coalesce(nullif(d ->> 'source', ''),
     case when f.topic like 'checkout\_link.%' then 'checkoutLink' when f.topic like 'app.%' then 'appStore' end);
-  f.message_uuid := d ->> 'message_uuid';
-  f.post_uuid := d ->> 'post_uuid';
+  f.message_uuid := lower(nullif(d ->> 'message_uuid', ''));
+  f.post_uuid := lower(nullif(d ->> 'post_uuid', ''));
   f.kind := case
     when f.topic in ('creator.payment.succeeded', 'checkout_link.payment.succeeded', 'app.payment.succeeded') then 'payment'
     when f.topic in ('creator.refund.created', 'checkout_link.refund.created', 'app.payment.refunded') then 'refund'
     when f.topic in ('creator.dispute.created', 'checkout_link.dispute.created') then 'dispute'
     when f.topic in ('creator.subscription.activated', 'creator.subscription.renewed', 'checkout_link.subscription.activated') then 'subscribed'
     when f.topic in ('creator.subscription.deactivated', 'checkout_link.subscription.deactivated') then 'unsubscribed'
+    when f.topic = 'creator.subscription.cancel_at_period_end_changed' then 'renewal'
     when f.topic = 'creator.follow.created' then 'follow'
     when f.topic in ('creator.message.received', 'creator.message.sent') then 'message'
     when f.topic = 'creator.message.read' then 'read'
     when f.topic = 'creator.message.deleted' then 'deleted'
   end;
   if f.kind = 'message' or f.kind = 'deleted' then
-    f.message_uuid := d ->> 'uuid';
+    f.message_uuid := lower(nullif(d ->> 'uuid', ''));
   end if;
   if f.kind in ('payment', 'refund', 'dispute') then
     f.payment_id := private.as_key(d ->> 'id');
     f.reverses_payment_id := private.as_key(coalesce(d ->> 'payment_id', d #>> '{payment,id}'));
-    if jsonb_typeof(coalesce(d -> 'gross', d -> 'amount')) = 'number' then
-      f.minor_units := trunc(coalesce(d ->> 'gross', d ->> 'amount')::numeric);
-    end if;
-    if jsonb_typeof(d -> 'net') = 'number' then
-      f.net_minor_units := trunc((d ->> 'net')::numeric);
-    end if;
+    f.minor_units := private.as_minor_units(coalesce(d -> 'gross', d -> 'amount'));
+    f.net_minor_units := private.as_minor_units(d -> 'net');
+    f.amount_fault := coalesce(private.amount_fault(coalesce(d -> 'gross', d -> 'amount')), 'net: ' || private.amount_fault(d -> 'net'));
   end if;
   f.event_id := coalesce(private.as_key(p ->> 'id'),
                        'sha256:' || encode(sha256(convert_to(p::text, 'UTF8')), 'hex'));
@@ -155,6 +210,6 @@ begin
 end
 $$;
 comment on function private.read_event(jsonb, text) is
-  'Says what a webhook is about, whatever family it comes from. kind null: no meaning for us. Amounts in minor units of currency (null: US dollars).';
+  'Says what a webhook is about, whatever family it comes from, with null taken for missing and ids folded. Never refuses: what is faulty is said in amount_fault.';
 revoke all on function private.read_event(jsonb, text) from public, anon, authenticated;
 grant execute on function private.read_event(jsonb, text) to service_role;

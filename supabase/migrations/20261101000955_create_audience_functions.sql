@@ -2,6 +2,26 @@
 -- Who may call: private.apply_event, under the model's lock.
 -- Locks: the rows of one fan or message. Planned anew each time: a plan from when the tables were short reads all of a model.
 
+create or replace function private.require_moment(p_at timestamptz, p_now timestamptz)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  -- it would stay the newest for ever; Fanvue is no older than this
+  if p_at > p_now + interval '1 day' then
+    raise exception 'the event''s time % lies in the future', to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+  elsif p_at < timestamptz '2020-01-01T00:00:00Z' then
+    raise exception 'the event''s time % is before Fanvue began', to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+  end if;
+end
+$$;
+comment on function private.require_moment(timestamptz, timestamptz) is
+  'Refuses an event''s time that cannot be: more than a day ahead, or before 2020. No time at all is the caller''s to judge.';
+revoke all on function private.require_moment(timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function private.require_moment(timestamptz, timestamptz) to service_role;
+
 create or replace function private.apply_fan(p_model public.models, p_fan_uuid text, e private.webhook_facts, p_at timestamptz, p_now timestamptz)
 returns void
 language plpgsql
@@ -10,6 +30,7 @@ set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_since timestamptz := coalesce(e.happened_at, p_at);
+  v_ends timestamptz;
 begin
   insert into public.fanvue_fans (agency_id, model_id, fan_uuid, first_seen_at, last_seen_at)
   values (p_model.agency_id, p_model.id, p_fan_uuid, p_now, p_now)
@@ -29,20 +50,31 @@ begin
       read_until = greatest(f.read_until, case when e.kind = 'read' then p_at end),
       last_seen_at = greatest(f.last_seen_at, p_now)
   where f.model_id = p_model.id and f.fan_uuid = p_fan_uuid;
-  if e.kind in ('subscribed', 'unsubscribed', 'payment') then
+  if e.kind in ('subscribed', 'unsubscribed', 'renewal', 'payment') then
+    v_ends := private.as_moment(e.data ->> 'expires_at');
     -- what the newest event decides, whichever arrives last
     update public.fanvue_fans f
-    set is_subscriber = e.kind <> 'unsubscribed',
+    set is_subscriber = r.runs,
+        -- a subscription that is cancelled runs to the end of its period
+        auto_renews = case when jsonb_typeof(e.data -> 'cancel_at_period_end') = 'boolean' then not (e.data -> 'cancel_at_period_end')::boolean
+                           else f.auto_renews end,
         subscription_id = coalesce(case when e.kind <> 'payment' then e.data ->> 'id' end, f.subscription_id),
-        subscription_status = case when e.kind <> 'payment' then e.data ->> 'status' end,
-        expires_at = private.as_moment(e.data ->> 'expires_at'),
+        subscription_status = case e.kind when 'payment' then null when 'renewal' then coalesce(e.data ->> 'status', f.subscription_status)
+                                          else e.data ->> 'status' end,
+        expires_at = case when e.kind = 'renewal' then coalesce(v_ends, f.expires_at) else v_ends end,
         -- heard of just now: a reading under way that does not name the fan is older
         subscriber_seen_at = p_now,
         subscriber_missed_at = null,
-        ended_at = case when e.kind = 'unsubscribed' then p_at end,
-        end_reason = case when e.kind = 'unsubscribed' then e.data ->> 'deactivation_reason' end,
+        ended_at = case when e.kind = 'unsubscribed' then p_at when not r.runs then f.ended_at end,
+        end_reason = case when e.kind = 'unsubscribed' then e.data ->> 'deactivation_reason' when not r.runs then f.end_reason end,
         changed_at = p_at
-    where f.model_id = p_model.id and f.fan_uuid = p_fan_uuid and p_at >= coalesce(f.changed_at, '-infinity');
+    -- whether it renews says that it runs, even where its beginning was not heard of
+    from (select x.id, case e.kind when 'unsubscribed' then false
+                                   when 'renewal' then x.is_subscriber or coalesce(v_ends > p_at, e.data ->> 'status' = 'active', false)
+                                   else true end as runs
+          from public.fanvue_fans x
+          where x.model_id = p_model.id and x.fan_uuid = p_fan_uuid) r
+    where f.id = r.id and p_at >= coalesce(f.changed_at, '-infinity');
   end if;
 end
 $$;
@@ -101,6 +133,8 @@ begin
   end if;
   perform private.lock_model(p_model.id);
   v_at := coalesce(private.as_moment(p_event.payload ->> 'timestamp'), e.happened_at, p_event.received_at);
+  perform private.require_moment(v_at, p_now);
+  perform private.require_moment(e.happened_at, p_now);
   if e.kind in ('message', 'deleted') then
     perform private.apply_message(p_model, v_fan, e, coalesce(e.data ->> 'text', p_event.payload #>> '{message,text}'), v_at, p_now);
   elsif e.kind <> 'read' then

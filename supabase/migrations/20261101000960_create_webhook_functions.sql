@@ -71,12 +71,15 @@ declare
 begin
   select r.* into e from private.read_event(p_event.payload, p_event.topic) r;
   v_reversal := e.kind in ('refund', 'dispute');
-  v_foreign := coalesce(e.currency, 'USD') <> 'USD';
   v_category := case e.kind
     when 'refund' then 'refund' when 'dispute' then 'chargeback'
     else coalesce(lower(regexp_replace(e.source, '(?<=[a-z0-9])(?=[A-Z])', '_', 'g')), 'unknown') end;
   if e.happened_at is null then
     raise exception 'the event has no time';
+  end if;
+  perform private.require_moment(e.happened_at, p_now);
+  if e.amount_fault is not null then
+    raise exception '%', e.amount_fault;
   end if;
   perform private.lock_model(p_model.id);
 
@@ -87,16 +90,22 @@ begin
     order by t.fanvue_id = e.reverses_payment_id desc
     limit 1;
   end if;
+  if e.minor_units is null and v_sale.id is null then
+    -- failed, not applied: what is not in the books must not look as if it were
+    raise exception using message = case when v_reversal then 'the amount is missing, and the sale it reverses is not known' else 'the amount is missing' end;
+  end if;
+  if e.minor_units is null and v_sale.sent_minor_units is not null then
+    -- all of a sale that was announced in another currency
+    e.minor_units := v_sale.sent_minor_units;
+    e.currency := v_sale.sent_currency;
+  end if;
+  v_foreign := e.minor_units is not null and coalesce(e.currency, 'USD') <> 'USD';
   v_amount := case
     when v_foreign then 0
     when e.minor_units is not null then (e.minor_units / 100.0) * case when v_reversal then -1 else 1 end
-    when v_sale.id is not null then -v_sale.amount end;
-  v_net := case when v_foreign then 0 when e.net_minor_units is not null then e.net_minor_units / 100.0
+    else -v_sale.amount end;
+  v_net := case when v_foreign then 0 when e.net_minor_units is not null then e.net_minor_units / 100.0 * case when v_reversal then -1 else 1 end
                 when v_reversal and v_sale.amount = -v_amount then -v_sale.net_amount end;
-  if v_amount is null then
-    -- Nothing that could be booked; the API row will bring it.
-    return 'applied';
-  end if;
 
   -- 1. the same payment under the same number, from another event or from the API
   select t.* into v_row
@@ -197,15 +206,20 @@ declare
 begin
   select w.* into v_event from public.webhook_events w where w.id = p_event_id for update;
   select r.kind into v_kind from private.read_event(v_event.payload, v_event.topic) r;
-  -- held, so that the event lands in the agency that she is in when it is committed, and a fan who is being erased is erased by then
+  -- held, so that the event lands in the agency that the creator is in when it is committed, and a fan who is being erased is erased by then
   select m.* into v_model from public.models m where m.fanvue_user_uuid = v_event.creator_uuid for no key update;
   if exists (select from private.erased_fans) then
     update public.webhook_events w
     set payload = private.hide_erased_in_event(v_model.agency_id, v_event.payload, v_event.topic)
     where w.id = p_event_id;
   end if;
-  if v_kind is null or v_event.creator_uuid is null then
+  if v_kind is null or (v_event.creator_uuid is null and v_event.topic like 'app.%') then
+    -- no meaning for us; sales of the app itself are no creator's
     v_status := 'ignored';
+  elsif v_event.creator_uuid is null then
+    -- it says something of somebody, and nobody will connect as that: only a person can tell whose it is
+    v_status := 'failed';
+    v_error := 'the event names no creator';
   elsif v_model.id is null then
     v_status := 'parked';
   else
@@ -222,7 +236,7 @@ begin
       end if;
       v_stream := case
         when v_kind in ('payment', 'refund', 'dispute') then 'earnings'
-        when v_kind in ('subscribed', 'unsubscribed') then 'subscribers'
+        when v_kind in ('subscribed', 'unsubscribed', 'renewal') then 'subscribers'
         when v_kind = 'follow' then 'followers'
         else 'messages' end;
       if v_status = 'applied' then
@@ -270,7 +284,7 @@ begin
   end if;
   select r.* into e from private.read_event(p_payload, p_hint_topic) r;
   if e.creator_uuid is not null then
-    -- An event is parked before its creator connects, or sees her model: never neither.
+    -- An event is parked before its creator connects, or sees their model: never neither.
     perform pg_advisory_xact_lock_shared(hashtextextended('fanvue-creator:' || e.creator_uuid, 0));
   end if;
   insert into public.webhook_events (event_id, topic, creator_uuid, payment_id, payload, status, received_at)
@@ -319,36 +333,57 @@ comment on function private.apply_parked(text, timestamptz) is 'Applies what was
 revoke all on function private.apply_parked(text, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_parked(text, timestamptz) to service_role;
 
-create or replace function ops.replay_webhook(p_id uuid)
-returns jsonb
+create or replace function private.require_event(p_id uuid)
+returns public.webhook_events
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_status text;
-  v_before text;
+  v_event public.webhook_events;
 begin
   -- the model first, as everywhere: a grant that applies what was parked holds it and takes the events
   perform private.lock_model(m.id)
   from public.webhook_events w
   join public.models m on m.fanvue_user_uuid = w.creator_uuid
   where w.id = p_id;
-  select w.status into v_status from public.webhook_events w where w.id = p_id for update;
+  select w.* into v_event from public.webhook_events w where w.id = p_id for update;
   if not found then
     raise sqlstate 'PT404' using message = format('no webhook event %s', p_id), hint = 'ops.webhooks_waiting lists what waits, by its column id';
   end if;
-  if v_status in ('applied', 'duplicate_of_api') then
-    return jsonb_build_object('id', p_id, 'status', v_status, 'message', 'nothing to do: the event is applied already');
-  end if;
-  v_before := v_status;
-  v_status := private.apply_event(p_id, private.engine_now());
-  if v_status <> v_before then
-    perform private.note_action('replay_webhook', 'webhook event ' || p_id, jsonb_build_object('id', p_id),
-                                jsonb_build_object('status', jsonb_build_array(v_before, v_status)));
-  end if;
-  return jsonb_build_object('id', p_id, 'status', v_status);
+  return v_event;
 end
 $$;
-comment on function ops.replay_webhook(uuid) is 'Applies a parked, failed or ignored event again. On an applied one it does nothing.';
+comment on function private.require_event(uuid) is 'Locks an event, after its creator''s model, or says that there is none and where ids are to be found.';
+revoke all on function private.require_event(uuid) from public, anon, authenticated;
+grant execute on function private.require_event(uuid) to service_role;
+
+create or replace function ops.replay_webhook(p_id uuid)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_event public.webhook_events := private.require_event(p_id);
+  v_before text := v_event.status;
+begin
+  if v_before in ('applied', 'duplicate_of_api') then
+    return jsonb_build_object('id', p_id, 'status', v_before, 'message', 'nothing to do: the event is applied already');
+  end if;
+  perform private.apply_event(p_id, private.engine_now());
+  select w.* into v_event from public.webhook_events w where w.id = p_id;
+  if v_event.status <> v_before then
+    perform private.note_action('replay_webhook', 'webhook event ' || p_id, jsonb_build_object('id', p_id),
+                                jsonb_build_object('status', jsonb_build_array(v_before, v_event.status)));
+  end if;
+  return jsonb_build_object('id', p_id, 'status', v_event.status, 'message', case v_event.status
+    when 'failed' then format('it failed%s: %s', case when v_before = 'failed' then ' again' else '' end, v_event.error)
+    when 'parked' then 'it waits: no model has this creator'
+    when 'ignored' then 'it has no meaning for the engine'
+    when 'duplicate_of_api' then 'it is applied: the ledger had its row already'
+    else 'it is applied' end);
+end
+$$;
+comment on function ops.replay_webhook(uuid) is
+  'Applies a parked, failed or ignored event again and says what became of it, and why if it failed. On an applied one it does nothing.';
 revoke all on function ops.replay_webhook(uuid) from public, anon, authenticated;
 grant execute on function ops.replay_webhook(uuid) to service_role;

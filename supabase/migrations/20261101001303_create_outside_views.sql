@@ -5,10 +5,11 @@ create or replace view ops.webhooks_waiting
 with (security_invoker = true) as
 select private.span_words(n.now - e.received_at) as waiting_for, e.topic, e.status,
        case when e.status = 'failed' then coalesce(e.error, 'no reason noted')
-            when m.id is null then 'no model has this creator: the event is applied when she connects'
-            else 'the creator is connected by now: it is applied with her next page, or at once by the remedy' end as reason,
+            when m.id is null then 'no model has this creator: the event is applied when they connect'
+            else 'the creator is connected by now: it is applied with the next page, or at once by the remedy' end as reason,
        case when e.status = 'failed' or m.id is not null then format('select ops.replay_webhook(%L)', e.id)
             else 'connect the creator, or leave it: fanvue-sync connect --creator-uuid ' || coalesce(e.creator_uuid, '(unknown)') end as remedy,
+       format('select ops.ignore_webhook(%L, %L)', e.id, 'why') as dismissal,
        a.name as agency, private.creator_name(m) as creator, e.received_at, e.creator_uuid, e.event_id, e.id, m.id as model_id
 from (select private.engine_now() as now) n
 cross join public.webhook_events e
@@ -23,8 +24,9 @@ comment on column ops.webhooks_waiting.topic is 'Fanvue''s event type.';
 comment on column ops.webhooks_waiting.status is 'failed or parked.';
 comment on column ops.webhooks_waiting.reason is 'Why it was not applied.';
 comment on column ops.webhooks_waiting.remedy is 'The call that applies it, or the step to take.';
+comment on column ops.webhooks_waiting.dismissal is 'The call that sets it aside where it cannot be applied: it then waits for nobody. Put the reason in the place of why.';
 comment on column ops.webhooks_waiting.agency is 'The agency, if the creator is known.';
-comment on column ops.webhooks_waiting.creator is 'The creator''s handle, if she is known.';
+comment on column ops.webhooks_waiting.creator is 'The creator''s handle, if known.';
 comment on column ops.webhooks_waiting.received_at is 'When it arrived.';
 comment on column ops.webhooks_waiting.creator_uuid is 'The creator whom it is about.';
 comment on column ops.webhooks_waiting.event_id is 'Fanvue''s id of the event.';
@@ -64,7 +66,7 @@ select a.name as agency, x.account, private.span_words(n.now - x.since) as waiti
 from (select private.engine_now() as now) n
 cross join lateral (
   select m.agency_id, private.creator_name(m) as account, 'creator' as kind, m.status_changed_at as since, m.status_reason as reason,
-         'she connects again: the dashboard''s connect page, or fanvue-sync connect --agency ' || m.agency_id
+         'the creator connects again: the dashboard''s connect page, or fanvue-sync connect --agency ' || m.agency_id
            || coalesce(' --creator-uuid ' || m.fanvue_user_uuid, '') as remedy,
          array[m.id] as model_ids, m.fanvue_user_uuid as account_uuid, m.id
   from public.models m

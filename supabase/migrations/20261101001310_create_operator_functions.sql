@@ -88,7 +88,7 @@ begin
   update public.models m set status = 'active', status_reason = null where m.id = p_model_id;
   perform private.note_action('resume_model', 'model ' || v_name, jsonb_build_object('model_id', p_model_id),
                               jsonb_build_object('status', jsonb_build_array(v_model.status, 'active'), 'reason', v_model.status_reason));
-  return jsonb_build_object('changed', true, 'message', format('%s is active: all her streams are due with the next tick', v_name));
+  return jsonb_build_object('changed', true, 'message', format('%s is active: all their streams are due with the next tick', v_name));
 end
 $$;
 comment on function ops.resume_model(uuid) is

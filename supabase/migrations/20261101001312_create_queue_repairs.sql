@@ -24,7 +24,7 @@ begin
 end
 $$;
 comment on function ops.sync_now(uuid, text) is
-  'Queues one stream of one creator now (or reconcile: the proof of her money), or brings its waiting job forward. Repeated, it is the same job.';
+  'Queues one stream of one creator now (or reconcile: the proof of their money), or brings its waiting job forward. Repeated, it is the same job.';
 revoke all on function ops.sync_now(uuid, text) from public, anon, authenticated;
 grant execute on function ops.sync_now(uuid, text) to service_role;
 
@@ -94,7 +94,7 @@ begin
   select r.* into v_run from private.reconciliations r where r.model_id = p_model_id and p_sync_type = 'reconcile';
   if v_state.id is null and v_run.model_id is null then
     raise sqlstate 'PT404' using message = format('%s has no stream %L', v_name, p_sync_type),
-      hint = 'her streams: ' || coalesce((select string_agg(s.sync_type, ', ' order by s.sync_type) from public.sync_state s where s.model_id = p_model_id), 'none');
+      hint = 'the streams there are: ' || coalesce((select string_agg(s.sync_type, ', ' order by s.sync_type) from public.sync_state s where s.model_id = p_model_id), 'none');
   end if;
   select j.* into v_job from public.sync_jobs j where j.model_id = p_model_id and j.sync_type = p_sync_type and j.state = 'running' for update;
   if v_job.id is null and v_state.full_requested and v_state.walk_id is null and v_state.validator is null and v_state.whole_after is null then
@@ -222,3 +222,33 @@ comment on function ops.replay_webhooks(text, text, integer) is
   'Applies many events again, in the order they came: failed ones, or parked (whose creator is connected by now) or ignored; of one topic or all. Money is counted once, however often.';
 revoke all on function ops.replay_webhooks(text, text, integer) from public, anon, authenticated;
 grant execute on function ops.replay_webhooks(text, text, integer) to service_role;
+
+create or replace function ops.ignore_webhook(p_event_id uuid, p_reason text)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_event public.webhook_events := private.require_event(p_event_id);
+  v_reason text := nullif(btrim(p_reason), '');
+begin
+  if v_event.status = 'ignored' then
+    return jsonb_build_object('changed', false, 'message', format('nothing to do: the event is ignored already%s', coalesce(' (' || v_event.error || ')', '')));
+  end if;
+  if v_event.status in ('applied', 'duplicate_of_api') then
+    return jsonb_build_object('changed', false, 'message', 'nothing to do: the event is applied, and what it booked stays');
+  end if;
+  if v_reason is null then
+    raise sqlstate 'PT422' using message = 'an event is ignored for a reason', hint = 'say why: it is money that a creator may miss';
+  end if;
+  -- the failure goes to the trail; with the event stays why nobody waits for it
+  update public.webhook_events w set status = 'ignored', error = 'an operator ignored it: ' || v_reason where w.id = p_event_id;
+  perform private.note_action('ignore_webhook', 'webhook event ' || p_event_id, jsonb_build_object('id', p_event_id, 'reason', v_reason),
+                              jsonb_build_object('status', jsonb_build_array(v_event.status, 'ignored'), 'error', v_event.error));
+  return jsonb_build_object('changed', true, 'message', format('the event no longer waits; select ops.replay_webhook(%L) tries it after all', p_event_id));
+end
+$$;
+comment on function ops.ignore_webhook(uuid, text) is
+  'Sets a failed or parked event aside, with the reason: nothing waits for it any more. It stays stored as long as private.retention keeps events, and ops.replay_webhook still applies it.';
+revoke all on function ops.ignore_webhook(uuid, text) from public, anon, authenticated;
+grant execute on function ops.ignore_webhook(uuid, text) to service_role;

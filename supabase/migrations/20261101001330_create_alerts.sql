@@ -206,7 +206,7 @@ as $$
   -- told anew at ten, a hundred, a thousand
   select 'webhooks_failed', 'failed', floor(log(count(*)))::bigint + 1,
          format('%s webhook events could not be applied.', count(*)),
-         'see why in public.webhook_events (status failed, column error); select ops.replay_webhook(id) applies one again'
+         'ops.webhooks_waiting says why; select ops.replay_webhook(id) applies one again, select ops.ignore_webhook(id, ''why'') sets one aside'
   from public.webhook_events w
   where w.status = 'failed'
   having count(*) > 0

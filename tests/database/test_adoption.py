@@ -103,7 +103,24 @@ def test_every_row_is_kept_under_its_primary_key(adopted: Connection) -> None:
         for table in ("agencies", "models", "fanvue_transactions")
     }
 
-    assert counts == {"agencies": 3, "models": 6, "fanvue_transactions": 4}
+    assert counts == {"agencies": 3, "models": 6, "fanvue_transactions": 7}
+
+
+def test_ids_are_folded_and_both_spellings_of_one_are_kept(adopted: Connection) -> None:
+    ids = rows(
+        adopted,
+        "select right(t.id::text, 1) as row, right(t.fanvue_id, 1) as id,"
+        " f.before is not null as told"
+        " from public.fanvue_transactions t left join private.adoption_findings f"
+        " on f.row_id = t.id and f.before ? 'fanvue_id'"
+        " where t.fanvue_id ilike 'f0000000%%' order by 1",
+    )
+
+    assert [tuple(row.values()) for row in ids] == [
+        ("5", "a", True),
+        ("6", "B", True),
+        ("7", "b", False),
+    ]
 
 
 def test_owners_are_members(adopted: Connection) -> None:
@@ -122,7 +139,7 @@ def test_owners_see_what_is_theirs_and_nothing_else(adopted: Connection) -> None
     assert atlas == {ANA, BEA}
     assert borealis == {ANA_TOO, CLEO, DORA, NAMELESS}
     assert len(seen_by(adopted, "authenticated", ATLAS_OWNER, "fanvue_transactions")) == 3
-    assert len(seen_by(adopted, "authenticated", BOREALIS_OWNER, "fanvue_transactions")) == 1
+    assert len(seen_by(adopted, "authenticated", BOREALIS_OWNER, "fanvue_transactions")) == 4
 
 
 @pytest.mark.parametrize("table", ["agencies", "models", "fanvue_transactions"])

@@ -31,6 +31,7 @@ UNKNOWN = {
     "retry_dead_jobs": NOBODY,
     "unblock_bucket": "'user:nobody'",
     "replay_webhook": NOBODY,
+    "ignore_webhook": f"{NOBODY}, 'why'",
     "accept_drift": "-1, 'why'",
     "accept_shrink": f"{NOBODY}, 'followers'",
     "erase_message_texts": NOBODY,
@@ -239,6 +240,41 @@ def test_many_failed_events_are_replayed_and_what_waits_for_its_creator_stays(de
 
     assert (done["became"], parked["changed"]) == ({"applied": 3}, False)
     assert desk.engine.value("select count(*) from ops.webhooks_waiting") == 1
+
+
+def test_a_failed_event_is_ignored_once_and_may_still_be_replayed(desk: Desk) -> None:
+    desk.creator.told("payment.succeeded", gross="much", purchaser={"uuid": "f"})
+    (waiting,) = desk.engine.rows("select id, remedy, dismissal, reason from ops.webhooks_waiting")
+
+    replayed = desk.call("replay_webhook", waiting["id"])
+    desk.engine.rows(waiting["dismissal"])
+    again = desk.call("ignore_webhook", waiting["id"], "why")
+    (event,) = desk.engine.rows("select status, error from public.webhook_events")
+
+    assert (replayed["status"], waiting["reason"] in replayed["message"]) == ("failed", True)
+    assert waiting["remedy"] == f"select ops.replay_webhook('{waiting['id']}')"
+    assert event == {"status": "ignored", "error": "an operator ignored it: why"}
+    assert (again["changed"], "(an operator ignored it: why)" in again["message"]) == (False, True)
+    (action,) = desk.actions()
+    assert action["action"] == "ignore_webhook"
+    assert action["arguments"] == {"id": str(waiting["id"]), "reason": "why"}
+    assert action["changed"] == {"status": ["failed", "ignored"], "error": waiting["reason"]}
+    assert desk.engine.rows("select from ops.webhooks_waiting") == []
+    assert desk.call("replay_webhook", waiting["id"])["status"] == "failed"
+
+
+def test_an_applied_event_is_not_ignored_and_none_without_a_reason(desk: Desk) -> None:
+    desk.creator.told("follow.created", follower={"uuid": "f"})
+    applied = desk.engine.value("select id from public.webhook_events")
+    desk.creator.told("follow.created", follower={"handle": "nobody"})
+    failed = desk.engine.value("select id from public.webhook_events where status = 'failed'")
+
+    assert desk.call("ignore_webhook", applied, "why")["changed"] is False
+    with pytest.raises(psycopg.Error) as refused:
+        desk.call("ignore_webhook", failed, " ")
+
+    assert refused.value.sqlstate == "PT422"
+    assert desk.actions() == []
 
 
 def test_a_block_is_lifted_once(desk: Desk) -> None:
