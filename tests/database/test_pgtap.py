@@ -62,6 +62,15 @@ def test_the_catalog_keeps_its_promises(
     assert int(counted[1]) >= AT_LEAST[file.stem]
 
 
+def test_the_owner_reads_the_schedule_and_changes_it_by_its_functions_alone(
+    cluster_url: str,
+) -> None:
+    with psycopg.connect(cluster_url) as database:
+        assert database.execute("select from cron.job").rowcount > 0
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            database.execute("update cron.job set active = active where jobid = 0")
+
+
 def test_no_function_does_what_the_hosted_database_refuses(cluster_url: str) -> None:
     with psycopg.connect(cluster_url) as database:
         row = database.execute(FUNCTIONS).fetchone()

@@ -272,7 +272,11 @@ def test_nobody_comes_in_without_a_key_of_this_instance(
     own = authorization.removeprefix("Bearer ")
     forged = jwt.encode({"role": "service_role"}, "another secret of the usual length")
     ended = jwt.encode({"role": "service_role", "exp": 1}, env["SUPABASE_JWT_SECRET"])
-    for key in ("", "anything", "sb_secret_of_another_project", own, forged, ended):
+    secret = env["SUPABASE_JWT_SECRET"]
+    # A word that every object knows is no role and no key.
+    inherited = jwt.encode({"role": "constructor"}, secret)
+    strangers = ("", "anything", "constructor", "sb_secret_of_another_project")
+    for key in (*strangers, own, forged, ended, inherited):
         headers = {"authorization": authorization, "apikey": key}
 
         assert http.get("/rest/v1/notes", headers=headers).status_code == 401, key

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 import uuid
 from base64 import b64decode
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 from playwright.sync_api import expect, sync_playwright
 
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
 if TYPE_CHECKING:
@@ -199,11 +198,8 @@ class Tab:
         self._look_until(lambda: topic in self.joined, f"the join of {topic}")
 
     def _look_until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, f"waited in vain: {what}"
-            # Playwright hears of frames while it waits for something.
-            self.page.wait_for_timeout(LOOK_AGAIN_MS)
+        # Playwright hears of frames while it waits for something.
+        wait_until(condition, what, rest=lambda: self.page.wait_for_timeout(LOOK_AGAIN_MS))
 
     def wait_for_total(self, exact: str) -> None:
         """Wait until the total is this, to the cent."""

@@ -16,9 +16,17 @@ PATIENCE_SECONDS: Final = 300
 LOOK_SECONDS: Final = 0.03
 
 
-def wait_until(condition: Callable[[], object], what: str = "what the test waits for") -> None:
-    """Look again and again until it is so."""
+def _rest() -> None:
+    time.sleep(LOOK_SECONDS)
+
+
+def wait_until(
+    condition: Callable[[], object],
+    what: str = "what the test waits for",
+    rest: Callable[[], object] = _rest,
+) -> None:
+    """Look again and again until it is so; `rest` lets happen what is waited for."""
     ends = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < ends, f"waited in vain: {what}"
-        time.sleep(LOOK_SECONDS)
+        rest()

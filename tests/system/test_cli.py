@@ -188,6 +188,19 @@ def test_a_drain_in_which_a_job_died_exits_with_one_and_retry_mends_it(program: 
     engine.assert_exact(creator)
 
 
+def test_a_list_of_jobs_that_is_cut_says_so_to_programs_too(program: Program) -> None:
+    for _ in range(2):
+        program.engine.creator()
+
+    cut = program("jobs", "list", "--limit", "1", "--json")
+    whole = program("jobs", "list", "--limit", "2", "--json")
+
+    assert len(json.loads(cut.stdout)) == 1
+    assert "there are more than 1" in cut.stderr
+    assert len(json.loads(whole.stdout)) == 2
+    assert not whole.stderr
+
+
 def test_a_waiting_job_can_be_cancelled(program: Program) -> None:
     program.engine.creator()
     job = program.json("jobs", "list")[0]

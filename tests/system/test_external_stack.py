@@ -17,7 +17,7 @@ import pytest
 from tests.hosted import problems_of
 from tests.support.monitoring import free_port
 from tests.support.postgres import PROJECT
-from tests.support.stack import ADDRESSES, KEYS, SECRETS, VARIABLE
+from tests.support.stack import ADDRESSES, KEYS, SECRETS, VARIABLE, fanvue_place
 from tests.support.waiting import PATIENCE_SECONDS
 
 
@@ -134,6 +134,21 @@ def test_an_address_that_is_not_of_this_machine_is_named(external: dict[str, str
     )
 
     assert f"no Fanvue can be served at FANVUE_API_URL={nobody}" in problem
+
+
+def test_behind_a_tunnel_this_machine_serves_where_the_tunnel_ends(
+    external: dict[str, str],
+) -> None:
+    _, port = fanvue_place(external)
+    public = "https://made-up-tunnel.test"
+    behind = {**external, "FANVUE_API_URL": public, "FANVUE_AUTH_URL": public}
+
+    (problem,) = problems_of(behind, empty=True)
+    assert "FANVUE_LISTEN says where the tunnel ends" in problem
+
+    behind["FANVUE_LISTEN"] = f"127.0.0.1:{port}"
+    assert fanvue_place(behind) == ("127.0.0.1", port)
+    assert list(problems_of(behind, empty=True)) == []
 
 
 def test_every_name_that_is_missing_is_named(external: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import signal
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -34,11 +34,12 @@ from worker.wake_up import GATHERING, TOPIC, WakeUp
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from local.stack import Stack
     from tests.support.engine import Engine
+    from tests.support.postgres import Connection
     from worker.app import Engine as Worker
     from worker.fanvue.calls import RequestMeter
     from worker.jobs.outcomes import Result
@@ -236,21 +237,27 @@ def own_settings(url: str, key: str, engine: Engine) -> SupabaseSettings:
     return engine.settings(SUPABASE_URL=url, SUPABASE_SECRET_KEY=key).supabase
 
 
+@contextmanager
+def cold_project(engine: Engine, folder: Path) -> Iterator[tuple[SupabaseSettings, Connection]]:
+    """Yield a Realtime whose stream waits for a transaction, and the connection that holds it."""
+    key = engine.environment["SUPABASE_SECRET_KEY"]
+    with (
+        own_server(engine.environment, folder, streamPatienceMs=NEVER_MS) as server,
+        psycopg.connect(engine.environment["SUPABASE_DB_URL"]) as writer,
+    ):
+        writer.execute("select pg_current_xact_id()")
+        yield own_settings(server.url, key, engine), writer
+
+
 def test_a_worker_looks_for_work_once_the_stream_really_flows(
     engine: Engine, local_stack: Stack, tmp_path: Path
 ) -> None:
     model_id = synced_model(engine)
-    key = engine.environment["SUPABASE_SECRET_KEY"]
     waiting = "select from pg_stat_activity where query like 'CREATE_REPLICATION_SLOT%'"
-    with (
-        own_server(engine.environment, tmp_path, streamPatienceMs=NEVER_MS) as server,
-        psycopg.connect(engine.environment["SUPABASE_DB_URL"]) as writer,
-    ):
-        # The slot of a cold project waits for it.
-        writer.execute("select pg_current_xact_id()")
+    with cold_project(engine, tmp_path) as (settings, writer):
 
         async def check() -> None:
-            async with working(engine, own_settings(server.url, key, engine)) as b:
+            async with working(engine, settings) as b:
                 await asyncio.to_thread(
                     wait_until, lambda: engine.database.execute(waiting).rowcount
                 )
@@ -267,16 +274,11 @@ def test_a_worker_looks_for_work_once_the_stream_really_flows(
 def test_a_stream_that_does_not_flow_is_a_loss_and_is_asked_for_again(
     engine: Engine, local_stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = engine.environment["SUPABASE_SECRET_KEY"]
-    with (
-        own_server(engine.environment, tmp_path, streamPatienceMs=NEVER_MS) as server,
-        psycopg.connect(engine.environment["SUPABASE_DB_URL"]) as writer,
-    ):
-        writer.execute("select pg_current_xact_id()")
+    with cold_project(engine, tmp_path) as (settings, writer):
 
         async def check() -> None:
             monkeypatch.setattr(subscription, "FLOWING_SECONDS", 0.01)
-            async with working(engine, own_settings(server.url, key, engine)) as b:
+            async with working(engine, settings) as b:
                 assert await b.state() == "Realtime does not say that its stream flows"
                 monkeypatch.setattr(subscription, "FLOWING_SECONDS", PATIENCE_SECONDS)
                 writer.rollback()

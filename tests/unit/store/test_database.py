@@ -52,6 +52,7 @@ PASSING = [
     httpx.Response(200, content=b'{"pong": '),
     refused(503, "PGRST000"),
     refused(503, "PGRST001"),
+    refused(503, "PGRST002"),
     refused(504, "PGRST003"),
     refused(500, "08006"),
     refused(500, "53300"),
