@@ -20,13 +20,20 @@ _MONEY: list[tuple[str, Any]] = [
     ("net", None),
     ("source", ""),
     ("transactionOrderStatus", ""),
+    ("transactionOrderId", {}),
 ]
 DETAILS: dict[str, list[tuple[str, Any]]] = {
     "/insights/earnings": _MONEY,
-    "/insights/top-spenders": [("messages", "many")],
+    "/insights/spending": _MONEY,
+    "/insights/top-spenders": [("messages", "many"), ("gross", None), ("net", "much")],
     "/subscribers": [*_FAN, ("registeredAt", "soon")],
     "/followers": [*_FAN, ("registeredAt", 5)],
-    "/chats": [("unreadMessagesCount", None), ("isMuted", {}), ("lastMessage", {"uuid": None})],
+    "/chats": [
+        ("unreadMessagesCount", None),
+        ("isMuted", {}),
+        ("lastMessage", {"uuid": None}),
+        ("lastMessageAt", "soon"),
+    ],
     "/chats/{userUuid}/messages": [("type", None), ("text", UNSTORABLE), ("mediaUuids", 7)],
     "/posts": [("tips", {"count": None}), ("audience", 5), ("likesCount", "many")],
 }
@@ -44,9 +51,9 @@ def spoil(template: str, body: Any, every: int) -> Any:
 
 
 def _spoilt(row: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
-    if "gross" in row and "date" in row:
-        # A row without an id is known by its facts, a reversal by its source.
-        is_reversal = row["gross"] < 0
-        if row.get("transactionOrderId") is None or (is_reversal and name == "source"):
+    if "date" in row and row.get("gross", 0) < 0 and name == "source":
+        # It is known by its source, unless it says what it reverses.
+        told = row.get("reversedTransactionOrderId")
+        if told in {None, row.get("transactionOrderId")}:
             return row
     return {**row, name: value}

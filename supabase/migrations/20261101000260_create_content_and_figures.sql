@@ -58,8 +58,8 @@ create table public.fanvue_top_fans (
   fan_uuid text not null,
   handle text,
   display_name text,
-  gross numeric(14, 2) not null,
-  net numeric(14, 2) not null,
+  gross numeric(14, 2),
+  net numeric(14, 2),
   messages integer,
   synced_at timestamptz not null default now(),
   primary key (model_id, day, fan_uuid)
@@ -69,8 +69,8 @@ comment on table public.fanvue_top_fans is
 comment on column public.fanvue_top_fans.day is 'The UTC day of the snapshot; the figures cover the thirty days that end with it.';
 comment on column public.fanvue_top_fans.rank is '1 spent most.';
 comment on column public.fanvue_top_fans.fan_uuid is 'The fan''s uuid on Fanvue.';
-comment on column public.fanvue_top_fans.gross is 'What the fan paid, US dollars.';
-comment on column public.fanvue_top_fans.net is 'The creator''s share of it, US dollars.';
+comment on column public.fanvue_top_fans.gross is 'What the fan paid, US dollars; null when Fanvue did not say.';
+comment on column public.fanvue_top_fans.net is 'The creator''s share of it, US dollars; null when Fanvue did not say.';
 comment on column public.fanvue_top_fans.messages is 'Messages between the two, as Fanvue counts them.';
 comment on column public.fanvue_top_fans.synced_at is 'When this row was last written by a sync.';
 create index fanvue_top_fans_agency_id_day_idx on public.fanvue_top_fans (agency_id, day);

@@ -1,5 +1,5 @@
--- Purpose: the words in which money is told apart: its immutable facts as one text, their hash, free names; and the
--- lock under which it is matched.
+-- Purpose: the words in which money is told apart: its immutable facts as one text, their hash, free names; what is
+-- known again although a part of it could not be read; and the lock under which it is matched.
 -- Who may call: the functions that write the ledger. Locks: lock_model takes the model's row.
 
 create or replace function private.transaction_values(
@@ -117,3 +117,121 @@ comment on function private.free_ordinal(integer[], bigint) is
   'The n-th positive number that is not taken: a row that was lost comes back under the name it had.';
 revoke all on function private.free_ordinal(integer[], bigint) from public, anon, authenticated;
 grant execute on function private.free_ordinal(integer[], bigint) to service_role;
+
+create or replace function private.likeness(p_one text[], p_other text[])
+returns integer
+language sql
+immutable
+set search_path = ''
+as $$
+  -- who paid and for what says more than in which coin
+  select case when bool_or(x.one <> x.other) then null else coalesce(sum(x.weight) filter (where x.one = x.other), 0) end
+  from unnest(p_one, p_other, array[1, 1, 2, 4, 4, 4]) x(one, other, weight)
+$$;
+comment on function private.likeness(text[], text[]) is
+  'How much two readings of a transaction have in common: net, currency, source, fan, message, post, null where one could not be read. Null when they contradict.';
+revoke all on function private.likeness(text[], text[]) from public, anon, authenticated;
+grant execute on function private.likeness(text[], text[]) to service_role;
+
+create or replace function private.recall_rows(p_model_id uuid, p_rows jsonb, p_border uuid[])
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+-- plans must not depend on statistics that were taken while the ledger was small
+set enable_seqscan = off
+as $$
+declare
+  v_pair record;
+  v_rows bigint[] := '{}';
+  v_ids uuid[] := '{}';
+begin
+  -- nearly every row has an id, here and there: it is known by that
+  if not exists (select from jsonb_array_elements(p_rows) r(item) where r.item ->> 'fanvue_id' is null)
+     and not exists (
+       select
+       from (select distinct (r.item ->> 'at')::timestamptz as at from jsonb_array_elements(p_rows) r(item)) a
+       cross join lateral (select x.fanvue_id from public.fanvue_transactions x
+                           where x.model_id = p_model_id and x.fanvue_created_at = a.at offset 0) t
+       where t.fanvue_id like 'h:%') then
+    return p_rows;
+  end if;
+  for v_pair in
+    with listed as (
+      select r.ordinality as n, x.fanvue_id as base_id, x.fanvue_id is null as nameless, x.at, x.amount,
+             count(*) over (partition by x.at, x.fanvue_id) as under_id,
+             private.transaction_values(x.source, x.amount, x.net, x.currency, x.fan_uuid, x.message_uuid, x.post_uuid) as facts,
+             array[x.net::text, x.currency, nullif(x.source, 'unknown'), x.fan_uuid, x.message_uuid, x.post_uuid] as details
+      from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
+      cross join lateral jsonb_to_record(r.item) as x(
+        fanvue_id text, source text, amount numeric(14, 2), net numeric(14, 2), currency text,
+        fan_uuid text, message_uuid text, post_uuid text, at timestamptz)
+    ), stored as (
+      select t.id, b.base_id, t.fanvue_id, t.fanvue_id like 'h:%' as nameless, t.fanvue_created_at as at, t.amount,
+             count(*) over (partition by t.fanvue_created_at, b.base_id) as under_id,
+             private.transaction_values(t.source, t.amount, t.net_amount, t.currency, t.fan_uuid, t.message_uuid, t.post_uuid) as facts,
+             array[t.net_amount::text, t.currency, nullif(t.source, 'unknown'), t.fan_uuid, t.message_uuid, t.post_uuid] as details
+      from (select distinct l.at from listed l) a
+      cross join lateral (select x.* from public.fanvue_transactions x
+                          where x.model_id = p_model_id and x.fanvue_created_at = a.at and x.origin = 'api' offset 0) t
+      cross join lateral (select regexp_replace(t.fanvue_id, '#[0-9a-f]{8}$', '') as base_id) b
+      where t.id <> all (p_border)
+    ), same as (
+      select l.n, s.id from listed l join stored s on s.at = l.at and s.base_id = l.base_id and s.facts = l.facts
+    ), named as (
+      -- named by one id, once here and once there: no equal of a row that came without its id, if that has others
+      select l.n, s.id
+      from listed l
+      join stored s on s.at = l.at and s.base_id = l.base_id and s.amount = l.amount and s.facts <> l.facts
+      where l.under_id = 1 and s.under_id = 1 and private.likeness(l.details, s.details) is not null
+        and (select count(*) from stored e where e.at = s.at and e.facts = s.facts and e.id <> s.id)
+            >= (select count(*) from listed e where e.at = s.at and e.facts = s.facts and e.nameless)
+    ), loose_in as (
+      select l.*, row_number() over (partition by l.at, l.facts, l.nameless order by l.n) as place
+      from listed l
+      where not exists (select from same k where k.n = l.n) and not exists (select from named k where k.n = l.n)
+    ), loose_stored as (
+      select s.*, row_number() over (partition by s.at, s.facts, s.nameless order by s.fanvue_id) as place
+      from stored s
+      where not exists (select from same k where k.id = s.id) and not exists (select from named k where k.id = s.id)
+    ), tally as (
+      select x.at, x.facts, count(*) filter (where x.is_in and not x.nameless) as named_in, count(*) filter (where x.is_in and x.nameless) as nameless_in,
+             count(*) filter (where not x.is_in and not x.nameless) as named, count(*) filter (where not x.is_in and x.nameless) as nameless
+      from (select i.at, i.facts, true as is_in, i.nameless from loose_in i
+            union all
+            select s.at, s.facts, false, s.nameless from loose_stored s) x
+      group by x.at, x.facts
+    ), open_in as (
+      -- what has no equal in the ledger: a row with an id takes one without, a row without one any, those with an id first
+      select i.*
+      from loose_in i
+      join tally t on t.at = i.at and t.facts = i.facts
+      where i.place > case when i.nameless then t.named + greatest(0, t.nameless - t.named_in) else t.nameless end
+    ), open_stored as (
+      select s.*
+      from loose_stored s
+      join tally t on t.at = s.at and t.facts = s.facts
+      where s.place > case when s.nameless then t.named_in + greatest(0, t.nameless_in - t.named) else t.nameless_in end
+    )
+    select k.n, k.id, null::integer as alike from named k
+    union all
+    select i.n, s.id, x.alike
+    from open_in i
+    join open_stored s on s.at = i.at and s.amount = i.amount and (i.nameless or s.nameless)
+    cross join lateral private.likeness(i.details, s.details) x(alike)
+    where x.alike is not null
+    order by alike desc nulls first, n, id
+  loop
+    continue when v_pair.n = any (v_rows) or v_pair.id = any (v_ids);
+    v_rows := v_rows || v_pair.n;
+    v_ids := v_ids || v_pair.id;
+    p_rows := jsonb_set(p_rows, array[(v_pair.n - 1)::text, 'recalled'], to_jsonb(v_pair.id));
+  end loop;
+  return p_rows;
+end
+$$;
+comment on function private.recall_rows(uuid, jsonb, uuid[]) is
+  'A page''s rows, with recalled: the ledger row that one is although facts of either could not be read. Same instant and amount, nothing that '
+  'contradicts, no id that tells them apart, and neither has an equal elsewhere. Best likeness first; each is taken once.';
+revoke all on function private.recall_rows(uuid, jsonb, uuid[]) from public, anon, authenticated;
+grant execute on function private.recall_rows(uuid, jsonb, uuid[]) to service_role;

@@ -5,8 +5,9 @@
 --   1. same id, same instant, same values             the same row
 --   2. same id, same instant, other values            the same row, amended
 --   3. same instant and values, one side without id   the same row, whose id is now known (or not sent)
---   4. a row named by the hash of what was listed, whose values no longer are that: the same row, amended
---   5. an older application's row, same instant and amount, without Fanvue's details: the same row
+--   4. a row of which a part could not be read, now or then, same instant and amount, no contradiction: the same row
+--   5. a row named by the hash of what was listed, whose values no longer are that: the same row, amended
+--   6. an older application's row, same instant and amount, without Fanvue's details: the same row
 -- What is left is new. A second row under one id gets the id with #<hash>; a row without id its hash with an ordinal.
 
 -- Webhooks announce money before the API lists it. Such a provisional row becomes the API's row: same primary key, the
@@ -112,7 +113,7 @@ begin
         -- the API may leave out what the webhook told
         fanvue_created_at = v_row.at, amount = v_row.amount, net_amount = v_row.net, currency = coalesce(v_row.currency, t.currency),
         source = coalesce(nullif(v_row.source, 'unknown'), t.source, v_row.source),
-        category = coalesce(nullif(v_row.category, 'unknown'), t.category, v_row.category), status = v_row.status,
+        category = case when v_row.source = 'unknown' then coalesce(t.category, v_row.category) else v_row.category end, status = v_row.status,
         fan_uuid = coalesce(v_row.fan_uuid, t.fan_uuid), fan_handle = coalesce(v_row.fan_handle, t.fan_handle),
         message_uuid = coalesce(v_row.message_uuid, t.message_uuid), post_uuid = coalesce(v_row.post_uuid, t.post_uuid),
         reverses_fanvue_id = coalesce(v_row.reverses_fanvue_id, t.reverses_fanvue_id), origin = 'api', synced_at = p_now
@@ -154,8 +155,9 @@ begin
   perform private.lock_model(p_model_id);
   p_rows := private.hide_erased_fans(p_agency_id, private.fold_ids(p_rows));
   select c.confirmed, c.amount into v_confirmed from private.confirm_provisional(p_model_id, p_rows, p_now) c;
+  p_rows := private.recall_rows(p_model_id, p_rows, p_border);
   with listed as (
-    select r.ordinality as n, x.fanvue_id, x.source, x.category, x.amount, x.net, x.currency, x.status,
+    select r.ordinality as n, x.recalled, x.fanvue_id, x.source, x.category, x.amount, x.net, x.currency, x.status,
            x.fan_uuid, x.fan_handle, x.message_uuid, x.post_uuid, x.reverses_fanvue_id, x.at,
            private.transaction_values(x.source, x.amount, x.net, x.currency, x.fan_uuid, x.message_uuid, x.post_uuid) as facts,
            -- names are made of what Fanvue sends: they outlive the erasure of a fan
@@ -163,7 +165,7 @@ begin
     from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
     cross join lateral jsonb_to_record(r.item) as x(
       fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
-      fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz, sent_fan text)
+      fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz, sent_fan text, recalled uuid)
   ), incoming as (
     -- the same id with the same facts twice in one page is one row; rows without id are counted as they stand
     select distinct on (coalesce(l.fanvue_id, 'n' || l.n), l.at, l.facts) l.*,
@@ -188,16 +190,18 @@ begin
     from incoming i
     join stored s on s.fanvue_created_at = i.at and s.facts = i.facts
                  and s.fanvue_id in (i.fanvue_id, i.fanvue_id || '#' || left(i.hash, 8))
+  ), recalled as (
+    select i.n, i.recalled as id from incoming i where i.recalled is not null
   ), loose_in as (
     select i.n, i.at, i.facts, i.fanvue_id is null as nameless,
            row_number() over (partition by i.at, i.facts, i.fanvue_id is null order by i.n) as place
     from incoming i
-    where not exists (select from same k where k.n = i.n)
+    where i.recalled is null and not exists (select from same k where k.n = i.n)
   ), loose_stored as (
     select s.id, s.fanvue_created_at as at, s.facts, s.fanvue_id like 'h:%' as nameless, s.fanvue_id,
            row_number() over (partition by s.fanvue_created_at, s.facts, s.fanvue_id like 'h:%' order by s.fanvue_id) as place
     from stored s
-    where s.facts is not null and not exists (select from same k where k.id = s.id)
+    where s.facts is not null and not exists (select from same k where k.id = s.id) and not exists (select from recalled k where k.id = s.id)
   ), given_id as (
     -- a row without an id is given one
     select i.n, s.id
@@ -217,7 +221,7 @@ begin
   ), left_in as (
     select i.*
     from incoming i
-    where not exists (select from same k where k.n = i.n) and not exists (select from given_id g where g.n = i.n)
+    where i.recalled is null and not exists (select from same k where k.n = i.n) and not exists (select from given_id g where g.n = i.n)
       and not exists (select from sent_without_id w where w.n = i.n)
   ), left_stored as (
     select s.*
@@ -225,7 +229,7 @@ begin
     -- a row just read at the page border is not what another one amends: it is its sibling
     where s.facts is not null and s.id <> all (p_border)
       and not exists (select from same k where k.id = s.id) and not exists (select from given_id g where g.id = s.id)
-      and not exists (select from sent_without_id w where w.id = s.id)
+      and not exists (select from sent_without_id w where w.id = s.id) and not exists (select from recalled k where k.id = s.id)
   ), known_by_hash as (
     -- the name remembers what was listed: values that were altered since are put right
     select i.n, s.id
@@ -244,7 +248,7 @@ begin
           from left_stored s where s.fanvue_id like 'h:%') s
       on s.at = i.at and s.hash = i.hash and s.place = i.place
   ), by_facts as (
-    select * from given_id union all select * from sent_without_id union all select * from named_by_hash
+    select * from recalled union all select * from given_id union all select * from sent_without_id union all select * from named_by_hash
   ), identical as (
     select * from same union all select * from known_by_hash
   ), amended as (
@@ -281,6 +285,8 @@ begin
   ), named as (
     -- what each incoming row is to be called
     select i.*, m.id as row_id, s.fanvue_id as stored_id, s.amount as stored_amount,
+           -- of a row without its source the category is a guess
+           case when i.source = 'unknown' then coalesce(nullif(s.category, 'unknown'), i.category) else i.category end as known_category,
            case
              when m.id is not null and (not m.renamed or i.fanvue_id is null) then s.fanvue_id
              when i.fanvue_id is null then
@@ -300,7 +306,7 @@ begin
     update public.fanvue_transactions t
     set fanvue_id = n.final_id, amount = n.amount, net_amount = coalesce(n.net, t.net_amount),
         currency = coalesce(n.currency, t.currency), source = coalesce(nullif(n.source, 'unknown'), t.source, n.source),
-        category = coalesce(nullif(n.category, 'unknown'), t.category, n.category), status = coalesce(n.status, t.status),
+        category = n.known_category, status = coalesce(n.status, t.status),
         fan_uuid = coalesce(n.fan_uuid, t.fan_uuid), fan_handle = coalesce(n.fan_handle, t.fan_handle),
         message_uuid = coalesce(n.message_uuid, t.message_uuid), post_uuid = coalesce(n.post_uuid, t.post_uuid),
         reverses_fanvue_id = coalesce(n.reverses_fanvue_id, t.reverses_fanvue_id),
@@ -311,7 +317,7 @@ begin
            t.message_uuid, t.post_uuid, t.reverses_fanvue_id, t.origin)
           is distinct from
           (n.final_id, n.amount, coalesce(n.net, t.net_amount), coalesce(n.currency, t.currency), coalesce(nullif(n.source, 'unknown'), t.source, n.source),
-           coalesce(nullif(n.category, 'unknown'), t.category, n.category), coalesce(n.status, t.status), coalesce(n.fan_uuid, t.fan_uuid),
+           n.known_category, coalesce(n.status, t.status), coalesce(n.fan_uuid, t.fan_uuid),
            coalesce(n.fan_handle, t.fan_handle), coalesce(n.message_uuid, t.message_uuid), coalesce(n.post_uuid, t.post_uuid),
            coalesce(n.reverses_fanvue_id, t.reverses_fanvue_id), 'api')
     returning t.id, n.amount - n.stored_amount as delta

@@ -36,7 +36,8 @@ begin
   with listed as (
     select distinct on (x.fan_uuid) x.*
     from jsonb_to_recordset(p_rows) as x(
-      fan_uuid text, at timestamptz, last_message_uuid text, unread integer, is_muted boolean, handle text, display_name text, created_at timestamptz)
+      fan_uuid text, at timestamptz, last_message_uuid text, unread integer, is_muted boolean, handle text, display_name text, created_at timestamptz,
+      undated boolean)
     where x.fan_uuid is not null
     order by x.fan_uuid, x.at desc nulls last
   ), judged as (
@@ -45,9 +46,12 @@ begin
            coalesce(l.unread, c.unread_count) as unread_count, coalesce(l.is_muted, c.is_muted) as is_muted,
            coalesce(l.created_at, c.fanvue_created_at) as fanvue_created_at,
            -- a message that a webhook brought is news all the same: only the list knows its type, price and media
-           l.at is not null and (c.id is null or (l.at, coalesce(l.last_message_uuid, c.last_message_uuid))
-                                                  is distinct from (c.last_message_at, c.last_message_uuid)) as has_news,
-           l.at is null as is_empty, c.before
+           case when l.at is not null
+                then c.id is null or (l.at, coalesce(l.last_message_uuid, c.last_message_uuid)) is distinct from (c.last_message_at, c.last_message_uuid)
+                -- its last message has no date that can be read: it is looked at, unless that message is the one known
+                else coalesce(l.undated, false)
+                     and (c.id is null or l.last_message_uuid is null or l.last_message_uuid is distinct from c.last_message_uuid) end as has_news,
+           l.at is null and not coalesce(l.undated, false) as is_empty, c.before
     from listed l
     left join lateral (select x.*, x as before from public.fanvue_chats x
                        where x.model_id = p_job.model_id and x.fan_uuid = l.fan_uuid offset 0) c on true

@@ -91,9 +91,9 @@ begin
     from listed l
     on conflict (model_id, day, fan_uuid) do update
       set rank = excluded.rank, handle = coalesce(excluded.handle, t.handle), display_name = coalesce(excluded.display_name, t.display_name),
-          gross = excluded.gross, net = excluded.net, messages = excluded.messages, synced_at = excluded.synced_at
+          gross = coalesce(excluded.gross, t.gross), net = coalesce(excluded.net, t.net), messages = excluded.messages, synced_at = excluded.synced_at
       where (t.rank, t.gross, t.net, t.messages, t.handle, t.display_name) is distinct from
-            (excluded.rank, excluded.gross, excluded.net, excluded.messages, coalesce(excluded.handle, t.handle), coalesce(excluded.display_name, t.display_name))
+            (excluded.rank, coalesce(excluded.gross, t.gross), coalesce(excluded.net, t.net), excluded.messages, coalesce(excluded.handle, t.handle), coalesce(excluded.display_name, t.display_name))
     returning t.fan_uuid
   ), known as (
     select t.fan_uuid from public.fanvue_top_fans t where t.model_id = p_job.model_id and t.day = v_day

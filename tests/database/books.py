@@ -83,13 +83,23 @@ def _distinct_under_id(drawn: list[Sale]) -> list[Sale]:
 books = st.lists(sales, min_size=1, max_size=7).map(_distinct_under_id)
 
 
+# What a row looks like whose details could not be read.
+LOST: dict[str, Any] = {"net": None, "currency": None, "fan_uuid": None, "source": "unknown"}
+
+
 @st.composite
-def enumerations(draw: st.DrawFn, book: list[Sale]) -> list[list[dict[str, Any]]]:
-    """Draw one listing of the book: pages of complete instants, any order, some twice."""
+def enumerations(
+    draw: st.DrawFn, book: list[Sale], lost: dict[Sale, set[str]] | None = None
+) -> list[list[dict[str, Any]]]:
+    """Draw one listing of the book: pages of complete instants, any order, some twice.
+
+    `lost` says which details of a sale cannot be read.
+    """
     by_instant: dict[int, list[dict[str, Any]]] = {}
     for sale in draw(st.permutations(book)):
         shown = draw(st.booleans())
-        by_instant.setdefault(sale.instant, []).append(sale.listed(with_id=shown))
+        row = sale.listed(with_id=shown) | {name: LOST[name] for name in (lost or {}).get(sale, ())}
+        by_instant.setdefault(sale.instant, []).append(row)
     pages: list[list[dict[str, Any]]] = []
     for instant in draw(st.permutations(sorted(by_instant))):
         if draw(st.booleans()) and pages:
@@ -106,6 +116,31 @@ def histories(
 ) -> tuple[list[Sale], list[list[list[dict[str, Any]]]]]:
     """Draw a book that grows, and a listing of it at each stage."""
     book = draw(books)
+    return book, [draw(enumerations(stage)) for stage in draw(_stages(book))]
+
+
+@st.composite
+def spoilt_histories(
+    draw: st.DrawFn,
+) -> tuple[list[Sale], list[list[list[dict[str, Any]]]]]:
+    """Draw a history in which details of some sales cannot be read, until the last listing.
+
+    No id comes twice: two rows under one id are told apart by their details alone.
+    """
+    book = draw(books.filter(_names_no_two))
+    lost = {sale: draw(st.sets(st.sampled_from(sorted(LOST)))) for sale in book}
+    *spoilt, last = draw(_stages(book))
+    listings = [draw(enumerations(stage, draw(st.sampled_from([lost, None])))) for stage in spoilt]
+    return book, [*listings, draw(enumerations(last))]
+
+
+def _names_no_two(book: list[Sale]) -> bool:
+    ids = [sale.order_id for sale in book if sale.order_id is not None]
+    return len(ids) == len(set(ids))
+
+
+@st.composite
+def _stages(draw: st.DrawFn, book: list[Sale]) -> list[list[Sale]]:
     stages = sorted(draw(st.lists(st.integers(1, len(book)), min_size=1, max_size=3)))
     stages[-1] = len(book)
-    return book, [draw(enumerations(book[:stage])) for stage in stages]
+    return [book[:stage] for stage in stages]

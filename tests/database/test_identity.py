@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from psycopg import Rollback
 from psycopg.types.json import Jsonb
 
-from tests.database.books import Sale, histories, totals
+from tests.database.books import LOST, Sale, histories, spoilt_histories, totals
 
 
 if TYPE_CHECKING:
@@ -83,6 +83,71 @@ def test_any_listing_of_the_books_leaves_the_ledger_equal_to_them(
         raise Rollback
 
     assert held == totals(book)
+
+
+@pytest.mark.property
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(history=spoilt_histories())
+def test_rows_whose_details_are_lost_are_counted_once_and_made_whole(
+    ledger: Ledger, history: tuple[list[Sale], list[Any]]
+) -> None:
+    book, listings = history
+
+    with ledger.engine.owner.transaction():
+        for pages in listings:
+            # A page that repeats another one tells nothing new.
+            told = [page for place, page in enumerate(pages) if page not in pages[:place]]
+            money = Counter((row["at"], row["amount"]) for page in told for row in page)
+            for page in pages:
+                ledger.apply(*page)
+            held = Counter(
+                (at.isoformat(), str(amount))
+                for at, amount in ledger.rows("fanvue_created_at, amount")
+            )
+            assert held == money
+        facts = ledger.held()
+        raise Rollback
+
+    assert facts == totals(book)
+
+
+@pytest.mark.parametrize("lost", [[name] for name in LOST] + [list(LOST)])
+@pytest.mark.parametrize("with_id", [False, True])
+def test_a_row_without_id_is_known_again_without_its_details(
+    ledger: Ledger, lost: list[str], with_id: bool
+) -> None:
+    spoilt = TIP.listed(with_id=False) | {name: LOST[name] for name in lost}
+    ledger.apply(spoilt)
+    before = ledger.rows("id")
+
+    ledger.apply(TIP.listed(with_id=with_id))
+    again = ledger.apply(spoilt)
+
+    assert (again["unchanged"], again["amount"]) == (1, 0)
+    assert ledger.rows("id") == before
+    assert ledger.held() == totals([TIP])
+
+
+def test_a_row_that_contradicts_is_another_one(ledger: Ledger) -> None:
+    other = TIP.listed(with_id=False) | {"fan_uuid": "f2", "net": None}
+    ledger.apply(TIP.listed(with_id=False))
+
+    ledger.apply(TIP.listed(with_id=False), other)
+    ledger.apply(other)
+
+    assert len(ledger.rows("id")) == 2
+
+
+def test_a_reversal_that_does_not_say_why_keeps_the_reason_it_has(ledger: Ledger) -> None:
+    dispute = Sale(0, -500, "R", "f1", "chargeback").listed() | {"reverses_fanvue_id": "A"}
+    nameless = dispute | {"source": "unknown", "category": "refund"}
+    ledger.apply(nameless)
+    ledger.apply(dispute)
+    ledger.apply(nameless)
+
+    assert ledger.rows("source, category") == [("chargeback", "chargeback")]
 
 
 def test_a_page_read_again_writes_no_row(ledger: Ledger) -> None:

@@ -21,7 +21,7 @@ ESSENTIALS = {
     "subscribers": "select count(*) from public.fanvue_fans where is_subscriber and",
     "followers": "select count(*) from public.fanvue_fans where is_follower and",
     "posts": "select count(*) from public.fanvue_posts where",
-    "top_fans": "select count(*), sum(gross), sum(net) from public.fanvue_top_fans where",
+    "top_fans": "select count(*) from public.fanvue_top_fans where",
     "messages": "select count(*) from public.fanvue_chats where",
 }
 

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 # numeric(14,2) holds twelve digits of dollars, which are fourteen of cents.
 LARGEST_CENTS = 10**14 - 1
 LONGEST_WORD = 200
-# What tells rows without an order id apart.
-FACTS = ("net", "currency", "source", "user", "messageUuid", "postUuid")
 
 
 def _whole_cents(value: object) -> object:
@@ -137,13 +135,11 @@ class EarningRow(Wire):
     user: Detail[Payer] = None
 
     @model_validator(mode="after")
-    def _is_one_row(self, info: ValidationInfo) -> Self:
-        """Refuse a row that could not be known again: it would be counted twice."""
-        reading = reading_of(info)
-        if self.transaction_order_id is None and reading.has_lost(*FACTS):
-            raise PydanticCustomError("no_id_and_no_facts", "neither its id nor its facts")
-        # A reversal may share its sale's id: it is named by its source and by what it reverses.
-        if self.gross < 0 and reading.has_lost("source", "reversedTransactionOrderId"):
+    def _says_what_it_reverses(self, info: ValidationInfo) -> Self:
+        """Refuse a reversal that may share its sale's id and does not say so by its source."""
+        lost = reading_of(info).has_lost
+        told = self.reversed_transaction_order_id not in {None, self.transaction_order_id}
+        if self.gross < 0 and (lost("reversedTransactionOrderId") or (lost("source") and not told)):
             raise PydanticCustomError("nameless_reversal", "it does not say what it reverses")
         return self
 

@@ -6,11 +6,11 @@ rest, and a counter that is absent must not hide the row that carries it.
 
 from __future__ import annotations
 
+from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
 from typing import Self
 from uuid import UUID  # noqa: TC003 - pydantic needs it at run time
 
-from pydantic import Field, ValidationInfo, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from worker.fanvue.details import Detail, Expected, Part, reading_of
 from worker.fanvue.wire import Cents, Count, Moment, Payer, Wire, Word
@@ -38,8 +38,8 @@ class Fan(Payer):
 class Spender(Wire):
     """A row of `/insights/top-spenders`: a snapshot over the range that was asked for."""
 
-    gross: Cents
-    net: Cents
+    gross: Expected[Cents] = None
+    net: Expected[Cents] = None
     messages: Detail[Count] = None
     user: Part[Fan]
 
@@ -71,13 +71,27 @@ class Chat(Wire):
     is_muted: Detail[bool] = None
     unread_messages_count: Detail[Count] = None
 
+    # It has a last message, and what says when could not be read: no chat without any.
+    _is_undated: bool = PrivateAttr(default=False)
+
     @model_validator(mode="after")
-    def _has_its_place(self, info: ValidationInfo) -> Self:
-        """Refuse a chat whose news cannot be dated: it would pass for one without any."""
-        instant = self.last_message_at or (self.last_message and self.last_message.sent_at)
-        if instant is None and reading_of(info).has_lost("lastMessageAt", "lastMessage"):
-            raise PydanticCustomError("undated_news", "it does not say when its last message was")
+    def _note_whether_dated(self, info: ValidationInfo) -> Self:
+        said = self.last_message is not None or reading_of(info).has_lost(
+            "lastMessageAt", "lastMessage"
+        )
+        self._is_undated = said and self.instant is None
         return self
+
+    @property
+    def instant(self) -> datetime | None:
+        """When its last message was sent, as far as that can be read."""
+        last = self.last_message
+        return self.last_message_at or (None if last is None else last.sent_at)
+
+    @property
+    def is_undated(self) -> bool:
+        """Whether it has a last message of an unknown instant."""
+        return self._is_undated
 
 
 class Price(Wire):

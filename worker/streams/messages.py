@@ -23,9 +23,9 @@ SCOPES: Final = ("read:chat",)
 def chat_row(chat: Chat, _: Seen) -> Row:
     """Map a row of the list of chats."""
     last = chat.last_message
-    at = chat.last_message_at or (None if last is None else last.sent_at)
     return named(chat.user) | {
-        "at": iso(at),
+        "at": iso(chat.instant),
+        "undated": chat.is_undated,
         "last_message_uuid": None if last is None or last.uuid is None else str(last.uuid),
         "last_message_read": _was_read(last.status if last is not None else None),
         "unread": chat.unread_messages_count,

@@ -111,7 +111,9 @@ def category_of(source: str) -> str:
 def to_ledger(row: _Earning) -> LedgerRow:
     """Map one row of any generation of the API."""
     source = row.source or UNKNOWN
-    category = category_of(source)
+    # A reversal that says what it reverses, and not why: told as the usual kind of them.
+    reverses = row.source is None and row.gross < 0
+    category = "refund" if reverses else category_of(source)
     return LedgerRow(
         fanvue_id=_name(row, category),
         at=row.date.astimezone(UTC),

@@ -214,13 +214,13 @@ def test_the_path_reaches_into_nested_objects() -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        BEFORE_IDS | {"net": "x"},
-        BEFORE_IDS | {"user": {"uuid": None}},
-        V1_REFUND | {"source": None},
         V1_REFUND | {"reversedTransactionOrderId": {}},
+        V1_REFUND | {"reversedTransactionOrderId": "FV-ORDER-90031", "source": None},
+        V1_REFUND | {"reversedTransactionOrderId": None, "source": 5},
+        SPENDING | {"source": None},
     ],
 )
-def test_a_row_that_could_not_be_known_again_is_not_read(raw: dict[str, Any]) -> None:
+def test_a_reversal_that_does_not_say_what_it_reverses_is_not_read(raw: dict[str, Any]) -> None:
     good, complaints = parse_rows(EarningRow, [raw])
 
     assert good == []

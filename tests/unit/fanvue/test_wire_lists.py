@@ -146,6 +146,8 @@ def test_identity_alone_is_enough(shape: type[Wire], raw: dict[str, Any]) -> Non
         (ChatMessage, MESSAGE | {"mediaUuids": [None, 5]}, []),
         (Fan, SUBSCRIBER_V1 | {"subscription": "active"}, ["subscription"]),
         (Spender, SPENDER | {"messages": "many"}, ["messages"]),
+        (Spender, SPENDER | {"gross": None}, ["gross"]),
+        (Chat, {"user": FAN, "lastMessageAt": "soon"}, ["lastMessageAt"]),
     ],
 )
 def test_a_row_is_read_without_a_detail(
@@ -159,9 +161,9 @@ def test_a_row_is_read_without_a_detail(
 @pytest.mark.parametrize(
     ("shape", "raw", "path"),
     [
-        # It would pass for a message that is not sent yet, a chat without news.
+        # It would pass for a message that is not sent yet.
         (ChatMessage, MESSAGE | {"sentAt": "soon"}, "$.sentAt"),
-        (Chat, {"user": FAN, "lastMessageAt": "soon"}, "$"),
+        (Post, POST | {"createdAt": "soon"}, "$.createdAt"),
     ],
 )
 def test_an_instant_that_places_a_row_is_no_detail(
@@ -171,3 +173,20 @@ def test_an_instant_that_places_a_row_is_no_detail(
         parse(shape, raw)
 
     assert caught.value.json_path == path
+
+
+@pytest.mark.parametrize(
+    ("said", "undated"),
+    [
+        ({}, False),
+        ({"lastMessageAt": None, "lastMessage": None}, False),
+        ({"lastMessageAt": "soon"}, True),
+        ({"lastMessage": {"uuid": UUID_ONE, "sentAt": "soon"}}, True),
+        ({"lastMessage": "hello"}, True),
+        ({"lastMessageAt": "soon", "lastMessage": {"sentAt": "2026-11-22T10:00:00Z"}}, False),
+    ],
+)
+def test_a_chat_whose_last_message_has_no_date_is_no_chat_without_messages(
+    said: dict[str, Any], undated: bool
+) -> None:
+    assert parse(Chat, {"user": FAN, **said}).is_undated is undated

@@ -133,6 +133,7 @@ def test_a_chat_says_when_its_newest_message_was_sent() -> None:
         "unread": 2,
         "is_muted": False,
         "created_at": AT,
+        "undated": False,
     }
 
 
