@@ -54,7 +54,19 @@ begin
 end
 $$;
 
--- A payment is one row, however its uuid is written. Where both spellings stand, which of them is right is not for us to say.
+-- A payment is one row, however its uuid is written: of twins one stays, and the others are written down whole. Where they
+-- differ in instant or amount, which of them is right is not for us to say.
+with spelled as (
+  select t.id, row_number() over (partition by t.model_id, lower(t.fanvue_id), date_trunc('milliseconds', t.fanvue_created_at), t.amount
+                                  order by t.fanvue_id <> lower(t.fanvue_id), t.created_at, t.id) as place
+  from public.fanvue_transactions t
+  where lower(t.fanvue_id) ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
+), removed as (
+  delete from public.fanvue_transactions t using spelled s where s.id = t.id and s.place > 1 returning t.*
+)
+insert into private.adoption_findings (table_name, row_id, finding, before)
+select 'fanvue_transactions', r.id, 'the same payment stood here twice, its id in other letters; one row was kept', to_jsonb(r)
+from removed r;
 with spelled as (
   select t.id, t.fanvue_id,
          exists (select from public.fanvue_transactions o
@@ -64,7 +76,7 @@ with spelled as (
 ), found as (
   insert into private.adoption_findings (table_name, row_id, finding, before)
   select 'fanvue_transactions', s.id,
-         case when s.doubled then 'another row has the same id in other letters; both were kept as they were'
+         case when s.doubled then 'another row has the same id in other letters, and another time or amount; both were kept as they were'
               else 'the id was not in lower case; it now is' end,
          jsonb_build_object('fanvue_id', s.fanvue_id)
   from spelled s

@@ -118,11 +118,11 @@ grant execute on function private.legacy_topic(jsonb) to service_role;
 
 create type private.webhook_facts as (
   event_id text, topic text, kind text, creator_uuid text, fan jsonb, payment_id text, reverses_payment_id text,
-  minor_units numeric, net_minor_units numeric, amount_fault text, currency text, source text, message_uuid text, post_uuid text,
+  minor_units numeric, net_minor_units numeric, amount_fault text, detail_fault text, currency text, source text, message_uuid text, post_uuid text,
   happened_at timestamptz, data jsonb);
 comment on type private.webhook_facts is
   'What a webhook is about, whatever family it comes from. kind null: no meaning for us. Amounts in minor units of currency (null: US dollars); '
-  'amount_fault says why one cannot be booked. Ids are folded: fans, messages, posts and payments are compared as they stand here.';
+  'amount_fault says why the event cannot be booked, detail_fault what it is booked without. Ids are folded: fans, messages, posts and payments are compared as they stand here.';
 
 create or replace function private.read_event(p jsonb, p_hint_topic text)
 returns private.webhook_facts
@@ -202,7 +202,8 @@ begin
     f.reverses_payment_id := private.as_key(coalesce(d ->> 'payment_id', d #>> '{payment,id}'));
     f.minor_units := private.as_minor_units(coalesce(d -> 'gross', d -> 'amount'));
     f.net_minor_units := private.as_minor_units(d -> 'net');
-    f.amount_fault := coalesce(private.amount_fault(coalesce(d -> 'gross', d -> 'amount')), 'net: ' || private.amount_fault(d -> 'net'));
+    f.amount_fault := private.amount_fault(coalesce(d -> 'gross', d -> 'amount'));
+    f.detail_fault := 'booked without its net: ' || private.amount_fault(d -> 'net');
   end if;
   f.event_id := coalesce(private.as_key(p ->> 'id'),
                        'sha256:' || encode(sha256(convert_to(p::text, 'UTF8')), 'hex'));
@@ -210,6 +211,6 @@ begin
 end
 $$;
 comment on function private.read_event(jsonb, text) is
-  'Says what a webhook is about, whatever family it comes from, with null taken for missing and ids folded. Never refuses: what is faulty is said in amount_fault.';
+  'Says what a webhook is about, whatever family it comes from, with null taken for missing and ids folded. Never refuses: what is faulty is said in amount_fault and detail_fault.';
 revoke all on function private.read_event(jsonb, text) from public, anon, authenticated;
 grant execute on function private.read_event(jsonb, text) to service_role;

@@ -200,12 +200,13 @@ declare
   v_event public.webhook_events;
   v_model public.models;
   v_kind text;
+  v_detail_fault text;
   v_status text;
   v_error text;
   v_stream text;
 begin
   select w.* into v_event from public.webhook_events w where w.id = p_event_id for update;
-  select r.kind into v_kind from private.read_event(v_event.payload, v_event.topic) r;
+  select r.kind, r.detail_fault into v_kind, v_detail_fault from private.read_event(v_event.payload, v_event.topic) r;
   -- held, so that the event lands in the agency that the creator is in when it is committed, and a fan who is being erased is erased by then
   select m.* into v_model from public.models m where m.fanvue_user_uuid = v_event.creator_uuid for no key update;
   if exists (select from private.erased_fans) then
@@ -228,19 +229,12 @@ begin
     begin
       if v_kind in ('payment', 'refund', 'dispute') then
         v_status := private.apply_money(v_event, v_model, p_now);
+        v_error := v_detail_fault;
         if v_event.topic = 'legacy.subscriber.new' then
           perform private.apply_audience(v_event, v_model, p_now);
         end if;
       else
         v_status := private.apply_audience(v_event, v_model, p_now);
-      end if;
-      v_stream := case
-        when v_kind in ('payment', 'refund', 'dispute') then 'earnings'
-        when v_kind in ('subscribed', 'unsubscribed', 'renewal') then 'subscribers'
-        when v_kind = 'follow' then 'followers'
-        else 'messages' end;
-      if v_status = 'applied' then
-        perform private.pull_forward(v_model.id, v_stream, p_now, 'webhook ' || v_event.event_id);
       end if;
     exception when others then
       if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
@@ -251,6 +245,18 @@ begin
       v_status := 'failed';
       v_error := sqlerrm;
     end;
+    if v_status = 'applied' or (v_status = 'failed' and v_kind in ('payment', 'refund', 'dispute')) then
+      -- what an event says of money and cannot be booked, the list may tell
+      v_stream := case
+        when v_kind in ('payment', 'refund', 'dispute') then 'earnings'
+        when v_kind in ('subscribed', 'unsubscribed', 'renewal') then 'subscribers'
+        when v_kind = 'follow' then 'followers'
+        when v_kind in ('message', 'read', 'deleted') then 'messages' end;
+      if v_stream is null then
+        raise exception 'no stream is named for events of kind %', v_kind;
+      end if;
+      perform private.pull_forward(v_model.id, v_stream, p_now, 'webhook ' || v_event.event_id);
+    end if;
   end if;
   update public.webhook_events w
   set status = v_status, error = v_error,
