@@ -12,7 +12,7 @@ IN_ORDER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 export PYTHONDONTWRITEBYTECODE :=
 export DENO_TLS_CA_STORE ?= mozilla,system
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo setup-test demo test test-hosted test-repeat check up down bench day fmt lint types $(CHECKS) \
+.PHONY: help setup setup-demo setup-test demo test test-hosted test-repeat test-fuzz check up down bench day fmt lint types $(CHECKS) \
   test-unit test-db test-functions test-system test-browser
 
 help: ## Show this help
@@ -38,6 +38,9 @@ test-hosted: setup-test ## Test on an external stack: STACK=.env.hosted SUITE=br
 
 test-repeat: setup-test ## Hunt tests that fail now and then: N=5 SUITE=system
 	@N=$(or $(N),5) scripts/test.sh $(SUITE)
+
+test-fuzz: setup-test ## Mangle many pages and events: N=200000
+	@FUZZ=$(or $(N),200000) $(PY) -m pytest -q -n 2 tests/property/test_many_mangled_pages.py tests/database/test_many_mangled_events.py
 
 check: setup-test ## Run what CI runs: format, lint, types, SQL lint and advisors, all tests
 	@code=0; $(MAKE) --no-print-directory --keep-going --jobs=3 $(IN_ORDER) $(CHECKS) || code=1; \

@@ -33,6 +33,19 @@ comment on function private.as_key(text) is 'A sender''s text as something that 
 revoke all on function private.as_key(text) from public, anon, authenticated;
 grant execute on function private.as_key(text) to service_role;
 
+create or replace function private.as_text(p_value jsonb)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- the text of an object or a list would be one id for all that are alike
+  select case when jsonb_typeof(p_value) in ('string', 'number') then nullif(btrim(p_value #>> '{}'), '') end
+$$;
+comment on function private.as_text(jsonb) is 'A text or a number as sent, trimmed; null when it is empty or something else.';
+revoke all on function private.as_text(jsonb) from public, anon, authenticated;
+grant execute on function private.as_text(jsonb) to service_role;
+
 create or replace function private.amount_fault(p_amount jsonb)
 returns text
 language plpgsql
@@ -81,9 +94,9 @@ set search_path = ''
 as $$
   -- the first that says who; one without a uuid is better than nothing
   select coalesce((
-    select case when f.uuid is null then x.fan else x.fan || jsonb_build_object('uuid', f.uuid) end
+    select case when f.uuid is null then x.fan - 'uuid' else x.fan || jsonb_build_object('uuid', f.uuid) end
     from unnest(p_fans) with ordinality x(fan, place)
-    cross join lateral (select lower(nullif(btrim(x.fan ->> 'uuid'), '')) as uuid) f
+    cross join lateral (select lower(private.as_text(x.fan -> 'uuid')) as uuid) f
     where jsonb_typeof(x.fan) = 'object'
     order by f.uuid is null, x.place
     limit 1), '{}')
@@ -143,11 +156,11 @@ begin
   if v_flat then
     f.topic := coalesce(v_legacy_topic, nullif(p_hint_topic, ''), nullif(p ->> 'type', ''), 'unknown');
     f.creator_uuid := private.as_uuid(p ->> 'recipientUuid');
-    f.fan := private.fan_of_event(p -> 'sender', jsonb_build_object('uuid', p ->> 'senderUuid'));
-    f.payment_id := private.as_key(p ->> 'transactionOrderId');
+    f.fan := private.fan_of_event(p -> 'sender', jsonb_build_object('uuid', p -> 'senderUuid'));
+    f.payment_id := private.as_key(private.as_text(p -> 'transactionOrderId'));
     f.happened_at := private.as_moment(p ->> 'timestamp');
-    f.message_uuid := lower(coalesce(p ->> 'routeUuid', p ->> 'messageUuid', p #>> '{message,uuid}'));
-    f.post_uuid := lower(p ->> 'postUuid');
+    f.message_uuid := lower(coalesce(private.as_text(p -> 'routeUuid'), private.as_text(p -> 'messageUuid'), private.as_text(p #> '{message,uuid}')));
+    f.post_uuid := lower(private.as_text(p -> 'postUuid'));
     f.kind := case f.topic
       when 'legacy.tip.new' then 'payment'
       when 'legacy.purchase.new' then 'payment'
@@ -166,7 +179,7 @@ begin
       f.amount_fault := private.amount_fault(p -> 'price');
     end if;
     -- not the id of the header: it is not signed, and a repetition under another one would be money twice
-    f.event_id := coalesce(private.as_key(p ->> 'eventId'),
+    f.event_id := coalesce(private.as_key(private.as_text(p -> 'eventId')),
       'sha256:' || encode(sha256(convert_to(jsonb_build_array(
         f.topic, lower(p ->> 'recipientUuid'), f.fan ->> 'uuid', p ->> 'price',
         f.message_uuid, f.post_uuid, f.payment_id, p ->> 'timestamp', case when f.kind is null then p end)::text, 'UTF8')), 'hex'));
@@ -177,11 +190,11 @@ begin
   f.creator_uuid := private.as_uuid(coalesce(d #>> '{creator,uuid}', d ->> 'creator_uuid'));
   f.fan := private.fan_of_event(d -> 'purchaser', d #> '{payment,purchaser}', d -> 'fan', d -> 'follower');
   f.happened_at := coalesce(private.as_moment(d ->> 'paid_at'), private.as_moment(d ->> 'created_at'), private.as_moment(p ->> 'timestamp'));
-  f.currency := upper(nullif(btrim(d ->> 'currency'), ''));
-  f.source := coalesce(nullif(d ->> 'source', ''),
+  f.currency := upper(private.as_text(d -> 'currency'));
+  f.source := coalesce(left(private.as_text(d -> 'source'), 200),
     case when f.topic like 'checkout\_link.%' then 'checkoutLink' when f.topic like 'app.%' then 'appStore' end);
-  f.message_uuid := lower(nullif(d ->> 'message_uuid', ''));
-  f.post_uuid := lower(nullif(d ->> 'post_uuid', ''));
+  f.message_uuid := lower(private.as_text(d -> 'message_uuid'));
+  f.post_uuid := lower(private.as_text(d -> 'post_uuid'));
   f.kind := case
     when f.topic in ('creator.payment.succeeded', 'checkout_link.payment.succeeded', 'app.payment.succeeded') then 'payment'
     when f.topic in ('creator.refund.created', 'checkout_link.refund.created', 'app.payment.refunded') then 'refund'
@@ -195,17 +208,17 @@ begin
     when f.topic = 'creator.message.deleted' then 'deleted'
   end;
   if f.kind = 'message' or f.kind = 'deleted' then
-    f.message_uuid := lower(nullif(d ->> 'uuid', ''));
+    f.message_uuid := lower(private.as_text(d -> 'uuid'));
   end if;
   if f.kind in ('payment', 'refund', 'dispute') then
-    f.payment_id := private.as_key(d ->> 'id');
-    f.reverses_payment_id := private.as_key(coalesce(d ->> 'payment_id', d #>> '{payment,id}'));
+    f.payment_id := private.as_key(private.as_text(d -> 'id'));
+    f.reverses_payment_id := private.as_key(coalesce(private.as_text(d -> 'payment_id'), private.as_text(d #> '{payment,id}')));
     f.minor_units := private.as_minor_units(coalesce(d -> 'gross', d -> 'amount'));
     f.net_minor_units := private.as_minor_units(d -> 'net');
     f.amount_fault := private.amount_fault(coalesce(d -> 'gross', d -> 'amount'));
     f.detail_fault := 'booked without its net: ' || private.amount_fault(d -> 'net');
   end if;
-  f.event_id := coalesce(private.as_key(p ->> 'id'),
+  f.event_id := coalesce(private.as_key(private.as_text(p -> 'id')),
                        'sha256:' || encode(sha256(convert_to(p::text, 'UTF8')), 'hex'));
   return f;
 end

@@ -427,3 +427,24 @@ def test_what_has_no_meaning_yet_is_ignored_and_can_be_replayed(engine: Engine, 
 
     event = engine.value("select id from public.webhook_events")
     assert engine.value("select ops.replay_webhook(%s)", event)["status"] == "ignored"
+
+
+@pytest.mark.parametrize("garbage", [{}, [], True, " "])
+def test_two_sales_whose_ids_are_garbage_are_two_sales(engine: Engine, garbage: Any) -> None:
+    Books(engine, engine.another())
+    other = _sale(id=garbage, gross=700, purchaser={"uuid": "fan-2"}) | {"id": "event-2"}
+
+    for event in (_sale(id=garbage), other):
+        assert engine.call("receive_webhook_event", event) == {"status": "applied"}
+
+    assert _amounts(engine) == [Decimal("7.00"), Decimal("20.00")]
+
+
+@pytest.mark.parametrize("garbage", [{}, [], True, " "])
+def test_a_fan_whose_uuid_is_garbage_is_nobody(engine: Engine, garbage: Any) -> None:
+    Books(engine, engine.another())
+    follow = _sale(purchaser=None, fan={"uuid": garbage}) | {"type": "creator.follow.created"}
+
+    engine.call("receive_webhook_event", follow)
+
+    assert _failure(engine) == "the event names no fan"
