@@ -7,6 +7,8 @@ returns timestamptz
 language plpgsql
 stable
 set search_path = ''
+-- a stamp without a zone is UTC
+set timezone = 'UTC'
 as $$
 begin
   -- a date and a time; words such as "now" or "infinity" are none

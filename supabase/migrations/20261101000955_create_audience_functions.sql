@@ -31,6 +31,9 @@ as $$
 declare
   v_since timestamptz := coalesce(e.happened_at, p_at);
   v_ends timestamptz;
+  -- of one instant: what begins weighs more than what ends, since a change of plan is told as both
+  v_by constant text := case e.kind when 'unsubscribed' then '1' when 'renewal' then '2' when 'payment' then '3' when 'subscribed' then '4' end
+                        || ' ' || e.event_id;
 begin
   insert into public.fanvue_fans (agency_id, model_id, fan_uuid, first_seen_at, last_seen_at)
   values (p_model.agency_id, p_model.id, p_fan_uuid, p_now, p_now)
@@ -67,14 +70,15 @@ begin
         subscriber_missed_at = null,
         ended_at = case when e.kind = 'unsubscribed' then p_at when not r.runs then f.ended_at end,
         end_reason = case when e.kind = 'unsubscribed' then e.data ->> 'deactivation_reason' when not r.runs then f.end_reason end,
-        changed_at = p_at
+        changed_at = p_at,
+        changed_by = v_by
     -- whether it renews says that it runs, even where its beginning was not heard of
     from (select x.id, case e.kind when 'unsubscribed' then false
                                    when 'renewal' then x.is_subscriber or coalesce(v_ends > p_at, e.data ->> 'status' = 'active', false)
                                    else true end as runs
           from public.fanvue_fans x
           where x.model_id = p_model.id and x.fan_uuid = p_fan_uuid) r
-    where f.id = r.id and p_at >= coalesce(f.changed_at, '-infinity');
+    where f.id = r.id and (p_at, v_by) >= (coalesce(f.changed_at, '-infinity'), coalesce(f.changed_by, ''));
   end if;
 end
 $$;

@@ -289,6 +289,9 @@ begin
     raise sqlstate 'PT422' using message = 'an event is a JSON object';
   end if;
   select r.* into e from private.read_event(p_payload, p_hint_topic) r;
+  if e.topic = 'unknown' and jsonb_typeof(p_payload -> 'data') is distinct from 'object' then
+    raise sqlstate 'PT422' using message = 'no event: neither a type, nor data, nor the form of an older one';
+  end if;
   if e.creator_uuid is not null then
     -- An event is parked before its creator connects, or sees their model: never neither.
     perform pg_advisory_xact_lock_shared(hashtextextended('fanvue-creator:' || e.creator_uuid, 0));

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -304,10 +305,21 @@ def test_a_poison_event_is_kept_with_its_reason_and_blocks_nobody(engine: Engine
 
 @pytest.mark.parametrize(
     "payload",
-    [{}, {"hello": "world"}, {"type": "creator.unknown", "data": {}}, {"data": []}, {"type": 7}],
+    [{"type": "creator.unknown", "data": {}}, {"type": 7}, {"type": "x", "data": []}, {"data": {}}],
     ids=str,
 )
 def test_what_has_no_meaning_is_kept_and_ignored(engine: Engine, payload: dict[str, Any]) -> None:
     assert engine.call("receive_webhook_event", payload)["status"] == "ignored"
     assert engine.value("select payload from public.webhook_events") == payload
     assert engine.call("receive_webhook_event", payload)["status"] == "duplicate"
+
+
+@pytest.mark.parametrize("payload", [{}, {"hello": "world"}, {"data": []}, {"type": None}], ids=str)
+def test_what_is_no_event_is_refused_and_not_stored(
+    engine: Engine, payload: dict[str, Any]
+) -> None:
+    with pytest.raises(psycopg.Error, match="no event") as refused:
+        engine.call("receive_webhook_event", payload)
+
+    assert refused.value.sqlstate == "PT422"
+    assert engine.value("select count(*) from public.webhook_events") == 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.database.engine import WAIT
 from tests.database.streams import Creator, fans
 from tests.database.test_webhook_money import CREATOR, NOON, Books, Sale
 
@@ -448,3 +449,98 @@ def test_a_fan_whose_uuid_is_garbage_is_nobody(engine: Engine, garbage: Any) -> 
     engine.call("receive_webhook_event", follow)
 
     assert _failure(engine) == "the event names no fan"
+
+
+def _subscription(kind: str, event_id: str, **data: Any) -> dict[str, Any]:
+    return {
+        "id": event_id,
+        "type": f"creator.subscription.{kind}",
+        "timestamp": NOON.isoformat(),
+        "data": {
+            "creator": {"uuid": CREATOR},
+            "purchaser": {"uuid": FAN},
+            "created_at": NOON.isoformat(),
+            **data,
+        },
+    }
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    "events",
+    [
+        [
+            _subscription("activated", "a", status="active"),
+            _subscription("deactivated", "b", status="expired", deactivation_reason="not_renewed"),
+        ],
+        [
+            _subscription("cancel_at_period_end_changed", "a", cancel_at_period_end=True),
+            _subscription("cancel_at_period_end_changed", "b", cancel_at_period_end=False),
+        ],
+    ],
+    ids=["began and ended", "cancelled and kept"],
+)
+def test_two_contrary_events_of_one_instant_end_the_same_way_in_either_order(
+    engine: Engine, events: list[dict[str, Any]], turned: bool
+) -> None:
+    Books(engine, engine.another())
+
+    for event in reversed(events) if turned else events:
+        engine.call("receive_webhook_event", event)
+
+    (fan,) = engine.rows(
+        "select is_subscriber, auto_renews, ended_at, end_reason, changed_by"
+        " from public.fanvue_fans"
+    )
+    winner = max(events, key=lambda event: (event["type"].endswith("activated"), event["id"]))
+    if winner["type"].endswith("changed"):
+        assert fan["auto_renews"] is True
+        assert fan["changed_by"].endswith(" b")
+    else:
+        assert (fan["is_subscriber"], fan["ended_at"], fan["end_reason"]) == (True, None, None)
+
+
+def test_a_second_equal_partial_refund_is_a_second_refund(engine: Engine) -> None:
+    Books(engine, engine.another())
+    engine.call("receive_webhook_event", SALE.event("matching", 0))
+
+    for number in ("1", "2", "2"):
+        refund = _refund(id=f"R-{number}", amount=500) | {"id": f"event-refund-{number}"}
+        engine.call("receive_webhook_event", refund)
+    for number in ("3", "4", "4"):
+        refund = _refund(id=None, amount=100) | {"id": f"event-refund-{number}"}
+        engine.call("receive_webhook_event", refund)
+
+    assert _amounts(engine) == sorted([Decimal(20), *[Decimal(-5)] * 2, *[Decimal(-1)] * 2])
+
+
+def test_a_second_equal_refund_is_no_duplicate_of_the_first_one_in_the_list(engine: Engine) -> None:
+    books = Books(engine, engine.another())
+    engine.call("receive_webhook_event", SALE.event("matching", 0))
+    first = _refund(id="R-1", amount=500)
+    engine.call("receive_webhook_event", first)
+    listed = SALE.row("matching") | {
+        "fanvue_id": "R-1",
+        "amount": "-5.00",
+        "net": "-4.00",
+        "source": "refund",
+        "category": "refund",
+        "reverses_fanvue_id": "FV-1",
+        "fan_uuid": "fan-1",
+    }
+    books.page(engine, [SALE.row("matching"), listed]).result(WAIT)
+
+    engine.call("receive_webhook_event", _refund(id="R-2", amount=500) | {"id": "event-refund-2"})
+
+    assert _amounts(engine) == [Decimal(-5), Decimal(-5), Decimal(20)]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles", "Pacific/Kiritimati"])
+def test_a_stamp_without_a_zone_is_utc_whatever_the_session_says(engine: Engine, zone: str) -> None:
+    Books(engine, engine.another())
+    engine.connection.execute(f"set timezone = '{zone}'".encode())
+
+    engine.call("receive_webhook_event", _sale(paid_at="2026-11-20T12:00:00"))
+
+    assert engine.value("select fanvue_created_at from public.fanvue_transactions") == NOON
+    engine.connection.execute("reset timezone")
