@@ -23,6 +23,7 @@ from worker.sync.window import (
     Span,
     Turn,
     after_crowd,
+    brings_news,
     of_crowd,
     other_size,
     query_span,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 PLACES_TRIED: Final = 4
 # So many pages of one single instant are held together at most.
 LONGEST_CROWD: Final = 40
+# So many of them in a row may bring nothing new.
+IDLE_PAGES: Final = 2
 
 log = structlog.get_logger(__name__)
 
@@ -166,13 +169,15 @@ class EarningsPages:
         pages: list[list[LedgerRow]] = []
         complaints = Complaints()
         asked = place.cursor
+        idle = 0
         while True:
             rows, older = of_crowd(sheet.rows, place.mode, at)
             pages.append(rows)
             complaints += sheet.complaints
             if older is not None or sheet.following is None:
                 return Crowd(pages, ended=True, older=older), complaints
-            if len(pages) == LONGEST_CROWD or sheet.following == asked:
+            idle = 0 if brings_news(pages) else idle + 1
+            if len(pages) == LONGEST_CROWD or idle > IDLE_PAGES or sheet.following == asked:
                 return Crowd(pages, ended=False), complaints
             asked = sheet.following
             try:

@@ -234,6 +234,12 @@ def of_crowd(
     return [row for row in rows if row.at >= begin], older
 
 
+def brings_news(pages: Sequence[Sequence[LedgerRow]]) -> bool:
+    """Tell whether the last page of a crowd may show a row that the ones before did not."""
+    seen = {row.fanvue_id for page in pages[:-1] for row in page}
+    return any(row.fanvue_id is None or row.fanvue_id not in seen for row in pages[-1])
+
+
 def settle_crowd(first: Crowd, second: Crowd) -> tuple[list[LedgerRow], bool]:
     """Return the rows of a crowd, and whether they are all of it.
 
