@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from simulator import mishaps
+from simulator import endless, mishaps
 from simulator.call import Call, Family, check_uuid
 from simulator.endpoint import TWIN_PARAMETER
 from simulator.faults import Moment
@@ -130,7 +130,7 @@ class Visit:
     def answer(self, body: bytes) -> Reply:
         """Let the endpoint answer an admitted call."""
         try:
-            reply = self._served.endpoint.handler(self._call(body))
+            reply = endless.answer(self._served.endpoint.handler, self._call(body))
         except ApiError as error:
             empty = isinstance(error, Invalid) and self._knobs.empty_error_400
             return Reply({"error": ""} if empty else error.body, error.status)

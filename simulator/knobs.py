@@ -21,6 +21,15 @@ class Ties(StrEnum):
     EXACT = "exact"
     SKIP = "skip"
     REPEAT = "repeat"
+    # A number of rows, skipped in whatever list the other parameters ask for.
+    OFFSET = "offset"
+
+
+class Endless(StrEnum):
+    """What the pages show of a list that never ends: nothing, or its first rows once more."""
+
+    EMPTY = "empty"
+    REPEATED = "repeated"
 
 
 class OrderIds(StrEnum):
@@ -90,6 +99,14 @@ class Knobs(WebhookKnobs):
 
     # Earnings rows
     ties: Ties = Ties.EXACT
+    pages_shuffled: bool = Field(
+        default=False, description="the rows of a page of earnings stand in any order"
+    )
+    swap_every: int = Field(
+        default=0,
+        ge=0,
+        description="every so many rows of earnings two neighbours have changed places; 0: none",
+    )
     ids: OrderIds = OrderIds.PRESENT
     reversal_ids: ReversalIds = ReversalIds.OWN
     unversioned_gross: GrossMeaning = GrossMeaning.PRICE
@@ -116,6 +133,10 @@ class Knobs(WebhookKnobs):
     )
     list_gaps: bool = Field(
         default=False, description="such lists have gaps instead of ending early"
+    )
+
+    endless: dict[str, Endless] = Field(
+        default={}, description="lists that never end: /followers to empty or repeated pages"
     )
 
     # What an agency's daily earnings count
@@ -155,6 +176,11 @@ class Knobs(WebhookKnobs):
     refresh_revokes_access: bool = False
     code_seconds: float = Field(default=600, gt=0)
     consent: Consent = Consent.ALLOW
+
+    @field_validator("endless")
+    @classmethod
+    def _lists_are_paths(cls, lists: dict[str, Endless]) -> dict[str, Endless]:
+        return {f"/{path.lstrip('/')}": how for path, how in lists.items()}
 
     @field_validator("list_share")
     @classmethod

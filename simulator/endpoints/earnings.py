@@ -5,7 +5,7 @@ The hottest endpoints: a page costs a bisection and the rows it shows, nothing m
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from simulator.call import BAD_CURSOR, Call, cursor_instant, write_cursor
@@ -108,6 +108,8 @@ def spending_row(call: Call, row: Transaction) -> dict[str, Any]:
 def _page(call: Call, indexes: list[str], render: Any) -> Reply:
     size = call.size(CURSOR_SIZE)
     start, end = call.window()
+    if call.knobs.ties is Ties.OFFSET or call.knobs.swap_every:
+        return _page_by_offset(call, indexes, render, size)
     border = None if end is None else (end, 0)
     resumed = _resume(call)
     if resumed is not None:
@@ -119,12 +121,37 @@ def _page(call: Call, indexes: list[str], render: Any) -> Reply:
     found = list(islice(walk, size + 1))
     rows = found[:size]
     following = found[size] if len(found) > size else None
-    return Reply(
-        {
-            "data": [render(call, row) for row in rows],
-            "nextCursor": None if following is None else _next(call, rows, following),
-        }
-    )
+    if following is not None and call.knobs.ties is Ties.SKIP:
+        # A date leads nowhere when nothing is older, whatever else shares that date.
+        older = (row for row in chain([following], walk) if row.at < rows[-1].at)
+        following = next(older, None)
+    return _sheet(call, rows, render, None if following is None else _next(call, rows, following))
+
+
+def _page_by_offset(call: Call, indexes: list[str], render: Any, size: int) -> Reply:
+    """Answer from the whole list, in which some neighbours may have changed places."""
+    rows = list(call.creator.ledger.newest_before(None, None, indexes))
+    every = call.knobs.swap_every
+    for place in range(every, len(rows), every) if every else ():
+        rows[place - 1 : place + 1] = rows[place - 1 : place + 1][::-1]
+    start, end = call.window()
+    rows = [
+        row for row in rows if (start is None or row.at >= start) and (end is None or row.at < end)
+    ]
+    content = call.cursor() or {"offset": 0}
+    offset = content.get("offset")
+    if not isinstance(offset, int):
+        raise Invalid(BAD_CURSOR)
+    beyond = offset + size
+    following = write_cursor({"offset": beyond}) if beyond < len(rows) else None
+    return _sheet(call, rows[offset:beyond], render, following)
+
+
+def _sheet(call: Call, rows: list[Transaction], render: Any, following: str | None) -> Reply:
+    data = [render(call, row) for row in rows]
+    if call.knobs.pages_shuffled:
+        call.world.random.shuffle(data)
+    return Reply({"data": data, "nextCursor": following})
 
 
 def _admitted(call: Call, indexes: list[str], start: int | None, end: int | None) -> set[int]:

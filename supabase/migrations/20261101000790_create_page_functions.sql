@@ -86,8 +86,11 @@ begin
       -- what is to be looked for once more, or is not believed, needs the whole list again
       full_requested = s.full_requested or v_again or (v_is_list and v_partial is not null),
       shrink_accepted_at = case when v_is_list and v_partial is null and not v_again then null else s.shrink_accepted_at end,
-      -- what stays unreadable is looked for again, but not at the price of a call a minute
-      whole_after = case when v_partial is not null and v_pages > v_few
+      -- what stays unreadable is looked for again, but not at the price of a call a minute; money that is withheld
+      -- for the same reason as last time, once a day
+      whole_after = case when v_partial is not null and p_state.sync_type = 'earnings' and v_partial = s.last_error ->> 'message'
+                         then p_now + interval '1 day'
+                         when v_partial is not null and v_pages > v_few
                          then p_now + greatest(p_settings.every, least(interval '1 day', v_pages * interval '1 minute'))
                          else s.whole_after end,
       -- the high-water mark: only when the enumeration finished, never past the ceiling, never backwards

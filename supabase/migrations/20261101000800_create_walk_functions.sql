@@ -29,6 +29,36 @@ comment on function private.hold_job(bigint, bigint) is 'Locks a job under its c
 revoke all on function private.hold_job(bigint, bigint) from public, anon, authenticated;
 grant execute on function private.hold_job(bigint, bigint) to service_role;
 
+create or replace function private.known_rows(p_model_id uuid, p_sync_type text)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_known bigint;
+begin
+  case
+    when p_sync_type = 'earnings' then
+      select count(*) into v_known from public.fanvue_transactions t where t.model_id = p_model_id;
+    when p_sync_type in ('subscribers', 'followers') then
+      select count(*) into v_known from public.fanvue_fans f where f.model_id = p_model_id;
+    when p_sync_type = 'posts' then
+      select count(*) into v_known from public.fanvue_posts p where p.model_id = p_model_id;
+    when p_sync_type in ('messages', 'message_history') then
+      select count(*) into v_known from public.fanvue_chats c where c.model_id = p_model_id;
+    when p_sync_type in ('top_fans', 'account') then
+      v_known := 0;
+    else
+      raise sqlstate 'PT422' using message = format('stream %L has no list', p_sync_type);
+  end case;
+  return v_known;
+end
+$$;
+comment on function private.known_rows(uuid, text) is 'How many rows of a stream''s list are held of a model: the bound on the pages of a long walk grows with it.';
+revoke all on function private.known_rows(uuid, text) from public, anon, authenticated;
+grant execute on function private.known_rows(uuid, text) to service_role;
+
 create or replace function private.walk_reply(p_state public.sync_state)
 returns jsonb
 language sql
@@ -43,6 +73,9 @@ as $$
     'aside_due', p_state.aside_checked_at is null
       or p_state.aside_checked_at <= private.engine_now() - coalesce(t.aside_every, interval '1 hour'),
     'todo', private.chats_to_read(p_state.model_id, p_state.sync_type, p_state.walk_notes -> 'skipped'),
+    -- a poll of a few pages needs no bound, so nothing is counted for it
+    'known', case when p_state.walk_kind <> 'incremental' or p_state.walk_pages > 0
+                  then private.known_rows(p_state.model_id, p_state.sync_type) end,
     'validator', case when p_state.walk_kind = 'incremental' and p_state.walk_pages = 0
                        -- what is never read whole is read without asking once in a while: our row may have been altered
                        and (p_state.sync_type not in ('top_fans', 'account')
@@ -141,7 +174,8 @@ begin
     perform private.forget_reading(v_job.model_id);
   end if;
   update public.sync_state s
-  set walk_id = gen_random_uuid(), walk_kind = v_window.kind, walk_phase = 'rows', walk_mode = 'cursor', walk_started_at = v_now,
+  set walk_id = gen_random_uuid(), walk_kind = v_window.kind, walk_phase = 'rows',
+      walk_mode = case when v_job.sync_type = 'earnings' then 'window' else 'cursor' end, walk_started_at = v_now,
       walk_floor = v_window.floor, walk_ceiling = null, walk_position = null, walk_newest = null, walk_border = '{}',
       walk_pages = 0, walk_rows = 0, walk_changed = 0, walk_notes = '{}', last_cursor = null,
       -- asked for everything: what is read by polls alone is read without asking whether it changed
@@ -223,7 +257,7 @@ begin
   set version = s.version + 1, agency_id = v_job.agency_id, last_page_key = p_page ->> 'key', last_sync_at = v_now,
       walk_phase = v_phase, walk_mode = coalesce(p_page ->> 'mode', s.walk_mode), walk_ceiling = v_ceiling, walk_newest = v_newest,
       walk_position = v_position,
-      walk_border = case when v_job.sync_type <> 'earnings' or v_position is null or p_page ->> 'mode' = 'window' then '{}'
+      walk_border = case when v_job.sync_type <> 'earnings' or v_position is null or p_page ->> 'mode' <> 'cursor' then '{}'
                     else array(select t.id from public.fanvue_transactions t
                                where t.model_id = v_job.model_id and t.fanvue_created_at = v_position) end,
       walk_pages = s.walk_pages + 1,
@@ -271,8 +305,6 @@ begin
                                     'rows', v_state.walk_rows + jsonb_array_length(v_rows),
                                     'position', coalesce(v_position, v_state.walk_position),
                                     'floor', v_state.walk_floor, 'ceiling', v_ceiling)
-                   || case when p_page -> 'notes' ? 'verified'
-                           then jsonb_build_object('verified', p_page -> 'notes' -> 'verified') else '{}'::jsonb end
                    -- details that records were read without: how many, and the JSON path of one
                    || jsonb_strip_nulls(jsonb_build_object('details', p_page -> 'notes' -> 'details',
                                                            'details_example', p_page -> 'notes' -> 'details_example'))

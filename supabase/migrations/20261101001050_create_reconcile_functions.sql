@@ -11,6 +11,7 @@ as $$
   select jsonb_build_object(
     'version', p_run.version, 'run_id', p_run.run_id, 'days', p_run.days, 'ranges', p_run.ranges, 'todo', p_run.todo,
     'place', p_run.place, 'notes', p_run.notes, 'ceiling', p_run.ceiling,
+    'pages', p_run.pages, 'known', private.known_rows(p_run.model_id, 'earnings'),
     'settle_seconds', (select extract(epoch from s.settle_after) from private.reconcile_settings s))
 $$;
 comment on function private.reconcile_reply(private.reconciliations) is 'A run as the worker gets it.';
@@ -212,7 +213,7 @@ begin
   update private.reconciliations r
   set version = p_version + 1, last_page_key = p_page ->> 'key', last_page_reply = v_reply,
       todo = p_page -> 'todo', place = v_place, notes = r.notes || coalesce(p_page -> 'notes', '{}'),
-      border = case when v_place ->> 'position' is null or v_place ->> 'mode' = 'window' then '{}'
+      border = case when v_place ->> 'position' is null or v_place ->> 'mode' <> 'cursor' then '{}'
                else array(select t.id from public.fanvue_transactions t
                           where t.model_id = v_job.model_id and t.fanvue_created_at = (v_place ->> 'position')::timestamptz) end,
       ceiling = coalesce(r.ceiling, (p_page ->> 'ceiling')::timestamptz, v_now),

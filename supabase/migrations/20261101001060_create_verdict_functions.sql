@@ -40,10 +40,6 @@ as $$
   select t.*
   from missing m
   cross join lateral (select x.* from public.fanvue_transactions x where x.id = m.id offset 0) t
-  -- a cursor may skip rows that share their instant with the last one of a page
-  where not (coalesce((p_run.notes ->> 'by_cursor')::boolean, false)
-             and exists (select from public.fanvue_transactions o
-                         where o.model_id = t.model_id and o.fanvue_created_at = t.fanvue_created_at and o.id <> t.id))
 $$;
 comment on function private.unlisted_rows(private.reconciliations) is
   'The API''s ledger rows that a run should have been shown and was not. Means something only when all its lists were read to their ends.';
@@ -170,6 +166,8 @@ declare
   v_job public.sync_jobs;
   v_run private.reconciliations;
   v_partial text := p_verdict ->> 'partial';
+  -- every row was read, but its days could not be compared: rows are judged, nothing is proved
+  v_uncompared text := p_verdict ->> 'uncompared';
   v_unlisted bigint;
   v_drift jsonb;
   v_detail jsonb;
@@ -197,6 +195,7 @@ begin
       and s.high_water is not null and make_interval(days => v_run.days) >= t.deep_lookback
       and (s.last_deep_at is null or s.last_deep_at < v_run.started_at);
   end if;
+  v_partial := coalesce(v_partial, v_uncompared);
   select coalesce(jsonb_object_agg(d.kind, d.findings), '{}') into v_drift
   from (select f.kind, count(*) as findings from public.reconciliation_findings f
         where f.model_id = v_job.model_id and f.state = 'open' group by f.kind) d;
@@ -219,6 +218,6 @@ end
 $$;
 comment on function public.finish_reconcile(bigint, bigint, bigint, jsonb) is
   'Closes a reconciliation. Read completely: drift is reported and what is no longer seen resolved. partial: what could not be read; then '
-  'nothing is said about rows that were not listed. The reply''s partial is to be obeyed: a list that lacks most of the ledger is none.';
+  'nothing is said about rows that were not listed. uncompared: why days could not be compared; rows are judged, but nothing is proved. The reply''s partial is to be obeyed: a list that lacks most of the ledger is none.';
 revoke all on function public.finish_reconcile(bigint, bigint, bigint, jsonb) from public, anon, authenticated;
 grant execute on function public.finish_reconcile(bigint, bigint, bigint, jsonb) to service_role;

@@ -58,15 +58,20 @@ select f.id, a.name as agency, m.handle, f.model_id, f.kind, f.day, f.category, 
                                     f.day, f.ledger_net, f.fanvue_net)
          else format('sales of %s come to %s US dollars after fees in the ledger, to %s in Fanvue''s agency report',
                      f.day, f.ledger_net, f.fanvue_net) end as what,
-       case f.kind
-         when 'not_listed' then 'look the row up at Fanvue; if it is no money, mark it there or here by hand; ops.accept_drift(id, note) closes this'
-         when 'unconfirmed' then 'look it up in webhook_events and at Fanvue; Fanvue may list it later, then this ends by itself; ops.accept_drift(id, note) closes it'
+       case
+         -- nobody closes what the last run could not see
+         when not p.read_whole then 'an earlier run found this, and the last one did not read everything: prove it again first'
+         when f.kind = 'not_listed' then 'look the row up at Fanvue; if it is no money, mark it there or here by hand; ops.accept_drift(id, note) closes this'
+         when f.kind = 'unconfirmed' then 'look it up in webhook_events and at Fanvue; Fanvue may list it later, then this ends by itself; ops.accept_drift(id, note) closes it'
          else 'every row that Fanvue lists for the day is in the ledger: ask Fanvue which figure is right; ops.accept_drift(id, note) closes this'
        end as what_to_do,
-       format('select ops.accept_drift(%s, %L)', f.id, 'say why') as remedy
+       case when p.read_whole then format('select ops.accept_drift(%s, %L)', f.id, 'say why')
+            else format('select public.enqueue_reconcile(%L)', f.model_id) end as remedy
 from public.reconciliation_findings f
 join public.models m on m.id = f.model_id
 join public.agencies a on a.id = f.agency_id
+cross join lateral (
+  select coalesce((select r.last_proved_at >= r.started_at from private.reconciliations r where r.model_id = f.model_id), false) as read_whole) p
 where f.state = 'open'
 order by f.day desc, f.id;
 comment on view ops.drift is
@@ -87,8 +92,8 @@ comment on column ops.drift.fanvue_net is 'The same after fees: days are judged 
 comment on column ops.drift.first_seen_at is 'When it was first found.';
 comment on column ops.drift.last_seen_at is 'When a run last found it.';
 comment on column ops.drift.what is 'What differs, in words.';
-comment on column ops.drift.what_to_do is 'How to find out which side is right.';
-comment on column ops.drift.remedy is 'The call that closes it, once a person has judged it. No money is touched.';
+comment on column ops.drift.what_to_do is 'How to find out which side is right; after a run that did not read everything: to read again.';
+comment on column ops.drift.remedy is 'The call that closes it, once a person has judged it, or reads again first. No money is touched.';
 revoke all on ops.drift from public, anon, authenticated;
 grant select on ops.drift to service_role;
 

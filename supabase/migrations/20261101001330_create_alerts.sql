@@ -169,7 +169,7 @@ as $$
   union all
   select 'drift', f.model_id::text, max(f.id),
          format('Creator %s: %s differences between the ledger and Fanvue''s books stand.', f.model_id, count(*)),
-         'look at ops.drift in Studio; what is right after all is closed with ops.accept_drift(id, note)'
+         'look at ops.drift in Studio: it says of each what to do'
   from public.reconciliation_findings f
   where f.state = 'open'
   group by f.model_id

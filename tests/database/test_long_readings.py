@@ -178,3 +178,18 @@ def test_a_model_given_to_another_agency_is_scheduled_by_its_settings(engine: En
     }
     assert creator.state("subscribers")["next_sync_at"] is None
     assert creator.state("followers")["next_sync_at"] - creator.now() <= timedelta(minutes=30)
+
+
+def test_money_that_is_withheld_for_the_same_reason_again_is_looked_for_once_a_day(
+    engine: Engine,
+) -> None:
+    creator = Creator(engine, "earnings", "followers", "messages")
+    poll(creator, "earnings", partial=UNREADABLE)
+    assert poll(creator, "earnings", partial=UNREADABLE)["kind"] == "full"
+
+    engine.move_clock(hours=23)
+    assert poll(creator, "earnings")["kind"] == "incremental"
+
+    engine.move_clock(hours=2)
+    assert poll(creator, "earnings")["kind"] == "full"
+    assert creator.state("earnings")["last_error"] is None

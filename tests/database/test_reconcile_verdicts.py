@@ -103,13 +103,33 @@ def test_a_list_that_lacks_most_of_the_ledger_is_not_believed(proof: Proof) -> N
     assert most["drift"] == {"not_listed": 110}
 
 
-def test_where_a_cursor_may_skip_a_row_beside_a_listed_one_is_not_accused(proof: Proof) -> None:
-    at, alone = proof.ago(days=3), proof.ago(days=4)
-    proof.store(proof.listed("A", at), proof.listed("B", at), proof.listed("C", alone))
+def test_days_that_could_not_be_compared_prove_nothing_but_rows_are_judged(proof: Proof) -> None:
+    at = proof.ago(days=3)
+    proof.store(proof.listed("A", at), proof.listed("B", at))
 
-    proved = proof.prove(proof.listed("A", at), page={"notes": {"by_cursor": True}})
+    proved = proof.prove(proof.listed("A", at), uncompared="no day was compared: 403")
 
+    assert proved["partial"] == "no day was compared: 403"
     assert proved["drift"] == {"not_listed": 1}
+    assert proof.engine.value("select last_proved_at from private.reconciliations") is None
+
+
+def test_drift_is_for_people_to_close_only_where_the_last_run_read_everything(
+    proof: Proof,
+) -> None:
+    at = proof.ago(days=3)
+    proof.store(proof.listed("A", at))
+    proof.prove()
+    advice = "select what_to_do, remedy from ops.drift"
+    (proved,) = proof.engine.rows(advice)
+
+    proof.prove(partial="2 rows could not be read")
+    (unread,) = proof.engine.rows(advice)
+
+    assert "accept_drift" in proved["what_to_do"]
+    assert "accept_drift" in proved["remedy"]
+    assert "accept_drift" not in unread["what_to_do"] + unread["remedy"]
+    assert proof.engine.value(unread["remedy"])[0]["sync_type"] == "reconcile"
 
 
 def test_a_row_of_an_older_application_is_completed_and_never_accused(proof: Proof) -> None:

@@ -9,13 +9,21 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.property.fanvue_list import Dates, FanvueList, Ties, earning, never
+from tests.property.fanvue_list import (
+    SPLITTING,
+    Cursors,
+    Dates,
+    FanvueList,
+    Order,
+    earning,
+    never,
+)
 from tests.property.ledger import Ledger, money_of
 from tests.property.walker import Walker
-from worker.sync.window import Span, first_place
+from worker.sync.window import Span
 
 
 if TYPE_CHECKING:
@@ -30,7 +38,7 @@ pytestmark = pytest.mark.property
 DAY_ONE = datetime(2026, 3, 1, tzinfo=UTC)
 EVERYTHING = Span(DAY_ONE - timedelta(days=9))
 EVERY_IDS = ("present", "absent", "mixed", "duplicate")
-NAMED = ("present", "duplicate")
+ORDERED = (Order.NEWEST_FIRST, Order.SHUFFLED_PAGES)
 EXACT_DATES = (Dates.TO_THE_INSTANT, Dates.START_EXCLUSIVE)
 INSTANTS = st.builds(
     lambda day, hour, millis: DAY_ONE + timedelta(days=day, hours=hour, milliseconds=millis),
@@ -68,31 +76,39 @@ class Situation:
 
     rows: list[LedgerRow]
     size: int
-    ties: Ties
+    cursors: Cursors
     dates: Dates
+    order: Order
+    chance: Random
     expires: Callable[[], bool]
     crashes: Callable[[], bool]
 
     def fanvue(self) -> FanvueList:
-        return FanvueList(self.rows, self.size, self.ties, self.dates, self.expires)
+        return FanvueList(
+            self.rows, self.size, self.cursors, self.dates, self.expires, self.order, self.chance
+        )
 
-    def booked(self, kind: str) -> Ledger:
-        return Walker(self.fanvue(), EVERYTHING, first_place(kind), self.crashes).walk()
+    def walked(self, span: Span = EVERYTHING, ledger: Ledger | None = None) -> Walker:
+        walker = Walker(self.fanvue(), span, self.crashes, ledger or Ledger())
+        walker.walk()
+        return walker
 
 
 @st.composite
-def situations(
+def situations(  # noqa: PLR0913 - one parameter per choice
     draw: st.DrawFn,
     ids: tuple[str, ...] = EVERY_IDS,
-    ties: tuple[Ties, ...] = tuple(Ties),
+    cursors: tuple[Cursors, ...] = tuple(Cursors),
     dates: tuple[Dates, ...] = EXACT_DATES,
+    order: tuple[Order, ...] = ORDERED,
     *,
+    crowded: bool = False,
     undisturbed: bool = False,
 ) -> Situation:
-    """Draw a list of which fewer rows than fill a page share an instant."""
+    """Draw a list; unless it is crowded, fewer rows than fill a page share an instant."""
     size = draw(st.integers(2, 8) | st.integers(2, 50))
     style = draw(st.sampled_from(ids))
-    together = draw(st.integers(1, size - 1))
+    together = 49 if crowded else draw(st.integers(1, size - 1))
     rows: list[LedgerRow] = []
     for at, amounts in draw(GROUPS):
         for cents in amounts[:together]:
@@ -100,8 +116,10 @@ def situations(
     return Situation(
         rows,
         size,
-        draw(st.sampled_from(ties)),
+        draw(st.sampled_from(cursors)),
         draw(st.sampled_from(dates)),
+        draw(st.sampled_from(order)),
+        draw(st.randoms(use_true_random=False)),
         never if undisturbed else draw(MISHAPS),
         never if undisturbed else draw(MISHAPS),
     )
@@ -114,10 +132,44 @@ def _order_id(draw: st.DrawFn, style: str, number: int) -> str | None:
 
 
 @given(situations())
-def test_by_instants_nothing_is_lost_or_doubled_in_any_behaviour(case: Situation) -> None:
-    ledger = case.booked("incremental")
+def test_nothing_is_lost_or_doubled_whatever_the_cursors_and_the_order_in_pages(
+    case: Situation,
+) -> None:
+    walked = case.walked()
 
-    assert ledger.contents() == money_of(case.rows)
+    assert walked.ledger.contents() == money_of(case.rows)
+    assert walked.partial is None
+
+
+@given(situations(cursors=SPLITTING, crowded=True, undisturbed=True))
+def test_instants_that_fill_pages_are_exact_where_the_cursor_can_split_them(
+    case: Situation,
+) -> None:
+    walked = case.walked()
+
+    assert walked.ledger.contents() == money_of(case.rows)
+    assert walked.partial is None
+
+
+@given(situations(crowded=True, order=(*ORDERED, Order.SWAPPED)))
+def test_a_walk_that_succeeds_has_every_row_and_no_walk_doubles_one(case: Situation) -> None:
+    walked = case.walked()
+
+    booked, money = walked.ledger.contents(), money_of(case.rows)
+    assert not booked - money
+    assert booked == money or walked.partial is not None
+
+
+@given(situations(crowded=True, order=(Order.ANY,), dates=(*EXACT_DATES, Dates.TO_THE_DAY)))
+def test_a_list_in_no_order_at_all_doubles_nothing_and_ends(case: Situation) -> None:
+    assert not case.walked().ledger.contents() - money_of(case.rows)
+
+
+@given(situations(cursors=(Cursors.OFFSET,), order=(Order.SWAPPED,), undisturbed=True))
+def test_rows_one_place_out_of_order_are_read_on_by_cursor_and_all_booked(
+    case: Situation,
+) -> None:
+    assert case.walked().ledger.contents() == money_of(case.rows)
 
 
 @given(situations(undisturbed=True), INSTANTS, INSTANTS)
@@ -125,73 +177,50 @@ def test_no_row_between_any_floor_and_ceiling_is_skipped(
     case: Situation, one: datetime, other: datetime
 ) -> None:
     span = Span(min(one, other), max(one, other))
-    fanvue = case.fanvue()
 
-    ledger = Walker(fanvue, span, first_place("incremental")).walk()
+    walked = case.walked(span)
 
-    assert ledger.contents() == money_of(fanvue.within(span))
+    assert walked.ledger.contents() == money_of(case.fanvue().within(span))
 
 
-@given(situations(NAMED))
-def test_by_cursor_rows_with_ids_are_never_doubled_and_only_skipped_ones_lost(
+@given(situations(dates=(Dates.TO_THE_DAY,), crowded=True, undisturbed=True))
+def test_filters_that_ignore_the_time_of_day_are_read_by_days(case: Situation) -> None:
+    walked = case.walked()
+
+    booked, money = walked.ledger.contents(), money_of(case.rows)
+    assert not booked - money
+    assert booked == money or walked.partial is not None
+
+
+@given(situations(dates=(Dates.TO_THE_DAY,), cursors=SPLITTING, crowded=True, undisturbed=True))
+def test_by_days_every_row_is_booked_where_the_cursor_can_split_an_instant(
     case: Situation,
 ) -> None:
-    booked, money = case.booked("full").contents(), money_of(case.rows)
+    # A day is held together up to a bound.
+    assume(len(case.rows) <= 25 * case.size)
 
-    assert not booked - money
-    assert booked == money or case.ties is Ties.SKIP
+    walked = case.walked()
 
-
-@given(situations(("mixed",), (Ties.EXACT, Ties.REPEAT)))
-def test_by_cursor_rows_with_and_without_ids_are_booked_exactly(case: Situation) -> None:
-    ledger = case.booked("full")
-
-    assert ledger.contents() == money_of(case.rows)
+    assert walked.ledger.contents() == money_of(case.rows)
+    assert walked.partial is None
 
 
-@given(situations(("absent",)))
-def test_history_without_any_ids_is_exact_even_where_cursors_skip(case: Situation) -> None:
-    ledger = case.booked("full")
-
-    assert ledger.contents() == money_of(case.rows)
-
-
-@pytest.mark.parametrize("kind", ["full", "incremental"])
-@given(case=situations(NAMED, dates=(Dates.TO_THE_DAY,)))
-def test_filters_that_ignore_the_time_of_day_double_nothing_and_lose_only_what_cursors_skip(
-    case: Situation, kind: str
-) -> None:
-    booked, money = case.booked(kind).contents(), money_of(case.rows)
-
-    assert not booked - money
-    assert booked == money or case.ties is Ties.SKIP
-
-
-@given(situations(undisturbed=True))
-def test_by_instants_each_call_brings_a_page_less_one_instant(case: Situation) -> None:
+@given(situations(order=(Order.NEWEST_FIRST,), undisturbed=True))
+def test_each_call_brings_a_page_less_one_instant(case: Situation) -> None:
     fanvue = case.fanvue()
 
-    Walker(fanvue, EVERYTHING, first_place("incremental")).walk()
+    Walker(fanvue, EVERYTHING).walk()
 
     widest = max(Counter(row.at for row in case.rows).values(), default=1)
     assert fanvue.calls <= ceil(len(case.rows) / (case.size - widest)) + 3
 
 
-@given(situations(NAMED, (Ties.EXACT,), undisturbed=True))
-def test_by_cursor_no_row_is_read_twice(case: Situation) -> None:
-    fanvue = case.fanvue()
-
-    Walker(fanvue, EVERYTHING, first_place("full")).walk()
-
-    assert fanvue.calls == max(1, ceil(len(case.rows) / case.size))
-
-
 @given(situations())
 def test_walking_again_changes_nothing(case: Situation) -> None:
-    ledger = case.booked("incremental")
+    ledger = case.walked().ledger
     booked = ledger.contents()
 
-    Walker(case.fanvue(), EVERYTHING, first_place("incremental"), ledger=ledger).walk()
+    case.walked(ledger=ledger)
 
     assert ledger.contents() == booked
 
@@ -199,9 +228,9 @@ def test_walking_again_changes_nothing(case: Situation) -> None:
 @given(situations(("present",), undisturbed=True))
 def test_rows_whose_ids_come_later_are_the_same_rows(case: Situation) -> None:
     nameless = [earning(row.at, int(row.amount * 100), None) for row in case.rows]
-    before = FanvueList(nameless, case.size, case.ties, case.dates)
-    ledger = Walker(before, EVERYTHING, first_place("incremental")).walk()
+    before = FanvueList(nameless, case.size, case.cursors, case.dates)
+    ledger = Walker(before, EVERYTHING).walk()
 
-    Walker(case.fanvue(), EVERYTHING, first_place("incremental"), ledger=ledger).walk()
+    case.walked(ledger=ledger)
 
     assert ledger.contents() == money_of(case.rows)

@@ -1,4 +1,4 @@
-"""Walks a modelled list with the worker's own arithmetic and books what it commits.
+"""Walks a modelled list with the worker's own reading and books what it commits.
 
 The state after a crash is what the last commit left; a page read but not committed is lost.
 """
@@ -6,21 +6,60 @@ The state after a crash is what the last commit left; a page read but not commit
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tests.property.fanvue_list import CursorRefused, never
 from tests.property.ledger import Entry, Ledger
-from worker.sync.window import Place, query_span, turn_page
+from worker.errors import CursorExpired
+from worker.fanvue.calls import Family, Reply
+from worker.jobs.earnings_pages import EarningsList, EarningsPages
+from worker.jobs.unreadable import note_doubts, partial_of
+from worker.sync.window import BY_CURSOR, Place, Span
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from tests.property.fanvue_list import FanvueList
-    from worker.sync.window import Span, Turn
+    from worker.jobs.earnings_pages import ReadPage
+    from worker.jobs.pages import PageReader
+    from worker.sync.rows import LedgerRow
 
 
-PLACES_TRIED = 4
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_T = TypeVar("_T")
+
+
+@dataclass
+class Calls:
+    """Answers the worker's calls from a modelled list."""
+
+    fanvue: FanvueList
+
+    async def get_if_changed(
+        self, _: str, params: dict[str, Any], known: None, *, hint: int | None = None
+    ) -> tuple[Reply, None]:
+        assert (known, hint) == (None, None)
+        span = Span(params["startDate"] or LONG_AGO, params["endDate"])
+        try:
+            rows, following = self.fanvue.page(span, params["cursor"], params["size"])
+        except CursorRefused as error:
+            raise CursorExpired("cursor is invalid or has expired") from error
+        body = {"data": [wire(row) for row in rows], "nextCursor": following}
+        return Reply(200, body, {}, None, None, Family.V1), None
+
+
+def wire(row: LedgerRow) -> dict[str, Any]:
+    """Render a row as Fanvue does."""
+    return {
+        "date": row.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "gross": int(row.amount * 100),
+        "net": None if row.net is None else int(row.net * 100),
+        "currency": row.currency,
+        "source": row.source,
+        "transactionOrderId": row.fanvue_id,
+    }
 
 
 @dataclass
@@ -29,11 +68,16 @@ class Walker:
 
     fanvue: FanvueList
     span: Span
-    place: Place
     crashes: Callable[[], bool] = never
     ledger: Ledger = field(default_factory=Ledger)
     border: list[Entry] = field(default_factory=list)
-    modes: list[str] = field(default_factory=list)
+    place: Place = field(default_factory=Place)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def partial(self) -> str | None:
+        """Say why the walk proves nothing, if it does not."""
+        return partial_of(self.notes)
 
     def walk(self) -> Ledger:
         """Walk to the end; a walk that does not end fails."""
@@ -41,32 +85,34 @@ class Walker:
         going = True
         while going:
             assert self.fanvue.calls < patience, "the walk does not end"
-            turn = self._read()
+            page = self._read()
             if self.crashes():
                 continue
-            going = self._commit(turn)
+            going = self._commit(page)
         return self.ledger
 
-    def _read(self) -> Turn:
-        place = self.place
-        for _ in range(PLACES_TRIED):
-            try:
-                rows, following = self.fanvue.page(query_span(self.span, place), place.cursor)
-            except CursorRefused:
-                place = Place("window", position=self.place.position)
-                continue
-            turn = turn_page(rows, following, place)
-            if turn.reread is None:
-                return turn
-            place = turn.reread
-        raise AssertionError("the list cannot be turned")
+    def _read(self) -> ReadPage:
+        # As a job that knows only what the database keeps.
+        kept, place = self.place.as_json(), self.place
+        place = Place.resumed(place.mode, place.cursor, place.position, kept)
+        pages = EarningsPages(cast("PageReader", Calls(self.fanvue)), self.fanvue.size)
+        return result_of(pages.read(EarningsList("/", self.span), place, hint=None))
 
-    def _commit(self, turn: Turn) -> bool:
-        self.ledger.apply(turn.rows, self.border)
-        if turn.after is None:
+    def _commit(self, page: ReadPage) -> bool:
+        self.notes = note_doubts(self.notes, page.turn.trouble, page.withheld)
+        self.ledger.apply(page.turn.rows, self.border)
+        if page.turn.after is None:
             return False
-        self.place = turn.after
-        self.modes.append(self.place.mode)
-        by_instants = self.place.mode == "window"
-        self.border = [] if by_instants else self.ledger.at(self.place.position)
+        self.place = page.turn.after
+        by_cursor = self.place.mode == BY_CURSOR
+        self.border = self.ledger.at(self.place.position) if by_cursor else []
         return True
+
+
+def result_of(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Run what never really waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return cast("_T", end.value)
+    raise AssertionError("it waits")

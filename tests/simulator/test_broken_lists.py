@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from simulator.audience import audience
 from simulator.faults import Fault, FaultKind
 from simulator.population import add_model
-from simulator.sales import add_sales
+from simulator.sales import Sale, add_sale, add_sales
 
 
 if TYPE_CHECKING:
@@ -183,3 +184,83 @@ async def test_every_second_row_has_a_detail_spoilt_and_is_still_there(
     assert [[row[name] for name in essentials] for row in spoilt] == [
         [row[name] for name in essentials] for row in whole
     ]
+
+
+async def test_neighbours_change_places_and_no_row_is_lost_by_offset(
+    me: Caller, simulation: Simulation
+) -> None:
+    whole = [row["date"] for row in await by_cursor(me, "/v1/insights/earnings")]
+    simulation.knobs.update({"swap_every": 3})
+
+    shown = [row["date"] for row in await by_cursor(me, "/v1/insights/earnings")]
+
+    assert shown != whole
+    assert shown[2:4] == whole[3:1:-1]
+    assert sorted(shown, reverse=True) == whole
+
+
+async def test_pages_may_stand_in_any_order(me: Caller, simulation: Simulation) -> None:
+    whole = await me.walk("/insights/earnings", size=10)
+    simulation.knobs.update({"pages_shuffled": True})
+
+    shown = await me.walk("/insights/earnings", size=10)
+
+    assert shown != whole
+    dates = [[row["date"] for row in page] for page in whole]
+    assert [sorted((row["date"] for row in page), reverse=True) for page in shown] == dates
+
+
+async def test_an_offset_is_skipped_in_whatever_list_is_asked_for(
+    me: Caller, simulation: Simulation
+) -> None:
+    simulation.knobs.update({"ties": "offset"})
+    whole = await by_cursor(me, "/insights/earnings")
+    cursor = (await me.json("/insights/earnings", size=3))["nextCursor"]
+
+    other = await me.json("/insights/earnings", cursor=cursor, endDate=whole[5]["date"])
+
+    assert other["data"][0] == whole[6 + 3]
+
+
+async def test_a_cursor_made_of_a_date_ends_where_nothing_is_older(
+    world: World, crowded: Creator, me: Caller, simulation: Simulation
+) -> None:
+    simulation.knobs.update({"ties": "skip"})
+    oldest = (await by_cursor(me, "/insights/earnings"))[-1]["date"]
+    add_sale(world, crowded, Sale(source="tip", at=datetime.fromisoformat(oldest), copies=2))
+
+    pages = await me.walk("/insights/earnings", size=21)
+
+    assert [len(page) for page in pages] == [21]
+
+
+@pytest.mark.parametrize("how", ["empty", "repeated"])
+@pytest.mark.parametrize("path", [f"/v1{path}" for path in V1_PATHS])
+async def test_a_list_may_never_end(
+    me: Caller, simulation: Simulation, path: str, how: str
+) -> None:
+    first = (await me.json(path, size=50))["data"]
+    simulation.knobs.update({"endless": {path.removeprefix("/v1"): how}})
+
+    cursor: dict[str, str] = {}
+    cursors: list[str] = []
+    shown: list[Any] = []
+    for _ in range(6):
+        body = await me.json(path, size=50, **cursor)
+        shown.append(body["data"])
+        cursor = {"cursor": body["nextCursor"]}
+        cursors.append(body["nextCursor"])
+
+    assert shown == [first] + [first if how == "repeated" else []] * 5
+    assert len(set(cursors)) == 6
+
+
+async def test_a_numbered_list_may_never_end(me: Caller, simulation: Simulation) -> None:
+    simulation.knobs.update({"endless": {"posts": "repeated"}})
+    first = await me.json("/posts", size=50)
+
+    later = await me.json("/posts", size=50, page=40)
+
+    assert later["data"] == first["data"]
+    assert later["pagination"]["page"] == 40
+    assert later["pagination"]["hasMore"]

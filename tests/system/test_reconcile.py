@@ -212,6 +212,47 @@ def test_faults_are_mended_when_fanvue_behaves_like(engine: Engine, knobs: dict[
     assert mended(engine) == 60
 
 
+@pytest.mark.parametrize("ties", ["exact", "offset"])
+def test_a_crowd_of_one_millisecond_is_proved_row_for_row(engine: Engine, ties: str) -> None:
+    engine.fanvue.turn(**NO_LIMIT, ties=ties, ids="absent")
+    creator = engine.creator(30, days=20)
+    at = (now_at_fanvue(engine) - timedelta(days=3)).isoformat()
+    tip = {"source": "tip", "gross_cents": 500, "at": at}
+    engine.fanvue.add_sales(creator, rows=[tip] * 70)
+    engine.drain()
+    engine.database.execute(
+        "delete from public.fanvue_transactions where id in"
+        " (select id from public.fanvue_transactions where fanvue_created_at = %s limit 25)",
+        (at,),
+    )
+
+    reconcile(engine, days=10)
+
+    engine.assert_exact(creator)
+    assert mended(engine) == 25
+    assert drift(engine) == []
+    assert [state for state, _ in runs(engine)] == ["succeeded"]
+
+
+@pytest.mark.parametrize(("crowd", "knobs"), [(60, {"ties": "skip"}), (1, {"swap_every": 50})])
+def test_a_list_that_cannot_be_vouched_for_proves_nothing(
+    engine: Engine, crowd: int, knobs: dict[str, Any]
+) -> None:
+    engine.fanvue.turn(**NO_LIMIT)
+    creator = engine.creator(90, days=8)
+    at = (now_at_fanvue(engine) - timedelta(days=3)).isoformat()
+    engine.fanvue.add_sales(creator, rows=[{"source": "tip", "at": at}] * crowd)
+    engine.drain()
+    engine.assert_exact(creator)
+    engine.fanvue.turn(**knobs)
+
+    reconcile(engine, days=10)
+
+    assert [state for state, _ in runs(engine)] == ["partial"]
+    assert drift(engine) == []
+    engine.assert_exact(creator)
+
+
 def test_what_cannot_be_read_makes_the_run_partial_and_accuses_no_row(engine: Engine) -> None:
     (creator,) = synced(engine, 120)
     faults = LedgerFaults(engine.database, seed=8)

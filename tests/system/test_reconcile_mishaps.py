@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,61 @@ def test_the_command_mends_prints_and_ends_with_one_while_drift_stands(program: 
     assert third.returncode == 0, third.stderr
     assert "no drift" in third.stdout
     assert "Traceback" not in first.stderr + second.stderr + third.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/insights/earnings$", ""),
+        ("/insights/earnings/summary$", "compared with Fanvue's summary"),
+    ],
+)
+def test_the_command_says_no_drift_only_of_what_was_read(
+    program: Program, path: str, reason: str
+) -> None:
+    engine = program.engine
+    read, refused = synced(engine, 60, 60)
+    handles = dict(engine.database.execute("select id::text, handle from public.models").fetchall())
+    engine.fanvue.add_fault("status", path, status=403, creator=refused)
+
+    words = program("reconcile", "--days", "30")
+    told = program("reconcile", "--days", "30", "--json")
+
+    assert words.returncode == told.returncode == 1
+    assert "not proved: 1" in words.stdout
+    assert "no drift in the other 1" in words.stdout
+    assert "no drift: the ledger agrees" not in words.stdout
+    assert "accept_drift" not in words.stdout + words.stderr
+    result = json.loads(told.stdout)
+    (not_proved,) = result["not_proved"]
+    assert result["verdict"] == "not_proved"
+    assert not_proved["model_id"] == engine.models[refused]
+    assert not_proved["handle"] == handles[engine.models[refused]]
+    assert reason in not_proved["reason"]
+    assert not_proved["reason"].split(":")[0][:40] in told.stderr
+    assert engine.models[read] not in told.stderr
+
+
+def test_drift_of_a_run_that_did_not_read_everything_is_not_to_be_accepted(
+    program: Program,
+) -> None:
+    engine = program.engine
+    synced(engine, 80)
+    faults = LedgerFaults(engine.database, seed=21)
+    faults.inject(10, among=settled(engine))
+    first = program("reconcile", "--days", "90")
+    engine.fanvue.add_fault("status", "/insights/earnings$", status=403)
+
+    second = program("reconcile", "--days", "90")
+    told = engine.database.execute("select what_to_do from ops.drift").fetchall()
+
+    assert "accept_drift" in first.stdout + first.stderr
+    assert first.returncode == second.returncode == 1
+    assert "not proved: 1" in second.stdout
+    assert "no drift" not in second.stdout
+    assert "drift that remains" in second.stdout
+    assert "accept_drift" not in second.stdout + second.stderr
+    assert all("accept_drift" not in advice for (advice,) in told)
 
 
 def test_the_command_follows_what_another_worker_does(program: Program) -> None:

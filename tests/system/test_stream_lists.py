@@ -60,6 +60,42 @@ def test_a_list_that_ends_early_ends_nobody(
     b.assert_exact(sync_type)
 
 
+@pytest.mark.parametrize("how", ["empty", "repeated"])
+@pytest.mark.parametrize("sync_type", ["subscribers", "followers", "messages"])
+def test_a_list_that_never_ends_is_partial_and_ends_nobody(
+    books: Callable[..., AudienceBooks], sync_type: str, how: str
+) -> None:
+    b = books()
+    path = "/chats" if sync_type == "messages" else f"/{sync_type}"
+    b.engine.fanvue.turn(endless={path: how})
+
+    result = b.sync(sync_type, full=True)
+
+    assert result["state"] == "partial"
+    assert "go on and bring nothing new" in result["error"]["message"]
+    listed = [call for call in b.calls() if call["path"].endswith(path)]
+    assert 20 <= len(listed) < 40
+    b.assert_exact(sync_type)
+
+
+@pytest.mark.parametrize("sync_type", ["posts", "message_history"])
+def test_a_numbered_list_that_repeats_for_ever_is_partial(
+    books: Callable[..., AudienceBooks], sync_type: str
+) -> None:
+    b = books("unversioned")
+    if sync_type == "message_history":
+        b.sync("messages")
+    path = "/posts" if sync_type == "posts" else "/chats/{userUuid}/messages"
+    b.engine.fanvue.turn(endless={path: "repeated"})
+    b.engine.database.execute("update public.fanvue_chats set history_done = false")
+
+    result = b.sync(sync_type, full=sync_type == "posts")
+
+    assert result["state"] == "partial"
+    assert "go on" in result["error"]["message"]
+    b.assert_exact(sync_type)
+
+
 @FAMILIES
 def test_a_long_history_comes_in_slices_and_is_whole(
     books: Callable[..., AudienceBooks], family: str

@@ -68,7 +68,6 @@ class World:
             **self.grants.stub.functions,
             "begin_sync_walk": self.walks.begin,
             "commit_sync_page": self.walks.commit,
-            "sale_totals": self.walks.sale_totals,
             "take_calls": _grant_calls,
             "block_bucket": lambda _: None,
         }
@@ -120,7 +119,7 @@ async def test_a_due_walk_goes_from_the_queue_to_fanvue_to_the_books(world: Worl
 
     assert tally.outcomes == {"succeeded": 1}
     assert world.walks.ledger.contents() == money_of(world.rows)
-    assert tally.requests == len(world.api.calls) == 5
+    assert tally.requests == len(world.api.calls) == 3
     taken = world.queue.stub.named("take_calls")
     assert {(call["p_bucket"], call["p_lane"]) for call in taken} == {("app:creator", "live")}
 
@@ -145,7 +144,7 @@ async def test_a_slice_and_a_lane_come_from_the_settings_and_the_priority(world:
         await world.drain(engine)
 
     outcomes = [item["outcome"] for item in world.queue.settled[1]]
-    assert outcomes == ["yield"] * 4 + ["done"]
+    assert outcomes == ["yield"] * 2 + ["done"]
     assert world.walks.ledger.contents() == money_of(world.rows)
 
 

@@ -19,7 +19,6 @@ PHASES: Final = {
     "rows": "",
     "aside": "reversals",
     "verify": "comparing with Fanvue's sums",
-    "mend": "reading days again",
     "talk": "messages of chats with news",
     "history": "older messages",
 }

@@ -35,6 +35,7 @@ Examples:
 """
 JOB_TYPE: Final = "reconcile"
 DRIFT_REMAINS: Final = 1
+UNREAD_FIRST: Final = "found by an earlier run; this one did not prove it: run it again first"
 
 
 def reconcile(
@@ -56,9 +57,8 @@ def reconcile(
         print_json(result)
     else:
         _print(result)
-    unproved = [one for one in result["models"] if one["state"] != "succeeded"]
-    if unproved:
-        raise _not_proved(unproved, len(result["models"]))
+    if result["not_proved"]:
+        raise _not_proved(result["not_proved"], len(result["models"]))
     if result["open"]:
         raise typer.Exit(DRIFT_REMAINS)
 
@@ -77,7 +77,29 @@ async def _reconcile(
         ]
         runs = [one["run_id"] for one in models if one["run_id"]]
         report = await store.report([one["model_id"] for one in models], runs)
-        return {"models": models, **report}
+        return _verdict(models, report)
+
+
+def _verdict(models: list[dict[str, Any]], report: dict[str, Any]) -> dict[str, Any]:
+    """Say what the runs prove; drift is advised on only where every row was read and compared."""
+    not_proved = [
+        {
+            "model_id": one["model_id"],
+            "handle": one["handle"],
+            "reason": error_text(one["error"] or {}) or f"the run was {one['state']}",
+            "remedy": (one["error"] or {}).get("remedy") or "see fanvue-sync jobs list",
+        }
+        for one in models
+        if one["state"] != "succeeded"
+    ]
+    unread = {one["model_id"] for one in not_proved}
+    drift = [
+        {**one, "what_to_do": UNREAD_FIRST} if one["model_id"] in unread else one
+        for one in report["drift"]
+    ]
+    verdict = "not_proved" if not_proved else "drift" if report["open"] else "no_drift"
+    judged = {"verdict": verdict, "not_proved": not_proved, "drift": drift}
+    return {"models": models, **report, **judged}
 
 
 async def _prove(engine: Engine, job: dict[str, Any], place: str, *, quiet: bool) -> dict[str, Any]:
@@ -131,7 +153,8 @@ def _print(result: dict[str, Any]) -> None:
         ],
     )
     _print_mended(result["mended"])
-    _print_drift(result["drift"], result["open"])
+    _print_not_proved(result["not_proved"])
+    _print_drift(result)
 
 
 def _print_mended(mended: list[dict[str, Any]]) -> None:
@@ -160,11 +183,24 @@ def _what(one: dict[str, Any]) -> str:
     return f"{one['what']}: {columns}" if columns else str(one["what"])
 
 
-def _print_drift(drift: list[dict[str, Any]], count: int) -> None:
-    if not count:
-        say("\nno drift: the ledger agrees with Fanvue")
+def _print_not_proved(models: list[dict[str, Any]]) -> None:
+    if not models:
         return
-    say(f"\ndrift that remains: {count}")
+    say(f"\nnot proved: {len(models)}")
+    print_table(
+        ("creator", "why"), [(one["handle"] or one["model_id"], one["reason"]) for one in models]
+    )
+
+
+def _print_drift(result: dict[str, Any]) -> None:
+    drift, proved = result["drift"], len(result["models"]) - len(result["not_proved"])
+    if result["verdict"] == "no_drift":
+        say("\nno drift: the ledger agrees with Fanvue")
+    if not result["open"]:
+        if result["not_proved"] and proved:
+            say(f"\nno drift in the other {proved}: there the ledger agrees with Fanvue")
+        return
+    say(f"\ndrift that remains: {result['open']}")
     print_table(
         ("finding", "creator", "day", "kind", "what"),
         [
@@ -178,9 +214,7 @@ def _print_drift(drift: list[dict[str, Any]], count: int) -> None:
 
 def _not_proved(models: list[dict[str, Any]], count: int) -> SyncFailedError:
     first = models[0]
-    error = first["error"] or {}
-    reason = error_text(error) or f"the run was {first['state']}"
-    remedy = str(error.get("remedy") or "see fanvue-sync jobs list")
+    reason, remedy = first["reason"], str(first["remedy"])
     if count == 1:
         return SyncFailedError(reason, remedy=remedy, model_id=first["model_id"])
     name = first["handle"] or first["model_id"]

@@ -19,7 +19,8 @@ from worker.jobs.list_pages import CALLS_AHEAD, ListPages, advance
 from worker.jobs.list_walk import ATTEMPTS
 from worker.jobs.unreadable import note_unreadable, partial_of
 from worker.store.walks import PageCommit
-from worker.sync.talk import reached
+from worker.sync.listing import ENDLESS, is_endless
+from worker.sync.talk import reached, steps_down
 
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class ChatWalk:
 
     async def _list_chats(self, chats: ListPages, state: WalkState) -> PageCommit:
         """Read a page of the list, most recent first, down to the floor."""
+        if is_endless(state.pages, state.known):
+            # What the list has shown is read all the same.
+            return _commit(TALK, {**state.notes, "stopped": ENDLESS}, listing="rows")
         asked = state.cursor
         try:
             page = await chats.read(state, asked)
@@ -105,6 +109,11 @@ class ChatWalk:
             notes = note_unreadable(notes, Complaints([error]))
             return _commit(phase, {**notes, "skipped": [*skipped, chat.fan_uuid]})
         notes = note_unreadable(notes, page.complaints)
+        try:
+            notes["reading"] = steps_down(notes.get("reading"), chat.fan_uuid, page.instants)
+        except ValueError as error:
+            notes = note_unreadable(notes, Complaints([ProviderContract(str(error))]))
+            return _commit(phase, {**notes, "skipped": [*skipped, chat.fan_uuid]})
         if page.crowded:
             notes["crowded"] = int(notes.get("crowded", 0)) + 1
         return replace(
@@ -127,10 +136,10 @@ class ChatWalk:
             raise error from None
 
 
-def _commit(phase: str, notes: dict[str, Any]) -> PageCommit:
+def _commit(phase: str, notes: dict[str, Any], *, listing: str | None = None) -> PageCommit:
     return PageCommit(
         rows=[],
-        phase=phase,
+        phase=listing or phase,
         next_phase=phase,
         mode="cursor",
         cursor=None,

@@ -16,6 +16,7 @@ from worker.jobs.list_pages import ListPages, advance
 from worker.jobs.unreadable import note_unreadable, partial_of
 from worker.store.walks import PageCommit
 from worker.streams.stream import Extent
+from worker.sync.listing import ENDLESS, is_endless
 
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class ListWalk:
 
     async def turn(self, state: WalkState) -> PageCommit:
         """Read the page at the walk's place and say what to commit."""
+        if is_endless(state.pages, state.known):
+            return _give_up(state, ENDLESS)
         try:
             page = await self._pages.read(state, state.cursor)
             return self._commit(state, state.cursor, page, state.notes)

@@ -1,29 +1,19 @@
-"""Reads pages for one job: the call, the token, and a second look at a bad answer.
-
-Nothing is committed here. A page that breaks its shape is asked for once more before it counts.
-"""
+"""Calls Fanvue for one job: the path, the token, and the condition under which a page is sent."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from worker.errors import NotFound, ProviderContract, Unauthorized
-from worker.fanvue.calls import Access, Family, Reply, RequestMeter, Validator
-from worker.fanvue.pages import read_envelope
+from worker.fanvue.calls import Access, Reply, RequestMeter, Validator
 from worker.fanvue.paths import creators_path
-from worker.fanvue.wire import Complaints, EarningRow, parse_rows
-from worker.jobs.unreadable import second_look
 from worker.store.walks import OfferedValidator
-from worker.sync.rows import to_ledger
-from worker.sync.window import PAGE_SIZE, Place, Span, Turn, query_span, turn_page
 
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from datetime import datetime
 
     from worker.fanvue.client import FanvueClient, Parameter, Parameters
     from worker.jobs.grants import GrantKeeper, Token
@@ -35,34 +25,6 @@ NOT_MANAGED: Final = (
     "the agency's account does not manage this creator (any more): let it manage them again on "
     "Fanvue, or connect them with a grant of their own (fanvue-sync connect --replace)"
 )
-
-
-# So many pages of one single instant are held together at most.
-LONGEST_CROWD: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class EarningsList:
-    """A list to walk down: its path, its filter, its range."""
-
-    path: str
-    span: Span
-    source: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ReadPage:
-    """A page as read: what may be committed, and what could not be understood.
-
-    `not_modified`: Fanvue sent no page, because it is the same as last time.
-    """
-
-    turn: Turn
-    family: Family
-    date: datetime | None
-    complaints: Complaints = field(default_factory=Complaints)
-    not_modified: bool = False
-    validator: OfferedValidator | None = None
 
 
 class PageReader:
@@ -167,68 +129,3 @@ class PageReader:
             sorted((name, str(value)) for name, value in kept.items()),
         ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
-
-    async def read(
-        self,
-        what: EarningsList,
-        place: Place,
-        *,
-        hint: int | None,
-        known: OfferedValidator | None = None,
-    ) -> ReadPage:
-        """Read the page at a place; what stays unreadable at the second look is named.
-
-        Rows without an id are counted among their equals, so an instant that fills a page is read
-        on until it is whole, and is one page to whoever commits it.
-        """
-        page = await second_look(lambda: self._read(what, place, hint, known))
-        for _ in range(LONGEST_CROWD):
-            onward = page.turn.after
-            if onward is None or not _is_within_an_instant(page.turn):
-                break
-            page = _joined(page, await self._read_on(what, onward, hint))
-        return page
-
-    async def _read_on(self, what: EarningsList, place: Place, hint: int | None) -> ReadPage:
-        return await second_look(lambda: self._read(what, place, hint, None))
-
-    async def _read(
-        self, what: EarningsList, place: Place, hint: int | None, known: OfferedValidator | None
-    ) -> ReadPage:
-        span = query_span(what.span, place)
-        params: dict[str, Parameter] = {
-            "startDate": span.start,
-            "endDate": span.end,
-            "source": what.source,
-            "cursor": place.cursor,
-            "size": PAGE_SIZE,
-        }
-        reply, offered = await self.get_if_changed(what.path, params, known, hint=hint)
-        if reply.not_modified:
-            return ReadPage(Turn(), reply.family, reply.date, not_modified=True, validator=offered)
-        raw, following = read_envelope(reply)
-        if following is not None and following == place.cursor:
-            raise ProviderContract("the cursor does not advance", json_path="nextCursor")
-        good, complaints = parse_rows(EarningRow, raw)
-        rows = [to_ledger(row) for row in good]
-        try:
-            turn = turn_page(rows, following, place)
-        except ValueError as error:
-            raise ProviderContract(str(error), json_path="data") from error
-        # One page vouches for the whole list only where it is the whole list.
-        whole = following is None and not complaints.records
-        return ReadPage(
-            turn, reply.family, reply.date, complaints, validator=offered if whole else None
-        )
-
-
-def _is_within_an_instant(turn: Turn) -> bool:
-    """Tell whether a list goes on by cursor because the page was one instant, of unnamed rows."""
-    onward = turn.after
-    by_cursor = onward is not None and onward.mode == "window" and onward.cursor is not None
-    return by_cursor and any(row.fanvue_id is None for row in turn.rows)
-
-
-def _joined(page: ReadPage, more: ReadPage) -> ReadPage:
-    turn = Turn([*page.turn.rows, *more.turn.rows], more.turn.after)
-    return ReadPage(turn, page.family, page.date, page.complaints + more.complaints)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from worker.errors import CursorExpired, ProviderContract
 from worker.fanvue.calls import Family
+from worker.jobs.earnings_pages import EarningsList, EarningsPages
 from worker.jobs.outcomes import Cancelled, Done, Result, Yielded
-from worker.jobs.pages import EarningsList
 from worker.jobs.reconcile_sums import FanvueSums
-from worker.jobs.unreadable import note_unreadable, partial_of
+from worker.jobs.unreadable import note_doubts, note_unreadable, partial_of
 from worker.store.reconcile import RunCommit
 from worker.sync.drift import DaySum
+from worker.sync.listing import ENDLESS, is_endless
 from worker.sync.reconcile import (
     EARNINGS,
     SPENDING,
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from worker.clock import Clock
-    from worker.jobs.pages import PageReader, ReadPage
+    from worker.jobs.earnings_pages import ReadPage
+    from worker.jobs.pages import PageReader
     from worker.jobs.walk import Slice
     from worker.store.jobs import Job
     from worker.store.reconcile import OurSums, ReconcileStore, RunState
@@ -48,10 +49,9 @@ if TYPE_CHECKING:
 
 PATHS: Final = {SPENDING: "/insights/spending"}
 EARNINGS_PATH: Final = "/insights/earnings"
-# By instants, by cursor, by days: a list that none of them turns is not one we understand.
-PLACES_TRIED: Final = 4
 # An agency's report is compared over so many days at most.
 LONGEST_REPORT: Final = timedelta(days=90)
+UNCOMPARED: Final = "every row was read, but no day was compared with Fanvue's summary"
 # Many pages follow: the budget is taken in blocks.
 CALLS_AHEAD: Final = 10
 
@@ -72,7 +72,7 @@ class Reconciliation:
     ) -> None:
         self._job = job
         self._store = store
-        self._reader = reader
+        self._pages = EarningsPages(reader)
         self._fanvue = FanvueSums(job, reader)
         self._clock = clock
         self._limits = limits
@@ -110,26 +110,20 @@ class Reconciliation:
                 position=step.position,
                 ceiling=state.ceiling or step.ceiling or self._clock.now(),
                 notes={**state.notes, **step.notes},
+                pages=state.pages + step.pages,
+                known=state.known + committed.inserted,
             )
 
     # Reading --------------------------------------------------------------------------------------
 
     async def _read(self, state: RunState) -> RunCommit:
         """Read the page at the run's place and say what to commit."""
+        if is_endless(state.pages, state.known):
+            return RunCommit([], notes={**state.notes, "stopped": ENDLESS}, pages=0)
         reading = Reading.from_json(state.todo[0])
-        place = Place(state.mode or "window", state.cursor, state.position)
+        place = Place.resumed(state.mode, state.cursor, state.position, state.notes.get("place"))
         what = EarningsList(PATHS.get(reading.list, EARNINGS_PATH), reading.span)
-        for _ in range(PLACES_TRIED):
-            try:
-                page = await self._reader.read(what, place, hint=CALLS_AHEAD)
-            except CursorExpired:
-                # The cursor is a convenience: the instant below which the list goes on is kept.
-                place = Place("window", position=state.position)
-                continue
-            if page.turn.reread is None:
-                return _commit_of(state, page)
-            place = page.turn.reread
-        raise ProviderContract("the list can be turned neither by cursor nor by instants")
+        return _commit_of(state, await self._pages.read(what, place, hint=CALLS_AHEAD))
 
     # Judging --------------------------------------------------------------------------------------
 
@@ -148,7 +142,9 @@ class Reconciliation:
             differences = await self._against_report(reported)
             if differences is not None:
                 sums.append(_verdict("agency", reported, differences))
-        proved = await self._store.finish(self._job, state, sums, partial)
+        summary = self._fanvue.missing.get("summary")
+        uncompared = None if summary is None else f"{UNCOMPARED}: {summary}"
+        proved = await self._store.finish(self._job, state, sums, partial, uncompared)
         log.info(
             "reconciled",
             model_id=self._job.model_id,
@@ -193,7 +189,7 @@ class Reconciliation:
         # Known ones are judged again beside the news, so the days span all of them.
         notes = {"doubtful": _days_json(around(differences))}
         again = [reading.as_json() for reading in read_again(news, _ranges(state))]
-        return None, RunCommit(again, "window", notes=notes, pages=0)
+        return None, RunCommit(again, notes={**notes, "place": Place().as_json()}, pages=0)
 
     async def _against_report(self, days: Days) -> list[Difference] | None:
         """Return the days on which an agency's report differs; None where there is none."""
@@ -220,15 +216,13 @@ def _verdict(kind: str, days: Days, differences: list[Difference]) -> dict[str, 
 
 def _commit_of(state: RunState, page: ReadPage) -> RunCommit:
     reading, rest = Reading.from_json(state.todo[0]), state.todo[1:]
-    notes: dict[str, Any] = {}
     apart = Reading(SPENDING, reading.start, reading.end).as_json()
     if reading.list == EARNINGS and page.family is Family.UNVERSIONED and apart not in rest:
         # This family keeps reversals in a list of their own.
         rest = [*rest, apart]
     going = page.turn.after
-    place = going or Place("window")
-    if going is not None and going.cursor is not None:
-        notes["by_cursor"] = True
+    place = going or Place()
+    notes = note_doubts(state.notes, page.turn.trouble, page.withheld)
     return RunCommit(
         todo=rest if going is None else [state.todo[0], *rest],
         mode=place.mode,
@@ -236,7 +230,7 @@ def _commit_of(state: RunState, page: ReadPage) -> RunCommit:
         position=place.position,
         rows=[row.as_json() for row in page.turn.rows],
         ceiling=page.date,
-        notes=notes | note_unreadable(state.notes, page.complaints),
+        notes={**note_unreadable(notes, page.complaints), "place": place.as_json()},
     )
 
 

@@ -1,7 +1,7 @@
 """What Fanvue itself says a creator's days come to: its summary, and its report to the agency.
 
-Second opinions, no more: where one cannot be had, the reading of the rows still stands. Rate limits
-and a database that is away are no opinions and are raised.
+Where one cannot be had, the reading of the rows still stands, but their days are not proved. Rate
+limits and a database that is away are no opinions and are raised.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from worker.errors import (
 )
 from worker.fanvue.pages import position, read_envelope
 from worker.sync.drift import report_sums, summary_sums
+from worker.sync.listing import is_endless
 from worker.sync.window import HISTORY_BEGINS, PAGE_SIZE
 
 
@@ -45,11 +46,12 @@ log = structlog.get_logger(__name__)
 
 
 class FanvueSums:
-    """Asks for one job."""
+    """Asks for one job; `missing` tells which opinions could not be had, and why."""
 
     def __init__(self, job: Job, reader: PageReader) -> None:
         self._job = job
         self._reader = reader
+        self.missing: dict[str, str] = {}
 
     async def summary(self, start: datetime, end: datetime | None) -> dict[date, DaySum] | None:
         """Return the summary's days, reversals left out, or None."""
@@ -74,16 +76,16 @@ class FanvueSums:
         }
         rows: list[object] = []
         cursor: str | None = None
-        while True:
+        pages = 0
+        while not is_endless(pages, (days.until - days.first).days):
             where = position(cursor)
             reply = await self._reader.get_of_account(REPORT_PATH, {**asked, **where})
-            found, following = read_envelope(reply)
+            found, cursor = read_envelope(reply)
+            pages += 1
             rows += found
-            if following is None:
+            if cursor is None:
                 return report_sums(rows, creator_uuid)
-            if following == cursor:
-                raise ProviderContract("the cursor does not advance", json_path="nextCursor")
-            cursor = following
+        raise ProviderContract("the report does not end", json_path="nextCursor")
 
     async def _opinion(self, name: str, asking: Awaitable[_T]) -> _T | None:
         try:
@@ -97,4 +99,5 @@ class FanvueSums:
         except (ScopeMissing, Unavailable, ProviderContract, Misconfigured, ValueError) as error:
             reason = str(error)
         log.warning("sums_unavailable", model_id=self._job.model_id, of=name, reason=reason)
+        self.missing[name] = reason
         return None

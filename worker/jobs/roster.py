@@ -13,6 +13,7 @@ from worker.fanvue.pages import position, read_envelope
 from worker.fanvue.wire import Me, parse, parse_rows
 from worker.fanvue.wire_lists import Fan
 from worker.store.agencies import Creator
+from worker.sync.listing import is_endless
 from worker.traffic import Lane
 
 
@@ -46,17 +47,16 @@ class Roster:
         """Return every creator whom the account manages, in Fanvue's order."""
         found: dict[str, Creator] = {}
         cursor: str | None = None
-        seen: set[str] = set()
-        while True:
+        pages = 0
+        while not is_endless(pages, len(found)):
             asked = {"size": str(PAGE_SIZE), **position(cursor)}
             rows, cursor = read_envelope(await self._get("/creators", asked))
+            pages += 1
             for one in _creators(rows):
                 found.setdefault(one.uuid, one)
             if cursor is None:
                 return list(found.values())
-            if cursor in seen:
-                raise ProviderContract("the list of creators does not end", json_path="pagination")
-            seen.add(cursor)
+        raise ProviderContract("the list of creators does not end", json_path="pagination")
 
     async def _get(self, path: str, params: dict[str, str]) -> Reply:
         token = await self._token(None)

@@ -13,6 +13,7 @@ from worker.errors import ProviderContract
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from datetime import datetime
 
     from worker.fanvue.wire import Complaints
 
@@ -46,12 +47,32 @@ def note_unreadable(notes: Mapping[str, Any], complaints: Complaints) -> dict[st
     return noted
 
 
+def note_doubts(
+    notes: Mapping[str, Any], trouble: str | None, withheld: datetime | None
+) -> dict[str, Any]:
+    """Return a walk's notes with why its list proves nothing, and what Fanvue does not show."""
+    noted = dict(notes)
+    if trouble is not None:
+        noted.setdefault("trouble", trouble)
+    if withheld is not None:
+        noted["withheld"] = int(noted.get("withheld", 0)) + 1
+        noted.setdefault("withheld_example", withheld.isoformat(timespec="milliseconds"))
+    return noted
+
+
 def partial_of(notes: Mapping[str, Any]) -> str | None:
     """Say what a walk with these notes did not read, if anything."""
     reasons = []
     if count := notes.get("unreadable"):
         example = notes.get("unreadable_example")
         reasons.append(f"{count} rows could not be read, such as: {example}")
+    if trouble := notes.get("trouble"):
+        reasons.append(trouble)
+    if withheld := notes.get("withheld"):
+        reasons.append(
+            f"at {withheld} instants, such as {notes['withheld_example']}, Fanvue's cursor does "
+            "not show every row: some may be missing"
+        )
     if stopped := notes.get("stopped"):
         reasons.append(f"the list was not read to its end: {stopped}")
     if crowded := notes.get("crowded"):

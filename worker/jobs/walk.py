@@ -101,4 +101,5 @@ def _advance(state: WalkState, page: PageCommit, committed: Committed) -> WalkSt
         notes={**state.notes, **page.notes},
         todo=committed.todo,
         validator=None,
+        known=state.known + committed.inserted,
     )

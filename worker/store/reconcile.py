@@ -22,6 +22,7 @@ class RunState:
     """The open run of a model, as the database keeps it.
 
     `todo` are the lists still to be read; mode, cursor and position say where the first one stands.
+    `known` counts the ledger rows of the model: a bound on the pages grows with it.
     """
 
     version: int
@@ -34,6 +35,8 @@ class RunState:
     ceiling: datetime | None
     settle: timedelta
     notes: dict[str, Any]
+    pages: int
+    known: int
 
     @property
     def requested(self) -> bool:
@@ -46,7 +49,7 @@ class RunCommit:
     """One step to commit: ledger rows, and where the run goes on."""
 
     todo: list[dict[str, Any]]
-    mode: str
+    mode: str = "window"
     cursor: str | None = None
     position: datetime | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -98,6 +101,8 @@ class ReconcileStore:
             ceiling=_moment(reply["ceiling"]),
             settle=timedelta(seconds=float(reply["settle_seconds"])),
             notes=dict(reply["notes"] or {}),
+            pages=int(reply["pages"]),
+            known=int(reply["known"]),
         )
 
     async def commit(self, job: Job, state: RunState, step: RunCommit) -> RunCommitted:
@@ -155,9 +160,17 @@ class ReconcileStore:
         return OurSums(days, known)
 
     async def finish(
-        self, job: Job, state: RunState, sums: list[dict[str, Any]], partial: str | None
+        self,
+        job: Job,
+        state: RunState,
+        sums: list[dict[str, Any]],
+        partial: str | None,
+        uncompared: str | None,
     ) -> dict[str, Any]:
-        """Close the run; return what it proved, as its history keeps it."""
+        """Close the run; return what it proved, as its history keeps it.
+
+        `partial`: what could not be read. `uncompared`: why days could not be compared.
+        """
         reply: dict[str, Any] = await self._database.call(
             "finish_reconcile",
             {
@@ -169,6 +182,7 @@ class ReconcileStore:
                     "run_id": state.run_id,
                     "sums": sums,
                     "partial": partial,
+                    "uncompared": uncompared,
                 },
             },
         )

@@ -42,14 +42,15 @@ class OfferedValidator:
 class WalkState:
     """The open walk of a stream, as the database keeps it.
 
-    `day` is the database's UTC day when the job began: snapshots are named by it.
+    `day` is the database's UTC day when the job began: snapshots are named by it. `known` counts
+    the rows held of the stream's list, as far as a bound on its pages needs it.
     """
 
     version: int
     walk_id: str
     kind: str
     phase: str
-    mode: str
+    mode: str | None
     cursor: str | None
     floor: datetime | None
     ceiling: datetime | None
@@ -64,6 +65,7 @@ class WalkState:
     validator: OfferedValidator | None = None
     keep_text: bool = True
     day: date | None = None
+    known: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ class WalkStore:
             validator=_validator(reply.get("validator")),
             keep_text=bool(settings.get("keep_text", True)),
             day=date.fromisoformat(settings["day"]) if settings.get("day") else None,
+            known=int(reply.get("known") or 0),
         )
 
     async def commit(self, job: Job, state: WalkState, page: PageCommit) -> Committed:
@@ -191,11 +194,6 @@ class WalkStore:
             partial=(reply.get("partial") or page.partial) if complete else None,
             todo=_todo(reply),
         )
-
-    async def sale_totals(self, model_id: str) -> dict[str, Decimal]:
-        """Return our gross per UTC day (`YYYY-MM-DD`), reversals left out, US dollars."""
-        reply = await self._database.call("sale_totals", {"p_model_id": model_id})
-        return {str(day): Decimal(total) for day, total in (reply or {}).items()}
 
 
 def _todo(reply: dict[str, Any]) -> list[ChatToRead]:

@@ -1,7 +1,7 @@
-"""Compares our money with Fanvue's own summary, day by day, and says what to read again.
+"""Reads Fanvue's own sums, day by day: its summary, and its report to an agency.
 
-Pure. Only a surplus on Fanvue's side is acted on: it means that a row was missed. The summary
-leaves reversals out and may be ten minutes old, so today's figure is never conclusive.
+Pure. The summary leaves reversals out and may be ten minutes old, so today's figure is never
+conclusive.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from worker.sync.window import Span
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 
 # No creator earns more in a day, and no longer number is worth computing with.
@@ -29,14 +29,6 @@ class DaySum:
 
     gross: Decimal
     net: Decimal
-
-
-def summary_days(body: object) -> dict[str, Decimal]:
-    """Return gross per UTC day from a summary's `overTime`; days it does not list are absent.
-
-    Raises `ValueError` when the answer has another shape.
-    """
-    return {_day_of(entry): _dollars_of(entry, "gross") for entry in _over_time(body)}
 
 
 def summary_sums(body: object) -> dict[date, DaySum]:
@@ -104,14 +96,6 @@ def _dollars_of(entry: dict[str, Any], name: str) -> Decimal:
     if not exact.is_finite() or exact.adjusted() >= LARGEST_DIGITS or exact % 1:
         raise ValueError(f"the {name} of an entry is not an amount in cents")
     return dollars(int(exact))
-
-
-def days_short(ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal]) -> list[date]:
-    """Return the days on which Fanvue counts more than we do, oldest first."""
-    zero = dollars(0)
-    return sorted(
-        date.fromisoformat(day) for day, total in theirs.items() if total > ours.get(day, zero)
-    )
 
 
 def spans_of(days: list[date]) -> list[Span]:

@@ -1,7 +1,8 @@
-"""Keeps the walk of a list from going in circles.
+"""Keeps the walk of a list from going on for ever.
 
 Pure. A cursor that comes back is noticed with one remembered cursor, however long the circle is:
-the remembered one is replaced whenever the number of pages doubles.
+the remembered one is replaced whenever the number of pages doubles. Cursors that are always new
+lead nowhere when there are far more pages than what is known fills.
 """
 
 from __future__ import annotations
@@ -13,7 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+# So many pages any list may have; beyond, twice as many as full ones of all known rows.
+ANY_LIST: Final = 20
+ROWS_A_PAGE: Final = 50
+ENDLESS: Final = "its pages go on and bring nothing new"
 _LANDMARK: Final = "landmark"
+
+
+def is_endless(pages: int, known: int) -> bool:
+    """Tell whether a list was turned more often than what it is known to hold can need.
+
+    `known` counts the rows held of it, those included that this walk added.
+    """
+    return pages >= ANY_LIST + 2 * known // ROWS_A_PAGE
 
 
 def next_landmark(

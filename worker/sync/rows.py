@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 
@@ -149,6 +148,7 @@ def _text(value: UUID | None) -> str | None:
     return None if value is None else str(value)
 
 
-def newest_first(rows: Sequence[LedgerRow]) -> bool:
-    """Tell whether a page is in the order that walking down by instants relies on."""
-    return all(one.at >= other.at for one, other in pairwise(rows))
+def out_of_place(rows: Sequence[LedgerRow]) -> int:
+    """Return by how many places the worst row of a page is away from newest first; 0: in order."""
+    order = sorted(range(len(rows)), key=lambda n: rows[n].at, reverse=True)
+    return max((abs(place - n) for place, n in enumerate(order)), default=0)

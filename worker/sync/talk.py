@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from worker.sync.window import INSTANT
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 BEFORE: Final = "before:"
+# So many pages of a chat in a row may show nothing older than the ones before.
+IDLE_PAGES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,25 @@ def onward_by_dates(
     if bound is not None and following >= bound:
         raise ValueError("the page does not lead to older messages")
     return Onward(f"{BEFORE}{following.isoformat(timespec='milliseconds')}", crowded)
+
+
+def steps_down(
+    reading: Mapping[str, Any] | None, chat: str, instants: Sequence[datetime]
+) -> dict[str, Any]:
+    """Return what a walk notes of the chat it reads: its oldest instant, and pages without one.
+
+    Numbered pages may repeat some messages, but not for ever. Raises `ValueError` when too many in
+    a row came to nothing older.
+    """
+    known = reading if reading is not None and reading["chat"] == chat else {}
+    oldest = min((moment.isoformat() for moment in instants), default=None)
+    before = known.get("oldest")
+    if oldest is not None and (before is None or oldest < before):
+        return {"chat": chat, "oldest": oldest, "idle": 0}
+    idle = int(known.get("idle", 0)) + 1
+    if idle > IDLE_PAGES:
+        raise ValueError("the pages of a chat go on and come to nothing older")
+    return {"chat": chat, "oldest": before, "idle": idle}
 
 
 def reached(instants: Sequence[datetime], known_until: datetime | None) -> bool:

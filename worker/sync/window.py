@@ -1,31 +1,43 @@
-"""Where a walk over earnings goes on: phases, windows, and what may be committed of a page.
+"""Where a walk over earnings goes on: places, filters, and what may be committed of a page.
 
-Pure. Two ways to turn a page: by Fanvue's cursor (no row is read twice), and by instants, where
-the oldest instant of a page is left for the next one, so that rows sharing a millisecond stay
-together. Fanvue's cursor may skip or repeat such rows, and rows without an id cannot be told from
-their repetition; instants are right in every case and cost one row in fifty. A third mode, by days,
-serves a Fanvue that ignores the time of day in its filters.
+Pure. A list is turned by instants: the oldest instant of a page is left for the next one, which is
+asked for by date, so that rows sharing a millisecond stay together. It costs one row in fifty and
+trusts no cursor. The next page begins above everything that this one left, so a row that Fanvue
+lists one place too late shows there, too; a page that is not in order leaves more of itself.
+Where the filters ignore the time of day (Fanvue's documentation once said so) the unit is a day.
+A list whose order or dates do not hold is read on by cursor, and proves nothing.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from worker.sync.rows import newest_first
+from worker.sync.rows import out_of_place
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from worker.sync.rows import LedgerRow
 
 
 PAGE_SIZE: Final = 50
 INSTANT: Final = timedelta(milliseconds=1)
+DAY: Final = timedelta(days=1)
 # Fanvue accepts it, and no creator is older.
 HISTORY_BEGINS: Final = datetime(2020, 1, 1, tzinfo=UTC)
+# Of a page that is not in order so many rows are left for the next one, if it has them.
+LEFT_IN_DISORDER: Final = 10
+
+BY_INSTANTS: Final = "window"
+BY_DAYS: Final = "days"
+BY_CURSOR: Final = "cursor"
+NOT_IN_ORDER: Final = "Fanvue's list is not in order from page to page, so rows may be missing"
+NOT_LED_ON: Final = "Fanvue's cursor does not lead on, so rows may be missing"
+NOT_WITHIN_DATES: Final = "Fanvue's list ignores the dates asked for, so rows may be missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,71 +50,228 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a list stands: by cursor, or below `position`."""
+    """Where a list stands.
 
-    mode: str
+    `position` is the oldest instant seen, `below` the end date to ask for: a cursor goes back with
+    the one it was given for. `left` rows between the two were seen and left for the next page.
+    """
+
+    mode: str = BY_INSTANTS
     cursor: str | None = None
     position: datetime | None = None
+    below: datetime | None = None
+    left: int = 0
+
+    def as_json(self) -> dict[str, object]:
+        """Return what no column keeps; tied to its position, so that an older place is known."""
+        return {"position": _text(self.position), "below": _text(self.below), "left": self.left}
+
+    @classmethod
+    def resumed(
+        cls,
+        mode: str | None,
+        cursor: str | None,
+        position: datetime | None,
+        kept: Mapping[str, object] | None,
+    ) -> Place:
+        """Return the place that was stored.
+
+        A list that an older worker turned by cursor is begun again.
+        """
+        if mode is not None and kept is not None and kept.get("position") == _text(position):
+            return cls(mode, cursor, position, _moment(kept.get("below")), int(str(kept["left"])))
+        if mode == BY_INSTANTS and cursor is None and position is not None:
+            return cls(BY_INSTANTS, None, position, position + INSTANT)
+        return cls()
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What to do with a page: the rows to commit, and the place after it (None: the list ended)."""
+    """What to do with a page: the rows to commit, and the place after it (None: the list ended).
+
+    `reread`: read this place instead. `crowded`: the page is one instant (or day) that may go on;
+    it is to be read whole. `trouble`: why the list proves nothing from here on.
+    """
 
     rows: list[LedgerRow] = field(default_factory=list)
     after: Place | None = None
     reread: Place | None = None
+    crowded: bool = False
+    trouble: str | None = None
+
+
+def resume_below(place: Place) -> Place:
+    """Return the place of a list whose cursor expired: the instant below which it goes on."""
+    if place.position is None:
+        return Place()
+    below = place.below
+    if place.mode == BY_CURSOR or below is None:
+        below = place.position + INSTANT
+    return replace(place, mode=BY_INSTANTS, cursor=None, below=below)
 
 
 def query_span(span: Span, place: Place) -> Span:
     """Return the range to ask Fanvue for at a place of a list."""
-    if place.cursor is None and place.position is not None:
-        # The instant itself once more: what shares it may not all have been seen.
-        return replace(span, end=place.position + INSTANT)
-    return span
+    if place.below is None:
+        return span
+    return replace(span, end=place.below if span.end is None else min(span.end, place.below))
 
 
-def turn_page(rows: Sequence[LedgerRow], next_cursor: str | None, place: Place) -> Turn:
+def turn_page(
+    rows: Sequence[LedgerRow], next_cursor: str | None, place: Place, *, full: bool = False
+) -> Turn:
     """Decide what of a page may be committed, and where the list goes on.
 
-    Raises `ValueError` when the page is not newest first or holds rows above the place.
+    `full`: the page holds as many rows as were asked for. Such a page is no end, cursor or not:
+    a cursor made of a date ends where nothing is older, whatever else shares that instant.
     """
-    if not newest_first(rows):
-        raise ValueError("the page is not in order, newest first")
-    if place.position is not None and rows and rows[0].at > place.position:
-        raise ValueError("the page holds rows newer than the page before it")
-    if place.mode == "window" and place.cursor is None and place.position is not None:
-        if not rows or rows[0].at != place.position:
-            # We asked for an instant that was there and got none of it: Fanvue ignores the time
-            # of day (its documentation once said so). Begin with the whole day, by cursor.
-            return Turn(reread=Place("days", position=_end_of_day(place.position)))
-    elif place.mode == "cursor" and any(row.fanvue_id is None for row in rows):
-        # Rows without an id are counted, not named: their instants must be read whole.
-        if place.cursor is not None:
-            return Turn(reread=Place("window", position=place.position))
-        place = replace(place, mode="window")
-    if next_cursor is None:
-        return Turn(rows=list(rows))
-    return _turn_on(rows, next_cursor, place)
-
-
-def _turn_on(rows: Sequence[LedgerRow], next_cursor: str, place: Place) -> Turn:
-    if not rows:
+    found = sorted(rows, key=lambda row: row.at, reverse=True)
+    trouble = _trouble(found, next_cursor, place)
+    if place.mode == BY_CURSOR or trouble is not None:
+        return _on_by_cursor(found, next_cursor, place, trouble)
+    if place.mode == BY_INSTANTS and _lacks_what_was_left(found, next_cursor, place):
+        # An instant that was there does not come back: the filters ignore the time of day.
+        return Turn(reread=_whole_day_of(place))
+    if not found:
         # An empty page that promises more: follow the cursor, it is all there is.
-        return Turn(after=replace(place, cursor=next_cursor))
-    oldest = rows[-1].at
-    if place.mode != "window" or rows[0].at == oldest:
-        # A page that is one single instant cannot be split by instants; the cursor can.
-        return Turn(rows=list(rows), after=Place(place.mode, next_cursor, oldest))
-    kept = [row for row in rows if row.at > oldest]
-    return Turn(rows=kept, after=Place("window", None, oldest))
+        return Turn(after=None if next_cursor is None else replace(place, cursor=next_cursor))
+    if next_cursor is None and not full:
+        return Turn(rows=found)
+    if _begin(place.mode, found[0].at) == _begin(place.mode, found[-1].at):
+        return Turn(rows=found, crowded=True)
+    return _on_by_date(found, place.mode, out_of_place(rows))
 
 
-def _end_of_day(moment: datetime) -> datetime:
-    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + timedelta(days=1) - INSTANT
+def _trouble(found: Sequence[LedgerRow], next_cursor: str | None, place: Place) -> str | None:
+    """Say why a list proves nothing from this page on, if it does not."""
+    if next_cursor is not None and next_cursor == place.cursor:
+        return NOT_LED_ON
+    if place.mode == BY_CURSOR:
+        return None
+    if found and place.below is not None and found[0].at >= place.below:
+        return NOT_WITHIN_DATES
+    if _between(found, place.position, place.below) > place.left:
+        return NOT_IN_ORDER
+    return None
 
 
-def first_place(kind: str) -> Place:
-    """Return where a new list begins: all of history by cursor, anything shorter by instants."""
-    return Place("cursor" if kind == "full" else "window")
+def _lacks_what_was_left(found: Sequence[LedgerRow], next_cursor: str | None, place: Place) -> bool:
+    position = place.position
+    if position is None or place.below is None or position >= place.below:
+        return False
+    if next_cursor is not None and (not found or found[-1].at > position):
+        return False
+    shown = any(row.at == position for row in found)
+    return not shown or _between(found, position, place.below) < place.left
+
+
+def _whole_day_of(place: Place) -> Place:
+    """Return the place above the day of the newest instant that was asked for."""
+    assert place.below is not None  # noqa: S101 - only a list asked for by date lacks an instant
+    return Place(BY_DAYS, below=_begin(BY_DAYS, place.below - INSTANT) + DAY)
+
+
+def _between(found: Sequence[LedgerRow], position: datetime | None, below: datetime | None) -> int:
+    if position is None or below is None:
+        return 0
+    return sum(position < row.at < below for row in found)
+
+
+def _on_by_cursor(
+    found: list[LedgerRow], next_cursor: str | None, place: Place, trouble: str | None
+) -> Turn:
+    """Take the page as it is, and go on with its own cursor."""
+    if next_cursor is None or next_cursor == place.cursor:
+        return Turn(found, trouble=trouble)
+    seen = [row.at for row in found[-1:]] + ([] if place.position is None else [place.position])
+    after = Place(BY_CURSOR, next_cursor, min(seen, default=None), place.below)
+    return Turn(found, after, trouble=trouble)
+
+
+def _on_by_date(found: list[LedgerRow], mode: str, disorder: int) -> Turn:
+    """Leave the oldest instant (or day) of a page, and more of a page that is not in order."""
+    least = min(max(LEFT_IN_DISORDER, 2 * disorder), len(found) // 2) if disorder else 0
+    borders = sorted({_begin(mode, row.at) for row in found})[1:]
+    below = next((b for b in borders if sum(row.at < b for row in found) >= least), borders[-1])
+    oldest = found[-1].at
+    after = Place(mode, None, oldest, below, _between(found, oldest, below))
+    return Turn([row for row in found if row.at >= below], after)
+
+
+def _begin(mode: str, moment: datetime) -> datetime:
+    """Return where the instant, or the day, of a row begins."""
+    if mode == BY_INSTANTS:
+        return moment
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+# Crowds -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """An instant (or day) that fills a page, as one reading by cursor shows it.
+
+    `older` is the newest instant below it that the reading came to.
+    """
+
+    pages: list[list[LedgerRow]]
+    ended: bool
+    older: datetime | None = None
+
+
+def other_size(count: int) -> int:
+    """Return a page size that puts the borders of a second reading elsewhere."""
+    return max(1, count * 3 // 4)
+
+
+def of_crowd(
+    rows: Sequence[LedgerRow], mode: str, crowd: datetime
+) -> tuple[list[LedgerRow], datetime | None]:
+    """Return the rows of a page that belong to a crowd, and the newest instant below it."""
+    begin = _begin(mode, crowd)
+    older = max((row.at for row in rows if row.at < begin), default=None)
+    return [row for row in rows if row.at >= begin], older
+
+
+def brings_news(pages: Sequence[Sequence[LedgerRow]]) -> bool:
+    """Tell whether the last page of a crowd may show a row that the ones before did not."""
+    seen = {row.fanvue_id for page in pages[:-1] for row in page}
+    return any(row.fanvue_id is None or row.fanvue_id not in seen for row in pages[-1])
+
+
+def settle_crowd(first: Crowd, second: Crowd) -> tuple[list[LedgerRow], bool]:
+    """Return the rows of a crowd, and whether they are all of it.
+
+    Only two readings with different borders that agree prove that the cursor neither skips nor
+    repeats rows of one instant. Else only what single pages show is certain: no page shows a row
+    twice, but the next one may.
+    """
+    smaller = len(second.pages[0]) < len(first.pages[0]) or len(first.pages[0]) == 1
+    if first.ended and second.ended and smaller and _counted(first) == _counted(second):
+        return [row for page in first.pages for row in page], True
+    certain: Counter[LedgerRow] = Counter()
+    for page in [*first.pages, *second.pages]:
+        certain |= Counter(page)
+    return list(certain.elements()), False
+
+
+def _counted(crowd: Crowd) -> Counter[object]:
+    """Count rows without an id as often as they are shown, named ones once."""
+    rows = [row for page in crowd.pages for row in page]
+    named = {(row.fanvue_id, row.at, row.amount) for row in rows if row.fanvue_id is not None}
+    return Counter([*named, *(row for row in rows if row.fanvue_id is None)])
+
+
+def after_crowd(mode: str, crowd: datetime, older: datetime | None) -> Place:
+    """Return the place below an instant (or day) that was read to its end."""
+    begin = _begin(mode, crowd)
+    return Place(mode, None, older or begin, begin)
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _moment(text: object) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(str(text))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tests.property.fanvue_list import CursorRefused, Dates, FanvueList, Ties
+from tests.property.fanvue_list import CursorRefused, Cursors, Dates, FanvueList
+from tests.property.walker import LONG_AGO, wire
 from tests.support.fanvue_stub import json_answer
 from worker.sync.window import PAGE_SIZE, Span
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from worker.sync.rows import LedgerRow
 
 
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 REVERSALS = {"refund", "chargeback"}
 
 
@@ -32,7 +32,7 @@ class EarningsApi:
 
     clock: ManualClock
     rows: list[LedgerRow]
-    ties: Ties = Ties.EXACT
+    cursors: Cursors = Cursors.EXACT
     dates: Dates = Dates.TO_THE_INSTANT
     v1: bool = True
     # Changes an answer on its way out: (path, number of the call to it, body) -> body or response.
@@ -44,7 +44,7 @@ class EarningsApi:
     extra_in_summary: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.list = FanvueList(self.rows, PAGE_SIZE, self.ties, self.dates)
+        self.list = FanvueList(self.rows, PAGE_SIZE, self.cursors, self.dates)
         self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
 
     @property
@@ -70,13 +70,15 @@ class EarningsApi:
     def _body(self, path: str, params: dict[str, str]) -> Any:
         if path.endswith("/summary"):
             return self._summary()
-        if path.endswith("/spending") or params.get("source"):
+        if path.endswith("/spending"):
             found = [row for row in self.rows if row.category in REVERSALS]
             return {"data": [wire(row) for row in found], "nextCursor": None}
         if params.get("cursor") in self.expired:
             return json_answer({"errors": ["cursor is invalid or has expired"]}, 400)
         try:
-            rows, following = self.list.page(_span(params), params.get("cursor"))
+            rows, following = self.list.page(
+                _span(params), params.get("cursor"), int(params["size"])
+            )
         except CursorRefused:
             return json_answer({"errors": ["cursor is invalid or has expired"]}, 400)
         return {"data": [wire(row) for row in rows], "nextCursor": following}
@@ -92,18 +94,6 @@ class EarningsApi:
                 for day, gross in sorted(days.items())
             ]
         }
-
-
-def wire(row: LedgerRow) -> dict[str, Any]:
-    """Render a row as Fanvue does."""
-    return {
-        "date": row.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "gross": int(row.amount * 100),
-        "net": None if row.net is None else int(row.net * 100),
-        "currency": row.currency,
-        "source": row.source,
-        "transactionOrderId": row.fanvue_id,
-    }
 
 
 def _span(params: dict[str, str]) -> Span:

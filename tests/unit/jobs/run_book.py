@@ -41,7 +41,8 @@ class RunBook:
                 "notes": notes,
                 "ceiling": None,
             }
-        return {**self.run, "version": self.version, "settle_seconds": 1200}
+        counted = {"pages": len(self.steps), "known": len(self.ledger.entries)}
+        return {**self.run, **counted, "version": self.version, "settle_seconds": 1200}
 
     def commit(self, asked: dict[str, Any]) -> dict[str, Any]:
         page = asked["p_page"]
@@ -77,7 +78,7 @@ class RunBook:
         self.verdicts.append(asked["p_verdict"])
         self.version += 1
         self.run = None
-        partial = asked["p_verdict"]["partial"]
+        partial = asked["p_verdict"]["partial"] or asked["p_verdict"]["uncompared"]
         return {"version": self.version, "mended": {}, "drift": {}, "partial": partial}
 
 

@@ -65,6 +65,7 @@ class StreamBook:
             "aside_checked_at": None,
             "todo": self._todo(self.walk["phase"]),
             "validator": self.validator if fresh else None,
+            "known": len(self.rows) + len(self.chats),
             "settings": {"keep_text": self.keep_text, "day": self.day},
         }
 

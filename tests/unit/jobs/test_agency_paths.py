@@ -10,7 +10,7 @@ import pytest
 from tests.support.fanvue_stub import bench, json_answer
 from tests.unit.jobs.grant_bench import Bench as GrantBench
 from tests.unit.jobs.test_outcomes import JOB
-from worker.errors import NotFound
+from worker.errors import NotFound, ProviderContract
 from worker.fanvue.calls import RequestMeter
 from worker.jobs.grants import Token
 from worker.jobs.pages import PageReader
@@ -100,6 +100,15 @@ async def test_the_roster_reads_every_page_and_names_each_creator_once() -> None
     assert found == [Creator(CREATOR, "ana", "Ana"), Creator(OTHER, "bea", "Bea")]
     assert b.fanvue.requests[1].url.params["page"] == "2"
     assert {bucket for bucket, _, _ in b.budget.acquired} == {f"user:{ACCOUNT}"}
+
+
+async def test_a_roster_that_goes_on_for_ever_is_no_roster() -> None:
+    b = bench(*(page(row(CREATOR, "ana"), more=True, number=n) for n in range(1, 40)))
+
+    with pytest.raises(ProviderContract, match="does not end"):
+        await Roster(b.client, ACCOUNT, token).creators()
+
+    assert len(b.fanvue.requests) < 30
 
 
 async def test_the_roster_renews_a_refused_token_once() -> None:

@@ -304,3 +304,42 @@ async def test_a_list_whose_cursor_expired_is_read_from_its_top() -> None:
 
     assert await b.run() == Done()
     assert len(b.book.messages) == 120
+
+
+async def test_a_list_of_chats_that_goes_on_for_ever_is_left_and_its_chats_are_read() -> None:
+    b = chatting(fan1=3, fan2=20)
+
+    def endless(path: str, number: int, body: Any) -> Any:
+        return {**body, "nextCursor": f"after-{100 + number}"} if path == "/chats" else body
+
+    b.house.tamper = endless
+
+    result, _ = await b.run_in_slices(Slice(pages=7, duration=timedelta(hours=1)))
+
+    assert isinstance(result, Done)
+    assert "go on and bring nothing new" in str(result.partial)
+    assert len(b.book.messages) == 23
+    assert len(b.house.calls) < 30
+
+
+async def test_a_chat_whose_pages_repeat_for_ever_is_left_and_the_others_are_read() -> None:
+    b = await after_first_sync(chatting(v1=False, fan1=70, fan2=120))
+    stuck = f"/chats/{uuid_of('fan', 1)}/messages"
+    newest = [message.wire(uuid_of("fan", 1)) for message in b.house.chats[uuid_of("fan", 1)][:20]]
+
+    def repeating(path: str, number: int, body: Any) -> Any:
+        if path != stuck:
+            return body
+        pagination = {"page": number + 1, "size": len(newest), "hasMore": True}
+        return {"data": newest, "pagination": pagination}
+
+    b.house.tamper = repeating
+    history = b.history()
+
+    result = await b.run(book=history)
+
+    assert isinstance(result, Done)
+    assert "come to nothing older" in str(result.partial)
+    assert history.chats[uuid_of("fan", 2)].history_done
+    assert not history.chats[uuid_of("fan", 1)].history_done
+    assert len(b.calls_to("/messages")) < 15

@@ -117,6 +117,35 @@ async def test_a_list_that_expires_again_and_again_ends_as_partial() -> None:
     assert sum(params.get("cursor") is None for _, params in b.house.calls) == RESTARTS + 1
 
 
+def without_end(rows: list[Any]) -> Callable[[str, int, Any], Any]:
+    """Show the same rows on page after page, each with a position that is new."""
+
+    def tamper(_: str, number: int, body: Any) -> Any:
+        if "pagination" in body:
+            pagination = {"page": number, "size": len(rows), "hasMore": True}
+            return {"data": rows, "pagination": pagination}
+        return {"data": rows, "nextCursor": f"after-{1000 + number}"}
+
+    return tamper
+
+
+@pytest.mark.parametrize(
+    ("sync_type", "rows"),
+    [("subscribers", 0), ("subscribers", 50), ("followers", 0), ("followers", 50), ("posts", 50)],
+)
+async def test_pages_that_go_on_for_ever_end_as_partial(sync_type: str, rows: int) -> None:
+    b = listing(sync_type, 180)
+    b.house.tamper = without_end(b.house.lists[LISTS[sync_type]][:rows])
+
+    result, _ = await b.run_in_slices(Slice(pages=7, duration=timedelta(hours=1)))
+
+    assert isinstance(result, Done)
+    assert result.partial is not None
+    assert "go on and bring nothing new" in result.partial
+    assert len(b.house.calls) < 30
+    assert b.book.closed_as == [result.partial]
+
+
 async def test_a_row_that_stays_unreadable_leaves_the_walk_partial_and_is_named_by_its_place() -> (
     None
 ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import pytest
@@ -106,14 +107,16 @@ async def test_all_of_history_is_judged_unless_somebody_asked_for_days() -> None
 
 
 @pytest.mark.parametrize("answer", [{}, {"overTime": [{}]}, json_answer({"error": "no"}, 403)])
-async def test_without_a_summary_the_reading_still_stands(answer: Any) -> None:
+async def test_without_a_summary_rows_are_judged_and_nothing_is_proved(answer: Any) -> None:
     p = proving(60)
     p.api.tamper = lambda path, _, body: answer if path == SUMMARY else body
 
-    assert await p.run() == Done()
+    result = await p.run()
 
-    assert p.book.verdicts[0]["sums"] == []
-    assert p.book.verdicts[0]["partial"] is None
+    (verdict,) = p.book.verdicts
+    assert (verdict["sums"], verdict["partial"]) == ([], None)
+    assert "no day was compared with Fanvue's summary: " in verdict["uncompared"]
+    assert result == Done(partial=verdict["uncompared"])
 
 
 async def test_a_summary_that_stays_broken_ends_the_run_at_the_third_attempt() -> None:
@@ -123,8 +126,10 @@ async def test_a_summary_that_stays_broken_ends_the_run_at_the_third_attempt() -
     with pytest.raises(Transient):
         await p.run()
     p.attempt = 3
+    result = await p.run()
 
-    assert await p.run() == Done()
+    assert isinstance(result, Done)
+    assert "no day was compared" in str(result.partial)
 
 
 async def test_a_row_that_stays_unreadable_makes_the_run_partial() -> None:
@@ -143,6 +148,18 @@ async def test_a_row_that_stays_unreadable_makes_the_run_partial() -> None:
     assert "could not be read" in str(result.partial)
     assert p.book.verdicts[0]["partial"] == result.partial
     assert p.calls(SUMMARY) == 0
+
+
+async def test_pages_that_go_on_for_ever_make_the_run_partial() -> None:
+    p = proving(60)
+    cursors = count()
+    p.api.list.page = lambda *_: ([], f"c{next(cursors)}")  # type: ignore[method-assign]
+
+    result = await p.run_in_slices(Slice(pages=6, duration=timedelta(hours=1)))
+
+    assert isinstance(result, Done)
+    assert "go on and bring nothing new" in str(result.partial)
+    assert len(p.api.calls) < 30
 
 
 async def test_reversals_kept_apart_are_read_as_well() -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import count, pairwise
 from math import ceil
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.property.fanvue_list import Dates, Ties
+from tests.property.fanvue_list import Cursors, Dates, Order
+from tests.property.ledger import money_of
 from tests.support.clock import NOON
-from tests.unit.jobs.walk_bench import PATIENT, walking
-from worker.errors import DatabaseUnavailable, LeaseLost, SchemaMissing, SyncError, Throttled
+from tests.unit.jobs.walk_bench import PATIENT, WalkBench, walking
+from worker.errors import LeaseLost, Throttled
 from worker.fanvue.calls import Family
 from worker.jobs.earnings_walk import ASIDE_LOOKBACK
 from worker.jobs.outcomes import Cancelled, Done, Yielded
@@ -22,36 +24,20 @@ from worker.sync.window import HISTORY_BEGINS
 
 
 EARNINGS = "/v1/insights/earnings"
-SUMMARY = "/v1/insights/earnings/summary"
 SPENDING = "/insights/spending"
 
 
-async def test_history_is_read_by_cursor_then_its_reversals_then_compared_with_the_summary() -> (
-    None
-):
-    w = walking(120, kind="full")
+async def test_history_of_5000_sales_costs_103_calls() -> None:
+    w = walking(5000, kind="full")
 
     assert await w.run() == Done()
 
     w.assert_exact()
-    assert w.book.phases == ["rows", "rows", "rows", "aside", "verify"]
-    assert w.api.paths == [EARNINGS] * 4 + [SUMMARY]
-    assert w.api.calls[3][1]["source"] == "refund,chargeback"
-    assert w.book.walk is None
+    assert len(w.api.calls) == w.meter.requests == 103
 
 
-async def test_history_of_5000_sales_costs_100_pages_and_two_calls() -> None:
-    w = walking(5000, kind="full")
-
-    await w.run()
-
-    w.assert_exact()
-    assert len(w.api.calls) == 102
-    assert w.meter.requests == 102
-
-
-@pytest.mark.parametrize("kind", ["incremental", "deep"])
-async def test_shorter_walks_go_by_instants_and_end_with_the_list(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["incremental", "deep", "full"])
+async def test_every_walk_goes_by_instants_and_ends_with_the_list(kind: str) -> None:
     w = walking(120, kind=kind)
 
     assert await w.run() == Done()
@@ -92,26 +78,6 @@ async def test_the_ceiling_is_fanvues_own_time_at_the_first_page() -> None:
     assert w.book.high_water == w.rows[-1].at
 
 
-async def test_the_summary_is_asked_for_up_to_the_ceiling() -> None:
-    w = walking(120, kind="full")
-    w.api.takes = timedelta(minutes=1)
-
-    await w.run()
-
-    path, params = w.api.calls[-1]
-    assert path == SUMMARY
-    assert datetime.fromisoformat(params["endDate"]) == NOON + timedelta(minutes=1)
-
-
-async def test_history_without_ids_is_read_by_instants_from_the_start() -> None:
-    w = walking(120, kind="full", ids=False)
-
-    await w.run()
-
-    w.assert_exact()
-    assert {page["mode"] for page in w.book.pages[:-1]} == {"window"}
-
-
 @pytest.mark.parametrize("kind", ["incremental", "full"])
 async def test_more_equal_rows_without_ids_than_fill_a_page_are_all_counted(kind: str) -> None:
     w = walking(200, ids=False, kind=kind)
@@ -124,15 +90,15 @@ async def test_more_equal_rows_without_ids_than_fill_a_page_are_all_counted(kind
     w.assert_exact()
 
 
-@pytest.mark.parametrize("ties", list(Ties))
+@pytest.mark.parametrize("cursors", list(Cursors))
 async def test_rows_that_share_an_instant_at_a_border_are_neither_lost_nor_doubled(
-    ties: Ties,
+    cursors: Cursors,
 ) -> None:
     w = walking(130, ids=False)
     together = w.rows[75].at
     w.rows[75:85] = [replace(row, at=together) for row in w.rows[75:85]]
     w.api.list.__post_init__()
-    w.api.list.ties = ties
+    w.api.list.cursors = cursors
 
     await w.run()
 
@@ -159,6 +125,144 @@ async def test_money_and_names_travel_as_the_database_takes_them() -> None:
     assert row["at"] == "2026-11-22T11:59:00.000+00:00"
 
 
+# Lists that are not as promised -------------------------------------------------------------------
+
+
+def crowded(number: int, *, ids: bool, cursors: Cursors, older: int = 20) -> WalkBench:
+    """Return a bench of which so many rows share one instant, with some older ones or none."""
+    w = walking(older + number + 10, ids=ids, kind="full")
+    together = w.rows[older].at
+    alike = range(older, older + number)
+    w.rows[older : older + number] = [replace(w.rows[n], at=together) for n in alike]
+    w.api.list.cursors = cursors
+    w.api.list.__post_init__()
+    return w
+
+
+async def test_ten_rows_on_one_page_with_two_swapped_are_ten_rows() -> None:
+    w = walking(10)
+
+    def swap(path: str, _: int, body: Any) -> Any:
+        body["data"][3:5] = body["data"][3:5][::-1]
+        return body
+
+    w.api.tamper = swap
+
+    assert await w.run() == Done()
+
+    w.assert_exact()
+    assert len(w.api.calls) == 1
+
+
+async def test_pages_in_any_order_within_are_exact_and_the_walk_succeeds() -> None:
+    w = walking(400, kind="full", ids=False)
+    w.api.list.order = Order.SHUFFLED_PAGES
+
+    assert await w.run() == Done()
+
+    w.assert_exact()
+
+
+async def test_a_row_that_comes_a_page_late_is_booked_and_the_walk_is_partial() -> None:
+    w = walking(170, kind="full")
+    w.api.list.cursors = Cursors.OFFSET
+    ordered = w.api.list._ordered
+    ordered[49:51] = ordered[49:51][::-1]
+
+    result = await w.run()
+
+    assert isinstance(result, Done)
+    assert result.partial is not None
+    assert "not in order from page to page" in result.partial
+    w.assert_exact()
+    assert w.book.high_water is None
+
+
+@pytest.mark.parametrize("older", [0, 20])
+@pytest.mark.parametrize("ids", [True, False])
+@pytest.mark.parametrize("number", [50, 51, 60, 70, 200])
+@pytest.mark.parametrize("cursors", [Cursors.EXACT, Cursors.OFFSET])
+async def test_a_crowd_is_exact_where_the_cursor_can_split_it(
+    cursors: Cursors, number: int, ids: bool, older: int
+) -> None:
+    w = crowded(number, ids=ids, cursors=cursors, older=older)
+
+    assert await w.run() == Done()
+
+    w.assert_exact()
+
+
+@pytest.mark.parametrize("older", [0, 20])
+@pytest.mark.parametrize("ids", [True, False])
+@pytest.mark.parametrize("number", [51, 60, 200])
+@pytest.mark.parametrize("cursors", [Cursors.SKIP, Cursors.REPEAT])
+async def test_a_crowd_that_a_date_cannot_split_is_partial_and_nothing_is_doubled(
+    cursors: Cursors, number: int, ids: bool, older: int
+) -> None:
+    w = crowded(number, ids=ids, cursors=cursors, older=older)
+
+    result = await w.run()
+
+    assert isinstance(result, Done)
+    assert result.partial is not None
+    assert "does not show every row" in result.partial
+    missing = money_of(w.rows) - w.book.ledger.contents()
+    assert not w.book.ledger.contents() - money_of(w.rows)
+    assert sum(missing.values()) == number - 50
+
+
+async def test_a_full_last_page_is_no_end() -> None:
+    w = walking(51)
+    w.rows[0] = replace(w.rows[0], at=w.rows[1].at)
+    w.api.list.cursors = Cursors.SKIP
+    w.api.list.__post_init__()
+
+    assert await w.run() == Done()
+
+    w.assert_exact()
+    assert "cursor" not in {name for _, params in w.api.calls for name in params}
+
+
+async def test_a_cursor_goes_back_with_the_dates_it_was_given_for() -> None:
+    w = crowded(120, ids=False, cursors=Cursors.OFFSET)
+
+    await w.run()
+
+    asked = [params for _, params in w.api.calls]
+    for before, after in pairwise(asked):
+        if "cursor" in after:
+            ours = {**after, "cursor": before.get("cursor")}
+            assert ours == {**before, "cursor": before.get("cursor")}
+
+
+@pytest.mark.parametrize("rows", [0, 50])
+async def test_pages_that_go_on_for_ever_end_as_partial(rows: int) -> None:
+    w = walking(300, kind="full")
+    cursors = count()
+    w.api.list.page = lambda *_: (w.rows[-rows:] if rows else [], f"c{next(cursors)}")  # type: ignore[method-assign]
+
+    result, _ = await w.run_in_slices(Slice(pages=7, duration=PATIENT.duration))
+
+    assert isinstance(result, Done)
+    assert "go on and bring nothing new" in str(result.partial)
+    assert len(w.api.calls) < 30
+
+
+async def test_a_walk_that_an_older_worker_began_by_cursor_is_begun_again() -> None:
+    w = walking(120, kind="full")
+    w.book.begin({})
+    assert w.book.walk is not None
+    w.book.walk |= {"mode": "cursor", "cursor": "old", "position": w.rows[60].at.isoformat()}
+    verifying = walking(120, kind="full")
+    verifying.book.begin({})
+    assert verifying.book.walk is not None
+    verifying.book.walk |= {"phase": "mend", "notes": {"by_cursor": True, "mend": []}}
+
+    for bench in (w, verifying):
+        assert await bench.run() == Done()
+        bench.assert_exact()
+
+
 # Reversals kept apart ----------------------------------------------------------------------------
 
 
@@ -172,7 +276,7 @@ async def test_without_v1_reversals_are_read_from_the_spending_list() -> None:
     assert len(spending) == 1
     assert datetime.fromisoformat(spending[0]["startDate"]) == HISTORY_BEGINS
     assert w.book.pages[0]["notes"]["family"] == Family.UNVERSIONED.value
-    assert w.book.phases[-1] == "verify"
+    assert w.book.phases[-1] == "aside"
 
 
 async def test_a_poll_looks_for_reversals_only_when_that_is_due() -> None:
@@ -197,73 +301,6 @@ async def test_looking_for_reversals_reaches_back_and_is_noted_when_done() -> No
     assert [page["aside_checked"] for page in w.book.pages] == [False, True]
 
 
-# The second opinion ------------------------------------------------------------------------------
-
-
-async def test_days_on_which_the_summary_shows_more_are_read_again_newest_first() -> None:
-    w = walking(120, kind="full")
-    w.api.extra_in_summary = {"2026-11-14": 500, "2026-11-10": 100, "2026-11-11": 100}
-
-    assert await w.run() == Done()
-
-    w.assert_exact()
-    assert w.book.phases[-3:] == ["verify", "mend", "mend"]
-    mends = [params for path, params in w.api.calls if path == EARNINGS][-2:]
-    assert [(each["startDate"][:10], each["endDate"][:10]) for each in mends] == [
-        ("2026-11-14", "2026-11-15"),
-        ("2026-11-10", "2026-11-12"),
-    ]
-    assert w.book.pages[4]["notes"]["verified"] is False
-
-
-async def test_what_a_skipping_cursor_lost_is_found_by_the_summary() -> None:
-    w = walking(130, kind="full")
-    together = w.rows[75].at
-    w.rows[75:85] = [replace(row, at=together) for row in w.rows[75:85]]
-    w.api.list.__post_init__()
-    w.api.list.ties = Ties.SKIP
-
-    assert await w.run() == Done()
-
-    w.assert_exact()
-    assert "mend" in w.book.phases
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [{}, {"overTime": [{"periodStart": "2026-11-22"}]}, [], {"overTime": [None]}],
-    ids=repr,
-)
-async def test_a_summary_out_of_shape_keeps_no_walk_from_ending(answer: Any) -> None:
-    w = walking(60, kind="full")
-    w.api.tamper = lambda path, _, body: answer if path.endswith("/summary") else body
-
-    assert await w.run() == Done()
-
-    assert w.book.pages[-1]["notes"]["verified"] is None
-    assert w.book.high_water == w.rows[-1].at
-
-
-@pytest.mark.parametrize(
-    "away", [DatabaseUnavailable("it is away"), SchemaMissing("the database has no take_calls")]
-)
-async def test_a_database_that_fails_beside_the_summary_is_not_taken_for_its_absence(
-    away: SyncError,
-) -> None:
-    def fail(path: str, _: object, body: Any) -> Any:
-        if path.endswith("/summary"):
-            raise away
-        return body
-
-    w = walking(60, kind="full")
-    w.api.tamper = fail
-
-    with pytest.raises(type(away)):
-        await w.run()
-
-    assert w.book.walk is not None
-
-
 # Slices, stops and crashes -----------------------------------------------------------------------
 
 
@@ -272,9 +309,9 @@ async def test_a_slice_ends_after_its_pages_and_the_next_one_goes_on_there() -> 
 
     result, runs = await w.run_in_slices(Slice(pages=3, duration=PATIENT.duration))
 
-    assert (result, runs) == (Done(), 4)
+    assert (result, runs) == (Done(), 3)
     w.assert_exact()
-    assert w.api.paths.count(EARNINGS) == 8 + 1
+    assert w.api.paths.count(EARNINGS) == 9
 
 
 async def test_a_slice_ends_after_its_time() -> None:
@@ -377,7 +414,7 @@ async def test_an_empty_budget_keeps_what_was_committed() -> None:
     await w.run()
 
     assert committed == 2
-    assert w.api.paths.count(EARNINGS) == 6 + 1
+    assert w.api.paths.count(EARNINGS) == 7
     w.assert_exact()
 
 

@@ -62,7 +62,6 @@ class WalkBench:
         self.stub.functions |= {
             "begin_sync_walk": self.book.begin,
             "commit_sync_page": self.book.commit,
-            "sale_totals": self.book.sale_totals,
         }
 
     async def run(self, limits: Slice = PATIENT) -> Result:
@@ -78,7 +77,7 @@ class WalkBench:
         reader = PageReader(client, self.grants.keeper, job, Lane.LIVE, self.meter)
         store = WalkStore(self.stub.database, timedelta(seconds=60))
         walk = Walk(job, store, self.clock, limits, self.stopping)
-        return await walk.run(EarningsWalk(job, store, reader).turn)
+        return await walk.run(EarningsWalk(reader).turn)
 
     async def run_in_slices(self, limits: Slice) -> tuple[Result, int]:
         """Run again and again until the walk ends; count the runs."""

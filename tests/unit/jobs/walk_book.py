@@ -45,7 +45,7 @@ class WalkBook:
                 "walk_id": "walk",
                 "kind": self.kind,
                 "phase": "rows",
-                "mode": "cursor" if self.kind == "full" else "window",
+                "mode": "window",
                 "cursor": None,
                 "position": None,
                 "ceiling": None,
@@ -61,6 +61,7 @@ class WalkBook:
             "aside_due": self.aside_due,
             "aside_checked_at": _text(self.aside_checked_at),
             "validator": None if self.walk["pages"] else self.validator,
+            "known": len(self.ledger.entries),
         }
 
     def commit(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -94,11 +95,12 @@ class WalkBook:
         if page["phase"] == "rows":
             newest += [row.at.isoformat() for row in rows]
         walk |= {name: page[name] for name in ("mode", "cursor", "position")}
+        walk["pages"] += 1
         walk["newest"] = max(newest, default=None)
         walk["phase"] = page["next_phase"]
         walk["ceiling"] = walk["ceiling"] or page["ceiling"]
         walk["notes"] = {**walk["notes"], **page["notes"]}
-        if page["position"] is not None and page["mode"] != "window":
+        if page["position"] is not None and page["mode"] == "cursor":
             self._border = self.ledger.at(datetime.fromisoformat(page["position"]))
         else:
             self._border = []
@@ -106,14 +108,6 @@ class WalkBook:
             if page["partial"] is None and walk["newest"] is not None:
                 self.high_water = datetime.fromisoformat(walk["newest"])
             self.walk = None
-
-    def sale_totals(self, _: dict[str, Any]) -> dict[str, str]:
-        totals: dict[str, Any] = {}
-        for entry in self.ledger.entries:
-            if entry.amount > 0:
-                day = entry.at.date().isoformat()
-                totals[day] = totals.get(day, 0) + entry.amount
-        return {day: str(total) for day, total in totals.items()}
 
 
 def floats_in(value: Any) -> list[float]:

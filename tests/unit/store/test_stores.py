@@ -165,20 +165,6 @@ async def test_a_commit_is_fenced_by_lease_and_version_and_carries_no_float() ->
     assert floats_in(asked) == []
 
 
-async def test_totals_come_as_exact_dollars() -> None:
-    totals = {"2026-11-20": "0.10", "2026-11-21": "99999999999.99"}
-    store = WalkStore(answering("sale_totals", totals).database, LEASE)
-
-    assert await store.sale_totals("model") == {
-        "2026-11-20": Decimal("0.10"),
-        "2026-11-21": Decimal("99999999999.99"),
-    }
-
-
-async def test_a_model_without_sales_has_no_totals() -> None:
-    assert await WalkStore(answering("sale_totals", None).database, LEASE).sale_totals("m") == {}
-
-
 async def test_a_grant_is_read_with_its_times_and_shows_no_token() -> None:
     reply = {
         "state": "ready",

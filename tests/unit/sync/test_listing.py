@@ -1,4 +1,4 @@
-"""A walk that is led in a circle notices, however long the circle is."""
+"""A walk that is led in a circle, or nowhere, notices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import cycle, islice
 
 import pytest
 
-from worker.sync.listing import next_landmark
+from worker.sync.listing import ANY_LIST, is_endless, next_landmark
 
 
 def walk(cursors: list[str]) -> int:
@@ -40,3 +40,14 @@ def test_a_list_begun_again_may_meet_its_cursors_again() -> None:
     notes |= next_landmark("c2", "c1", 2, notes)
 
     assert next_landmark("c1", None, 3, notes) == {"landmark": "c1"}
+
+
+def test_a_list_may_have_as_many_pages_as_what_is_known_needs_twice_over() -> None:
+    assert not is_endless(ANY_LIST - 1, 0)
+    assert is_endless(ANY_LIST, 0)
+    assert not is_endless(1000 // 50 + ANY_LIST, 1000)
+    assert is_endless(2 * 1000 // 50 + ANY_LIST, 1000)
+
+
+def test_a_list_that_brings_rows_is_never_endless() -> None:
+    assert not any(is_endless(pages, 50 * pages) for pages in range(2000))

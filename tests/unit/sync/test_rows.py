@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.fanvue.wire import LARGEST_CENTS, EarningRow, parse
-from worker.sync.rows import category_of, dollars, newest_first, to_ledger
+from worker.sync.rows import category_of, dollars, out_of_place, to_ledger
 
 
 if TYPE_CHECKING:
@@ -151,8 +151,15 @@ def test_fan_and_content_are_named_when_fanvue_names_them() -> None:
 
 
 @given(st.lists(st.integers(0, 5), max_size=8))
-def test_newest_first_allows_equal_instants_and_nothing_rising(minutes: list[int]) -> None:
+def test_a_page_is_in_order_with_equal_instants_and_nothing_rising(minutes: list[int]) -> None:
     start = datetime(2026, 11, 20, tzinfo=timezone(timedelta(hours=2)))
     rows = [row(date=(start + timedelta(minutes=minute)).isoformat()) for minute in minutes]
 
-    assert newest_first(rows) == (minutes == sorted(minutes, reverse=True))
+    assert (out_of_place(rows) == 0) == (minutes == sorted(minutes, reverse=True))
+    assert out_of_place(rows) < max(1, len(rows))
+
+
+def test_a_row_is_out_of_place_by_the_places_it_is_late() -> None:
+    rows = [row(date=f"2026-11-20T10:{minute}:00Z") for minute in (50, 30, 20, 10, 40)]
+
+    assert out_of_place(rows) == 3

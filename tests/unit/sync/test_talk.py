@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.support.clock import NOON
-from worker.sync.talk import bound_of, onward_by_dates, reached
+from worker.sync.talk import IDLE_PAGES, bound_of, onward_by_dates, reached, steps_down
 
 
 INSTANT = timedelta(milliseconds=1)
@@ -63,3 +63,15 @@ def test_ties_with_what_is_known_are_read_before_it_counts_as_reached() -> None:
 def test_other_cursors_are_no_bounds() -> None:
     assert bound_of(None) is None
     assert bound_of("page:2") is None
+
+
+def test_a_chat_is_left_when_its_pages_come_to_nothing_older() -> None:
+    note = steps_down(None, "a", [NOON, NOON - MINUTE])
+    for _ in range(IDLE_PAGES):
+        note = steps_down(note, "a", [NOON - MINUTE])
+    onward = steps_down(note, "a", [NOON - 2 * MINUTE])
+
+    assert onward["idle"] == 0
+    assert steps_down(note, "b", [NOON])["idle"] == 0
+    with pytest.raises(ValueError, match="nothing older"):
+        steps_down(note, "a", [])

@@ -5,10 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.property.fanvue_list import earning
-from worker.sync.window import INSTANT, Place, Span, first_place, query_span, turn_page
+from worker.sync.window import (
+    INSTANT,
+    NOT_IN_ORDER,
+    NOT_LED_ON,
+    NOT_WITHIN_DATES,
+    Crowd,
+    Place,
+    Span,
+    query_span,
+    settle_crowd,
+    turn_page,
+)
 
 
 if TYPE_CHECKING:
@@ -23,92 +32,129 @@ def at(minutes_ago: int, order_id: str | None = "order") -> LedgerRow:
     return earning(NOON - timedelta(minutes=minutes_ago), 100, order_id)
 
 
-def test_history_is_walked_by_cursor_and_anything_shorter_by_instants() -> None:
-    assert first_place("full").mode == "cursor"
-    assert first_place("deep").mode == first_place("incremental").mode == "window"
-
-
 def test_a_list_begins_with_its_whole_span() -> None:
-    assert query_span(SPAN, first_place("full")) == SPAN
+    assert query_span(SPAN, Place()) == SPAN
 
 
-def test_below_an_instant_the_instant_itself_is_asked_for_once_more() -> None:
-    asked = query_span(SPAN, Place("window", position=NOON))
+def test_a_place_is_asked_for_below_its_date_with_a_cursor_or_without() -> None:
+    below = NOON - timedelta(minutes=1)
 
-    assert asked == Span(SPAN.start, NOON + INSTANT)
+    for cursor in (None, "c1"):
+        asked = query_span(SPAN, Place(cursor=cursor, position=NOON - timedelta(1), below=below))
 
-
-def test_with_a_cursor_the_span_stays_as_it_was() -> None:
-    assert query_span(SPAN, Place("cursor", "c1", NOON)) == SPAN
+        assert asked == Span(SPAN.start, below)
 
 
 def test_the_oldest_instant_of_a_page_is_left_for_the_next_one() -> None:
-    turn = turn_page([at(1), at(2), at(3), at(3)], "c1", Place("window"))
+    turn = turn_page([at(1), at(2), at(3), at(3)], "c1", Place())
 
     assert turn.rows == [at(1), at(2)]
-    assert turn.after == Place("window", None, at(3).at)
+    assert turn.after == Place(position=at(3).at, below=at(2).at)
 
 
 def test_the_last_page_is_committed_whole() -> None:
-    turn = turn_page([at(1), at(2)], None, Place("window"))
+    turn = turn_page([at(2), at(1)], None, Place())
 
     assert turn.rows == [at(1), at(2)]
     assert turn.after is None
 
 
-def test_a_page_of_one_single_instant_is_turned_by_the_cursor() -> None:
-    turn = turn_page([at(1, None), at(1, None)], "c1", Place("window"))
+def test_a_full_page_is_turned_like_one_with_a_cursor() -> None:
+    rows = [at(1), at(2), at(3)]
 
-    assert turn.rows == [at(1, None), at(1, None)]
-    assert turn.after == Place("window", "c1", at(1).at)
-
-
-def test_after_a_page_of_one_instant_the_walk_goes_on_by_instants() -> None:
-    turn = turn_page([at(1), at(2), at(3)], "c2", Place("window", "c1", at(1).at))
-
-    assert turn.rows == [at(1), at(2)]
-    assert turn.after == Place("window", None, at(3).at)
+    assert turn_page(rows, None, Place(), full=True) == turn_page(rows, "c1", Place())
 
 
-def test_by_cursor_a_page_is_committed_whole() -> None:
-    turn = turn_page([at(1), at(2)], "c1", Place("cursor"))
+def test_a_page_of_one_single_instant_may_go_on() -> None:
+    turn = turn_page([at(1, None), at(1, None)], "c1", Place())
 
-    assert turn.rows == [at(1), at(2)]
-    assert turn.after == Place("cursor", "c1", at(2).at)
+    assert turn.crowded
+    assert not turn_page([at(1), at(1)], None, Place()).crowded
 
 
-def test_the_first_row_without_an_id_ends_walking_by_cursor() -> None:
-    first = turn_page([at(1), at(2, None), at(3)], "c1", Place("cursor"))
-    later = turn_page([at(2), at(3, None)], "c2", Place("cursor", "c1", at(1).at))
+def test_of_a_page_out_of_order_more_is_left() -> None:
+    rows = [at(n) for n in range(40)]
+    rows[7], rows[8] = rows[8], rows[7]
 
-    assert first.rows == [at(1), at(2, None)]
-    assert first.after == Place("window", None, at(3).at)
-    assert later.reread == Place("window", position=at(1).at)
-    assert later.rows == []
+    turn = turn_page(rows, "c1", Place())
+
+    assert turn.rows == [at(n) for n in range(30)]
+    assert turn.after == Place(position=at(39).at, below=at(29).at, left=9)
+
+
+def test_a_row_above_what_was_left_shows_that_the_order_does_not_hold() -> None:
+    place = Place(position=at(3).at, below=at(1).at)
+
+    turn = turn_page([at(2), at(3), at(4)], "c2", place)
+
+    assert turn.trouble == NOT_IN_ORDER
+    assert turn.rows == [at(2), at(3), at(4)]
+    assert turn.after == Place("cursor", "c2", at(4).at, at(1).at)
+
+
+def test_rows_above_the_date_asked_for_show_that_dates_are_ignored() -> None:
+    turn = turn_page([at(0), at(3)], "c2", Place(position=at(3).at, below=at(1).at))
+
+    assert turn.trouble == NOT_WITHIN_DATES
+
+
+def test_by_cursor_a_page_is_committed_whole_with_its_cursor_and_date() -> None:
+    place = Place("cursor", "c1", at(3).at, at(1).at)
+
+    turn = turn_page([at(2), at(4)], "c2", place)
+
+    assert turn.rows == [at(2), at(4)]
+    assert turn.after == Place("cursor", "c2", at(4).at, at(1).at)
+
+
+def test_a_cursor_that_comes_back_at_once_ends_the_list_in_doubt() -> None:
+    turn = turn_page([at(2)], "c1", Place("cursor", "c1", at(1).at))
+
+    assert (turn.after, turn.trouble) == (None, NOT_LED_ON)
 
 
 def test_an_answer_that_ignores_the_time_of_day_is_read_again_by_days() -> None:
-    place = Place("window", position=at(1).at)
+    place = Place(position=at(2).at, below=at(1).at)
 
-    for rows in ([], [at(2), at(3)]):
+    for rows in ([], [at(3), at(4)]):
         turn = turn_page(rows, None, place)
 
         assert turn.rows == []
-        assert turn.reread == Place("days", position=datetime(2026, 11, 21, tzinfo=UTC) - INSTANT)
+        assert turn.reread == Place("days", below=datetime(2026, 11, 21, tzinfo=UTC))
 
 
 def test_an_empty_page_that_promises_more_is_followed() -> None:
-    turn = turn_page([], "c2", Place("cursor", "c1", NOON))
+    turn = turn_page([], "c2", Place(cursor="c1", position=NOON, below=NOON))
 
     assert turn.rows == []
-    assert turn.after == Place("cursor", "c2", NOON)
+    assert turn.after == Place(cursor="c2", position=NOON, below=NOON)
 
 
-def test_a_page_out_of_order_is_refused() -> None:
-    with pytest.raises(ValueError, match="order"):
-        turn_page([at(2), at(1)], None, Place("window"))
+def test_a_place_comes_back_as_it_was_kept() -> None:
+    for place in (Place(), Place("days", "c", NOON, NOON + INSTANT, 3), Place(position=NOON)):
+        kept = place.as_json()
+
+        assert Place.resumed(place.mode, place.cursor, place.position, kept) == place
 
 
-def test_a_page_above_its_place_is_refused() -> None:
-    with pytest.raises(ValueError, match="newer"):
-        turn_page([at(1)], None, Place("cursor", "c1", at(2).at))
+def test_a_place_that_an_older_worker_kept_goes_on_by_instants_or_begins_again() -> None:
+    stale = Place(position=NOON - INSTANT).as_json()
+
+    by_instants = Place.resumed("window", None, NOON, stale)
+    by_cursor = Place.resumed("cursor", "c1", NOON, None)
+
+    assert by_instants == Place(position=NOON, below=NOON + INSTANT)
+    assert by_cursor == Place()
+
+
+def test_two_readings_of_a_crowd_prove_it_only_where_they_agree() -> None:
+    six = [at(1, None)] * 6
+    first = Crowd([six[:4], six[:2]], ended=True)
+
+    assert settle_crowd(first, Crowd([six[:3], six[:3]], ended=True)) == (six, True)
+    for second in (
+        Crowd([six[:3]], ended=True),
+        Crowd([six[:3], six[:3]], ended=False),
+        Crowd([six[:4], six[:2]], ended=True),
+    ):
+        assert settle_crowd(first, second) == (six[:4], False)
