@@ -143,7 +143,9 @@ def test_a_second_connection_of_a_creator_is_refused_unless_it_replaces(program:
     assert elsewhere.returncode == 2
     assert "another agency" in elsewhere.stderr
     assert counts(engine) == before
-    assert program(*again, "--replace").stdout.strip() == engine.models[creator]
+    own = ("--refresh-token", str(engine.fanvue.grant(creator).refresh_token))
+    replaced = program(*again[:-2], *own, "--replace")
+    assert replaced.stdout.strip() == engine.models[creator]
 
 
 def test_sync_runs_one_creator_now_and_says_what_it_found(program: Program) -> None:

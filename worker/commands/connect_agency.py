@@ -6,7 +6,6 @@ The grant is proven to be the named account's before it replaces anything. Token
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path  # noqa: TC003 - typer reads the annotation at run time
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -15,9 +14,15 @@ from uuid import UUID  # noqa: TC003 - typer reads the annotation at run time
 import typer
 
 from worker.app import open_engine
+from worker.commands.consent import (
+    Consent,
+    ask_for_agency,
+    check_agency,
+    refuse_other,
+    use_consent,
+)
 from worker.commands.given import (
     LONGEST_LIFETIME_SECONDS,
-    check_agency,
     name_problems,
     raise_all,
     read_token,
@@ -25,16 +30,16 @@ from worker.commands.given import (
 )
 from worker.commands.session import begin, wait_for
 from worker.commands.terminal import AsJson, note, print_json, print_table
-from worker.errors import Rejected, Unauthorized, UsageError
-from worker.jobs.grants import FreshPair, Token
+from worker.errors import UsageError
 from worker.jobs.roster import Roster
+from worker.sealing import Keyring
 from worker.store.agencies import AgencyStore, Attachment, Creator
 
 
 if TYPE_CHECKING:
     from worker.app import Engine
     from worker.fanvue.wire import Me
-    from worker.jobs.roster import TokenSource
+    from worker.jobs.grants import FreshPair, Token
     from worker.settings import Settings
     from worker.store.agencies import AgencyConnection
 
@@ -60,10 +65,11 @@ class Order:
     user_uuid: str
     refresh_token: str | None = field(repr=False)
     access_token: str | None = field(repr=False)
-    expires_in: timedelta | None
     creators: frozenset[str]
     include_self: bool
     replace: bool
+    make_agency: bool
+    quiet: bool
 
     @property
     def fingerprint(self) -> str | None:
@@ -75,7 +81,7 @@ class Order:
 def connect_agency(  # noqa: PLR0913 - one parameter per option
     *,
     agency: Annotated[
-        str, typer.Option(help="Name or id of the agency; a new name makes a new agency.")
+        str, typer.Option(help="Name or id of the agency; asks before it makes a new one.")
     ],
     user_uuid: Annotated[UUID, typer.Option(help="The administrator account's UUID on Fanvue.")],
     refresh_token: Annotated[
@@ -91,7 +97,9 @@ def connect_agency(  # noqa: PLR0913 - one parameter per option
     expires_in: Annotated[
         int | None,
         typer.Option(
-            help="Seconds the access token still lives.", min=0, max=LONGEST_LIFETIME_SECONDS
+            help="Seconds that access token lives; its successor's are Fanvue's to say.",
+            min=0,
+            max=LONGEST_LIFETIME_SECONDS,
         ),
     ] = None,
     creator: Annotated[
@@ -105,6 +113,9 @@ def connect_agency(  # noqa: PLR0913 - one parameter per option
         bool,
         typer.Option("--replace", help="Also creators who have a working grant of their own."),
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Make the agency if there is none, without asking.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Connect an agency: store its grant sealed and add every creator whom it manages."""
@@ -113,11 +124,13 @@ def connect_agency(  # noqa: PLR0913 - one parameter per option
         agency=agency,
         user_uuid=user_uuid,
         refresh_token=read_token(refresh_token, refresh_token_file) if given else None,
-        access_token=access_token,
-        expires_in=expires_in,
+        # One that has ended says nothing.
+        access_token=None if expires_in == 0 else access_token,
         creators=creator or [],
         include_self=include_self,
         replace=replace,
+        make_agency=yes,
+        quiet=as_json,
     )
     result = wait_for(_connect(begin(), order))
     if as_json:
@@ -134,10 +147,11 @@ def _check(  # noqa: PLR0913 - one parameter per option
     user_uuid: UUID,
     refresh_token: str | None,
     access_token: str | None,
-    expires_in: int | None,
     creators: list[UUID],
     include_self: bool,
     replace: bool,
+    make_agency: bool,
+    quiet: bool,
 ) -> Order:
     """Collect everything that is wrong with the order before anything is written."""
     problems = name_problems("--agency", agency, "name the agency")
@@ -148,16 +162,16 @@ def _check(  # noqa: PLR0913 - one parameter per option
         if refresh_token is None:
             problems.append("--access-token stands alone; give the refresh token too")
     raise_all(problems)
-    lives = expires_in is not None and access_token is not None
     return Order(
         agency=agency.strip(),
         user_uuid=str(user_uuid),
         refresh_token=refresh_token,
         access_token=None if access_token is None else access_token.strip(),
-        expires_in=timedelta(seconds=expires_in or 0) if lives else None,
         creators=frozenset(str(one) for one in creators),
         include_self=include_self,
         replace=replace,
+        make_agency=make_agency,
+        quiet=quiet,
     )
 
 
@@ -185,19 +199,24 @@ def _remark(one: dict[str, Any]) -> str:
     if one["job_id"] is not None:
         return f"the first sync is queued as job {one['job_id']}"
     if one["outcome"] == "kept":
-        return "has a grant of her own; --replace moves her to the agency's"
+        return "has a grant of their own; --replace moves them to the agency's"
     return "" if one["status"] == "active" else f"the model is {one['status']}"
 
 
 async def _connect(settings: Settings, order: Order) -> dict[str, Any]:
     async with open_engine(settings) as engine:
-        await check_agency(engine.books, order.agency)
         store = AgencyStore(engine.books.database)
+        await check_agency(engine.books, order.agency)
+        foreseen = await engine.books.grants.try_connecting(
+            "agency", order.agency, order.user_uuid, fingerprint=order.fingerprint
+        )
+        mended = 0
+        if stored := order.refresh_token is not None and not foreseen.repeated:
+            if not order.make_agency:
+                await ask_for_agency(engine.books, order.agency, foreseen, quiet=order.quiet)
+            mended = await _store_consent(engine, Keyring(settings.sealing.keys), store, order)
         place = await store.connect(order.agency, order.user_uuid, order.fingerprint)
-        mended, stored = 0, False
-        if order.refresh_token is not None and not place.repeated:
-            mended, stored = await _store_consent(engine, store, place, order), True
-        elif place.status != "active":
+        if place.status != "active":
             raise UsageError(
                 f"the grant of account {order.user_uuid} is dead",
                 remedy="let the administrator consent again and give the new refresh token",
@@ -212,56 +231,39 @@ async def _connect(settings: Settings, order: Order) -> dict[str, Any]:
         "connection_id": place.connection_id,
         "agency_id": place.agency_id,
         "user_uuid": order.user_uuid,
-        "created": place.created,
+        "created": foreseen.new_account,
         "stored": stored,
         "mended": mended,
         "creators": [_as_json(one) for one in attached],
     }
 
 
-async def _store_consent(
-    engine: Engine, store: AgencyStore, place: AgencyConnection, order: Order
-) -> int:
+async def _store_consent(engine: Engine, keyring: Keyring, store: AgencyStore, order: Order) -> int:
     """Prove whose the new grant is, then store it; what was stored before stands until then."""
-    pair, me = await _prove(engine, order)
-    if str(me.uuid) != order.user_uuid:
-        raise Rejected(
-            f"the grant is of account {me.uuid}, not of {order.user_uuid}",
-            remedy="let the administrator consent, signed in as the account you name",
+    consent = Consent(order.user_uuid, str(order.refresh_token), order.access_token)
+
+    def accept(me: Me) -> None:
+        refuse_other(
+            me,
+            order.user_uuid,
+            "let the administrator consent, signed in as the account you name",
         )
-    access, refresh = engine.grants.sealed(
-        place.connection_id, (pair.access_token, pair.refresh_token)
-    )
-    return await store.store(
-        place,
-        access_token=access,
-        refresh_token=str(refresh),
-        expires_in=pair.expires_in,
-        fingerprint=str(order.fingerprint),
-        handle=me.handle,
-    )
 
+    async def put(pair: FreshPair, me: Me) -> int:
+        place = await store.connect(order.agency, order.user_uuid, order.fingerprint)
+        access, refresh = engine.grants.sealed(
+            place.connection_id, (pair.access_token, pair.refresh_token)
+        )
+        return await store.store(
+            place,
+            access_token=access,
+            refresh_token=str(refresh),
+            expires_in=pair.expires_in,
+            fingerprint=str(order.fingerprint),
+            handle=me.handle,
+        )
 
-async def _prove(engine: Engine, order: Order) -> tuple[FreshPair, Me]:
-    refresh = str(order.refresh_token)
-    if order.access_token is not None:
-        roster = Roster(engine.client, order.user_uuid, _only(order.access_token))
-        try:
-            return FreshPair(order.access_token, refresh, order.expires_in), await roster.account()
-        except Unauthorized:
-            # It ended meanwhile; the refresh token brings another.
-            pass
-    pair = await engine.grants.exchange(refresh)
-    return pair, await Roster(engine.client, order.user_uuid, _only(pair.access_token)).account()
-
-
-def _only(value: str) -> TokenSource:
-    async def token(rejected: int | None) -> Token:
-        if rejected is not None:
-            raise Unauthorized("Fanvue refuses the new access token")
-        return Token(value, 0)
-
-    return token
+    return await use_consent(engine, keyring, consent, put, accept)
 
 
 async def _attach(
@@ -272,7 +274,7 @@ async def _attach(
     listed.pop(order.user_uuid, None)
     wanted = [one for one in listed.values() if not order.creators or one.uuid in order.creators]
     refused = [
-        Attachment(uuid, None, "refused", message="Fanvue does not list her for this account")
+        Attachment(uuid, None, "refused", message="Fanvue does not list them for this account")
         for uuid in sorted(order.creators - listed.keys() - {order.user_uuid})
     ]
     if order.include_self or order.user_uuid in order.creators:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 import typer
 
@@ -16,8 +15,6 @@ from worker.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from worker.app import Books
 
 
 FROM_STDIN: Final = "-"
@@ -66,18 +63,6 @@ def token_problems(option: str, value: str) -> list[str]:
     if len(text) > LONGEST_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
         return [f"{option} does not look like a token; paste it whole, on one line, without quotes"]
     return []
-
-
-async def check_agency(books: Books, agency: str) -> None:
-    """Refuse an id of no agency: it would become the name of a new one."""
-    try:
-        agency_id = str(UUID(agency))
-    except ValueError:
-        return
-    if not await books.database.select("agencies", "id", id=agency_id):
-        raise UsageError(
-            f"no agency has the id {agency_id}", remedy="give an agency's id, or a name"
-        )
 
 
 def raise_all(problems: list[str]) -> None:

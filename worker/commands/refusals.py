@@ -104,7 +104,7 @@ def _names_setting(message: str) -> bool:
 
 def remedy_of(error: SyncError) -> str:
     """Return what a person is to do; "nothing" is true for a worker, but a command has ended."""
-    if isinstance(error, DatabaseUnavailable):
+    if isinstance(error, DatabaseUnavailable) and error.remedy == error.remedy_by_default:
         return "check SUPABASE_URL and that the project is up, then try again"
     return "try again in a moment" if error.remedy.startswith("nothing") else error.remedy
 

@@ -1743,6 +1743,16 @@ export type Database = {
         Returns: Json;
       };
       "take_connection": { Args: { "p_state_hash": string }; Returns: Json };
+      "try_connecting": {
+        Args: {
+          "p_account_uuid": string;
+          "p_agency": string;
+          "p_fingerprint"?: string;
+          "p_kind": string;
+          "p_replace"?: boolean;
+        };
+        Returns: Json;
+      };
     };
     Enums: {
       [_ in never]: never;
