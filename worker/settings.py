@@ -210,10 +210,10 @@ class WorkerSettings(_Group):
         validation_alias="WORKER_LOG_LEVEL",
         description="use debug, info, warning or error",
     )
-    log_format: Annotated[Literal["json", "console"], Word] = Field(
-        default="json",
+    log_format: Annotated[Literal["json", "console"] | None, Word] = Field(
+        default=None,
         validation_alias="WORKER_LOG_FORMAT",
-        description="use json or console",
+        description="use json or console, or leave it out: console on a terminal, else json",
     )
 
 

@@ -175,7 +175,7 @@ async def _connect(settings: Settings, order: Order) -> dict[str, Any]:
             if me.is_creator is False:
                 raise Rejected(
                     "the account is no creator's: it can only manage creators",
-                    remedy="connect it with fanvue-sync connect-agency",
+                    remedy="fanvue-sync connect-agency --help says how to connect it",
                 )
 
         async def store(pair: FreshPair, me: Me) -> tuple[Connection, int]:

@@ -29,7 +29,7 @@ from worker.commands.given import (
     token_problems,
 )
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, note, print_json, print_table
+from worker.commands.terminal import AsJson, counted, note, print_json, print_table
 from worker.errors import UsageError
 from worker.jobs.roster import Roster
 from worker.sealing import Keyring
@@ -177,21 +177,23 @@ def _check(  # noqa: PLR0913 - one parameter per option
 
 def _show(result: dict[str, Any]) -> None:
     word = "stored" if result["stored"] else "unchanged"
-    note(f"connection {result['connection_id']}: grant {word}, {result['mended']} creators woken")
+    woken = counted(result["mended"], "creator")
+    note(f"connection {result['connection_id']}: grant {word}, {woken} woken")
     if not result["creators"]:
         note("Fanvue lists no creators for this account: is it the agency's administrator?")
         return
     print_table(
-        ("model", "creator", "outcome", "note"),
+        ("creator", "outcome", "note"),
         [
             (
-                one["model_id"] or "",
                 one["handle"] or one["creator_uuid"],
                 one["outcome"],
                 one["message"] or _remark(one),
             )
             for one in result["creators"]
         ],
+        shrink=("creator",),
+        wrap="note",
     )
 
 
