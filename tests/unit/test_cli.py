@@ -178,7 +178,42 @@ def test_an_empty_refresh_token_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "grant.txt"
     file.write_text(" \n")
 
-    assert_refused(connect("--refresh-token-file", str(file)), "--refresh-token is empty")
+    assert_refused(connect("--refresh-token-file", str(file)), "--refresh-token-file is empty")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b'"made-up"\n', "--refresh-token-file stands in quotes; leave them out"),
+        (b"'made-up'", "--refresh-token-file stands in quotes"),
+        ("\u201cmade-up\u201d".encode(), "--refresh-token-file stands in quotes"),
+        (b'{"refresh_token": "made-up"}', "--refresh-token-file is JSON; give the token"),
+        (b"made-up\nsecond", "--refresh-token-file does not look like a token"),
+        (b"made-\xfcp", "--refresh-token-file cannot be read as text; give a text file"),
+        (b"\x00\xff\x00", "--refresh-token-file cannot be read as text"),
+    ],
+)
+def test_a_file_that_holds_no_token_is_one_line_that_names_the_option(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    file = tmp_path / "grant.txt"
+    file.write_bytes(content)
+
+    result = connect("--refresh-token-file", str(file))
+
+    assert_refused(result, complaint)
+    assert "made-" not in result.output
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_token_file_of_any_editor_is_read(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "grant.txt"
+    file.write_bytes("made-up\r\n".encode(encoding))
+
+    result = connect("--refresh-token-file", str(file))
+
+    # It came as far as the database, where nobody listens.
+    assert "the database did not answer" in result.stderr
 
 
 def test_a_grant_needs_exactly_one_refresh_token(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from worker.commands.consent import (
 )
 from worker.commands.given import (
     LONGEST_LIFETIME_SECONDS,
+    Given,
     name_problems,
     raise_all,
     read_token,
@@ -128,7 +129,7 @@ def _check(  # noqa: PLR0913 - one parameter per option
     agency: str,
     creator_uuid: UUID,
     handle: str | None,
-    refresh_token: str,
+    refresh_token: Given,
     access_token: str | None,
     replace: bool,
     make_agency: bool,
@@ -137,7 +138,7 @@ def _check(  # noqa: PLR0913 - one parameter per option
     """Collect everything that is wrong with the order before anything is written."""
     problems = [
         *name_problems("--agency", agency, "name the agency"),
-        *token_problems("--refresh-token", refresh_token),
+        *token_problems(refresh_token.source, refresh_token.token),
     ]
     if handle is not None:
         problems += name_problems("--handle", handle, "give the creator's handle or leave it out")
@@ -150,7 +151,7 @@ def _check(  # noqa: PLR0913 - one parameter per option
         handle=None if handle is None else handle.strip().removeprefix("@"),
         consent=Consent(
             str(creator_uuid),
-            refresh_token,
+            refresh_token.token,
             None if access_token is None else access_token.strip(),
         ),
         replace=replace,

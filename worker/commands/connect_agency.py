@@ -23,6 +23,7 @@ from worker.commands.consent import (
 )
 from worker.commands.given import (
     LONGEST_LIFETIME_SECONDS,
+    Given,
     name_problems,
     raise_all,
     read_token,
@@ -145,7 +146,7 @@ def _check(  # noqa: PLR0913 - one parameter per option
     *,
     agency: str,
     user_uuid: UUID,
-    refresh_token: str | None,
+    refresh_token: Given | None,
     access_token: str | None,
     creators: list[UUID],
     include_self: bool,
@@ -156,7 +157,7 @@ def _check(  # noqa: PLR0913 - one parameter per option
     """Collect everything that is wrong with the order before anything is written."""
     problems = name_problems("--agency", agency, "name the agency")
     if refresh_token is not None:
-        problems += token_problems("--refresh-token", refresh_token)
+        problems += token_problems(refresh_token.source, refresh_token.token)
     if access_token is not None:
         problems += token_problems("--access-token", access_token)
         if refresh_token is None:
@@ -165,7 +166,7 @@ def _check(  # noqa: PLR0913 - one parameter per option
     return Order(
         agency=agency.strip(),
         user_uuid=str(user_uuid),
-        refresh_token=refresh_token,
+        refresh_token=None if refresh_token is None else refresh_token.token,
         access_token=None if access_token is None else access_token.strip(),
         creators=frozenset(str(one) for one in creators),
         include_self=include_self,

@@ -5,8 +5,9 @@ Tokens are read from an option, a file or stdin, and never printed.
 
 from __future__ import annotations
 
+import codecs
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import typer
 
@@ -14,35 +15,56 @@ from worker.errors import UsageError
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
 FROM_STDIN: Final = "-"
+OPTION: Final = "--refresh-token"
+FROM_FILE: Final = "--refresh-token-file"
+QUOTES: Final = "\"'`\u2018\u2019\u201c\u201d"
 LONGEST_NAME: Final = 200
 LONGEST_TOKEN: Final = 16_384
 LONGEST_LIFETIME_SECONDS: Final = 366 * 24 * 3600
 
 
-def read_token(given: str | None, file: Path | None) -> str:
-    """Return the refresh token from wherever it was given."""
+class Given(NamedTuple):
+    """A token, and where it was given."""
+
+    token: str
+    source: str
+
+
+def read_token(given: str | None, file: Path | None) -> Given:
+    """Return the refresh token from wherever it was given; a terminal is asked for it."""
+    if given is None and file is None and sys.stdin.isatty() and sys.stderr.isatty():
+        given = FROM_STDIN
     if (given is None) == (file is None):
         raise UsageError(
             "a grant needs exactly one refresh token",
             remedy="give --refresh-token TOKEN, --refresh-token - or --refresh-token-file FILE",
         )
     if file is not None:
-        try:
-            return file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            raise UsageError(
-                "--refresh-token-file cannot be read as text", remedy="name a readable text file"
-            ) from None
-    if given == FROM_STDIN:
-        if sys.stdin.isatty():
-            # Not echoed: a terminal's history outlives the command.
-            return str(typer.prompt("refresh token", hide_input=True, err=True)).strip()
-        return sys.stdin.read().strip()
-    return (given or "").strip()
+        return Given(_text_of(FROM_FILE, file.read_bytes), FROM_FILE)
+    if given != FROM_STDIN:
+        return Given(str(given).strip(), OPTION)
+    if sys.stdin.isatty():
+        # Not echoed: a terminal's history outlives the command.
+        given = str(typer.prompt("refresh token", hide_input=True, err=True))
+        return Given(given.strip(), OPTION)
+    return Given(_text_of(OPTION, sys.stdin.buffer.read), OPTION)
+
+
+def _text_of(source: str, read: Callable[[], bytes]) -> str:
+    """Return the text that a file holds, whichever editor wrote it."""
+    try:
+        content = read()
+        utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if utf_16 else "utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(
+            f"{source} cannot be read as text", remedy="give a text file with nothing but the token"
+        ) from None
 
 
 def name_problems(option: str, value: str, remedy: str) -> list[str]:
@@ -60,6 +82,10 @@ def token_problems(option: str, value: str) -> list[str]:
     text = value.strip()
     if not text:
         return [f"{option} is empty; paste the token that Fanvue issued"]
+    if text[0] in QUOTES and text[-1] in QUOTES:
+        return [f"{option} stands in quotes; leave them out, they are no part of the token"]
+    if text[0] in "{[":
+        return [f"{option} is JSON; give the token in it alone, without quotes"]
     if len(text) > LONGEST_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
         return [f"{option} does not look like a token; paste it whole, on one line, without quotes"]
     return []

@@ -97,9 +97,9 @@ def _lines_of(error: SyncError) -> list[dict[str, str]]:
 
 
 def _names_setting(message: str) -> bool:
-    """Tell whether a message is one of the settings' own lines, `NAME: problem; remedy`."""
+    """Tell whether a message is one of the settings' own, `NAME or file: problem; remedy`."""
     name, colon, _ = message.partition(": ")
-    return bool(colon) and name.isupper() and " " not in name
+    return bool(colon) and " " not in name and (name.isupper() or name.startswith(".env"))
 
 
 def remedy_of(error: SyncError) -> str:
