@@ -1,4 +1,4 @@
--- Purpose: connecting: a creator with a grant of her own, or an agency whose administrator's grant serves many creators.
+-- Purpose: connecting: a creator with a grant of their own, or an agency whose administrator's grant serves many creators.
 -- Who may call: service_role only. Tokens pass through as stored (sealed); these functions never look inside.
 -- Locks: advisory locks on agency and creator, the grant's row in token_refreshes, then connection and models.
 
@@ -125,7 +125,7 @@ begin
     set fanvue_access_token = p_access_token, fanvue_refresh_token = p_refresh_token,
         fanvue_token_expires_at = v_now + make_interval(secs => p_expires_in_s::double precision), fanvue_token_issued_at = v_now, token_version = p_version + 1,
         status = 'active', status_reason = null, connected_at = v_now,
-        -- a creator's own consent goes before her agency's
+        -- a creator's own consent goes before the agency's
         connection_id = null
     where m.id = p_model_id
     returning m.* into v_model;
@@ -137,7 +137,7 @@ begin
     raise sqlstate 'PT409' using message = format('the grant of model %s changed meanwhile', p_model_id),
       hint = 'connect again';
   end if;
-  -- what Fanvue announced before she connected
+  -- what Fanvue announced before the creator connected
   perform private.apply_parked(v_model.fanvue_user_uuid, v_now);
   select j.* into v_job from private.put_job(v_model, 'earnings', 100::smallint, v_now, v_now, 'connect') j;
   return jsonb_build_object('version', v_model.token_version, 'job_id', v_job.id);
@@ -162,7 +162,7 @@ begin
   if new.status = 'active' and not private.has_grant(new)
      and exists (select from public.agencies a where a.id = new.agency_id) then
     update public.models m
-    set status = 'reauth_required', status_reason = 'the agency''s grant serves this creator no more: connect her again'
+    set status = 'reauth_required', status_reason = 'the agency''s grant serves this creator no more: connect them again'
     where m.id = new.id and m.status = 'active';
   end if;
   return null;

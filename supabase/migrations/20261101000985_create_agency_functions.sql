@@ -163,7 +163,7 @@ begin
                               'message', format('creator %s is connected by another agency', p_creator_uuid));
   elsif v_model.connection_id = p_connection.id and v_model.status <> 'reauth_required' then
     v_outcome := 'unchanged';
-    -- Fanvue lists her: what failed while it did not is tried at once, not hours later.
+    -- Fanvue lists the creator: what failed while it did not is tried at once, not hours later.
     perform from public.sync_state s where s.model_id = v_model.id order by s.sync_type for update;
     update public.sync_state s
     set next_sync_at = p_now
@@ -183,7 +183,7 @@ begin
     returning m.* into v_model;
   end if;
   if v_outcome in ('created', 'attached', 'mended') and v_model.status = 'active' then
-    -- what Fanvue announced before she was known
+    -- what Fanvue announced before the creator was known
     perform private.apply_parked(v_model.fanvue_user_uuid, p_now);
     v_job := private.put_job(v_model, 'earnings', 100::smallint, p_now, p_now, 'connect');
   end if;
@@ -192,7 +192,7 @@ begin
 end
 $$;
 comment on function private.attach_creator(public.agency_connections, uuid, text, text, boolean, timestamptz) is
-  'Lets one creator be read through a connection: created, attached, mended, unchanged, kept (she has a grant of her own) or refused (another agency''s).';
+  'Lets one creator be read through a connection: created, attached, mended, unchanged, kept (a grant of their own works) or refused (another agency''s).';
 revoke all on function private.attach_creator(public.agency_connections, uuid, text, text, boolean, timestamptz) from public, anon, authenticated;
 grant execute on function private.attach_creator(public.agency_connections, uuid, text, text, boolean, timestamptz) to service_role;
 

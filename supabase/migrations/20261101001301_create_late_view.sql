@@ -193,7 +193,7 @@ comment on view ops.late is
   'What is late, for how long, why, and the remedy: run it as it stands, or take the step it names. Empty is good. What somebody paused or switched off on purpose comes last.';
 comment on column ops.late.agency is 'The agency''s name.';
 comment on column ops.late.creator is 'The creator''s handle; all: the whole agency.';
-comment on column ops.late.stream is 'Which of her streams; all: every one.';
+comment on column ops.late.stream is 'Which of the streams; all: every one.';
 comment on column ops.late.late_for is 'For how long: since it was due or, for what fails, since it last worked.';
 comment on column ops.late.why is 'Why, in words, with the last error.';
 comment on column ops.late.remedy is 'What mends it: a call to run as it stands, or a step to take, or both.';
