@@ -266,3 +266,41 @@ def test_each_cause_of_lateness_and_each_alert_is_among_the_states(engine: Engin
         *("agency_reauth", "dead_job", "drift", "no_grant", "reauth_required", "schedule"),
         *("unproved", "webhooks_failed"),
     }
+
+
+def stopped(engine: Engine) -> list[tuple[str, Any]]:
+    """Return what refuses because somebody stopped a creator, with its arguments."""
+    paused, lost, off = (Creator(engine, "earnings") for _ in range(3))
+    engine.rows("select ops.pause_model(%s, 'a holiday')", paused.model_id)
+    engine.rows("update public.models set status = 'reauth_required' where id = %s", lost.model_id)
+    job = engine.running_job(off.model_id)
+    engine.settle(job, "dead", error=ERRORS[0])
+    engine.rows(
+        "insert into private.sync_overrides (model_id, sync_type, enabled)"
+        " values (%s, 'earnings', false)",
+        off.model_id,
+    )
+    models = [creator.model_id for creator in (paused, lost)]
+    return [
+        *(("select public.enqueue_sync(%s, 'earnings')", model) for model in models),
+        *(("select public.enqueue_reconcile(%s)", model) for model in models),
+        ("select ops.retry_job(%s)", job["id"]),
+        (
+            "select ops.accept_drift(%s, ' ')",
+            engine.value("select max(id) from public.reconciliation_findings"),
+        ),
+    ]
+
+
+def test_the_hint_of_a_refusal_runs_as_it_stands(engine: Engine) -> None:
+    drift(engine)
+    hints = []
+    for call, argument in stopped(engine):
+        with pytest.raises(psycopg.Error) as refused:
+            engine.rows(call, argument)
+        hints.append(str(refused.value.diag.message_hint))
+
+    for hint in hints:
+        assert sql_in(hint) or commands_in(hint), hint
+        assert [said for said in commands_in(hint) if not runs(said)] == [], hint
+        assert [c for c in (complaint(engine, one) for one in sql_in(hint)) if c] == [], hint

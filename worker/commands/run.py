@@ -19,7 +19,7 @@ from worker.app import open_books, run_worker
 from worker.clock import SystemClock
 from worker.commands.refusals import INTERRUPTED
 from worker.commands.session import wait_for
-from worker.commands.terminal import AsJson, counted, open_console, print_json, say
+from worker.commands.terminal import AsJson, counted, one_line, open_console, print_json, say
 from worker.errors import SyncError
 from worker.logs import configure_logging
 from worker.settings import load_settings
@@ -90,7 +90,7 @@ async def _show_queue(settings: Settings) -> None:
                 try:
                     jobs = (await books.overview.status())["jobs"]
                 except SyncError as error:
-                    live.update(Text(error.message, style="yellow"))
+                    live.update(Text(one_line(error.message), style="yellow"))
                 else:
                     live.update(
                         Text(
