@@ -189,7 +189,7 @@ def test_an_empty_refresh_token_file_is_refused(tmp_path: Path) -> None:
         ("\u201cmade-up\u201d".encode(), "--refresh-token-file stands in quotes"),
         (b'{"refresh_token": "made-up"}', "--refresh-token-file is JSON; give the token"),
         (b"made-up\nsecond", "--refresh-token-file does not look like a token"),
-        (b"made-\xfcp", "--refresh-token-file cannot be read as text; give a text file"),
+        (b"made-\xfcp", "--refresh-token-file cannot be read as text; give a text"),
         (b"\x00\xff\x00", "--refresh-token-file cannot be read as text"),
     ],
 )

@@ -15,11 +15,11 @@ from worker.errors import UsageError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 
 FROM_STDIN: Final = "-"
+BYTE_ORDER_MARK: Final = "\ufeff"
 OPTION: Final = "--refresh-token"
 FROM_FILE: Final = "--refresh-token-file"
 QUOTES: Final = "\"'`\u2018\u2019\u201c\u201d"
@@ -45,26 +45,33 @@ def read_token(given: str | None, file: Path | None) -> Given:
             remedy="give --refresh-token TOKEN, --refresh-token - or --refresh-token-file FILE",
         )
     if file is not None:
-        return Given(_text_of(FROM_FILE, file.read_bytes), FROM_FILE)
+        return Given(_text_of(file), FROM_FILE)
     if given != FROM_STDIN:
         return Given(str(given).strip(), OPTION)
     if sys.stdin.isatty():
         # Not echoed: a terminal's history outlives the command.
         given = str(typer.prompt("refresh token", hide_input=True, err=True))
         return Given(given.strip(), OPTION)
-    return Given(_text_of(OPTION, sys.stdin.buffer.read), OPTION)
-
-
-def _text_of(source: str, read: Callable[[], bytes]) -> str:
-    """Return the text that a file holds, whichever editor wrote it."""
     try:
-        content = read()
+        return Given(sys.stdin.read().removeprefix(BYTE_ORDER_MARK).strip(), OPTION)
+    except UnicodeDecodeError:
+        raise _no_text(f"what {OPTION} reads from stdin") from None
+
+
+def _text_of(file: Path) -> str:
+    """Return the text of a file, whichever editor wrote it."""
+    try:
+        content = file.read_bytes()
         utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         return content.decode("utf-16" if utf_16 else "utf-8-sig").strip()
     except (OSError, UnicodeDecodeError):
-        raise UsageError(
-            f"{source} cannot be read as text", remedy="give a text file with nothing but the token"
-        ) from None
+        raise _no_text(FROM_FILE) from None
+
+
+def _no_text(source: str) -> UsageError:
+    return UsageError(
+        f"{source} cannot be read as text", remedy="give a text with nothing but the token in it"
+    )
 
 
 def name_problems(option: str, value: str, remedy: str) -> list[str]:
