@@ -81,7 +81,9 @@ class Program:
             )
         return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
 
-    def on_a_terminal(self, *words: str, columns: int = 80, **changes: str) -> list[str]:
+    def on_a_terminal(
+        self, *words: str, columns: int = 80, with_errors: bool = False, **changes: str
+    ) -> list[str]:
         """Run a command on a terminal so wide, and return the lines that it shows."""
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
@@ -95,7 +97,7 @@ class Program:
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
             stdout=theirs,
-            stderr=subprocess.PIPE,
+            stderr=theirs if with_errors else subprocess.PIPE,
         )
         os.close(theirs)
         shown = bytearray()

@@ -190,9 +190,13 @@ def test_all_creators_behind_a_dead_grant_are_one_line(program: Program) -> None
 
 
 def test_a_worker_logs_for_eyes_on_a_terminal_and_for_machines_in_a_pipe(program: Program) -> None:
-    shown = program.on_a_terminal("run", "--drain")
+    shown = program.on_a_terminal("run", "--drain", with_errors=True)
+    asked = program.on_a_terminal("run", "--drain", with_errors=True, WORKER_LOG_FORMAT="json")
     piped = program.process("run", "--drain")
 
-    assert piped.returncode == 0
+    said = "0 jobs claimed (nothing to do), 0 calls to Fanvue, 0 of them throttled"
+    assert any("worker_started" in line for line in shown)
+    assert not any('"event"' in line for line in shown)
+    assert any('"event": "worker_started"' in line for line in asked)
     assert all(line.startswith("{") for line in piped.stderr.splitlines())
-    assert shown[-1] == "0 jobs claimed (nothing to do), 0 calls to Fanvue, 0 of them throttled"
+    assert (piped.returncode, piped.stdout, said in shown[-1]) == (0, f"{said}\n", True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 import unicodedata
@@ -13,7 +14,7 @@ import pytest
 
 from tests.support.postgres import PROJECT
 from tests.support.program import Program
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
 if TYPE_CHECKING:
@@ -172,6 +173,41 @@ def test_a_pair_that_the_database_does_not_take_is_kept_and_told(program: Progra
     assert f"connect with --refresh-token-file {file}" in failed.stderr
     assert grant.refresh_token not in failed.stderr + failed.stdout
     assert mended.returncode == drained.returncode == 0, mended.stderr
+    assert engine.fanvue.stats()["creators"][creator]["chain_kills"] == 0
+
+
+@pytest.mark.usefixtures("broken_store")
+def test_a_pair_that_can_be_kept_nowhere_is_told_as_lost(program: Program) -> None:
+    engine = program.engine
+    creator, grant = new_creator(engine)
+    (program.directory / f"fanvue-grant-{creator}.sealed").mkdir()
+
+    failed = program.connect(creator, "--refresh-token", grant.refresh_token)
+
+    assert failed.returncode == 2
+    assert len(failed.stderr.splitlines()) == 1
+    assert "its successor could not be kept" in failed.stderr
+    assert "let the account consent again" in failed.stderr
+
+
+def test_ctrl_c_loses_no_pair_that_fanvue_has_issued(program: Program) -> None:
+    engine = program.engine
+    creator, grant = new_creator(engine)
+    engine.fanvue.add_fault("slow", "/oauth2/token", ms=1500)
+    process = program.start(
+        *("connect", "--agency", "Nova", "--creator-uuid", creator),
+        *("--refresh-token", str(grant.refresh_token)),
+    )
+
+    wait_until(lambda: engine.fanvue.faults()[0]["hits"] > 0 or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    drained = program("run", "--drain")
+
+    assert process.returncode == 130
+    assert errors.splitlines() == ["the grant was stored all the same"]
+    assert written(engine)[:2] == (1, 1)
+    assert drained.returncode == 0
     assert engine.fanvue.stats()["creators"][creator]["chain_kills"] == 0
 
 
