@@ -51,7 +51,7 @@ PROGRAM = typer.main.get_command(APP)
 COMMANDS = list(every_command(PROGRAM))
 PROMISED = [
     *(["run"], ["connect"], ["connect-agency"], ["sync"], ["enqueue"], ["reconcile"], ["status"]),
-    *(["doctor"], ["watch"], ["jobs", "list"], ["jobs", "retry"], ["jobs", "cancel"]),
+    *(["creators"], ["doctor"], ["watch"], ["jobs", "list"], ["jobs", "retry"], ["jobs", "cancel"]),
     *(["tokens", "status"], ["tokens", "refresh"], ["tokens", "rotate-key"]),
 ]
 
