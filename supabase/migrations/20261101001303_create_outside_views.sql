@@ -8,8 +8,8 @@ select private.span_words(n.now - e.received_at) as waiting_for, e.topic, e.stat
             when m.id is null then 'no model has this creator: the event is applied when they connect'
             else 'the creator is connected by now: it is applied with the next page, or at once by the remedy' end as reason,
        case when e.status = 'failed' or m.id is not null then format('select ops.replay_webhook(%L)', e.id)
-            when e.creator_uuid is null then 'wait, or run the dismissal'
-            else 'wait, run the dismissal, or: ' || private.connect_step(n.only_agency_id, e.creator_uuid) end as remedy,
+            when e.creator_uuid is null then 'it names no creator: run the dismissal'
+            else private.connect_step(n.only_agency_id, e.creator_uuid) || '; else run the dismissal' end as remedy,
        format('select ops.ignore_webhook(%L, %L)', e.id, 'why') as dismissal,
        a.name as agency, private.creator_name(m) as creator, e.received_at, e.creator_uuid, e.event_id, e.id, m.id as model_id
 from (select private.engine_now() as now,
