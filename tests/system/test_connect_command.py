@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import unicodedata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,6 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.engine import Engine
 
@@ -59,6 +59,12 @@ def written(engine: Engine) -> tuple[int, ...]:
     ).fetchone()
     assert row is not None
     return tuple(row)
+
+
+def is_asleep(pid: int) -> bool:
+    """Tell whether a process waits for something."""
+    status = Path(f"/proc/{pid}/stat").read_text("utf-8")
+    return status.rpartition(") ")[2].startswith("S")
 
 
 def agencies(engine: Engine) -> list[str]:
@@ -118,6 +124,9 @@ def test_somebody_elses_token_is_refused_and_not_lost(program: Program) -> None:
     assert refused.returncode == 2
     assert len(refused.stderr.splitlines()) == 1
     assert f"the grant is of account {other}" in refused.stderr
+    assert (
+        "name the creator whose it is; nothing was written; the refresh token is" in refused.stderr
+    )
     assert f"--refresh-token-file {file}" in refused.stderr
     assert nothing == (0, 0, 0, 0)
     assert kept.startswith("fse1.")
@@ -243,7 +252,7 @@ def test_an_agency_is_one_in_either_spelling_of_unicode(program: Program) -> Non
     assert agencies(engine) == [composed]
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 130)])
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 130), ("Ctrl-C", 130)])
 def test_a_terminal_is_asked_before_an_agency_is_made(
     program: Program, answer: str, code: int
 ) -> None:
@@ -267,7 +276,12 @@ def test_a_terminal_is_asked_before_an_agency_is_made(
     asked = b""
     while b"[y/N]" not in asked and process.poll() is None:
         asked += os.read(ours, 1024)
-    os.write(ours, f"{answer}\n".encode())
+    if answer == "Ctrl-C":
+        # Before it reads, Python remembers the signal and reads all the same.
+        wait_until(lambda: is_asleep(process.pid))
+        process.send_signal(signal.SIGINT)
+    else:
+        os.write(ours, f"{answer}\n".encode())
     process.communicate(timeout=PATIENCE_SECONDS)
     os.close(ours)
 

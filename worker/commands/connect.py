@@ -16,7 +16,7 @@ from worker.app import open_engine
 from worker.commands.consent import (
     Consent,
     ask_for_agency,
-    check_agency,
+    plan_connection,
     refuse_other,
     use_consent,
 )
@@ -66,8 +66,6 @@ class Order:
     handle: str | None
     consent: Consent
     replace: bool
-    make_agency: bool
-    quiet: bool
 
 
 def connect(  # noqa: PLR0913 - one parameter per option
@@ -112,10 +110,13 @@ def connect(  # noqa: PLR0913 - one parameter per option
         # One that has ended says nothing.
         access_token=None if expires_in == 0 else access_token,
         replace=replace,
-        make_agency=yes,
-        quiet=as_json,
     )
-    connected = wait_for(_connect(begin(), order))
+    settings = begin()
+    who = (order.agency, order.creator_uuid)
+    plan = wait_for(plan_connection(settings, "creator", *who, replace=replace))
+    if not yes:
+        ask_for_agency(order.agency, plan, quiet=as_json)
+    connected = wait_for(_connect(settings, order))
     if as_json:
         print_json(connected)
         return
@@ -132,8 +133,6 @@ def _check(  # noqa: PLR0913 - one parameter per option
     refresh_token: Given,
     access_token: str | None,
     replace: bool,
-    make_agency: bool,
-    quiet: bool,
 ) -> Order:
     """Collect everything that is wrong with the order before anything is written."""
     problems = [
@@ -155,8 +154,6 @@ def _check(  # noqa: PLR0913 - one parameter per option
             None if access_token is None else access_token.strip(),
         ),
         replace=replace,
-        make_agency=make_agency,
-        quiet=quiet,
     )
 
 
@@ -164,15 +161,11 @@ async def _connect(settings: Settings, order: Order) -> dict[str, Any]:
     keyring = Keyring(settings.sealing.keys)
     async with open_engine(settings) as engine:
         books = engine.books
-        await check_agency(books, order.agency)
-        foreseen = await books.grants.try_connecting(
-            "creator", order.agency, order.creator_uuid, replace=order.replace
-        )
-        if not order.make_agency:
-            await ask_for_agency(books, order.agency, foreseen, quiet=order.quiet)
 
         def accept(me: Me) -> None:
-            refuse_other(me, order.creator_uuid, "nothing was written: name the creator it is of")
+            refuse_other(
+                me, order.creator_uuid, "name the creator whose it is; nothing was written"
+            )
             if me.is_creator is False:
                 raise Rejected(
                     "the account is no creator's: it can only manage creators",

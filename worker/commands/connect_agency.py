@@ -17,7 +17,7 @@ from worker.app import open_engine
 from worker.commands.consent import (
     Consent,
     ask_for_agency,
-    check_agency,
+    plan_connection,
     refuse_other,
     use_consent,
 )
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from worker.jobs.grants import FreshPair, Token
     from worker.settings import Settings
     from worker.store.agencies import AgencyConnection
+    from worker.store.grants import Foreseen
 
 
 EXAMPLES: Final = """
@@ -69,8 +70,6 @@ class Order:
     creators: frozenset[str]
     include_self: bool
     replace: bool
-    make_agency: bool
-    quiet: bool
 
     @property
     def fingerprint(self) -> str | None:
@@ -130,10 +129,13 @@ def connect_agency(  # noqa: PLR0913 - one parameter per option
         creators=creator or [],
         include_self=include_self,
         replace=replace,
-        make_agency=yes,
-        quiet=as_json,
     )
-    result = wait_for(_connect(begin(), order))
+    settings = begin()
+    who = (order.agency, order.user_uuid)
+    plan = wait_for(plan_connection(settings, "agency", *who, fingerprint=order.fingerprint))
+    if not yes:
+        ask_for_agency(order.agency, plan, quiet=as_json)
+    result = wait_for(_connect(settings, order, plan.foreseen))
     if as_json:
         print_json(result)
     else:
@@ -151,8 +153,6 @@ def _check(  # noqa: PLR0913 - one parameter per option
     creators: list[UUID],
     include_self: bool,
     replace: bool,
-    make_agency: bool,
-    quiet: bool,
 ) -> Order:
     """Collect everything that is wrong with the order before anything is written."""
     problems = name_problems("--agency", agency, "name the agency")
@@ -171,8 +171,6 @@ def _check(  # noqa: PLR0913 - one parameter per option
         creators=frozenset(str(one) for one in creators),
         include_self=include_self,
         replace=replace,
-        make_agency=make_agency,
-        quiet=quiet,
     )
 
 
@@ -206,17 +204,11 @@ def _remark(one: dict[str, Any]) -> str:
     return "" if one["status"] == "active" else f"the model is {one['status']}"
 
 
-async def _connect(settings: Settings, order: Order) -> dict[str, Any]:
+async def _connect(settings: Settings, order: Order, foreseen: Foreseen) -> dict[str, Any]:
     async with open_engine(settings) as engine:
         store = AgencyStore(engine.books.database)
-        await check_agency(engine.books, order.agency)
-        foreseen = await engine.books.grants.try_connecting(
-            "agency", order.agency, order.user_uuid, fingerprint=order.fingerprint
-        )
         mended = 0
         if stored := order.refresh_token is not None and not foreseen.repeated:
-            if not order.make_agency:
-                await ask_for_agency(engine.books, order.agency, foreseen, quiet=order.quiet)
             mended = await _store_consent(engine, Keyring(settings.sealing.keys), store, order)
         place = await store.connect(order.agency, order.user_uuid, order.fingerprint)
         if place.status != "active":

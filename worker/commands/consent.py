@@ -14,11 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from uuid import UUID
 
 import typer
 
+from worker.app import open_books
 from worker.commands.refusals import remedy_of
 from worker.commands.terminal import note, one_line
 from worker.errors import GrantInvalid, Rejected, SyncError, Unauthorized, UsageError
@@ -29,10 +30,11 @@ from worker.jobs.roster import Roster
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from worker.app import Books, Engine
+    from worker.app import Engine
     from worker.fanvue.wire import Me
     from worker.jobs.roster import TokenSource
     from worker.sealing import Keyring
+    from worker.settings import Settings
     from worker.store.grants import Foreseen
 
 
@@ -51,29 +53,50 @@ class Consent:
     access_token: str | None = field(repr=False)
 
 
-async def check_agency(books: Books, agency: str) -> None:
-    """Refuse an id of no agency: it would become the name of a new one."""
-    try:
-        agency_id = str(UUID(agency))
-    except ValueError:
-        return
-    if not await books.database.select("agencies", "id", id=agency_id):
-        raise UsageError(
-            f"no agency has the id {agency_id}", remedy="give an agency's id, or a name"
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What connecting would do, and the agency that may be meant where a new one would be made."""
+
+    foreseen: Foreseen
+    like: str | None
+
+
+async def plan_connection(  # noqa: PLR0913 - what try_connecting asks for
+    settings: Settings,
+    kind: Literal["creator", "agency"],
+    agency: str,
+    account_uuid: str,
+    *,
+    replace: bool = False,
+    fingerprint: str | None = None,
+) -> Plan:
+    """Find whatever the database would refuse; write nothing."""
+    async with open_books(settings) as books:
+        if _is_id(agency) and not await books.database.select("agencies", "id", id=agency):
+            # It would become the name of a new one.
+            raise UsageError(
+                f"no agency has the id {agency}", remedy="give an agency's id, or a name"
+            )
+        foreseen = await books.grants.try_connecting(
+            kind, agency, account_uuid, replace=replace, fingerprint=fingerprint
         )
+        like = None
+        if foreseen.new_agency and not foreseen.first_agency:
+            known = {str(row["name"]) for row in await books.database.select("agencies", "name")}
+            like = _like(agency, known)
+        return Plan(foreseen, like)
 
 
-async def ask_for_agency(books: Books, agency: str, foreseen: Foreseen, *, quiet: bool) -> None:
+def ask_for_agency(agency: str, plan: Plan, *, quiet: bool) -> None:
     """Ask before an agency is made: a slip in a name makes one that nobody wants.
 
-    The very first agency is no slip of another.
+    The very first agency is no slip of another. Outside the event loop, where Ctrl-C ends a
+    question at once.
     """
-    if not foreseen.new_agency or foreseen.first_agency:
+    if not plan.foreseen.new_agency or plan.foreseen.first_agency:
         return
     name = one_line(agency)
-    known = {str(row["name"]) for row in await books.database.select("agencies", "name")}
-    like = _like(agency, known)
-    meant = "" if like is None else f' Did you mean "{one_line(like)}"?'
+    meant = "" if plan.like is None else f' Did you mean "{one_line(plan.like)}"?'
     if quiet or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
             f'there is no agency "{name}" yet.{meant}'.rstrip("."),
@@ -81,6 +104,14 @@ async def ask_for_agency(books: Books, agency: str, foreseen: Foreseen, *, quiet
         )
     if not typer.confirm(f'There is no agency "{name}" yet.{meant} Make it?', err=True):
         raise typer.Abort
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _like(agency: str, known: set[str]) -> str | None:
