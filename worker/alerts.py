@@ -113,7 +113,8 @@ def message(alerts: Sequence[Alert]) -> str:
 
 def _line(alert: Alert) -> str:
     if alert.raised:
-        return f":rotating_light: {alert.problem} Remedy: {alert.remedy}."
+        # Nothing after it: a remedy is to be copied as it stands.
+        return f":rotating_light: {alert.problem} Remedy: {alert.remedy}"
     return f":white_check_mark: Over after {_span(alert.lasted)}: {alert.problem}"
 
 

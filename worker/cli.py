@@ -10,6 +10,7 @@ from worker import __version__
 from worker.commands import (
     connect,
     connect_agency,
+    creators,
     doctor,
     queue,
     reconcile,
@@ -36,6 +37,7 @@ def build_app() -> typer.Typer:
     app.command(epilog=run.EXAMPLES)(run.run)
     app.command(epilog=connect.EXAMPLES)(connect.connect)
     app.command("connect-agency", epilog=connect_agency.EXAMPLES)(connect_agency.connect_agency)
+    app.command(epilog=creators.EXAMPLES)(creators.creators)
     app.command(epilog=sync.EXAMPLES)(sync.sync)
     app.command(epilog=queue.ENQUEUE_EXAMPLES)(queue.enqueue)
     app.command(epilog=reconcile.EXAMPLES)(reconcile.reconcile)

@@ -6,12 +6,34 @@ Pure parsing: it reads no environment, and its complaints never repeat the value
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+import re
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from worker.sealing import SealingKey
+
+
+_BETWEEN: Final = re.compile(r"\s*,\s*")
+
+
+def one_line(value: str) -> str:
+    """Return a value without what is blank around it; refuse what a file or a shell left in it."""
+    text = value.strip()
+    # A list may go on in the next line.
+    if not _BETWEEN.sub(",", text).isprintable():
+        raise ValueError("has a line end or a control character in it")
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        raise ValueError("stands in quotes, which are not part of it")
+    return text
+
+
+def _header_secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.isascii() or " " in text:
+        raise ValueError("has a letter or a space that no key has")
+    return value
 
 
 def _server_address(value: str) -> str:
@@ -70,6 +92,7 @@ def _keys(value: object) -> object:
     return tuple(keys)
 
 
+HeaderSecret = Annotated[SecretStr, AfterValidator(_header_secret)]
 Address = Annotated[str, AfterValidator(_server_address)]
 SecretAddress = Annotated[SecretStr, AfterValidator(_secret_address)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]

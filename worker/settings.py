@@ -6,18 +6,28 @@ saying what to do; no line repeats a value, because it may be a secret.
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
-from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from dotenv.parser import parse_stream
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from worker.errors import Misconfigured
-from worker.setting_values import Address, SealingKeys, SecretAddress, Secrets, Word
+from worker.setting_values import (
+    Address,
+    HeaderSecret,
+    SealingKeys,
+    SecretAddress,
+    Secrets,
+    Word,
+    one_line,
+)
 
 
 if TYPE_CHECKING:
@@ -51,6 +61,11 @@ class _Group(BaseSettings):
         """Take explicit values only, so that tests and commands decide what is read."""
         return (init_settings,)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_line(cls, value: object) -> object:
+        return one_line(value) if isinstance(value, str) else value
+
 
 class SupabaseSettings(_Group):
     """The Supabase project that holds the books."""
@@ -59,11 +74,11 @@ class SupabaseSettings(_Group):
         validation_alias="SUPABASE_URL",
         description="set it to the project's API address (Studio: Project Settings, API)",
     )
-    secret_key: SecretStr = Field(
+    secret_key: HeaderSecret = Field(
         validation_alias=AliasChoices("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"),
         description="set it to the project's secret key (Studio: Project Settings, API Keys)",
     )
-    publishable_key: SecretStr | None = Field(
+    publishable_key: HeaderSecret | None = Field(
         default=None,
         validation_alias="SUPABASE_PUBLISHABLE_KEY",
         description="set it to the project's publishable key, or leave it out",
@@ -132,7 +147,7 @@ class UpstashSettings(_Group):
         validation_alias="UPSTASH_REDIS_REST_URL",
         description="set it beside UPSTASH_REDIS_REST_TOKEN, or remove both",
     )
-    token: SecretStr = Field(
+    token: HeaderSecret = Field(
         validation_alias="UPSTASH_REDIS_REST_TOKEN",
         description="set it beside UPSTASH_REDIS_REST_URL, or remove both",
     )
@@ -210,10 +225,10 @@ class WorkerSettings(_Group):
         validation_alias="WORKER_LOG_LEVEL",
         description="use debug, info, warning or error",
     )
-    log_format: Annotated[Literal["json", "console"], Word] = Field(
-        default="json",
+    log_format: Annotated[Literal["json", "console"] | None, Word] = Field(
+        default=None,
         validation_alias="WORKER_LOG_FORMAT",
-        description="use json or console",
+        description="use json or console, or leave it out: console on a terminal, else json",
     )
 
 
@@ -295,10 +310,47 @@ def load_settings(
 def _collect(environ: Mapping[str, str], dotenv_path: Path | None) -> dict[str, str]:
     from_file: Mapping[str, str | None] = {}
     if dotenv_path is not None and dotenv_path.is_file():
-        from_file = dotenv_values(dotenv_path, interpolate=False)
+        from_file = _read_file(dotenv_path)
     merged = {name: value for name, value in from_file.items() if value and value.strip()}
     merged.update({name: value for name, value in environ.items() if value.strip()})
     return merged
+
+
+def _read_file(path: Path) -> dict[str, str | None]:
+    """Read a file of settings, or say what is wrong with the file itself, alone: one line."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(
+            path, f"cannot be read ({error.strerror}); let this user read it"
+        ) from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        raise _unreadable(path, "is saved as UTF-16; save it as UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8-sig", "replace")
+        number, last = before.count("\n") + 1, before.rpartition("\n")[2]
+        name = (
+            last.partition("=")[0].strip().removeprefix("export ") if "=" in last else "a comment"
+        )
+        raise _unreadable(
+            path, f"line {number} ({name}) is not in UTF-8; save the file as UTF-8"
+        ) from None
+    values: dict[str, str | None] = {}
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            raise _unreadable(
+                path,
+                f"line {binding.original.line} cannot be read; write NAME=value, quotes closed",
+            )
+        if binding.key is not None:
+            values[binding.key] = binding.value
+    return values
+
+
+def _unreadable(path: Path, what: str) -> Misconfigured:
+    return Misconfigured(f"{path.name}: {what}", remedy="correct the file and start again")
 
 
 def _load(

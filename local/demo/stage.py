@@ -212,7 +212,7 @@ class Stage:
         client = self.program.environment["FANVUE_CLIENT_ID"]
         grant = self.fanvue.grant(creator["uuid"], client_id=client)
         names = ("--agency", agency, "--creator-uuid", creator["uuid"])
-        words = ["connect", *names, "--handle", creator["handle"], "--refresh-token", "-"]
+        words = ["connect", *names, "--handle", creator["handle"], "--refresh-token", "-", "--yes"]
         return words, grant.refresh_token or ""
 
     def _connecting_agency(self, agency: dict[str, Any]) -> tuple[list[str], str]:
@@ -220,7 +220,7 @@ class Stage:
         grant = self.fanvue.agency_grant(agency["name"], client_id=client)
         names = ("--agency", agency["name"], "--user-uuid", agency["owner_uuid"])
         lives = ("--access-token", grant.access_token, "--expires-in", str(grant.expires_in))
-        words = ["connect-agency", *names, *lives, "--refresh-token", "-"]
+        words = ["connect-agency", *names, *lives, "--refresh-token", "-", "--yes"]
         return words, grant.refresh_token or ""
 
     def sign_up(self) -> Login:

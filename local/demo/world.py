@@ -27,14 +27,14 @@ TOKEN_SECONDS: Final = 40
 CALLS_A_MINUTE: Final = 100
 # A slow machine takes its time to acknowledge a webhook and to store a token: neither is a fault.
 UNHURRIED: Final = {"webhook_timeout_seconds": 300, "grace_seconds": 600}
-# Who was there when the money was made: these chat with her.
+# Who was there when the money was made: these chat with the creator.
 FANS: Final = 12
 FEWEST_FANS: Final = 6
 OLD_MESSAGES: Final = 600
 POSTS: Final = 40
 # Who came since, and only looks on.
 NEW_FANS: Final = {"followers": 160, "subscribers": 120}
-# To the creator whose money takes her calls, a page of each.
+# To the creator whose money takes the calls, a page of each.
 FEWEST_NEW_FANS: Final = {"followers": 40, "subscribers": 40}
 
 

@@ -55,7 +55,7 @@ begin
     alter table public.models
       add constraint models_connection_id_fkey foreign key (connection_id, agency_id)
         references public.agency_connections (id, agency_id) on delete set null (connection_id),
-      -- Without it the path of her data could not be told from the administrator's own.
+      -- Without it the path of the creator's data could not be told from the administrator's own.
       add constraint models_connection_id_check check (connection_id is null or fanvue_user_uuid is not null);
   end if;
 end

@@ -1,4 +1,4 @@
--- Purpose: what a creator publishes (posts) and what Fanvue says of her account: daily top fans, all-time figures.
+-- Purpose: what a creator publishes (posts) and what Fanvue says of the account: daily top fans, all-time figures.
 -- Who may call: members read their agency's rows; only service_role writes.
 -- Locks: none on existing tables.
 

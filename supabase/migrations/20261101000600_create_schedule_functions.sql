@@ -146,11 +146,11 @@ declare
   v_model public.models;
   v_job public.sync_jobs;
 begin
-  -- held: the job belongs to the agency that she is in when it is committed
+  -- held: the job belongs to the agency that the creator is in when it is committed
   select m.* into v_model from public.models m where m.id = p_model_id for no key update;
   if not found then
     raise sqlstate 'PT404' using message = format('no model %s', p_model_id),
-      hint = 'fanvue-sync status lists the models';
+      hint = 'fanvue-sync creators lists them';
   end if;
   if not exists (select from private.sync_streams t where t.sync_type = p_sync_type) then
     raise sqlstate 'PT422' using message = format('no stream %L', p_sync_type),
@@ -158,7 +158,8 @@ begin
   end if;
   if v_model.status <> 'active' then
     raise sqlstate 'PT409' using message = format('model %s is %s: %s', p_model_id, v_model.status, coalesce(v_model.status_reason, 'no reason noted')),
-      hint = case v_model.status when 'reauth_required' then 'the creator must connect again' else 'resume the model first' end;
+      hint = case v_model.status when 'reauth_required' then private.connect_step(v_model.agency_id, v_model.fanvue_user_uuid)
+                  else format('resume it: select ops.resume_model(%L)', v_model.id) end;
   end if;
   if not (select t.enabled from private.stream_settings(v_model.agency_id, v_model.id, p_sync_type) t) then
     raise sqlstate 'PT422' using message = format('the stream %s is switched off for model %s', p_sync_type, p_model_id),
@@ -287,7 +288,7 @@ begin
   end if;
   if not private.is_switched_on(v_model, v_job.sync_type) then
     raise sqlstate 'PT409' using message = format('the stream %s of job %s is switched off', v_job.sync_type, p_id),
-      hint = 'switch it on in private.sync_streams or private.sync_overrides, or cancel the job: ops.cancel_job';
+      hint = 'switch it on in private.sync_streams or private.sync_overrides, or: select ops.cancel_job(' || p_id || ')';
   end if;
   if v_job.state = 'dead' then
     delete from public.sync_jobs j where j.id = p_id;

@@ -17,7 +17,7 @@ begin
     raise sqlstate 'PT410' using message = format('the lease %s of job %s is lost', p_lease_id, p_job_id),
       hint = 'stop the task and write nothing';
   end if;
-  -- queued while her agency was changing: what it writes belongs to the one she is in
+  -- queued while the agency was changing: what it writes belongs to the one the creator is in
   select m.agency_id into v_agency_id from public.models m where m.id = v_job.model_id;
   if v_agency_id <> v_job.agency_id then
     update public.sync_jobs j set agency_id = v_agency_id where j.id = v_job.id returning j.* into v_job;
@@ -218,7 +218,7 @@ declare
 begin
   perform private.lock_model(j.model_id) from public.sync_jobs j where j.id = p_job_id;
   v_job := private.hold_job(p_job_id, p_lease_id);
-  -- events that came before the model was known, and were too many for the moment of her grant
+  -- events that came before the model was known, and were too many for the moment of the grant
   perform private.apply_parked(m.fanvue_user_uuid, v_now) from public.models m where m.id = v_job.model_id;
   select s.* into v_state
   from public.sync_state s

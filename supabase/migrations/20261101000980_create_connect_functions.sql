@@ -1,6 +1,19 @@
--- Purpose: connecting: a creator with a grant of her own, or an agency whose administrator's grant serves many creators.
+-- Purpose: connecting: a creator with a grant of their own, or an agency whose administrator's grant serves many creators.
 -- Who may call: service_role only. Tokens pass through as stored (sealed); these functions never look inside.
 -- Locks: advisory locks on agency and creator, the grant's row in token_refreshes, then connection and models.
+
+create or replace function private.agency_name(p_name text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- the same letters have two spellings in Unicode, and keyboards write both
+  select btrim(normalize(p_name, nfc))
+$$;
+comment on function private.agency_name(text) is 'An agency''s name as it is stored and compared: one spelling of each letter (NFC), no spaces around it.';
+revoke all on function private.agency_name(text) from public, anon, authenticated;
+grant execute on function private.agency_name(text) to service_role;
 
 create or replace function private.find_agency(p_agency text)
 returns uuid
@@ -8,19 +21,20 @@ language plpgsql
 set search_path = ''
 as $$
 declare
+  v_name text := private.agency_name(p_agency);
   v_agency_id uuid;
   v_count integer;
 begin
-  if btrim(coalesce(p_agency, '')) = '' then
+  if coalesce(v_name, '') = '' then
     raise sqlstate 'PT422' using message = 'an agency needs a name';
   end if;
   -- two first connections of one agency must not make it twice
-  perform pg_advisory_xact_lock(hashtextextended('fanvue-agency:' || lower(btrim(p_agency)), 0));
+  perform pg_advisory_xact_lock(hashtextextended('fanvue-agency:' || lower(v_name), 0));
   select count(*), max(a.id::text)::uuid into v_count, v_agency_id
   from public.agencies a
-  where a.id::text = lower(btrim(p_agency)) or a.name = btrim(p_agency);
+  where a.id::text = lower(v_name) or private.agency_name(a.name) = v_name;
   if v_count > 1 then
-    raise sqlstate 'PT409' using message = format('%s agencies are called %L', v_count, btrim(p_agency)),
+    raise sqlstate 'PT409' using message = format('%s agencies are called %L', v_count, v_name),
       hint = 'give the agency''s id instead of its name';
   end if;
   return v_agency_id;
@@ -64,7 +78,7 @@ begin
     returning m.* into v_model;
   else
     if v_agency_id is null then
-      insert into public.agencies (name) values (btrim(p_agency)) returning id into v_agency_id;
+      insert into public.agencies (name) values (private.agency_name(p_agency)) returning id into v_agency_id;
     end if;
     insert into public.models (agency_id, fanvue_user_uuid, handle, status, status_reason)
     values (v_agency_id, p_creator_uuid::text, p_handle, 'paused', 'connecting: the grant is not stored yet')
@@ -111,7 +125,7 @@ begin
     set fanvue_access_token = p_access_token, fanvue_refresh_token = p_refresh_token,
         fanvue_token_expires_at = v_now + make_interval(secs => p_expires_in_s::double precision), fanvue_token_issued_at = v_now, token_version = p_version + 1,
         status = 'active', status_reason = null, connected_at = v_now,
-        -- a creator's own consent goes before her agency's
+        -- a creator's own consent goes before the agency's
         connection_id = null
     where m.id = p_model_id
     returning m.* into v_model;
@@ -123,7 +137,7 @@ begin
     raise sqlstate 'PT409' using message = format('the grant of model %s changed meanwhile', p_model_id),
       hint = 'connect again';
   end if;
-  -- what Fanvue announced before she connected
+  -- what Fanvue announced before the creator connected
   perform private.apply_parked(v_model.fanvue_user_uuid, v_now);
   select j.* into v_job from private.put_job(v_model, 'earnings', 100::smallint, v_now, v_now, 'connect') j;
   return jsonb_build_object('version', v_model.token_version, 'job_id', v_job.id);
@@ -148,7 +162,7 @@ begin
   if new.status = 'active' and not private.has_grant(new)
      and exists (select from public.agencies a where a.id = new.agency_id) then
     update public.models m
-    set status = 'reauth_required', status_reason = 'the agency''s grant serves this creator no more: connect her again'
+    set status = 'reauth_required', status_reason = 'the agency''s grant serves this creator no more: connect them again'
     where m.id = new.id and m.status = 'active';
   end if;
   return null;

@@ -27,7 +27,7 @@ begin
   end if;
   if v_connection.id is null then
     if v_agency_id is null then
-      insert into public.agencies (name) values (btrim(p_agency)) returning id into v_agency_id;
+      insert into public.agencies (name) values (private.agency_name(p_agency)) returning id into v_agency_id;
     end if;
     insert into public.agency_connections (agency_id, fanvue_user_uuid, status, status_reason)
     values (v_agency_id, p_user_uuid::text, 'reauth_required', 'connecting: the grant is not stored yet')
@@ -46,6 +46,39 @@ comment on function public.connect_agency(text, uuid, text) is
   'p_fingerprint: SHA-256 of the consent''s refresh token; repeated tells that it is stored already (null: there is one). Errors: 404 not connected and no token, 409 another agency''s or ambiguous, 422 no name.';
 revoke all on function public.connect_agency(text, uuid, text) from public, anon, authenticated;
 grant execute on function public.connect_agency(text, uuid, text) to service_role;
+
+create or replace function public.try_connecting(
+  p_kind text, p_agency text, p_account_uuid uuid, p_replace boolean default false, p_fingerprint text default null)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_agency_id uuid := private.find_agency(p_agency);
+  v_place jsonb;
+begin
+  begin
+    case p_kind
+      when 'creator' then v_place := public.connect_model(p_agency, p_account_uuid, null, p_replace);
+      when 'agency' then v_place := public.connect_agency(p_agency, p_account_uuid, p_fingerprint);
+    end case;
+    raise sqlstate 'FS001';
+  exception when sqlstate 'FS001' then
+    -- it would succeed; what it made is undone
+    null;
+  end;
+  return jsonb_build_object(
+    'new_agency', v_agency_id is null, 'new_account', (v_place ->> 'created')::boolean,
+    'repeated', coalesce((v_place ->> 'repeated')::boolean, false),
+    -- who types the first name of all cannot mean another one
+    'agencies', (select count(*) from (select from public.agencies limit 1) a));
+end
+$$;
+comment on function public.try_connecting(text, text, uuid, boolean, text) is
+  'Goes through connect_model (p_kind creator) or connect_agency (agency) and writes nothing: new_agency and new_account tell that the real call would make one, '
+  'agencies is 0 while there is none at all, repeated as connect_agency says it. Errors: those of the call.';
+revoke all on function public.try_connecting(text, text, uuid, boolean, text) from public, anon, authenticated;
+grant execute on function public.try_connecting(text, text, uuid, boolean, text) to service_role;
 
 create or replace function public.store_connection(
   p_connection_id uuid, p_version bigint, p_access_token text, p_refresh_token text, p_expires_in_s numeric,
@@ -130,7 +163,7 @@ begin
                               'message', format('creator %s is connected by another agency', p_creator_uuid));
   elsif v_model.connection_id = p_connection.id and v_model.status <> 'reauth_required' then
     v_outcome := 'unchanged';
-    -- Fanvue lists her: what failed while it did not is tried at once, not hours later.
+    -- Fanvue lists the creator: what failed while it did not is tried at once, not hours later.
     perform from public.sync_state s where s.model_id = v_model.id order by s.sync_type for update;
     update public.sync_state s
     set next_sync_at = p_now
@@ -150,7 +183,7 @@ begin
     returning m.* into v_model;
   end if;
   if v_outcome in ('created', 'attached', 'mended') and v_model.status = 'active' then
-    -- what Fanvue announced before she was known
+    -- what Fanvue announced before the creator was known
     perform private.apply_parked(v_model.fanvue_user_uuid, p_now);
     v_job := private.put_job(v_model, 'earnings', 100::smallint, p_now, p_now, 'connect');
   end if;
@@ -159,7 +192,7 @@ begin
 end
 $$;
 comment on function private.attach_creator(public.agency_connections, uuid, text, text, boolean, timestamptz) is
-  'Lets one creator be read through a connection: created, attached, mended, unchanged, kept (she has a grant of her own) or refused (another agency''s).';
+  'Lets one creator be read through a connection: created, attached, mended, unchanged, kept (a grant of their own works) or refused (another agency''s).';
 revoke all on function private.attach_creator(public.agency_connections, uuid, text, text, boolean, timestamptz) from public, anon, authenticated;
 grant execute on function private.attach_creator(public.agency_connections, uuid, text, text, boolean, timestamptz) to service_role;
 

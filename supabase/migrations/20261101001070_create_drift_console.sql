@@ -18,12 +18,13 @@ begin
   if p_model_id is not null then
     select m.* into v_model from public.models m where m.id = p_model_id;
     if not found then
-      raise sqlstate 'PT404' using message = format('no model %s', p_model_id), hint = 'fanvue-sync status lists the models';
+      raise sqlstate 'PT404' using message = format('no model %s', p_model_id), hint = 'fanvue-sync creators lists them';
     end if;
     if v_model.status <> 'active' or not private.has_grant(v_model) then
       raise sqlstate 'PT409' using
         message = format('model %s is %s', p_model_id, case when v_model.status = 'active' then 'without a grant' else v_model.status end),
-        hint = case v_model.status when 'paused' then 'resume the model first' else 'the creator must connect again' end;
+        hint = case v_model.status when 'paused' then format('resume it: select ops.resume_model(%L)', v_model.id)
+                    else private.connect_step(v_model.agency_id, v_model.fanvue_user_uuid) end;
     end if;
   end if;
   for v_model in
@@ -106,7 +107,7 @@ declare
   v_finding public.reconciliation_findings;
 begin
   if coalesce(trim(p_note), '') = '' then
-    raise sqlstate 'PT422' using message = 'say why the drift is accepted', hint = 'ops.accept_drift(id, ''note'')';
+    raise sqlstate 'PT422' using message = 'say why the drift is accepted', hint = format('select ops.accept_drift(%s, %L)', p_id, 'why');
   end if;
   select f.* into v_finding from public.reconciliation_findings f where f.id = p_id and f.state in ('open', 'accepted') for update;
   if v_finding.state = 'accepted' and v_finding.accepted_note = p_note then

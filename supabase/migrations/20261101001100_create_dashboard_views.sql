@@ -10,7 +10,7 @@ select m.id, m.agency_id, m.fanvue_user_uuid, m.handle, m.display_name, m.status
        exists (select from public.sync_jobs j where j.model_id = m.id and j.state = 'running') as is_syncing
 from public.models m
 left join public.sync_state s on s.model_id = m.id and s.sync_type = 'earnings';
-comment on view public.model_overview is 'One line per creator: who, status, total, and how fresh her money is. No secrets.';
+comment on view public.model_overview is 'One line per creator: who, status, total, and how fresh their money is. No secrets.';
 revoke all on public.model_overview from public, anon, authenticated;
 grant select on public.model_overview to authenticated, service_role;
 

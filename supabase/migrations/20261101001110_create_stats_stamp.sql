@@ -11,7 +11,7 @@ create table private.stats_versions (
   version bigint not null default nextval('private.stats_version_ids')
 ) with (fillfactor = 50);
 comment on table private.stats_versions is
-  'One row per model that ever had figures: a new version with every statement that changed what dashboard_stats shows of her.';
+  'One row per model that ever had figures: a new version with every statement that changed what dashboard_stats shows of the creator.';
 comment on column private.stats_versions.version is
   'Never used before, by any model: figures that are written, deleted and written again do not get an old stamp back.';
 revoke all on private.stats_versions from public, anon, authenticated;
@@ -30,7 +30,7 @@ begin
   insert into private.stats_versions as v (model_id)
   select m.id
   from unnest(p_model_ids) as c(model_id)
-  -- Rows that go with their model find her gone.
+  -- Rows that go with their model find it gone.
   join lateral (select x.id from public.models x where x.id = c.model_id offset 0) m on true
   order by m.id
   on conflict (model_id) do update set version = excluded.version;

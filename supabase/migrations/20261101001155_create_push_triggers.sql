@@ -16,7 +16,8 @@ declare
 begin
   if tg_op = 'INSERT' then
     select jsonb_agg(to_jsonb(c)) into v_changes
-    from (select n.agency_id, n.model_id, count(*) as inserted, 0 as updated, 0 as deleted, sum(n.amount) as amount, max(n.fanvue_created_at) as latest_at
+    from (select n.agency_id, n.model_id, count(*) as inserted, 0 as updated, 0 as deleted, sum(n.amount) as amount, max(n.fanvue_created_at) as latest_at,
+                 nullif(count(*) filter (where n.amount < 0), 0) as refunds
           from new_rows n group by n.agency_id, n.model_id) c;
   elsif tg_op = 'UPDATE' then
     -- A row that was handed over has left the one and come to the other.
@@ -36,7 +37,7 @@ begin
   -- What one transaction does in several statements adds up to one item.
   insert into private.pushes as p (topic, kind, key, item)
   select 'agency:' || (c.value ->> 'agency_id'), 'transactions', c.value ->> 'model_id',
-         (c.value - 'agency_id') || jsonb_build_object('amount', c.value ->> 'amount')
+         jsonb_strip_nulls(c.value - 'agency_id') || jsonb_build_object('amount', c.value ->> 'amount')
   from jsonb_array_elements(v_changes) c
   order by 1, 3
   on conflict (xid, topic, kind, key) do update
@@ -45,11 +46,13 @@ begin
       'updated', (p.item ->> 'updated')::bigint + (excluded.item ->> 'updated')::bigint,
       'deleted', (p.item ->> 'deleted')::bigint + (excluded.item ->> 'deleted')::bigint,
       'amount', ((p.item ->> 'amount')::numeric + (excluded.item ->> 'amount')::numeric)::text,
-      'latest_at', greatest((p.item ->> 'latest_at')::timestamptz, (excluded.item ->> 'latest_at')::timestamptz));
+      'latest_at', greatest((p.item ->> 'latest_at')::timestamptz, (excluded.item ->> 'latest_at')::timestamptz))
+      || jsonb_strip_nulls(jsonb_build_object(
+        'refunds', nullif(coalesce((p.item ->> 'refunds')::bigint, 0) + coalesce((excluded.item ->> 'refunds')::bigint, 0), 0)));
   return null;
 end
 $$;
-comment on function private.push_transactions() is 'Notes which models'' money changed: rows inserted, updated, deleted, and by how many US dollars the total moved.';
+comment on function private.push_transactions() is 'Notes which models'' money changed: rows inserted (refunds: how many of them are negative), updated, deleted, and by how many US dollars the total moved.';
 revoke all on function private.push_transactions() from public, anon, authenticated;
 create trigger fanvue_transactions_push_insert
   after insert on public.fanvue_transactions

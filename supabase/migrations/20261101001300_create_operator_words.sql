@@ -35,6 +35,18 @@ comment on function private.span_words(interval) is 'A span of time as people sa
 revoke all on function private.span_words(interval) from public, anon, authenticated;
 grant execute on function private.span_words(interval) to service_role;
 
+create or replace function private.counted(p_count bigint, p_one text, p_many text default null)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select p_count || ' ' || case when p_count = 1 then p_one else coalesce(p_many, p_one || 's') end
+$$;
+comment on function private.counted(bigint, text, text) is 'So many of something as people say it: 1 row, 2 rows.';
+revoke all on function private.counted(bigint, text, text) from public, anon, authenticated;
+grant execute on function private.counted(bigint, text, text) to service_role;
+
 create or replace function private.clock_words(p_at timestamptz, p_now timestamptz)
 returns text
 language sql
@@ -58,6 +70,21 @@ $$;
 comment on function private.creator_name(public.models) is 'What a creator is called: handle, name, uuid, whichever is known first.';
 revoke all on function private.creator_name(public.models) from public, anon, authenticated;
 grant execute on function private.creator_name(public.models) to service_role;
+
+create or replace function private.connect_step(p_agency_id uuid, p_creator_uuid text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select 'the creator connects on the dashboard''s connect page'
+    -- the command asks for the token; without a uuid nobody can say whose it is
+    || case when p_agency_id is not null and p_creator_uuid ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+            then format(', or run: fanvue-sync connect --agency %s --creator-uuid %s --refresh-token -', p_agency_id, p_creator_uuid) else '' end
+$$;
+comment on function private.connect_step(uuid, text) is 'How a creator connects: in the dashboard, or by a command that runs as it stands and asks for the token.';
+revoke all on function private.connect_step(uuid, text) from public, anon, authenticated;
+grant execute on function private.connect_step(uuid, text) to service_role;
 
 create or replace function private.last_claim()
 returns timestamptz

@@ -60,7 +60,7 @@ as $$
     -- none of its streams is planned, so that no stream can say it
     select g.model_id, 'all', g.since from clock c cross join lateral private.models_without_grant(c.now) g
   ), facts as (
-    select c.*, m.agency_id, m.id as model_id, x.sync_type, x.ungranted_at, private.has_grant(m) as has_grant,
+    select c.*, m.agency_id, m.id as model_id, m.fanvue_user_uuid as creator_uuid, x.sync_type, x.ungranted_at, private.has_grant(m) as has_grant,
            s.last_success_at, s.consecutive_failures as failures, s.next_sync_at, s.walk_id is not null as open_walk,
            s.last_error as stream_error, s.last_sync_at,
            r.id as running_id, r.claimed_by, r.claimed_at, r.lease_until, r.attempt as running_attempt,
@@ -119,7 +119,7 @@ as $$
         when 'failing' then format('%s; tried again by itself at %s: %s',
                                    case when f.attempt > 0 then format('failed %s of %s times', f.attempt, f.max_attempts) else 'cannot run' end,
                                    private.clock_words(f.run_at, f.now), coalesce(f.queued_error ->> 'message', 'no error noted'))
-        when 'dead' then format('gave up after %s attempts%s: %s', f.dead_attempt,
+        when 'dead' then format('gave up after %s%s: %s', private.counted(f.dead_attempt, 'attempt'),
                                 coalesce('; tried again by itself at ' || private.clock_words(f.next_sync_at, f.now), ''),
                                 coalesce(f.dead_error ->> 'message', 'no error noted'))
         when 'partial' then format('read, but not wholly, %s times in a row; tried again by itself at %s: %s', f.failures,
@@ -143,7 +143,7 @@ as $$
         when 'failing' then private.error_remedy(f.queued_error, f.queued_id, f.model_id, f.sync_type, f.open_walk)
         when 'dead' then private.error_remedy(f.dead_error, f.dead_id, f.model_id, f.sync_type, f.open_walk)
         when 'put_off' then format('select ops.retry_job(%s)', f.queued_id)
-        when 'no_grant' then 'connect the creator: the dashboard''s connect page, or fanvue-sync connect'
+        when 'no_grant' then private.connect_step(f.agency_id, f.creator_uuid)
         when 'not_queued' then 'select ops.wake_schedule()'
         when 'no_worker' then 'start a worker: fanvue-sync run'
         when 'turn' then 'start another worker, or raise max_running of the agency in private.queue_lanes; see ops.queue_health'
@@ -182,7 +182,7 @@ cross join lateral (
   union all
   select coalesce(o.agency_id, m.agency_id), coalesce(private.creator_name(m), 'all'), o.sync_type, n.now, 'switched_off',
          concat_ws(': ', 'switched off for this ' || case when o.model_id is null then 'agency' else 'creator' end, o.note),
-         format('delete the row, or set enabled, in Studio: private.sync_overrides, id %s', o.id), true, null, o.model_id
+         format('update private.sync_overrides set enabled = true where id = %s', o.id), true, null, o.model_id
   from private.sync_overrides o
   left join public.models m on m.id = o.model_id
   where not o.enabled
@@ -193,7 +193,7 @@ comment on view ops.late is
   'What is late, for how long, why, and the remedy: run it as it stands, or take the step it names. Empty is good. What somebody paused or switched off on purpose comes last.';
 comment on column ops.late.agency is 'The agency''s name.';
 comment on column ops.late.creator is 'The creator''s handle; all: the whole agency.';
-comment on column ops.late.stream is 'Which of her streams; all: every one.';
+comment on column ops.late.stream is 'Which of the streams; all: every one.';
 comment on column ops.late.late_for is 'For how long: since it was due or, for what fails, since it last worked.';
 comment on column ops.late.why is 'Why, in words, with the last error.';
 comment on column ops.late.remedy is 'What mends it: a call to run as it stands, or a step to take, or both.';

@@ -8,10 +8,13 @@ select private.span_words(n.now - e.received_at) as waiting_for, e.topic, e.stat
             when m.id is null then 'no model has this creator: the event is applied when they connect'
             else 'the creator is connected by now: it is applied with the next page, or at once by the remedy' end as reason,
        case when e.status = 'failed' or m.id is not null then format('select ops.replay_webhook(%L)', e.id)
-            else 'connect the creator, or leave it: fanvue-sync connect --creator-uuid ' || coalesce(e.creator_uuid, '(unknown)') end as remedy,
+            when e.creator_uuid is null then 'it names no creator: run the dismissal'
+            else private.connect_step(n.only_agency_id, e.creator_uuid) || '; else run the dismissal' end as remedy,
        format('select ops.ignore_webhook(%L, %L)', e.id, 'why') as dismissal,
        a.name as agency, private.creator_name(m) as creator, e.received_at, e.creator_uuid, e.event_id, e.id, m.id as model_id
-from (select private.engine_now() as now) n
+from (select private.engine_now() as now,
+             -- whose the creator will be is known where there is but one agency
+             (select (array_agg(x.id))[1] from (select a.id from public.agencies a limit 2) x having count(*) = 1) as only_agency_id) n
 cross join public.webhook_events e
 left join public.models m on m.fanvue_user_uuid = e.creator_uuid
 left join public.agencies a on a.id = m.agency_id
@@ -66,15 +69,14 @@ select a.name as agency, x.account, private.span_words(n.now - x.since) as waiti
 from (select private.engine_now() as now) n
 cross join lateral (
   select m.agency_id, private.creator_name(m) as account, 'creator' as kind, m.status_changed_at as since, m.status_reason as reason,
-         'the creator connects again: the dashboard''s connect page, or fanvue-sync connect --agency ' || m.agency_id
-           || coalesce(' --creator-uuid ' || m.fanvue_user_uuid, '') as remedy,
+         private.connect_step(m.agency_id, m.fanvue_user_uuid) as remedy,
          array[m.id] as model_ids, m.fanvue_user_uuid as account_uuid, m.id
   from public.models m
   where m.status = 'reauth_required'
     and not exists (select from public.agency_connections k where k.id = m.connection_id and k.status = 'reauth_required')
   union all
   select k.agency_id, coalesce(k.handle, k.fanvue_user_uuid), 'agency', k.status_changed_at, k.status_reason,
-         'the agency''s administrator connects again: fanvue-sync connect-agency --agency ' || k.agency_id || ' --user-uuid ' || k.fanvue_user_uuid,
+         'the agency''s administrator connects again: fanvue-sync connect-agency --agency ' || k.agency_id || ' --user-uuid ' || k.fanvue_user_uuid || ' --refresh-token -',
          array(select m.id from public.models m where m.connection_id = k.id and m.agency_id = k.agency_id and m.status = 'reauth_required'),
          k.fanvue_user_uuid, k.id
   from public.agency_connections k
@@ -89,7 +91,7 @@ comment on column ops.reconnect.agency is 'The agency''s name.';
 comment on column ops.reconnect.account is 'The account that must connect: a creator''s, or the agency''s administrator''s.';
 comment on column ops.reconnect.waiting_for is 'Since when nothing is read.';
 comment on column ops.reconnect.reason is 'Why the grant is no good any more.';
-comment on column ops.reconnect.remedy is 'Who has to do what.';
+comment on column ops.reconnect.remedy is 'Who has to do what; the command runs as it stands and asks for the token.';
 comment on column ops.reconnect.creators is 'How many creators wait for it.';
 comment on column ops.reconnect.streams_not_read is 'How many streams stand still.';
 comment on column ops.reconnect.days_missing is 'Days since money was last read to its end.';

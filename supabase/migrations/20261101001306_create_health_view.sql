@@ -49,12 +49,15 @@ with (security_invoker = true) as
 with clock as materialized (
   select private.engine_now() as now
 ), late as materialized (
-  select l.cause, count(*) as streams, min(l.since) as since from private.late_streams() l group by l.cause
+  select c.cause, count(*) as streams, min(l.since) as since
+  from private.late_streams() l
+  cross join lateral (select case l.cause when 'failing_stream' then 'failing' else l.cause end as cause) c
+  group by c.cause
 ), answers as (
   select 1 as place, 'Is everything read on time?' as question,
          case when bool_or(l.cause <> 'tried_now') then 'attention' else 'ok' end as state,
          case when count(l.cause) = 0 then 'yes'
-              else format('%s streams are late or fail, the oldest for %s: %s', sum(l.streams), private.span_words(max(c.now) - min(l.since)),
+              else format('%s late or failing, the oldest for %s: %s', private.counted(sum(l.streams)::bigint, 'stream'), private.span_words(max(c.now) - min(l.since)),
                           string_agg(l.streams || ' ' || replace(l.cause, '_', ' '), ', ' order by l.streams desc)) end as answer,
          'ops.late' as look
   from clock c left join late l on true
@@ -62,8 +65,8 @@ with clock as materialized (
   select 2, 'Do workers work?',
          case when w.waiting or w.lost > 0 then 'attention' else 'ok' end,
          case when w.waiting then coalesce('no worker has taken a job for ' || private.span_words(c.now - w.claimed), 'no worker has ever taken a job') || ', and work waits: start one (fanvue-sync run)'
-              when w.lost > 0 then format('%s jobs are with workers that went silent, and nobody takes them back', w.lost)
-              else format('%s jobs run', w.running) || coalesce('; the last one was taken ' || private.span_words(c.now - w.claimed) || ' ago', '') end,
+              when w.lost > 0 then private.counted(w.lost, 'job') || ' with workers that went silent, and nobody takes back what they had'
+              else private.counted(w.running, 'job runs', 'jobs run') || coalesce('; the last one was taken ' || private.span_words(c.now - w.claimed) || ' ago', '') end,
          'ops.running'
   from clock c
   cross join lateral (
@@ -84,12 +87,13 @@ with clock as materialized (
   union all
   select 4, 'Are all accounts connected?', case when r.accounts > 0 then 'attention' else 'ok' end,
          case when r.accounts = 0 then 'yes'
-              else format('%s accounts must connect again, %s creators wait; about %s US dollars are missing on the dashboards', r.accounts, r.creators, coalesce(r.missing, 0)) end,
+              else format('%s must connect again, %s; about %s US dollars are missing on the dashboards', private.counted(r.accounts, 'account'),
+                          private.counted(r.creators::bigint, 'creator waits', 'creators wait'), coalesce(r.missing, 0)) end,
          'ops.reconnect'
   from (select count(*) as accounts, sum(x.creators) as creators, sum(x.possibly_missing) as missing from ops.reconnect x) r
   union all
   select 5, 'Did any job give up?', case when d.jobs > 0 then 'attention' else 'ok' end,
-         case when d.jobs = 0 then 'no' else format('%s jobs are dead', d.jobs) end, 'ops.dead_jobs'
+         case when d.jobs = 0 then 'no' else private.counted(d.jobs, 'job is dead', 'jobs are dead') end, 'ops.dead_jobs'
   from (select count(*) as jobs from public.sync_jobs j join public.models m on m.id = j.model_id and m.status = 'active'
         where j.state = 'dead' and private.is_switched_on(m, j.sync_type)) d
   union all
@@ -107,8 +111,8 @@ with clock as materialized (
   union all
   select 7, 'Does the money agree with Fanvue?',
          case when f.open > 0 or u.creators > 0 or s.last_night_at < c.now - interval '36 hours' then 'attention' else 'ok' end,
-         concat_ws('; ', case when f.open > 0 then f.open || ' differences stand' else 'no difference stands' end,
-                   case when u.creators > 0 then format('the books of %s creators were not proved for two nights', u.creators) end,
+         concat_ws('; ', case when f.open > 0 then private.counted(f.open, 'difference stands', 'differences stand') else 'no difference stands' end,
+                   case when u.creators > 0 then format('the books of %s were not proved for two nights', private.counted(u.creators, 'creator')) end,
                    'the nightly proof last began ' || private.span_words(c.now - s.last_night_at) || ' ago'),
          case when f.open = 0 and u.creators > 0 then 'ops.unproved' else 'ops.drift' end
   from clock c
@@ -118,20 +122,21 @@ with clock as materialized (
   union all
   -- A block of seconds is the engine's daily bread.
   select 8, 'Does Fanvue let us call?', case when b.blocked > 0 then 'attention' else 'ok' end,
-         case when b.blocked = 0 then 'yes' else format('%s rate budgets are blocked, the last one until %s', b.blocked, private.clock_words(b.until, b.now)) end,
+         case when b.blocked = 0 then 'yes' else format('%s, the last one until %s', private.counted(b.blocked, 'rate budget is blocked', 'rate budgets are blocked'), private.clock_words(b.until, b.now)) end,
          'ops.budgets'
   from (select count(a.bucket) as blocked, max(a.blocked_until) as until, max(c.now) as now
         from clock c left join private.api_budgets a on a.blocked_until > c.now + interval '1 minute') b
   union all
   select 9, 'Is the queue''s table in good health?', case when t.remedy is not null or t.dead_rows > 100000 then 'attention' else 'ok' end,
-         concat_ws('; ', t.dead_rows || ' dead rows', case when t.remedy is not null then 'a snapshot has been held for ' || t.held_for || ' by ' || t.holder end),
+         concat_ws('; ', private.counted(t.dead_rows, 'dead row'), case when t.remedy is not null then 'a snapshot has been held for ' || t.held_for || ' by ' || t.holder end),
          'ops.queue_table'
   from ops.queue_table t
   union all
   select 10, 'Is anything stopped on purpose?', case when p.money_off then 'attention' else 'ok' end,
          case when p.models + p.lanes + p.off = 0 and p.off_for_all is null then 'no'
-              else concat_ws(', ', case when p.models > 0 then p.models || ' creators paused' end, case when p.lanes > 0 then p.lanes || ' agencies paused' end,
-                                   case when p.off > 0 then p.off || ' streams switched off' end,
+              else concat_ws(', ', case when p.models > 0 then private.counted(p.models, 'creator') || ' paused' end,
+                                   case when p.lanes > 0 then private.counted(p.lanes, 'agency', 'agencies') || ' paused' end,
+                                   case when p.off > 0 then private.counted(p.off, 'stream') || ' switched off' end,
                                    'off for everybody in private.sync_streams: ' || p.off_for_all,
                                    case when p.money_off then 'nobody''s money is read' end) end,
          'ops.late where deliberate'

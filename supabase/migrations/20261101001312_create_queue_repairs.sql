@@ -171,8 +171,8 @@ begin
     perform private.note_action('retry_dead_jobs', coalesce('agency ' || p_agency_id, 'all agencies'), jsonb_build_object('agency_id', p_agency_id),
                                 jsonb_build_object('jobs', v_jobs));
   end if;
-  return jsonb_build_object('changed', cardinality(v_jobs) > 0, 'message', format('%s jobs run again; %s stay dead because their models are not active or their streams are switched off',
-                                                                                  cardinality(v_jobs), v_stopped));
+  return jsonb_build_object('changed', cardinality(v_jobs) > 0, 'message', format('%s again; %s dead: their creators do not sync, or their streams are switched off',
+      private.counted(cardinality(v_jobs), 'job runs', 'jobs run'), private.counted(v_stopped, 'stays', 'stay')));
 end
 $$;
 comment on function ops.retry_dead_jobs(uuid) is
@@ -215,7 +215,7 @@ begin
     perform private.note_action('replay_webhooks', format('%s events%s', p_status, coalesce(' of ' || p_topic, '')),
                                 jsonb_build_object('topic', p_topic, 'status', p_status, 'limit', p_limit), v_counts);
   end if;
-  return jsonb_build_object('changed', v_total > 0, 'message', format('%s events replayed, %s are %s', v_total, v_left, p_status), 'became', v_counts);
+  return jsonb_build_object('changed', v_total > 0, 'message', format('%s replayed, %s %s', private.counted(v_total, 'event'), private.counted(v_left, 'is', 'are'), p_status), 'became', v_counts);
 end
 $$;
 comment on function ops.replay_webhooks(text, text, integer) is

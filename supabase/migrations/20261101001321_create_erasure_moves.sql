@@ -1,4 +1,4 @@
--- Purpose: a model that goes to another agency takes along which of her fans were erased, and obeys what that agency erased.
+-- Purpose: a model that goes to another agency takes along which of its fans were erased, and obeys what that agency erased.
 -- Otherwise the next page would name a fan again whom the ledger knows by the alias, and book the money a second time.
 -- Who may call: triggers on public.models.
 -- Locks: the lock of erasures before the model; then the other models of the new agency that name a fan who is forgotten there now.
@@ -53,7 +53,7 @@ begin
   if not exists (select from private.erased_fans e where e.agency_id in (old.agency_id, new.agency_id)) then
     return null;
   end if;
-  -- hers, and whom the new agency does not know otherwise: it keeps its own fans who have nothing with her
+  -- the model's, and whom the new agency does not know otherwise: it keeps its own fans who have nothing with the model
   insert into private.erased_fans (fan_hash, agency_id, erased_at)
   select e.fan_hash, new.agency_id, e.erased_at
   from private.erased_fans e
@@ -79,7 +79,7 @@ begin
 end
 $$;
 comment on function private.move_erasures() is
-  'After a model''s rows have followed her: her erased fans are erased at the new agency too, and that one''s erased fans with her.';
+  'After a model''s rows have followed it: its erased fans are erased at the new agency too, and that one''s erased fans with it.';
 revoke all on function private.move_erasures() from public, anon, authenticated;
 -- after models_follow_agency, by name
 create trigger models_move_erasures

@@ -1,6 +1,6 @@
--- Purpose: a creator is erased with all her rows, when she or her agency asks for it.
+-- Purpose: a creator is erased with all their rows, when they or their agency ask for it.
 -- Who may call: service_role, and the owner in Studio.
--- Locks: the model's row, its jobs and states, then every row of hers.
+-- Locks: the model's row, its jobs and states, then every row of theirs.
 
 create or replace function private.replace_word(p jsonb, p_word text, p_by text)
 returns jsonb
@@ -79,7 +79,7 @@ begin
   where a.row_id = p_model_id or a.row_id in (select t.id from public.fanvue_transactions t where t.model_id = p_model_id);
   delete from public.webhook_events w
   where w.model_id = p_model_id or (w.status in ('parked', 'ignored', 'failed') and w.creator_uuid = v_model.fanvue_user_uuid)
-     -- what was not understood names her somewhere in its body
+     -- what was not understood names them somewhere in its body
      or (w.model_id is null and w.creator_uuid is null and v_model.fanvue_user_uuid = any (private.uuids_in(w.payload)));
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('webhook_events', v_count);
@@ -96,14 +96,14 @@ begin
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('fans', v_count);
   delete from private.api_budgets b where b.bucket = v_bucket;
-  -- everything else goes with it: grant, streams, jobs, runs, chats, posts, findings, settings, her name in the trail
+  -- everything else goes with it: grant, streams, jobs, runs, chats, posts, findings, settings, the name in the trail
   delete from public.models m where m.id = p_model_id;
   perform private.note_action('erase_model', 'model ' || p_model_id, jsonb_build_object('model_id', p_model_id, 'agency_id', v_model.agency_id), v_counts);
   return jsonb_build_object('changed', true, 'message', format('model %s and all its rows are gone; the agency''s total is %s US dollars less', p_model_id, v_gross), 'rows', v_counts);
 end
 $$;
 comment on function ops.erase_model(uuid, text) is
-  'Deletes a creator with everything of hers: grant, money, fans, messages, posts, jobs, runs, webhook payloads. p_confirm_handle must be her handle, exactly. '
-  'It cannot be undone; only Fanvue has the data then. Take her out of the agency''s account and webhooks at Fanvue too, or events for her are parked again.';
+  'Deletes a creator with everything of theirs: grant, money, fans, messages, posts, jobs, runs, webhook payloads. p_confirm_handle must be their handle, exactly. '
+  'It cannot be undone; only Fanvue has the data then. Take them out of the agency''s account and webhooks at Fanvue too, or events for them are parked again.';
 revoke all on function ops.erase_model(uuid, text) from public, anon, authenticated;
 grant execute on function ops.erase_model(uuid, text) to service_role;

@@ -128,27 +128,29 @@ stable
 set search_path = ''
 as $$
   select 'reauth_required', m.id::text, 0::bigint,
-         format('Creator %s must connect to Fanvue again; nothing of hers is synced until then.', m.id),
-         'let her connect in the dashboard, or run fanvue-sync connect with a new refresh token'
+         format('Creator %s must connect to Fanvue again; nothing of theirs is synced until then.', m.id),
+         private.connect_step(m.agency_id, m.fanvue_user_uuid)
   from public.models m
   left join public.agency_connections c on c.id = m.connection_id
   where m.status = 'reauth_required' and coalesce(c.status, 'active') = 'active'
   union all
   select 'no_grant', g.model_id::text, 0,
-         format('Creator %s is active and has no grant; nothing of hers is synced.', g.model_id),
-         'let her connect in the dashboard, or run fanvue-sync connect; or pause her with ops.pause_model'
+         format('Creator %s is active and has no grant; nothing of theirs is synced.', g.model_id),
+         format('%s; or select ops.pause_model(%L)', private.connect_step(m.agency_id, m.fanvue_user_uuid), m.id)
   from private.models_without_grant(p_now) g
+  join public.models m on m.id = g.model_id
   union all
   -- Behind one account there may be hundreds of creators: one trouble, one word.
   select 'agency_reauth', c.id::text, 0,
-         format('Agency %s must connect its Fanvue account again; %s of its creators are not synced until then.', c.agency_id,
-                (select count(*) from public.models m where m.connection_id = c.id and m.status = 'reauth_required')),
+         format('Agency %s must connect its Fanvue account again; %s not synced until then.', c.agency_id,
+                private.counted((select count(*) from public.models m where m.connection_id = c.id and m.status = 'reauth_required'),
+                                'creator is', 'creators are')),
          'let its administrator connect in the dashboard'
   from public.agency_connections c
   where c.status = 'reauth_required' and coalesce(c.status_reason, '') not like 'connecting:%'
   union all
   select 'dead_job', j.model_id || ' ' || j.sync_type, 0,
-         format('The stream %s of creator %s gave up after %s attempts (%s).', j.sync_type, j.model_id, j.attempt,
+         format('The stream %s of creator %s gave up after %s (%s).', j.sync_type, j.model_id, private.counted(j.attempt, 'attempt'),
                 coalesce(substring(j.last_error ->> 'kind' from '^[a-z0-9_]{1,40}$'), 'unknown')),
          format('read ops.dead_jobs, mend the cause, then select ops.retry_job(%s)', j.id)
   from public.sync_jobs j
@@ -168,8 +170,8 @@ as $$
                   and s.next_sync_at is not null and m.status = 'active')
   union all
   select 'drift', f.model_id::text, max(f.id),
-         format('Creator %s: %s differences between the ledger and Fanvue''s books stand.', f.model_id, count(*)),
-         'look at ops.drift in Studio: it says of each what to do'
+         format('Creator %s: %s between the ledger and Fanvue''s books.', f.model_id, private.counted(count(*), 'difference')),
+         'ops.drift in Studio says of each what to do, and has the call that closes it'
   from public.reconciliation_findings f
   where f.state = 'open'
   group by f.model_id
@@ -205,8 +207,8 @@ as $$
   union all
   -- told anew at ten, a hundred, a thousand
   select 'webhooks_failed', 'failed', floor(log(count(*)))::bigint + 1,
-         format('%s webhook events could not be applied.', count(*)),
-         'ops.webhooks_waiting says why; select ops.replay_webhook(id) applies one again, select ops.ignore_webhook(id, ''why'') sets one aside'
+         format('%s could not be applied.', private.counted(count(*), 'webhook event')),
+         'ops.webhooks_waiting says why, and has the calls that apply each or set it aside; all once more: select ops.replay_webhooks()'
   from public.webhook_events w
   where w.status = 'failed'
   having count(*) > 0

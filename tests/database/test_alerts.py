@@ -100,7 +100,7 @@ def test_an_agencys_account_is_one_word_however_many_creators_wait_behind_it(
     (alert,) = engine.call("claim_alerts", "w0")
 
     assert alert["kind"] == "agency_reauth"
-    assert "1 of its creators" in alert["problem"]
+    assert "1 creator is not synced" in alert["problem"]
 
 
 def test_a_connection_that_is_being_made_is_no_trouble(engine: Engine, model_id: uuid.UUID) -> None:

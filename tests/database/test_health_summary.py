@@ -101,6 +101,20 @@ def test_every_trouble_has_a_remedy_and_every_call_in_one_can_be_run(well: Engin
             well.rows(call)
 
 
+def test_one_root_cause_is_told_once(well: Engine) -> None:
+    kill(well, well.model(well.agency(), due=False))
+    dead = [one["where_to_look"] for one in attention(well)]
+    well.rows("delete from public.sync_jobs")
+    well.rows("update public.sync_state set next_sync_at = private.engine_now()")
+    well.call("enqueue_due", "worker")
+    well.move_clock(minutes=10)
+    well.call("enqueue_due", "worker")
+    waiting = [one["where_to_look"] for one in attention(well)]
+
+    assert dead == ["ops.dead_jobs"]
+    assert waiting == ["ops.running"]
+
+
 def test_members_and_strangers_cannot_ask(well: Engine) -> None:
     for role in ("anon", "authenticated"):
         allowed = well.value(

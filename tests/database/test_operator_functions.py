@@ -192,7 +192,7 @@ def test_dead_jobs_of_an_agency_are_revived_and_those_of_stopped_models_stay(des
 
     done = desk.call("retry_dead_jobs", desk.agency_id)
 
-    assert done["message"].startswith("1 jobs run again; 1 stay dead")
+    assert done["message"].startswith("1 job runs again; 1 stays dead")
     assert desk.call("retry_dead_jobs", desk.agency_id)["changed"] is False
 
 

@@ -113,7 +113,7 @@ def test_an_active_model_without_a_grant_is_one_line_that_the_front_page_counts(
     (health,) = engine.rows("select * from ops.health where where_to_look = 'ops.late'")
 
     assert (row["cause"], row["stream"], row["late_for"]) == ("no_grant", "all", "31 min")
-    assert row["remedy"].startswith("connect the creator")
+    assert row["remedy"].startswith("the creator connects")
     assert (health["state"], "1 no grant" in health["answer"]) == ("attention", True)
 
 

@@ -69,6 +69,20 @@ def test_statements_of_one_transaction_add_up(
     assert told == {"inserted": 3, "updated": 1, "deleted": 1, "amount": "7.10"}
 
 
+def test_refunds_are_counted_among_what_is_new(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID, ear: Ear
+) -> None:
+    with engine.owner.transaction():
+        add(engine, model, 2, "5.00", "A")
+        add(engine, model, 1, "-5.00", "B")
+        add(engine, model, 1, "-0.10", "C")
+
+    ((_, payload),) = ear.heard(topic(agency))
+
+    told = {name: payload[name] for name in ("inserted", "refunds", "amount")}
+    assert told == {"inserted": 4, "refunds": 2, "amount": "4.90"}
+
+
 def test_messages_are_private_broadcasts_in_universal_time(
     engine: Engine, agency: uuid.UUID, model: uuid.UUID, ear: Ear
 ) -> None:

@@ -71,7 +71,7 @@ def test_money_that_no_proof_believes_is_told_with_the_reason(
     attention = {one["where_to_look"]: one for one in engine.call("engine_attention")}
 
     assert (row["state"], row["where_to_look"]) == ("attention", "ops.unproved")
-    assert "the books of 1 creators were not proved for two nights" in row["answer"]
+    assert "the books of 1 creator were not proved for two nights" in row["answer"]
     assert unproved["why"] == "Fanvue left out 500 of 500 rows"
     assert unproved["remedy"] == f"select ops.sync_now('{creator.model_id}', 'reconcile')"
     assert attention["ops.unproved"]["remedy"] == unproved["remedy"]
@@ -131,7 +131,7 @@ def test_one_stream_that_is_switched_off_keeps_no_other_from_being_retried(
 
     done = engine.value("select ops.retry_dead_jobs()")
 
-    assert done["message"].startswith("1 jobs run again; 1 stay dead")
+    assert done["message"].startswith("1 job runs again; 1 stays dead")
     rows = engine.rows("select id, state from public.sync_jobs where state = 'dead'")
     assert [row["id"] for row in rows] == [kept]
     assert retried != kept
@@ -153,7 +153,7 @@ def test_two_operators_who_retry_at_once_both_succeed(engine: Engine, creator: C
 
     first.connection.execute("commit")
 
-    assert both.result(WAIT).fetchone()["retry_dead_jobs"]["message"].startswith("1 jobs run again")
+    assert both.result(WAIT).fetchone()["retry_dead_jobs"]["message"].startswith("1 job runs again")
     assert engine.rows("select * from ops.dead_jobs") == []
 
 
@@ -191,7 +191,7 @@ def test_jobs_that_nobody_takes_back_want_attention(engine: Engine, creator: Cre
     row = health(engine, "Do workers work?")
 
     assert row["state"] == "attention"
-    assert "1 jobs are with workers that went silent" in row["answer"]
+    assert "1 job with workers that went silent" in row["answer"]
 
 
 def test_an_event_that_was_not_understood_goes_with_the_creator_it_names(

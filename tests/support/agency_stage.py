@@ -45,7 +45,7 @@ class AgencyStage:
     def run(self, *words: str, agency: str = OURS) -> subprocess.CompletedProcess[str]:
         """Run the command."""
         who = ("--agency", agency, "--user-uuid", self.account)
-        return self.program("connect-agency", *who, *words, "--json")
+        return self.program("connect-agency", *who, *words, "--yes", "--json")
 
     def connect(self, *words: str) -> dict[str, Any]:
         """Run the command and remember the models it names."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pty
 import subprocess
 import sys
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -79,6 +80,35 @@ class Program:
                 build_app(), words, input=stdin, prog_name="fanvue-sync", catch_exceptions=False
             )
         return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
+
+    def on_a_terminal(
+        self, *words: str, columns: int = 80, with_errors: bool = False, **changes: str
+    ) -> list[str]:
+        """Run a command on a terminal so wide, and return the lines that it shows."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker", *words],
+            env={
+                **self._environment(changes),
+                "PYTHONPATH": str(PROJECT),
+                "COLUMNS": str(columns),
+                "TERM": "dumb",
+            },
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs if with_errors else subprocess.PIPE,
+        )
+        os.close(theirs)
+        shown = bytearray()
+        # At its end, reading from the terminal fails.
+        with suppress(OSError):
+            while some := os.read(ours, 65_536):
+                shown += some
+        os.close(ours)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        assert process.returncode == 0, errors
+        return shown.decode().splitlines()
 
     def json(self, *words: str, **changes: str) -> Any:
         done = self(*words, "--json", **changes)

@@ -264,7 +264,7 @@ def test_only_named_creators_are_added_and_an_unlisted_one_is_refused(agency: Ag
     done = agency.run(*agency.consent(), "--creator", wanted, "--creator", unknown)
 
     assert done.returncode == 1
-    assert "Fanvue does not list her for this account" in done.stdout
+    assert "Fanvue does not list them for this account" in done.stdout
     assert agency.statuses() == {"active": 1}
 
 

@@ -79,6 +79,15 @@ def test_the_doctor_names_the_setting_that_is_wrong(program: Program, patient: N
         assert name in found[check][1]
 
 
+def test_people_read_the_doctors_verdicts_a_line_each(program: Program, patient: None) -> None:
+    done = program("doctor", FANVUE_CLIENT_SECRET="")
+
+    lines = done.stdout.splitlines()
+    assert len(lines) > 5
+    assert all(line[:6] in {"ok    ", "warn  ", "fail  "} for line in lines)
+    assert lines[0].startswith("fail  settings")
+
+
 def test_the_doctor_says_how_to_apply_a_missing_migration(program: Program, patient: None) -> None:
     database = program.engine.database
     hidden = f"engine_doctor_{uuid4().hex[:8]}"

@@ -177,7 +177,7 @@ def test_what_cannot_be_watched_is_refused_with_the_next_step(program: Program) 
     engine = program.engine
     assert refused(program) == (
         2,
-        "error: there is no agency yet; connect a creator with fanvue-sync connect\n",
+        "error: there is no agency yet; fanvue-sync connect --help says how to connect a creator\n",
     )
     engine.database.execute(
         "insert into public.agencies (name) select 'Agency ' || n from generate_series(1, 101) n"

@@ -86,7 +86,7 @@ def test_every_call_of_the_worker_is_answered_over_rest(
     assert program("reconcile", "--model", model).returncode == 0
 
     # What people look at, and a key that is replaced.
-    for words in (("status",), ("doctor",), ("tokens", "status")):
+    for words in (("status",), ("creators",), ("doctor",), ("tokens", "status")):
         assert program(*words, "--json").stdout
     keys = f"{NEW_KEY},{engine.environment['TOKEN_ENCRYPTION_KEYS']}"
     assert program("tokens", "rotate-key", TOKEN_ENCRYPTION_KEYS=keys).returncode == 0

@@ -28,7 +28,7 @@ RECONNECT = Alert(
     raised=True,
     mark=0,
     problem="Creator model-1 must connect to Fanvue again.",
-    remedy="let her connect in the dashboard",
+    remedy="let them connect in the dashboard",
     lasted=timedelta(minutes=35),
 )
 
@@ -140,7 +140,7 @@ async def test_a_database_that_is_away_costs_a_tick_and_no_more() -> None:
 def test_a_trouble_is_told_with_its_remedy_and_its_end_with_its_length() -> None:
     assert message([RECONNECT]) == (
         ":rotating_light: Creator model-1 must connect to Fanvue again. "
-        "Remedy: let her connect in the dashboard."
+        "Remedy: let them connect in the dashboard"
     )
     assert message([replace(RECONNECT, raised=False)]) == (
         ":white_check_mark: Over after 35 min: Creator model-1 must connect to Fanvue again."

@@ -51,7 +51,7 @@ PROGRAM = typer.main.get_command(APP)
 COMMANDS = list(every_command(PROGRAM))
 PROMISED = [
     *(["run"], ["connect"], ["connect-agency"], ["sync"], ["enqueue"], ["reconcile"], ["status"]),
-    *(["doctor"], ["watch"], ["jobs", "list"], ["jobs", "retry"], ["jobs", "cancel"]),
+    *(["creators"], ["doctor"], ["watch"], ["jobs", "list"], ["jobs", "retry"], ["jobs", "cancel"]),
     *(["tokens", "status"], ["tokens", "refresh"], ["tokens", "rotate-key"]),
 ]
 
@@ -146,13 +146,11 @@ def test_without_a_command_the_program_explains_itself() -> None:
         (["run", "--nonsense"], "no such option: --nonsense; see fanvue-sync run --help"),
         (["jobs"], "missing command; see fanvue-sync jobs --help"),
         (["sync"], "missing argument"),
-        (["sync", "not-a-uuid"], "should be a valid UUID"),
         (["jobs", "retry", "many"], "should be a valid integer"),
         (["jobs", "retry", "0"], "greater than or equal to 1"),
         (["jobs", "cancel", str(2**63)], "less than or equal to"),
         (["jobs", "list", "--limit", "-1"], "greater than or equal to 1"),
         (["jobs", "list", "--state", "lost"], "'queued', 'running'"),
-        (["reconcile", "--model", "nope"], "valid UUID"),
         (["reconcile", "--days", "0"], "greater than or equal to 1"),
         (["reconcile", "--days", "4001"], "less than or equal to"),
         (["reconcile", "--days", "many"], "valid integer"),
@@ -180,7 +178,42 @@ def test_an_empty_refresh_token_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "grant.txt"
     file.write_text(" \n")
 
-    assert_refused(connect("--refresh-token-file", str(file)), "--refresh-token is empty")
+    assert_refused(connect("--refresh-token-file", str(file)), "--refresh-token-file is empty")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b'"made-up"\n', "--refresh-token-file stands in quotes; leave them out"),
+        (b"'made-up'", "--refresh-token-file stands in quotes"),
+        ("\u201cmade-up\u201d".encode(), "--refresh-token-file stands in quotes"),
+        (b'{"refresh_token": "made-up"}', "--refresh-token-file is JSON; give the token"),
+        (b"made-up\nsecond", "--refresh-token-file does not look like a token"),
+        (b"made-\xfcp", "--refresh-token-file cannot be read as text; give a text"),
+        (b"\x00\xff\x00", "--refresh-token-file cannot be read as text"),
+    ],
+)
+def test_a_file_that_holds_no_token_is_one_line_that_names_the_option(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    file = tmp_path / "grant.txt"
+    file.write_bytes(content)
+
+    result = connect("--refresh-token-file", str(file))
+
+    assert_refused(result, complaint)
+    assert "made-" not in result.output
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_token_file_of_any_editor_is_read(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "grant.txt"
+    file.write_bytes("made-up\r\n".encode(encoding))
+
+    result = connect("--refresh-token-file", str(file))
+
+    # It came as far as the database, where nobody listens.
+    assert "the database did not answer" in result.stderr
 
 
 def test_a_grant_needs_exactly_one_refresh_token(tmp_path: Path) -> None:
@@ -237,7 +270,7 @@ def test_commands_that_only_read_the_database_do_not_ask_for_fanvue_settings() -
 
 
 def test_with_json_an_error_is_an_object_on_one_line() -> None:
-    result = fanvue_sync("sync", "not-a-uuid", "--json")
+    result = fanvue_sync("jobs", "retry", "many", "--json")
 
     assert json.loads(result.stderr)["error"]["kind"] == "usage"
     assert result.exit_code == 2

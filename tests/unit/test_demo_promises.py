@@ -53,7 +53,7 @@ SOUND = Records(
     proof={"models": [{"state": "succeeded", "rows": 120}], "mended": [], "open": 0},
     stats={
         "total": {"throttled": 0, "grace_hits": 0, "chain_kills": 0},
-        "creators": {"a1": {"refreshes": 2}},
+        "creators": {"a1": {"refreshes": 3}},
         "buckets": {"b": {"max_used": 7}},
     },
     runs={

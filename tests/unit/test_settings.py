@@ -51,6 +51,93 @@ def test_lists_are_read_in_order() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "name", ["SUPABASE_SECRET_KEY", "FANVUE_CLIENT_SECRET", "FANVUE_CLIENT_ID", "SUPABASE_URL"]
+)
+def test_a_line_end_after_a_value_is_no_part_of_it(name: str) -> None:
+    settings = load_settings(COMPLETE | {name: f" {COMPLETE[name]}\r\n"}, None)
+
+    assert settings == load_settings(COMPLETE, None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("SUPABASE_SECRET_KEY", "FANVUE_CLIENT_SECRET", "FANVUE_CLIENT_ID", "SUPABASE_URL"),
+        *("TOKEN_ENCRYPTION_KEYS", "FANVUE_WEBHOOK_SECRETS", "WORKER_CONCURRENCY"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("shape", "complaint"),
+    [
+        ("made\nup", "has a line end or a control character in it"),
+        ("made\x07up", "has a line end or a control character in it"),
+        ('"made-up"', "stands in quotes, which are not part of it"),
+        ("'made-up'", "stands in quotes, which are not part of it"),
+    ],
+)
+def test_what_a_file_or_a_shell_left_in_a_value_is_one_line_with_its_name(
+    name: str, shape: str, complaint: str
+) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load_settings(COMPLETE | {name: shape}, None)
+
+    (line,) = caught.value.message.splitlines()
+    assert line.startswith(f"{name}: {complaint}; ")
+    assert "made" not in line
+
+
+def test_a_key_with_a_letter_that_no_header_takes_is_named() -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load_settings(COMPLETE | {"SUPABASE_SECRET_KEY": "sb_secret_\u0441"}, None)
+
+    assert caught.value.message.startswith("SUPABASE_SECRET_KEY: has a letter or a space that no")
+
+
+def test_keys_go_on_in_the_next_line_after_a_comma() -> None:
+    keys = COMPLETE["TOKEN_ENCRYPTION_KEYS"].replace(",", ",\n  ")
+
+    settings = load_settings(COMPLETE | {"TOKEN_ENCRYPTION_KEYS": keys}, None)
+
+    assert [key.id for key in settings.sealing.keys] == ["new", "old"]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("A=1\n".encode("utf-16"), ".env: is saved as UTF-16; save it as UTF-8"),
+        ("A=1\n".encode("utf-16-le"), ".env: is saved as UTF-16; save it as UTF-8"),
+        (
+            "A=1\nexport FANVUE_CLIENT_SECRET=gehe\u00fcm\n".encode("latin-1"),
+            ".env: line 2 (FANVUE_CLIENT_SECRET) is not in UTF-8; save the file as UTF-8",
+        ),
+        (
+            "# caf\u00e9\nA=1\n".encode("latin-1"),
+            ".env: line 1 (a comment) is not in UTF-8; save the file as UTF-8",
+        ),
+        (b'A=1\nB="open\nC=2\n', ".env: line 2 cannot be read; write NAME=value, quotes closed"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line_that_names_it(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(content)
+
+    with pytest.raises(Misconfigured) as caught:
+        load_settings({}, file)
+
+    assert caught.value.message == complaint
+
+
+def test_a_file_of_an_editor_that_marks_utf_8_is_read(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    lines = "\r\n".join(f'{name}="{value}"' for name, value in COMPLETE.items())
+    file.write_bytes(lines.encode("utf-8-sig"))
+
+    assert load_settings({}, file) == load_settings(COMPLETE, None)
+
+
 def test_all_problems_are_reported_at_once_one_line_each_without_values() -> None:
     broken = {
         "SUPABASE_URL": "ftp://made-up-host",

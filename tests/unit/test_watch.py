@@ -9,13 +9,13 @@ import pytest
 
 from tests.support.clock import NOON, ManualClock
 from tests.unit.store.rpc_stub import RpcStub
-from worker.commands.event_lines import EventLine, lines_of
+from worker.commands.event_lines import EventKind, EventLine, events_of, lines_of
 from worker.commands.watch import Ear, Event, RealtimeUnreachableError, Teller, _as_json
 from worker.store.database import ATTEMPTS
 
 
 Capture = pytest.CaptureFixture[str]
-HER = "3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10"
+CREATOR = "3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10"
 BACKFILL = {"kind": "full", "pages": 24, "rows": 1200, "position": "2025-03-01T10:00:00+00:00"}
 
 
@@ -31,6 +31,12 @@ BACKFILL = {"kind": "full", "pages": 24, "rows": 1200, "position": "2025-03-01T1
             "1 changed, 2 removed, $0.00",
         ),
         ("transactions", {"inserted": 1, "amount": "NaN"}, "1 new sale"),
+        ("transactions", {"inserted": 1, "refunds": 1, "amount": "-5.00"}, "1 refund, -$5.00"),
+        (
+            "transactions",
+            {"inserted": 4, "refunds": 2, "amount": "7.00"},
+            "2 new sales, 2 refunds, +$7.00",
+        ),
         ("transactions", {"amount": None}, "sales changed"),
         (
             "transactions",
@@ -63,15 +69,15 @@ BACKFILL = {"kind": "full", "pages": 24, "rows": 1200, "position": "2025-03-01T1
     ],
 )
 def test_an_event_says_what_happened(event: str, payload: dict[str, Any], text: str) -> None:
-    assert lines_of(event, {"model_id": HER, **payload}) == [EventLine(HER, text)]
+    assert lines_of(event, {"model_id": CREATOR, **payload}) == [EventLine(CREATOR, text)]
 
 
 def test_several_items_are_a_line_each_and_very_many_are_one() -> None:
-    items = [{"model_id": HER, "status": "paused"}, {"model_id": "other", "status": "active"}]
+    items = [{"model_id": CREATOR, "status": "paused"}, {"model_id": "other", "status": "active"}]
 
     lines = lines_of("model", {"items": items, "changed": ["model"]})
 
-    assert lines == [EventLine(HER, "paused"), EventLine("other", "active")]
+    assert lines == [EventLine(CREATOR, "paused"), EventLine("other", "active")]
     (line,) = lines_of("transactions", {"items": [], "many": True})
     assert line == EventLine(None, "the money of many creators changed")
 
@@ -87,7 +93,7 @@ class Bench:
         self.stub.instead.append(httpx.Response(status, json=list(rows)))
 
     async def tell(self, name: str = "model", **payload: Any) -> None:
-        payload = {"model_id": HER, "status": "paused", **payload}
+        payload = {"model_id": CREATOR, "status": "paused", **payload}
         await self.teller.tell(Event(NOON, "a", name, payload))
 
 
@@ -114,22 +120,31 @@ async def test_a_creator_that_changed_is_asked_for_again(capsys: Capture) -> Non
     assert said == ["12:00:00  Nova  @mia  paused", "12:00:00  Nova  Mia \ufffd[31mred  paused"]
 
 
-async def test_without_the_database_a_creator_goes_by_her_id(capsys: Capture) -> None:
+async def test_without_the_database_a_creator_goes_by_its_id(capsys: Capture) -> None:
     b = Bench()
     for _ in range(ATTEMPTS):
         b.answer(status=503)
 
     await b.tell()
 
-    assert capsys.readouterr().out == f"12:00:00  Nova  {HER}  paused\n"
+    assert capsys.readouterr().out == f"12:00:00  Nova  {CREATOR}  paused\n"
+
+
+async def test_only_the_kinds_that_were_asked_for_are_heard() -> None:
+    ear = Ear(1, ManualClock(), events_of([EventKind.SALES, EventKind.CREATORS]))
+    for event in ("job", "model", "sync_state", "transactions"):
+        ear.heard("agency:a", event, {})
+
+    heard = [ear.events.get_nowait().name for _ in range(ear.events.qsize())]
+    assert heard == ["model", "transactions"]
 
 
 async def test_json_is_the_payload_and_whence_and_when() -> None:
     ear = Ear(1, ManualClock())
-    ear.heard("agency:a", "transactions", {"model_id": HER, "amount": "0.10", "inserted": 1})
+    ear.heard("agency:a", "transactions", {"model_id": CREATOR, "amount": "0.10", "inserted": 1})
 
     assert _as_json(await ear.events.get()) == {
-        "model_id": HER,
+        "model_id": CREATOR,
         "amount": "0.10",
         "inserted": 1,
         "agency_id": "a",

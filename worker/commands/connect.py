@@ -1,22 +1,28 @@
 """`fanvue-sync connect`: stores a creator's grant, sealed, and queues the first sync.
 
-Everything that was given is checked before anything is written. Tokens are never printed.
+Everything that was given is tried before anything is written. Tokens are never printed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - typer reads the annotation at run time
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID  # noqa: TC003 - typer reads the annotation at run time
 
 import typer
 
-from worker.app import open_books
+from worker.app import open_engine
+from worker.commands.consent import (
+    Consent,
+    ask_for_agency,
+    plan_connection,
+    refuse_other,
+    use_consent,
+)
 from worker.commands.given import (
     LONGEST_LIFETIME_SECONDS,
-    check_agency,
+    Given,
     name_problems,
     raise_all,
     read_token,
@@ -24,12 +30,16 @@ from worker.commands.given import (
 )
 from worker.commands.session import begin, wait_for
 from worker.commands.terminal import AsJson, note, print_json, say
+from worker.errors import Rejected
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.sealing import Keyring
 
 
 if TYPE_CHECKING:
+    from worker.fanvue.wire import Me
+    from worker.jobs.grants import FreshPair
     from worker.settings import Settings
+    from worker.store.grants import Connection
 
 
 EXAMPLES: Final = """
@@ -40,7 +50,10 @@ Examples:
   printf %s "$REFRESH_TOKEN" | fanvue-sync connect --agency "Nova Talent" \\
       --creator-uuid UUID --refresh-token -
   fanvue-sync connect --agency "Nova Talent" --creator-uuid UUID \\
-      --refresh-token "$REFRESH" --access-token "$ACCESS" --expires-in 3600 --json
+      --refresh-token "$REFRESH" --access-token "$ACCESS" --expires-in 3600 --yes --json
+\b
+The token is tried first, and one that Fanvue refuses writes nothing. A refresh token works once:
+connecting uses it up and stores the one that Fanvue gives instead.
 """
 
 
@@ -51,16 +64,14 @@ class Order:
     agency: str
     creator_uuid: str
     handle: str | None
-    refresh_token: str = field(repr=False)
-    access_token: str | None = field(repr=False)
-    expires_in: timedelta | None
+    consent: Consent
     replace: bool
 
 
 def connect(  # noqa: PLR0913 - one parameter per option
     *,
     agency: Annotated[
-        str, typer.Option(help="Name or id of the agency; a new name makes a new agency.")
+        str, typer.Option(help="Name or id of the agency; asks before it makes a new one.")
     ],
     creator_uuid: Annotated[UUID, typer.Option(help="The creator's UUID on Fanvue.")],
     handle: Annotated[str | None, typer.Option(help="The creator's handle.")] = None,
@@ -77,11 +88,16 @@ def connect(  # noqa: PLR0913 - one parameter per option
     expires_in: Annotated[
         int | None,
         typer.Option(
-            help="Seconds the access token still lives.", min=0, max=LONGEST_LIFETIME_SECONDS
+            help="Seconds that access token lives; its successor's are Fanvue's to say.",
+            min=0,
+            max=LONGEST_LIFETIME_SECONDS,
         ),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the grant of a connected creator.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Make the agency if there is none, without asking.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -91,11 +107,16 @@ def connect(  # noqa: PLR0913 - one parameter per option
         creator_uuid=creator_uuid,
         handle=handle,
         refresh_token=read_token(refresh_token, refresh_token_file),
-        access_token=access_token,
-        expires_in=expires_in,
+        # One that has ended says nothing.
+        access_token=None if expires_in == 0 else access_token,
         replace=replace,
     )
-    connected = wait_for(_connect(begin({"supabase", "sealing"}), order))
+    settings = begin()
+    who = (order.agency, order.creator_uuid)
+    plan = wait_for(plan_connection(settings, "creator", *who, replace=replace))
+    if not yes:
+        ask_for_agency(order.agency, plan, quiet=as_json)
+    connected = wait_for(_connect(settings, order))
     if as_json:
         print_json(connected)
         return
@@ -109,15 +130,14 @@ def _check(  # noqa: PLR0913 - one parameter per option
     agency: str,
     creator_uuid: UUID,
     handle: str | None,
-    refresh_token: str,
+    refresh_token: Given,
     access_token: str | None,
-    expires_in: int | None,
     replace: bool,
 ) -> Order:
     """Collect everything that is wrong with the order before anything is written."""
     problems = [
         *name_problems("--agency", agency, "name the agency"),
-        *token_problems("--refresh-token", refresh_token),
+        *token_problems(refresh_token.source, refresh_token.token),
     ]
     if handle is not None:
         problems += name_problems("--handle", handle, "give the creator's handle or leave it out")
@@ -128,11 +148,10 @@ def _check(  # noqa: PLR0913 - one parameter per option
         agency=agency.strip(),
         creator_uuid=str(creator_uuid),
         handle=None if handle is None else handle.strip().removeprefix("@"),
-        refresh_token=refresh_token,
-        access_token=None if access_token is None else access_token.strip(),
-        # Without an access token there is nothing whose life could end.
-        expires_in=(
-            None if expires_in is None or access_token is None else timedelta(seconds=expires_in)
+        consent=Consent(
+            str(creator_uuid),
+            refresh_token.token,
+            None if access_token is None else access_token.strip(),
         ),
         replace=replace,
     )
@@ -140,18 +159,32 @@ def _check(  # noqa: PLR0913 - one parameter per option
 
 async def _connect(settings: Settings, order: Order) -> dict[str, Any]:
     keyring = Keyring(settings.sealing.keys)
-    async with open_books(settings) as books:
-        await check_agency(books, order.agency)
-        place = await books.grants.connect(
-            order.agency, order.creator_uuid, order.handle, replace=order.replace
-        )
-        access = order.access_token
-        job_id = await books.grants.store(
-            place,
-            None if access is None else keyring.seal(access, place.model_id, ACCESS_COLUMN),
-            keyring.seal(order.refresh_token, place.model_id, REFRESH_COLUMN),
-            order.expires_in,
-        )
+    async with open_engine(settings) as engine:
+        books = engine.books
+
+        def accept(me: Me) -> None:
+            refuse_other(
+                me, order.creator_uuid, "name the creator whose it is; nothing was written"
+            )
+            if me.is_creator is False:
+                raise Rejected(
+                    "the account is no creator's: it can only manage creators",
+                    remedy="fanvue-sync connect-agency --help says how to connect it",
+                )
+
+        async def store(pair: FreshPair, me: Me) -> tuple[Connection, int]:
+            handle = me.handle or order.handle
+            place = await books.grants.connect(
+                order.agency, order.creator_uuid, handle, replace=order.replace
+            )
+            return place, await books.grants.store(
+                place,
+                keyring.seal(pair.access_token, place.model_id, ACCESS_COLUMN),
+                keyring.seal(pair.refresh_token, place.model_id, REFRESH_COLUMN),
+                pair.expires_in,
+            )
+
+        place, job_id = await use_consent(engine, keyring, order.consent, store, accept)
     return {
         "model_id": place.model_id,
         "agency_id": place.agency_id,

@@ -6,7 +6,6 @@ The grant is proven to be the named account's before it replaces anything. Token
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path  # noqa: TC003 - typer reads the annotation at run time
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -15,28 +14,36 @@ from uuid import UUID  # noqa: TC003 - typer reads the annotation at run time
 import typer
 
 from worker.app import open_engine
+from worker.commands.consent import (
+    Consent,
+    ask_for_agency,
+    plan_connection,
+    refuse_other,
+    use_consent,
+)
 from worker.commands.given import (
     LONGEST_LIFETIME_SECONDS,
-    check_agency,
+    Given,
     name_problems,
     raise_all,
     read_token,
     token_problems,
 )
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, note, print_json, print_table
-from worker.errors import Rejected, Unauthorized, UsageError
-from worker.jobs.grants import FreshPair, Token
+from worker.commands.terminal import AsJson, counted, note, print_json, print_table
+from worker.errors import UsageError
 from worker.jobs.roster import Roster
+from worker.sealing import Keyring
 from worker.store.agencies import AgencyStore, Attachment, Creator
 
 
 if TYPE_CHECKING:
     from worker.app import Engine
     from worker.fanvue.wire import Me
-    from worker.jobs.roster import TokenSource
+    from worker.jobs.grants import FreshPair, Token
     from worker.settings import Settings
     from worker.store.agencies import AgencyConnection
+    from worker.store.grants import Foreseen
 
 
 EXAMPLES: Final = """
@@ -60,7 +67,6 @@ class Order:
     user_uuid: str
     refresh_token: str | None = field(repr=False)
     access_token: str | None = field(repr=False)
-    expires_in: timedelta | None
     creators: frozenset[str]
     include_self: bool
     replace: bool
@@ -75,7 +81,7 @@ class Order:
 def connect_agency(  # noqa: PLR0913 - one parameter per option
     *,
     agency: Annotated[
-        str, typer.Option(help="Name or id of the agency; a new name makes a new agency.")
+        str, typer.Option(help="Name or id of the agency; asks before it makes a new one.")
     ],
     user_uuid: Annotated[UUID, typer.Option(help="The administrator account's UUID on Fanvue.")],
     refresh_token: Annotated[
@@ -91,7 +97,9 @@ def connect_agency(  # noqa: PLR0913 - one parameter per option
     expires_in: Annotated[
         int | None,
         typer.Option(
-            help="Seconds the access token still lives.", min=0, max=LONGEST_LIFETIME_SECONDS
+            help="Seconds that access token lives; its successor's are Fanvue's to say.",
+            min=0,
+            max=LONGEST_LIFETIME_SECONDS,
         ),
     ] = None,
     creator: Annotated[
@@ -105,6 +113,9 @@ def connect_agency(  # noqa: PLR0913 - one parameter per option
         bool,
         typer.Option("--replace", help="Also creators who have a working grant of their own."),
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Make the agency if there is none, without asking.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Connect an agency: store its grant sealed and add every creator whom it manages."""
@@ -113,13 +124,18 @@ def connect_agency(  # noqa: PLR0913 - one parameter per option
         agency=agency,
         user_uuid=user_uuid,
         refresh_token=read_token(refresh_token, refresh_token_file) if given else None,
-        access_token=access_token,
-        expires_in=expires_in,
+        # One that has ended says nothing.
+        access_token=None if expires_in == 0 else access_token,
         creators=creator or [],
         include_self=include_self,
         replace=replace,
     )
-    result = wait_for(_connect(begin(), order))
+    settings = begin()
+    who = (order.agency, order.user_uuid)
+    plan = wait_for(plan_connection(settings, "agency", *who, fingerprint=order.fingerprint))
+    if not yes:
+        ask_for_agency(order.agency, plan, quiet=as_json)
+    result = wait_for(_connect(settings, order, plan.foreseen))
     if as_json:
         print_json(result)
     else:
@@ -132,9 +148,8 @@ def _check(  # noqa: PLR0913 - one parameter per option
     *,
     agency: str,
     user_uuid: UUID,
-    refresh_token: str | None,
+    refresh_token: Given | None,
     access_token: str | None,
-    expires_in: int | None,
     creators: list[UUID],
     include_self: bool,
     replace: bool,
@@ -142,19 +157,17 @@ def _check(  # noqa: PLR0913 - one parameter per option
     """Collect everything that is wrong with the order before anything is written."""
     problems = name_problems("--agency", agency, "name the agency")
     if refresh_token is not None:
-        problems += token_problems("--refresh-token", refresh_token)
+        problems += token_problems(refresh_token.source, refresh_token.token)
     if access_token is not None:
         problems += token_problems("--access-token", access_token)
         if refresh_token is None:
             problems.append("--access-token stands alone; give the refresh token too")
     raise_all(problems)
-    lives = expires_in is not None and access_token is not None
     return Order(
         agency=agency.strip(),
         user_uuid=str(user_uuid),
-        refresh_token=refresh_token,
+        refresh_token=None if refresh_token is None else refresh_token.token,
         access_token=None if access_token is None else access_token.strip(),
-        expires_in=timedelta(seconds=expires_in or 0) if lives else None,
         creators=frozenset(str(one) for one in creators),
         include_self=include_self,
         replace=replace,
@@ -163,21 +176,23 @@ def _check(  # noqa: PLR0913 - one parameter per option
 
 def _show(result: dict[str, Any]) -> None:
     word = "stored" if result["stored"] else "unchanged"
-    note(f"connection {result['connection_id']}: grant {word}, {result['mended']} creators woken")
+    woken = counted(result["mended"], "creator")
+    note(f"connection {result['connection_id']}: grant {word}, {woken} woken")
     if not result["creators"]:
         note("Fanvue lists no creators for this account: is it the agency's administrator?")
         return
     print_table(
-        ("model", "creator", "outcome", "note"),
+        ("creator", "outcome", "note"),
         [
             (
-                one["model_id"] or "",
                 one["handle"] or one["creator_uuid"],
                 one["outcome"],
                 one["message"] or _remark(one),
             )
             for one in result["creators"]
         ],
+        shrink=("creator",),
+        wrap="note",
     )
 
 
@@ -185,19 +200,18 @@ def _remark(one: dict[str, Any]) -> str:
     if one["job_id"] is not None:
         return f"the first sync is queued as job {one['job_id']}"
     if one["outcome"] == "kept":
-        return "has a grant of her own; --replace moves her to the agency's"
+        return "has a grant of their own; --replace moves them to the agency's"
     return "" if one["status"] == "active" else f"the model is {one['status']}"
 
 
-async def _connect(settings: Settings, order: Order) -> dict[str, Any]:
+async def _connect(settings: Settings, order: Order, foreseen: Foreseen) -> dict[str, Any]:
     async with open_engine(settings) as engine:
-        await check_agency(engine.books, order.agency)
         store = AgencyStore(engine.books.database)
+        mended = 0
+        if stored := order.refresh_token is not None and not foreseen.repeated:
+            mended = await _store_consent(engine, Keyring(settings.sealing.keys), store, order)
         place = await store.connect(order.agency, order.user_uuid, order.fingerprint)
-        mended, stored = 0, False
-        if order.refresh_token is not None and not place.repeated:
-            mended, stored = await _store_consent(engine, store, place, order), True
-        elif place.status != "active":
+        if place.status != "active":
             raise UsageError(
                 f"the grant of account {order.user_uuid} is dead",
                 remedy="let the administrator consent again and give the new refresh token",
@@ -212,56 +226,39 @@ async def _connect(settings: Settings, order: Order) -> dict[str, Any]:
         "connection_id": place.connection_id,
         "agency_id": place.agency_id,
         "user_uuid": order.user_uuid,
-        "created": place.created,
+        "created": foreseen.new_account,
         "stored": stored,
         "mended": mended,
         "creators": [_as_json(one) for one in attached],
     }
 
 
-async def _store_consent(
-    engine: Engine, store: AgencyStore, place: AgencyConnection, order: Order
-) -> int:
+async def _store_consent(engine: Engine, keyring: Keyring, store: AgencyStore, order: Order) -> int:
     """Prove whose the new grant is, then store it; what was stored before stands until then."""
-    pair, me = await _prove(engine, order)
-    if str(me.uuid) != order.user_uuid:
-        raise Rejected(
-            f"the grant is of account {me.uuid}, not of {order.user_uuid}",
-            remedy="let the administrator consent, signed in as the account you name",
+    consent = Consent(order.user_uuid, str(order.refresh_token), order.access_token)
+
+    def accept(me: Me) -> None:
+        refuse_other(
+            me,
+            order.user_uuid,
+            "let the administrator consent, signed in as the account you name",
         )
-    access, refresh = engine.grants.sealed(
-        place.connection_id, (pair.access_token, pair.refresh_token)
-    )
-    return await store.store(
-        place,
-        access_token=access,
-        refresh_token=str(refresh),
-        expires_in=pair.expires_in,
-        fingerprint=str(order.fingerprint),
-        handle=me.handle,
-    )
 
+    async def put(pair: FreshPair, me: Me) -> int:
+        place = await store.connect(order.agency, order.user_uuid, order.fingerprint)
+        access, refresh = engine.grants.sealed(
+            place.connection_id, (pair.access_token, pair.refresh_token)
+        )
+        return await store.store(
+            place,
+            access_token=access,
+            refresh_token=str(refresh),
+            expires_in=pair.expires_in,
+            fingerprint=str(order.fingerprint),
+            handle=me.handle,
+        )
 
-async def _prove(engine: Engine, order: Order) -> tuple[FreshPair, Me]:
-    refresh = str(order.refresh_token)
-    if order.access_token is not None:
-        roster = Roster(engine.client, order.user_uuid, _only(order.access_token))
-        try:
-            return FreshPair(order.access_token, refresh, order.expires_in), await roster.account()
-        except Unauthorized:
-            # It ended meanwhile; the refresh token brings another.
-            pass
-    pair = await engine.grants.exchange(refresh)
-    return pair, await Roster(engine.client, order.user_uuid, _only(pair.access_token)).account()
-
-
-def _only(value: str) -> TokenSource:
-    async def token(rejected: int | None) -> Token:
-        if rejected is not None:
-            raise Unauthorized("Fanvue refuses the new access token")
-        return Token(value, 0)
-
-    return token
+    return await use_consent(engine, keyring, consent, put, accept)
 
 
 async def _attach(
@@ -272,7 +269,7 @@ async def _attach(
     listed.pop(order.user_uuid, None)
     wanted = [one for one in listed.values() if not order.creators or one.uuid in order.creators]
     refused = [
-        Attachment(uuid, None, "refused", message="Fanvue does not list her for this account")
+        Attachment(uuid, None, "refused", message="Fanvue does not list them for this account")
         for uuid in sorted(order.creators - listed.keys() - {order.user_uuid})
     ]
     if order.include_self or order.user_uuid in order.creators:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from worker import SCHEMA_VERSION
 from worker.commands.findings import Finding, fail, ok, warn
-from worker.commands.terminal import span
+from worker.commands.terminal import counted, span
 from worker.errors import Misconfigured
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 
@@ -127,7 +127,8 @@ def check_keys(
     if unknown:
         return fail(
             "sealing keys",
-            f"{used[unknown[0]]} tokens are sealed with key '{unknown[0]}', which is not known; "
+            f"{counted(used[unknown[0]], 'token is', 'tokens are')} sealed with key "
+            f"'{unknown[0]}', which is not known; "
             f"add it to TOKEN_ENCRYPTION_KEYS, after the first one",
         )
     for grant in grants:
@@ -138,10 +139,13 @@ def check_keys(
     if older:
         return warn(
             "sealing keys",
-            f"{older} tokens are not sealed with the first key '{keyring.sealing_id}'; "
+            f"{counted(older, 'token is', 'tokens are')} not sealed with the first key "
+            f"'{keyring.sealing_id}'; "
             "run fanvue-sync tokens rotate-key",
         )
-    return ok("sealing keys", f"{sum(used.values())} tokens sealed with '{keyring.sealing_id}'")
+    return ok(
+        "sealing keys", f"{counted(sum(used.values()), 'token')} sealed with '{keyring.sealing_id}'"
+    )
 
 
 def _seal_problem(grant: dict[str, Any], keyring: Keyring) -> str | None:
@@ -162,7 +166,6 @@ def check_creators(models: dict[str, int]) -> Finding:
     if lost:
         return warn(
             "creators",
-            f"{lost} must connect again; fanvue-sync tokens status names them, then "
-            "fanvue-sync connect stores the new grant",
+            f"{lost} must connect again; fanvue-sync creators names them and says how",
         )
     return ok("creators", f"{models.get('active', 0)} active, {models.get('paused', 0)} paused")

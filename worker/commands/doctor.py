@@ -76,8 +76,9 @@ def doctor(*, as_json: AsJson = False) -> None:
     else:
         width = max(len(finding.check) for finding in findings)
         for finding in findings:
-            verdict = typer.style(f"{finding.verdict.value:<4}", fg=_STYLES[finding.verdict])
-            say(f"{verdict}  {finding.check:<{width}}  {finding.text}")
+            # Apart from the text, in which a colour would be somebody else's.
+            typer.secho(f"{finding.verdict.value:<4}", fg=_STYLES[finding.verdict], nl=False)
+            say(f"  {finding.check:<{width}}  {finding.text}")
     if any(finding.verdict is Verdict.FAIL for finding in findings):
         raise typer.Exit(1)
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
+
+from worker.commands.terminal import counted
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 
 _MANY: Final = {
@@ -36,6 +39,28 @@ _JOB_WORDS: Final = {
     "dead": "gave up, see fanvue-sync jobs list --state dead",
 }
 _KIND_WORDS: Final = {"full": "backfill", "backfill": "backfill"}
+
+
+class EventKind(StrEnum):
+    """What people call the events."""
+
+    SALES = "sales"
+    JOBS = "jobs"
+    CREATORS = "creators"
+    STREAMS = "streams"
+
+
+_EVENTS: Final = {
+    EventKind.SALES: "transactions",
+    EventKind.JOBS: "job",
+    EventKind.CREATORS: "model",
+    EventKind.STREAMS: "sync_state",
+}
+
+
+def events_of(kinds: Collection[EventKind]) -> frozenset[str]:
+    """Return the names of the events of some kinds."""
+    return frozenset(_EVENTS[kind] for kind in kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +91,11 @@ def _describe(event: str, item: Mapping[str, Any]) -> str:
 def _sales(item: Mapping[str, Any]) -> str:
     inserted, updated = _count(item, "inserted"), _count(item, "updated")
     parts = []
-    if inserted:
-        parts.append(f"{inserted:,} new {'sale' if inserted == 1 else 'sales'}")
+    refunds = min(_count(item, "refunds"), inserted)
+    if sales := inserted - refunds:
+        parts.append(counted(sales, "new sale"))
+    if refunds:
+        parts.append(counted(refunds, "refund"))
     if updated:
         parts.append(f"{updated:,} changed")
     if removed := _count(item, "deleted"):
@@ -87,7 +115,7 @@ def _job(item: Mapping[str, Any]) -> str:
         return f"{what} {_JOB_WORDS.get(state, state)}"
     progress = item.get("progress") or {}
     reached = _text(progress.get("position"))
-    parts = [f"{_count(progress, 'pages'):,} pages", f"{_count(progress, 'rows'):,} rows"]
+    parts = [counted(_count(progress, "pages"), "page"), counted(_count(progress, "rows"), "row")]
     if reached is not None:
         parts.append(f"back to {reached[:10]}")
     return f"{what}: {', '.join(parts)}" if progress else f"{what} running"

@@ -5,9 +5,9 @@ Tokens are read from an option, a file or stdin, and never printed.
 
 from __future__ import annotations
 
+import codecs
 import sys
-from typing import TYPE_CHECKING, Final
-from uuid import UUID
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import typer
 
@@ -17,35 +17,61 @@ from worker.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from worker.app import Books
-
 
 FROM_STDIN: Final = "-"
+BYTE_ORDER_MARK: Final = "\ufeff"
+OPTION: Final = "--refresh-token"
+FROM_FILE: Final = "--refresh-token-file"
+QUOTES: Final = "\"'`\u2018\u2019\u201c\u201d"
 LONGEST_NAME: Final = 200
 LONGEST_TOKEN: Final = 16_384
 LONGEST_LIFETIME_SECONDS: Final = 366 * 24 * 3600
 
 
-def read_token(given: str | None, file: Path | None) -> str:
-    """Return the refresh token from wherever it was given."""
+class Given(NamedTuple):
+    """A token, and where it was given."""
+
+    token: str
+    source: str
+
+
+def read_token(given: str | None, file: Path | None) -> Given:
+    """Return the refresh token from wherever it was given; a terminal is asked for it."""
+    if given is None and file is None and sys.stdin.isatty() and sys.stderr.isatty():
+        given = FROM_STDIN
     if (given is None) == (file is None):
         raise UsageError(
             "a grant needs exactly one refresh token",
             remedy="give --refresh-token TOKEN, --refresh-token - or --refresh-token-file FILE",
         )
     if file is not None:
-        try:
-            return file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            raise UsageError(
-                "--refresh-token-file cannot be read as text", remedy="name a readable text file"
-            ) from None
-    if given == FROM_STDIN:
-        if sys.stdin.isatty():
-            # Not echoed: a terminal's history outlives the command.
-            return str(typer.prompt("refresh token", hide_input=True, err=True)).strip()
-        return sys.stdin.read().strip()
-    return (given or "").strip()
+        return Given(_text_of(file), FROM_FILE)
+    if given != FROM_STDIN:
+        return Given(str(given).strip(), OPTION)
+    if sys.stdin.isatty():
+        # Not echoed: a terminal's history outlives the command.
+        given = str(typer.prompt("refresh token", hide_input=True, err=True))
+        return Given(given.strip(), OPTION)
+    try:
+        return Given(sys.stdin.read().removeprefix(BYTE_ORDER_MARK).strip(), OPTION)
+    except UnicodeDecodeError:
+        raise _no_text(f"what {OPTION} reads from stdin") from None
+
+
+def _text_of(file: Path) -> str:
+    """Return the text of a file, whichever editor wrote it."""
+    try:
+        content = file.read_bytes()
+        utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if utf_16 else "utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError):
+        raise _no_text(FROM_FILE) from None
+
+
+def _no_text(source: str) -> UsageError:
+    return UsageError(
+        f"{source} cannot be read as text", remedy="give a text with nothing but the token in it"
+    )
 
 
 def name_problems(option: str, value: str, remedy: str) -> list[str]:
@@ -63,21 +89,13 @@ def token_problems(option: str, value: str) -> list[str]:
     text = value.strip()
     if not text:
         return [f"{option} is empty; paste the token that Fanvue issued"]
+    if text[0] in QUOTES and text[-1] in QUOTES:
+        return [f"{option} stands in quotes; leave them out, they are no part of the token"]
+    if text[0] in "{[":
+        return [f"{option} is JSON; give the token in it alone, without quotes"]
     if len(text) > LONGEST_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
         return [f"{option} does not look like a token; paste it whole, on one line, without quotes"]
     return []
-
-
-async def check_agency(books: Books, agency: str) -> None:
-    """Refuse an id of no agency: it would become the name of a new one."""
-    try:
-        agency_id = str(UUID(agency))
-    except ValueError:
-        return
-    if not await books.database.select("agencies", "id", id=agency_id):
-        raise UsageError(
-            f"no agency has the id {agency_id}", remedy="give an agency's id, or a name"
-        )
 
 
 def raise_all(problems: list[str]) -> None:

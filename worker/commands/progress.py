@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from worker.commands.terminal import open_console, span
+from worker.commands.terminal import one_line, open_console, span
 
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class SyncProgress:
             disable=quiet or not console.is_terminal,
         )
         self._task = self._progress.add_task(
-            sync_type, total=None, pages=0, rows=0, place="", note="waiting for its turn"
+            one_line(sync_type), total=None, pages=0, rows=0, place="", note="waiting for its turn"
         )
 
     def __enter__(self) -> Self:
@@ -74,11 +74,13 @@ class SyncProgress:
 
     def waiting(self, wait: timedelta, why: str) -> None:
         """Say that nothing happens for a while, and why."""
-        self._progress.update(self._task, note=f"waiting {span(wait.total_seconds())} {why}")
+        self._progress.update(
+            self._task, note=one_line(f"waiting {span(wait.total_seconds())} {why}")
+        )
 
     def elsewhere(self, worker: str) -> None:
         """Say that another worker has the job."""
-        self._progress.update(self._task, note=f"running in {worker}")
+        self._progress.update(self._task, note=one_line(f"running in {worker}"))
 
 
 class CountProgress:

@@ -10,7 +10,16 @@ import typer
 from worker.app import open_books
 from worker.clock import SystemClock
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, ago, error_text, print_json, print_table, say
+from worker.commands.terminal import (
+    AsJson,
+    ago,
+    counted,
+    error_text,
+    print_json,
+    print_table,
+    say,
+    short_id,
+)
 
 
 if TYPE_CHECKING:
@@ -83,12 +92,11 @@ def list_jobs(
         return
     now = SystemClock().now()
     print_table(
-        ("job", "agency", "creator", "type", "state", "run", "attempt", "note"),
+        ("job", "creator", "stream", "state", "run", "try", "note"),
         [
             (
                 job["id"],
-                job["agency"],
-                job["handle"] or job["model_id"],
+                job["handle"] or short_id(job["model_id"]),
                 job["sync_type"],
                 job["state"],
                 ago(job["run_at"], now),
@@ -97,6 +105,7 @@ def list_jobs(
             )
             for job in jobs
         ],
+        shrink=("creator", "note"),
     )
 
 
@@ -145,5 +154,5 @@ def _note_on(job: dict[str, Any]) -> str:
         return "to be cancelled"
     progress = job["progress"] or {}
     if job["state"] == "running":
-        return f"{progress.get('pages', 0)} pages by {job['claimed_by']}"
+        return f"{counted(progress.get('pages', 0), 'page')} by {job['claimed_by']}"
     return error_text(job["last_error"])

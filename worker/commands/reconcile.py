@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from uuid import UUID  # noqa: TC003 - typer reads the annotation at run time
 
 import typer
 
@@ -16,7 +15,15 @@ from worker.app import open_engine
 from worker.commands.progress import SyncProgress
 from worker.commands.session import begin, wait_for
 from worker.commands.sync import SyncFailedError, Watch, follow
-from worker.commands.terminal import AsJson, error_text, note, print_json, print_table, say
+from worker.commands.terminal import (
+    AsJson,
+    error_text,
+    note,
+    print_json,
+    print_table,
+    say,
+    short_id,
+)
 from worker.errors import DatabaseUnavailable, Misconfigured, SyncError
 from worker.store.reconcile import ReconcileStore
 
@@ -30,7 +37,7 @@ EXAMPLES: Final = """
 \b
 Examples:
   fanvue-sync reconcile
-  fanvue-sync reconcile --model 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10 --days 7
+  fanvue-sync reconcile --model nova --days 7
   fanvue-sync reconcile --days 90 --json
 """
 JOB_TYPE: Final = "reconcile"
@@ -41,7 +48,8 @@ UNREAD_FIRST: Final = "found by an earlier run; this one did not prove it: run i
 def reconcile(
     *,
     model: Annotated[
-        UUID | None, typer.Option(help="Only this model, as `status` lists it; else all active.")
+        str | None,
+        typer.Option(help="Only this creator, by handle or model id; else all that are active."),
     ] = None,
     days: Annotated[
         int | None,
@@ -51,8 +59,7 @@ def reconcile(
 ) -> None:
     """Prove the money now: read it again, mend the ledger, report what does not agree."""
     settings = begin()
-    model_id = None if model is None else str(model)
-    result = wait_for(_reconcile(settings, model_id, days, quiet=as_json))
+    result = wait_for(_reconcile(settings, model, days, quiet=as_json))
     if as_json:
         print_json(result)
     else:
@@ -64,9 +71,11 @@ def reconcile(
 
 
 async def _reconcile(
-    settings: Settings, model_id: str | None, days: int | None, *, quiet: bool
+    settings: Settings, who: str | None, days: int | None, *, quiet: bool
 ) -> dict[str, Any]:
     async with open_engine(settings) as engine:
+        overview = engine.books.overview
+        model_id = None if who is None else (await overview.find_model(who))["model_id"]
         lease = timedelta(seconds=settings.worker.lease_seconds)
         store = ReconcileStore(engine.books.database, lease)
         jobs = await store.enqueue(model_id, days)
@@ -140,7 +149,7 @@ def _print(result: dict[str, Any]) -> None:
         ("creator", "state", "days", "rows", "inserted", "changed", "drift", "calls"),
         [
             (
-                one["handle"] or one["model_id"],
+                one["handle"] or short_id(one["model_id"]),
                 one["state"],
                 one["days"],
                 one["rows"],
@@ -151,6 +160,7 @@ def _print(result: dict[str, Any]) -> None:
             )
             for one in result["models"]
         ],
+        shrink=("creator",),
     )
     _print_mended(result["mended"])
     _print_not_proved(result["not_proved"])
@@ -160,12 +170,12 @@ def _print(result: dict[str, Any]) -> None:
 def _print_mended(mended: list[dict[str, Any]]) -> None:
     if not mended:
         return
-    say("\nmended")
+    say("\nmended, in US dollars")
     print_table(
-        ("creator", "day", "category", "rows", "what", "US dollars before", "after"),
+        ("creator", "day", "category", "rows", "what", "before", "after"),
         [
             (
-                one["handle"] or one["model_id"],
+                one["handle"] or short_id(one["model_id"]),
                 one["day"],
                 one["category"],
                 one["transactions"],
@@ -175,6 +185,7 @@ def _print_mended(mended: list[dict[str, Any]]) -> None:
             )
             for one in mended
         ],
+        shrink=("creator", "category", "what"),
     )
 
 
@@ -204,9 +215,17 @@ def _print_drift(result: dict[str, Any]) -> None:
     print_table(
         ("finding", "creator", "day", "kind", "what"),
         [
-            (one["id"], one["handle"] or one["model_id"], one["day"], one["kind"], one["what"])
+            (
+                one["id"],
+                one["handle"] or short_id(one["model_id"]),
+                one["day"],
+                one["kind"],
+                one["what"],
+            )
             for one in drift
         ],
+        shrink=("creator",),
+        wrap="what",
     )
     for advice in sorted({f"{one['kind']}: {one['what_to_do']}" for one in drift}):
         note(advice)

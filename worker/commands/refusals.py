@@ -97,14 +97,14 @@ def _lines_of(error: SyncError) -> list[dict[str, str]]:
 
 
 def _names_setting(message: str) -> bool:
-    """Tell whether a message is one of the settings' own lines, `NAME: problem; remedy`."""
+    """Tell whether a message is one of the settings' own, `NAME or file: problem; remedy`."""
     name, colon, _ = message.partition(": ")
-    return bool(colon) and name.isupper() and " " not in name
+    return bool(colon) and " " not in name and (name.isupper() or name.startswith(".env"))
 
 
 def remedy_of(error: SyncError) -> str:
     """Return what a person is to do; "nothing" is true for a worker, but a command has ended."""
-    if isinstance(error, DatabaseUnavailable):
+    if isinstance(error, DatabaseUnavailable) and error.remedy == error.remedy_by_default:
         return "check SUPABASE_URL and that the project is up, then try again"
     return "try again in a moment" if error.remedy.startswith("nothing") else error.remedy
 

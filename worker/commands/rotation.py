@@ -14,7 +14,7 @@ import typer
 from worker.app import open_books
 from worker.commands.progress import CountProgress
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, print_json, say
+from worker.commands.terminal import AsJson, counted, print_json, say
 from worker.errors import Misconfigured
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.sealing import Keyring
@@ -33,7 +33,7 @@ Examples:
 \b
 Before: put the new key behind the old one in TOKEN_ENCRYPTION_KEYS of every worker and of the
 functions, and restart them; then before the old one, and restart them again. Nobody ever meets
-a key that he does not know. After: when none has failed, the old key may go.
+a key that they do not know. After: when none has failed, the old key may go.
 """
 ROUNDS: Final = 5
 
@@ -64,7 +64,7 @@ def rotate_key(*, as_json: AsJson = False) -> None:
         print_json(rotation.as_json())
     else:
         say(
-            f"{rotation.resealed} grants sealed with key '{rotation.sealed_by}', "
+            f"{counted(rotation.resealed, 'grant')} sealed with key '{rotation.sealed_by}', "
             f"{rotation.unchanged} were already, {len(rotation.failed)} failed"
         )
         for failure in rotation.failed:

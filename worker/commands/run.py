@@ -1,6 +1,7 @@
 """`fanvue-sync run`: the worker itself, until a signal or until the queue is drained.
 
-Logs go to stderr; on a terminal the last line shows the queue. The summary is the result.
+Logs go to stderr, as JSON unless that is a terminal, whose last line shows the queue. The summary
+is the result.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from worker.app import open_books, run_worker
 from worker.clock import SystemClock
 from worker.commands.refusals import INTERRUPTED
 from worker.commands.session import wait_for
-from worker.commands.terminal import AsJson, open_console, print_json, say
+from worker.commands.terminal import AsJson, counted, one_line, open_console, print_json, say
 from worker.errors import SyncError
 from worker.logs import configure_logging
 from worker.settings import load_settings
@@ -69,7 +70,9 @@ async def _run(settings: Settings, *, drain: bool) -> Tally:
         # The line takes stderr over first, so that logs are written above it.
         await asyncio.sleep(0)
     worker = settings.worker
-    configure_logging(worker.log_level, worker.log_format, secrets=settings.secrets())
+    # For eyes where somebody looks, for machines where it is kept.
+    log_format = worker.log_format or ("console" if sys.stderr.isatty() else "json")
+    configure_logging(worker.log_level, log_format, secrets=settings.secrets())
     try:
         return await run_worker(settings, drain=drain)
     finally:
@@ -87,7 +90,7 @@ async def _show_queue(settings: Settings) -> None:
                 try:
                     jobs = (await books.overview.status())["jobs"]
                 except SyncError as error:
-                    live.update(Text(error.message, style="yellow"))
+                    live.update(Text(one_line(error.message), style="yellow"))
                 else:
                     live.update(
                         Text(
@@ -125,6 +128,6 @@ def _at(waits: list[timedelta], share: float) -> int | None:
 def _sentence(tally: Tally) -> str:
     outcomes = ", ".join(f"{count} {name}" for name, count in sorted(tally.outcomes.items()))
     return (
-        f"{tally.claimed} jobs claimed ({outcomes or 'nothing to do'}), "
-        f"{tally.requests} calls to Fanvue, {tally.throttled} of them throttled"
+        f"{counted(tally.claimed, 'job')} claimed ({outcomes or 'nothing to do'}), "
+        f"{counted(tally.requests, 'call')} to Fanvue, {tally.throttled:,} of them throttled"
     )

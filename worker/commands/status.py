@@ -1,6 +1,6 @@
 """`fanvue-sync status`: one screen. First whether anything needs a person, then the figures.
 
-Streams that are as they should be are counted; those that are not are listed, as many as fit.
+Streams that are as they should be are counted; what is wrong is told once for each root cause.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ import typer
 from worker.app import open_books
 from worker.commands.attention import headline, read_attention
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, ago, error_text, print_json, print_table, say, span
+from worker.commands.terminal import (
+    AsJson,
+    ago,
+    counted,
+    error_text,
+    one_line,
+    print_json,
+    print_table,
+    say,
+    short_id,
+    span,
+)
 
 
 if TYPE_CHECKING:
@@ -28,6 +39,12 @@ Examples:
   fanvue-sync status --json
 """
 LISTED: Final = 12
+# The words of sync_health that are too long for a table.
+_HEALTH: Final = {
+    "the creator must connect again": "must connect again",
+    "gave up; tried again when due": "gave up",
+    "waiting for its first sync": "not read yet",
+}
 
 
 def status(
@@ -36,12 +53,14 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say whether all is well, else what needs attention and what to do; then the figures."""
-    limit = None if every or as_json else LISTED
-    engine, streams, reply = wait_for(_read(begin({"supabase"}), limit))
+    engine, streams, troubles, reply = wait_for(
+        _read(begin({"supabase"}), streams=every or as_json)
+    )
     found = read_attention(reply)
     if as_json:
         attention = [one.as_json() for one in found]
-        print_json({**engine, "well": not found, "attention": attention, "stream_list": streams})
+        more = {"attention": attention, "troubles": troubles["listed"], "stream_list": streams}
+        print_json({**engine, "well": not found, **more})
         return
     now = datetime.fromisoformat(engine["now"]).astimezone(UTC)
     say(headline(found))
@@ -50,43 +69,64 @@ def status(
     say("")
     for line in _glance(engine, now):
         say(line)
-    if not streams:
-        say("no streams yet: connect a creator with fanvue-sync connect")
-        return
-    shown = streams if every else [one for one in streams if not one["calm"]]
-    if shown:
+    if not engine["streams"]:
+        say("no streams yet; fanvue-sync connect --help says how to connect a creator")
+    elif every:
         say("")
-        _print_streams(shown, now)
-    more = engine["troubled"] - len(shown)
-    if more > 0 and not every:
-        say(f"{more} more; fanvue-sync status --streams lists all")
+        _print_streams(streams, now)
+    elif troubles["listed"]:
+        say("")
+        for one in troubles["listed"]:
+            say(f"  - {_trouble(one, now)}")
+        if (more := troubles["causes"] - len(troubles["listed"])) > 0:
+            say(f"{more} more; fanvue-sync status --streams lists every stream")
+
+
+def _trouble(one: dict[str, Any], now: datetime) -> str:
+    """Say one root cause: what of whom, since when, why."""
+    names = ", ".join(one["named"])
+    if one["creators"] > len(one["named"]):
+        names = f"{one['named'][0]} and {counted(one['creators'] - 1, 'more', 'more')}"
+    agencies = ", ".join(one["agencies"]) if len(one["agencies"]) == 1 else ""
+    few = one["streams"] <= len(one["sync_types"])
+    what = ", ".join(one["sync_types"]) if few else counted(one["streams"], "stream")
+    why = f": {error_text(one['reason'])}" if one["reason"] else ""
+    since = f", last read {ago(one['since'], now)}" if one["since"] else ""
+    place = f" ({agencies})" if agencies else ""
+    return one_line(
+        f"{names}{place}: {what} {_HEALTH.get(one['health'], one['health'])}{since}{why}"
+    )
 
 
 def _print_streams(streams: list[dict[str, Any]], now: datetime) -> None:
     print_table(
-        ("model", "agency", "creator", "stream", "health", "synced", "next", "note"),
+        ("creator", "stream", "health", "synced", "next", "note"),
         [
             (
-                stream["model_id"],
-                stream["agency"],
-                stream["handle"],
+                stream["handle"] or short_id(stream["model_id"]),
                 stream["sync_type"],
-                stream["health"],
+                _HEALTH.get(stream["health"], stream["health"]),
                 ago(stream["last_success_at"], now),
                 ago(stream["next_sync_at"], now),
                 error_text(stream["last_error"]) if stream["consecutive_failures"] else "",
             )
             for stream in streams
         ],
+        shrink=("creator", "note"),
     )
 
 
 async def _read(
-    settings: Settings, limit: int | None
-) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+    settings: Settings, *, streams: bool
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
     async with open_books(settings) as books:
         overview = books.overview
-        return await overview.status(), await overview.streams(limit), await overview.attention()
+        return (
+            await overview.status(),
+            await overview.streams(None) if streams else [],
+            await overview.troubles(LISTED),
+            await overview.attention(),
+        )
 
 
 def _glance(engine: dict[str, Any], now: datetime) -> list[str]:

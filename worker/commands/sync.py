@@ -9,14 +9,13 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from uuid import UUID  # noqa: TC003 - typer reads the annotation at run time
 
 import typer
 
 from worker.app import open_engine
 from worker.commands.progress import SyncProgress
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, error_text, print_json, say
+from worker.commands.terminal import AsJson, counted, error_text, print_json, say
 from worker.errors import SyncError
 from worker.streams.registry import STREAMS
 
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
 EXAMPLES: Final = """
 \b
 Examples:
-  fanvue-sync sync 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10
-  fanvue-sync sync 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10 --full
-  fanvue-sync sync 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10 --type messages
+  fanvue-sync sync nova
+  fanvue-sync sync nova --full
+  fanvue-sync sync nova --type messages
   fanvue-sync sync 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10 --type subscribers --json
 """
 STREAM_NAMES: Final = ", ".join(STREAMS)
@@ -65,7 +64,9 @@ class Watch:
 
 
 def sync(
-    model_id: Annotated[UUID, typer.Argument(help="The model, as `status` lists it.")],
+    model_id: Annotated[
+        str, typer.Argument(help="The creator's handle or model id, as `creators` lists them.")
+    ],
     *,
     sync_type: Annotated[
         str, typer.Option("--type", help=f"Which stream: {STREAM_NAMES}.")
@@ -77,25 +78,26 @@ def sync(
 ) -> None:
     """Sync one creator now and wait until it is done."""
     settings = begin()
-    result = wait_for(_sync(settings, str(model_id), sync_type, full=full, quiet=as_json))
+    result = wait_for(_sync(settings, model_id, sync_type, full=full, quiet=as_json))
     if as_json:
         print_json(result)
     else:
         say(
-            f"{result['state']}: {result['rows_inserted']} new, {result['rows_updated']} changed, "
-            f"{result['rows_unchanged']} unchanged rows in {result['pages']} pages, "
-            f"{result['requests']} calls to Fanvue"
+            f"{result['state']}: {result['rows_inserted']:,} new, {result['rows_updated']:,} "
+            f"changed, {counted(result['rows_unchanged'], 'unchanged row')} in "
+            f"{counted(result['pages'], 'page')}, {counted(result['requests'], 'call')} to Fanvue"
         )
     if result["state"] != "succeeded":
         reason = error_text(result["error"]) or f"the sync was {result['state']}"
         remedy = (result["error"] or {}).get("remedy") or "see fanvue-sync jobs list"
-        raise SyncFailedError(reason, remedy=remedy, model_id=str(model_id))
+        raise SyncFailedError(reason, remedy=remedy, model_id=result["model_id"])
 
 
 async def _sync(
-    settings: Settings, model_id: str, sync_type: str, *, full: bool, quiet: bool
+    settings: Settings, who: str, sync_type: str, *, full: bool, quiet: bool
 ) -> dict[str, Any]:
     async with open_engine(settings) as engine:
+        model_id = (await engine.books.overview.find_model(who))["model_id"]
         job = await engine.books.jobs.enqueue(model_id, sync_type, full=full)
         with SyncProgress(sync_type, quiet=quiet) as view:
             watch = Watch(model_id, sync_type, view)

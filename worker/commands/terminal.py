@@ -17,11 +17,15 @@ from rich.text import Text
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 
-# Piped tables must not be cut at the 80 columns of a terminal that is not there.
+# What is piped must not be cut at the 80 columns of a terminal that is not there.
 PIPED_WIDTH: Final = 240
+GAP: Final = 2
+NARROWEST: Final = 6
+NARROW_TEXT: Final = 24
+SHORT_ID: Final = 8
 # What stands for a letter that is not shown.
 HIDDEN: Final = "\ufffd"
 # They make one sign of several letters.
@@ -72,15 +76,71 @@ def note(text: str) -> None:
     say(text, err=True)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a plain table on stdout."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0, overflow="fold")
-    for row in rows:
-        # As text, so that brackets in a name are no markup.
-        table.add_row(*(Text("" if cell is None else one_line(cell)) for cell in row))
-    open_console().print(table)
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    shrink: Collection[str] = (),
+    wrap: str | None = None,
+) -> None:
+    """Print a plain table on stdout, a line for each row.
+
+    On a terminal, columns in `shrink` are cut where the table is too wide, the widest first, and
+    `wrap` goes on in lines below. Into a pipe everything goes whole.
+    """
+    # As text, so that brackets in a name are no markup.
+    cells = [[Text("" if cell is None else one_line(cell)) for cell in row] for row in rows]
+    console = open_console()
+    widths = [
+        max(len(column), *(row[place].cell_len for row in cells)) if cells else len(column)
+        for place, column in enumerate(columns)
+    ]
+    if sys.stdout.isatty():
+        widths = _fit(columns, widths, console.width, shrink, wrap)
+    else:
+        console.width = sum(widths) + GAP * len(widths)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for column, width in zip(columns, widths, strict=True):
+        cut = column != wrap
+        table.add_column(column, width=width, no_wrap=cut, overflow="ellipsis" if cut else "fold")
+    for row in cells:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _fit(
+    columns: Sequence[str],
+    widths: list[int],
+    room: int,
+    shrink: Collection[str],
+    wrap: str | None,
+) -> list[int]:
+    """Return the widths with which a table fits."""
+    fitting = list(widths)
+    room -= GAP * (len(columns) - 1)
+    least = dict.fromkeys(shrink, NARROWEST) | ({} if wrap is None else {wrap: NARROW_TEXT})
+    while sum(fitting) > room:
+        giving = [
+            (columns[place] == wrap, width, place)
+            for place, width in enumerate(fitting)
+            if width > least.get(columns[place], width)
+        ]
+        if not giving:
+            break
+        # What wraps gives first; then the widest of what is cut.
+        _, _, widest = max(giving)
+        fitting[widest] -= 1
+    return fitting
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Say so many of something: 1 row, 2 rows."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def short_id(value: str) -> str:
+    """Return as much of an id as tells it from others in a list; commands take it."""
+    return value[:SHORT_ID]
 
 
 def ago(moment: str | None, now: datetime) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from uuid import UUID  # noqa: TC003 - typer reads the annotation at run time
 
 import typer
 
@@ -16,7 +15,18 @@ from worker.app import open_books, open_engine
 from worker.clock import SystemClock
 from worker.commands.refusals import remedy_of
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, ago, print_json, print_table, say
+from worker.commands.terminal import (
+    SHORT_ID,
+    AsJson,
+    ago,
+    counted,
+    error_text,
+    one_line,
+    print_json,
+    print_table,
+    say,
+    short_id,
+)
 from worker.errors import SyncError, UsageError
 from worker.sealing import PREFIX, is_sealed
 
@@ -35,20 +45,11 @@ Examples:
 REFRESH_EXAMPLES: Final = """
 \b
 Examples:
-  fanvue-sync tokens refresh 3b2f0a52-0d3c-4a55-9c1e-0f4f7d9f4a10
+  fanvue-sync tokens refresh nova
   fanvue-sync tokens refresh --all
 """
-COLUMNS: Final = (
-    "grant",
-    "agency",
-    "account",
-    "serves",
-    "status",
-    "sealed by",
-    "expires",
-    "refreshed",
-    "note",
-)
+COLUMNS: Final = ("account", "agency", "serves", "status", "key", "expires", "refreshed")
+_STATUS: Final = {"reauth_required": "must connect"}
 AT_ONCE: Final = 4
 PLAIN: Final = "plain text"
 
@@ -77,36 +78,39 @@ class Refreshed:
 def status(*, as_json: AsJson = False) -> None:
     """Show every grant: whose, which key seals it, when it expires, how refreshes went."""
     grants = wait_for(_read(begin({"supabase"})))
-    shown = [_without_tokens(grant) for grant in grants]
+    shown = sorted(map(_without_tokens, grants), key=lambda grant: (grant["agency"], _name(grant)))
     if as_json:
         print_json(shown)
         return
     if not shown:
-        say("no grants yet: connect a creator with fanvue-sync connect")
+        say("no grants yet; fanvue-sync connect --help says how to connect a creator")
         return
     now = SystemClock().now()
     print_table(
         COLUMNS,
         [
             (
-                grant["grant_id"],
+                _name(grant),
                 grant["agency"],
-                grant["handle"],
                 _serves(grant),
-                grant["status"],
+                _STATUS.get(grant["status"], grant["status"]),
                 ", ".join(grant["sealed_by"]),
                 "unknown" if grant["expires_at"] is None else ago(grant["expires_at"], now),
                 ago(grant["last_refreshed_at"], now),
-                grant["last_error"] or grant["status_reason"],
             )
             for grant in shown
         ],
+        shrink=("account", "agency", "key"),
     )
+    for grant in shown:
+        if why := grant["last_error"] or grant["status_reason"]:
+            say(f"  - {one_line(_name(grant))}: {error_text(why)}")
 
 
 def refresh(
     grant_ids: Annotated[
-        list[UUID] | None, typer.Argument(help="Grants, as `tokens status` lists them.")
+        list[str] | None,
+        typer.Argument(help="Accounts by handle or id, as `tokens status` lists them."),
     ] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="Every grant in use.")] = False,
@@ -115,13 +119,13 @@ def refresh(
     """Refresh grants now, single-flight with all workers; exits 1 if one fails."""
     if bool(grant_ids) == every:
         raise UsageError("name the grants to refresh", remedy="give their ids, or --all")
-    wanted = None if every else {str(grant_id) for grant_id in grant_ids or ()}
+    wanted = None if every else grant_ids
     results = wait_for(_refresh(begin(), wanted))
     if as_json:
         print_json([result.as_json() for result in results])
     else:
         for result in results:
-            name = result.handle or result.grant_id
+            name = one_line(result.handle or result.grant_id)
             if result.error is None:
                 say(f"{name}: refreshed, version {result.version}")
             else:
@@ -159,28 +163,50 @@ def _without_tokens(grant: dict[str, Any]) -> dict[str, Any]:
 
 def _serves(grant: dict[str, Any]) -> str:
     if grant["connection_id"] is not None:
-        return f"{grant['creators']} creators"
-    return "herself" if grant["creators"] else "nobody: read through her agency's"
+        return counted(grant["creators"], "creator")
+    # A creator whom the agency's grant reads keeps a grant that nobody uses.
+    return "itself" if grant["creators"] else "nobody"
+
+
+def _name(grant: dict[str, Any]) -> str:
+    return str(grant["handle"] or short_id(str(grant["grant_id"])))
 
 
 def _key_of(stored: str) -> str:
     return stored.removeprefix(PREFIX).partition(".")[0] if is_sealed(stored) else PLAIN
 
 
-async def _refresh(settings: Settings, wanted: set[str] | None) -> list[Refreshed]:
+def _choose(grants: list[dict[str, Any]], wanted: list[str]) -> list[dict[str, Any]]:
+    """Return the grants that a person means, each once."""
+    chosen: dict[str, dict[str, Any]] = {}
+    for word in wanted:
+        who = word.strip().removeprefix("@").lower()
+        found = [one for one in grants if who in (one["grant_id"], str(one["handle"]).lower())]
+        if not found and len(who) >= SHORT_ID:
+            found = [one for one in grants if str(one["grant_id"]).startswith(who)]
+        if not found:
+            raise UsageError(
+                f"no grant of {one_line(word)} is in use",
+                remedy="fanvue-sync tokens status lists them",
+            )
+        if len(found) > 1:
+            ids = ", ".join(f"{one['grant_id']} ({one_line(one['agency'])})" for one in found)
+            raise UsageError(
+                f"{len(found)} grants are called {one_line(word)}",
+                remedy=f"give one of their ids: {ids}",
+            )
+        chosen[str(found[0]["grant_id"])] = found[0]
+    return list(chosen.values())
+
+
+async def _refresh(settings: Settings, wanted: list[str] | None) -> list[Refreshed]:
     async with open_engine(settings) as engine:
         stored = await engine.books.grants.stored()
-        grants = {str(grant["grant_id"]): grant for grant in stored if grant["in_use"]}
+        grants = [grant for grant in stored if grant["in_use"]]
         if wanted is None:
-            chosen = [grant for grant in grants.values() if grant["status"] == "active"]
+            chosen = [grant for grant in grants if grant["status"] == "active"]
         else:
-            unknown = sorted(wanted - grants.keys())
-            if unknown:
-                raise UsageError(
-                    f"no grant {unknown[0]} is in use",
-                    remedy="fanvue-sync tokens status lists them",
-                )
-            chosen = [grants[grant_id] for grant_id in sorted(wanted)]
+            chosen = _choose(grants, wanted)
         slots = asyncio.Semaphore(AT_ONCE)
         return list(await asyncio.gather(*(_refresh_one(engine, one, slots) for one in chosen)))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import unicodedata
 from dataclasses import dataclass
 from random import SystemRandom
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -18,9 +19,9 @@ import typer
 
 from worker.app import open_books
 from worker.clock import SystemClock
-from worker.commands.event_lines import lines_of
+from worker.commands.event_lines import EventKind, events_of, lines_of
 from worker.commands.session import begin, wait_for
-from worker.commands.terminal import AsJson, note, one_line, print_json, say
+from worker.commands.terminal import AsJson, counted, note, one_line, print_json, say
 from worker.errors import SyncError, UsageError
 from worker.subscription import MOST_TOPICS, Subscription
 
@@ -37,7 +38,7 @@ EXAMPLES: Final = """
 \b
 Examples:
   fanvue-sync watch
-  fanvue-sync watch --agency Nova
+  fanvue-sync watch --agency Nova --only sales
   fanvue-sync watch --json | jq 'select(.event == "transactions")'
 """
 TOPIC: Final = "agency:"
@@ -67,17 +68,23 @@ class Event:
 def watch(
     *,
     agency: Annotated[str | None, typer.Option(help="Name or id of the only agency.")] = None,
+    only: Annotated[
+        list[EventKind] | None, typer.Option(help="Only these; may be given several times.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show live what dashboards are told: sales, jobs, creators, streams. Ctrl-C ends."""
-    wait_for(_watch(begin({"supabase"}), agency, as_json=as_json))
+    kinds = events_of(only or [])
+    wait_for(_watch(begin({"supabase"}), agency, kinds, as_json=as_json))
 
 
-async def _watch(settings: Settings, wanted: str | None, *, as_json: bool) -> None:
+async def _watch(
+    settings: Settings, wanted: str | None, kinds: frozenset[str], *, as_json: bool
+) -> None:
     clock = SystemClock()
     async with open_books(settings, clock) as books:
         agencies = await _find_agencies(books.database, wanted)
-        ear = Ear(len(agencies), clock)
+        ear = Ear(len(agencies), clock, kinds)
         topics = [TOPIC + agency_id for agency_id in agencies]
         subscription = Subscription(settings.supabase, topics, clock, SystemRandom())
         teller = Teller(agencies, books.database)
@@ -98,15 +105,16 @@ async def _watch(settings: Settings, wanted: str | None, *, as_json: bool) -> No
 
 async def _find_agencies(database: Database, wanted: str | None) -> dict[str, str]:
     """Return the names of the agencies to hear, by id."""
-    by = {} if wanted is None else {"id" if _is_id(wanted) else "name": wanted.strip()}
+    # Stored in the one spelling of Unicode that connecting uses.
+    name = unicodedata.normalize("NFC", wanted or "").strip()
+    by = {} if wanted is None else {"id" if _is_id(wanted) else "name": name}
     rows = await database.select("agencies", "id,name", **by)
     if not rows and wanted is not None:
-        raise UsageError(
-            f"there is no agency {wanted!r}", remedy="fanvue-sync status lists their names"
-        )
+        raise UsageError(f"there is no agency {wanted!r}", remedy="fanvue-sync creators lists them")
     if not rows:
         raise UsageError(
-            "there is no agency yet", remedy="connect a creator with fanvue-sync connect"
+            "there is no agency yet",
+            remedy="fanvue-sync connect --help says how to connect a creator",
         )
     if len(rows) > MOST_TOPICS:
         raise UsageError(
@@ -127,10 +135,11 @@ def _is_id(text: str) -> bool:
 class Ear:
     """Hears the topics, and tells people on stderr whether it does."""
 
-    def __init__(self, agencies: int, clock: Clock) -> None:
+    def __init__(self, agencies: int, clock: Clock, only: frozenset[str] = frozenset()) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
-        self._agencies = f"{agencies} {'agency' if agencies == 1 else 'agencies'}"
+        self._agencies = counted(agencies, "agency", "agencies")
         self._clock = clock
+        self._only = only
         self._was_connected = False
 
     def connected(self) -> None:
@@ -149,6 +158,8 @@ class Ear:
 
     def heard(self, topic: str, event: str, payload: dict[str, Any]) -> None:
         """Keep what was said until it is told."""
+        if self._only and event not in self._only:
+            return
         agency_id = topic.removeprefix(TOPIC)
         self.events.put_nowait(Event(self._clock.now(), agency_id, event, payload))
 
@@ -188,7 +199,7 @@ class Teller:
         """Print the lines of one event."""
         for line in lines_of(event.name, event.payload):
             if event.name == "model" and line.model_id is not None:
-                # It may be her name that changed.
+                # It may be the name that changed.
                 self._creators.pop(line.model_id, None)
             parts = [
                 f"{event.received_at:%H:%M:%S}",

@@ -118,7 +118,7 @@ def _describe(error: BaseException) -> dict[str, str]:
     return {
         "kind": "bug",
         "message": redact_text(f"{type(error).__name__}: {error}"),
-        "remedy": "report it: this is a fault of the engine; ops.retry_job(id) runs it again",
+        "remedy": "report it: this is a fault of the engine",
         "trace": redact_text("".join(lines)),
     }
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NOT_MANAGED: Final = (
     "the agency's account does not manage this creator (any more): let it manage them again on "
-    "Fanvue, or connect them with a grant of their own (fanvue-sync connect --replace)"
+    "Fanvue, or connect them with a grant of their own"
 )
 
 

@@ -34,7 +34,7 @@ class AgencyConnection:
 
 @dataclass(frozen=True, slots=True)
 class Creator:
-    """A creator as Fanvue lists her."""
+    """A creator as Fanvue lists them."""
 
     uuid: str
     handle: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 
 if TYPE_CHECKING:
@@ -38,6 +38,16 @@ class Connection:
     model_id: str
     token_version: int
     created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What connecting would do; `repeated`: the consent at hand is stored there already."""
+
+    new_agency: bool
+    first_agency: bool
+    new_account: bool
+    repeated: bool
 
 
 class GrantStore:
@@ -113,6 +123,33 @@ class GrantStore:
             },
         )
         return bool(reply)
+
+    async def try_connecting(
+        self,
+        kind: Literal["creator", "agency"],
+        agency: str,
+        account_uuid: str,
+        *,
+        replace: bool = False,
+        fingerprint: str | None = None,
+    ) -> Foreseen:
+        """Find whatever would refuse a connection, and write nothing."""
+        reply = await self._database.call(
+            "try_connecting",
+            {
+                "p_kind": kind,
+                "p_agency": agency,
+                "p_account_uuid": account_uuid,
+                "p_replace": replace,
+                "p_fingerprint": fingerprint,
+            },
+        )
+        return Foreseen(
+            new_agency=bool(reply["new_agency"]),
+            first_agency=not reply["agencies"],
+            new_account=bool(reply["new_account"]),
+            repeated=bool(reply["repeated"]),
+        )
 
     async def connect(
         self, agency: str, creator_uuid: str, handle: str | None, *, replace: bool

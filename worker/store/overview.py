@@ -35,6 +35,21 @@ class OverviewStore:
         reply: dict[str, Any] = await self._database.call("engine_doctor", {})
         return reply
 
+    async def creators(self) -> dict[str, Any]:
+        """Return every creator, and who must connect again."""
+        reply: dict[str, Any] = await self._database.call("list_creators", {})
+        return reply
+
+    async def find_model(self, who: str) -> dict[str, str]:
+        """Return the creator whom a person means, by handle or by id."""
+        reply: dict[str, str] = await self._database.call("find_model", {"p_who": who})
+        return reply
+
+    async def troubles(self, limit: int) -> dict[str, Any]:
+        """Return what is wrong with streams, one entry for each root cause."""
+        reply: dict[str, Any] = await self._database.call("list_troubles", {"p_limit": limit})
+        return reply
+
     async def streams(self, limit: int | None) -> list[dict[str, Any]]:
         """Return one line per model and stream, the worst health first; no limit is all."""
         reply: list[dict[str, Any]] = await self._database.call("list_streams", {"p_limit": limit})

@@ -58,7 +58,9 @@ export function CreatorList({ stats, models, ...target }: Props) {
             Add a creator
           </summary>
           <div className="mt-3 flex flex-col gap-3 text-sm text-muted">
-            <p>She signs in at Fanvue and allows access; her history is then read by itself.</p>
+            <p>
+              The creator signs in at Fanvue and allows access; the history is then read by itself.
+            </p>
             <ConnectButton {...target} modelId={null} label="Connect at Fanvue" />
           </div>
         </details>

@@ -95,6 +95,6 @@ function summarise(streams: readonly StreamHealth[], worst: Tone): string {
 
 function emptyWords(model: Model): string {
   return model.status === "active"
-    ? "Her first sync is about to begin."
-    : "Nothing is synced while she is not active.";
+    ? "The first sync is about to begin."
+    : "Nothing is synced while the creator is not active.";
 }

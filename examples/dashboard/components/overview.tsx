@@ -64,7 +64,7 @@ export function Overview({ data, models, period, today, onPeriod, ...target }: P
           {stats.by_model.length === 0 ? (
             <div className="card">
               <EmptyState icon={UserPlus} title="No creators yet">
-                <p className="mb-2">Connect the first one; her history is read by itself.</p>
+                <p className="mb-2">Connect the first one; the history is read by itself.</p>
                 <ConnectButton {...target} modelId={null} label="Connect a creator" />
               </EmptyState>
             </div>

@@ -1619,6 +1619,7 @@ export type Database = {
         };
         Returns: Json;
       };
+      "find_model": { Args: { "p_who": string }; Returns: Json };
       "finish_reconcile": {
         Args: {
           "p_job_id": number;
@@ -1647,6 +1648,7 @@ export type Database = {
         };
         Returns: Json;
       };
+      "list_creators": { Args: Record<PropertyKey, never>; Returns: Json };
       "list_grants": {
         Args: { "p_after"?: string; "p_limit"?: number };
         Returns: Json;
@@ -1656,6 +1658,7 @@ export type Database = {
         Returns: Json;
       };
       "list_streams": { Args: { "p_limit"?: number }; Returns: Json };
+      "list_troubles": { Args: { "p_limit"?: number }; Returns: Json };
       "prune_history": {
         Args: {
           "p_batch"?: number;
@@ -1743,6 +1746,16 @@ export type Database = {
         Returns: Json;
       };
       "take_connection": { Args: { "p_state_hash": string }; Returns: Json };
+      "try_connecting": {
+        Args: {
+          "p_account_uuid": string;
+          "p_agency": string;
+          "p_fingerprint"?: string;
+          "p_kind": string;
+          "p_replace"?: boolean;
+        };
+        Returns: Json;
+      };
     };
     Enums: {
       [_ in never]: never;

@@ -1,5 +1,5 @@
 // `/start`: a member of an agency begins to connect a creator. The database decides, as the
-// caller, whether she may; only then is the browser sent to Fanvue.
+// caller, whether they may; only then is the browser sent to Fanvue.
 
 import { DatabaseRefused, Misconfigured } from "../_shared/errors.ts";
 import { describe } from "../_shared/logs.ts";
