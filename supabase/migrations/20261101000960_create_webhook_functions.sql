@@ -200,12 +200,13 @@ declare
   v_event public.webhook_events;
   v_model public.models;
   v_kind text;
+  v_fan_uuid text;
   v_status text;
   v_error text;
   v_stream text;
 begin
   select w.* into v_event from public.webhook_events w where w.id = p_event_id for update;
-  select r.kind into v_kind from private.read_event(v_event.payload, v_event.topic) r;
+  select r.kind, r.fan ->> 'uuid' into v_kind, v_fan_uuid from private.read_event(v_event.payload, v_event.topic) r;
   -- held, so that the event lands in the agency that the creator is in when it is committed, and a fan who is being erased is erased by then
   select m.* into v_model from public.models m where m.fanvue_user_uuid = v_event.creator_uuid for no key update;
   if exists (select from private.erased_fans) then
@@ -216,6 +217,10 @@ begin
   if v_kind is null or (v_event.creator_uuid is null and v_event.topic like 'app.%') then
     -- no meaning for us; sales of the app itself are no creator's
     v_status := 'ignored';
+  elsif private.is_placeholder(v_event.creator_uuid) or private.is_placeholder(v_fan_uuid) then
+    -- sent by the Test button of Fanvue's dashboard: its creator never connects, its sale never was. Should one be real, polls find it.
+    v_status := 'ignored';
+    v_error := 'a test delivery: its users are placeholders';
   elsif v_event.creator_uuid is null then
     -- it says something of somebody, and nobody will connect as that: only a person can tell whose it is
     v_status := 'failed';
@@ -228,6 +233,7 @@ begin
     begin
       if v_kind in ('payment', 'refund', 'dispute') then
         v_status := private.apply_money(v_event, v_model, p_now);
+        perform private.note_announced(v_model.id, p_now);
         if v_event.topic = 'legacy.subscriber.new' then
           perform private.apply_audience(v_event, v_model, p_now);
         end if;
@@ -283,6 +289,12 @@ begin
     raise sqlstate 'PT422' using message = 'an event is a JSON object';
   end if;
   select r.* into e from private.read_event(p_payload, p_hint_topic) r;
+  if e.topic = 'fanvue_sync.test' then
+    -- our own question whether deliveries arrive; the answer is looked up and taken away by take_webhook_test
+    insert into private.webhook_tests (id, received_at) values (e.event_id, v_now) on conflict (id) do nothing;
+    delete from private.webhook_tests t where t.received_at < v_now - interval '1 hour';
+    return jsonb_build_object('status', 'ignored');
+  end if;
   if e.creator_uuid is not null then
     -- An event is parked before its creator connects, or sees their model: never neither.
     perform pg_advisory_xact_lock_shared(hashtextextended('fanvue-creator:' || e.creator_uuid, 0));

@@ -37,9 +37,10 @@ do $$
 begin
   if exists (select from public.agencies) or exists (select from private.api_budgets)
      or exists (select from private.scheduler_ticks) or exists (select from public.webhook_events)
-     or exists (select from private.adoption_findings) then
+     or exists (select from private.adoption_findings)
+     or exists (select from private.webhook_refusals) then
     truncate public.agencies, private.api_budgets, private.scheduler_ticks,
-             private.adoption_findings, public.webhook_events cascade;
+             private.webhook_refusals, private.adoption_findings, public.webhook_events cascade;
   end if;
 end $$;
 delete from private.engine_clock;

@@ -1475,6 +1475,7 @@ export type Database = {
       };
     };
     Functions: {
+      "announcements": { Args: { "p_agency_id": string }; Returns: Json };
       "attach_creators": {
         Args: {
           "p_connection_id": string;
@@ -1509,6 +1510,15 @@ export type Database = {
           "p_rejected_version"?: number;
         };
         Returns: Json;
+      };
+      "begin_webhook_registration": {
+        Args: {
+          "p_events": (string)[];
+          "p_id": string;
+          "p_model_id": string;
+          "p_url": string;
+        };
+        Returns: undefined;
       };
       "block_bucket": {
         Args: { "p_bucket": string; "p_seconds": number };
@@ -1639,6 +1649,15 @@ export type Database = {
         };
         Returns: Json;
       };
+      "finish_webhook_registration": {
+        Args: {
+          "p_events": (string)[];
+          "p_fanvue_id": string;
+          "p_id": string;
+          "p_secret": string;
+        };
+        Returns: undefined;
+      };
       "heartbeat_sync_jobs": {
         Args: {
           "p_jobs": Json;
@@ -1656,6 +1675,10 @@ export type Database = {
         Returns: Json;
       };
       "list_streams": { Args: { "p_limit"?: number }; Returns: Json };
+      "list_webhook_subscriptions": {
+        Args: Record<PropertyKey, never>;
+        Returns: Json;
+      };
       "prune_history": {
         Args: {
           "p_batch"?: number;
@@ -1689,6 +1712,14 @@ export type Database = {
       "request_sync": {
         Args: { "p_model_id": string; "p_sync_type": string };
         Returns: Json;
+      };
+      "reseal_webhook_secret": {
+        Args: { "p_from": string; "p_id": string; "p_to": string };
+        Returns: boolean;
+      };
+      "retire_webhook_subscription": {
+        Args: { "p_expect_none"?: boolean; "p_id": string };
+        Returns: undefined;
       };
       "retry_sync_job": { Args: { "p_id": number }; Returns: Json };
       "sale_totals": { Args: { "p_model_id": string }; Returns: Json };
@@ -1743,6 +1774,14 @@ export type Database = {
         Returns: Json;
       };
       "take_connection": { Args: { "p_state_hash": string }; Returns: Json };
+      "take_webhook_test": {
+        Args: { "p_id": string; "p_subscription_id"?: string };
+        Returns: boolean;
+      };
+      "webhook_gate": {
+        Args: { "p_refused"?: Json; "p_unopened"?: (string)[] };
+        Returns: Json;
+      };
     };
     Enums: {
       [_ in never]: never;

@@ -35,6 +35,11 @@ export function connectionVerifier(stateHash: string): string {
   return `connections:${stateHash}:verifier`;
 }
 
+/** The place of the signing secret of one registered webhook. */
+export function webhookSecret(subscriptionId: string): string {
+  return `webhook_subscriptions:${subscriptionId.toLowerCase()}:secret`;
+}
+
 /** All keys of this installation: the first seals, every one opens. */
 export class Keyring {
   readonly #keys: ReadonlyMap<string, Bytes>;
