@@ -24,7 +24,7 @@ create type private.announcement_facts as (
 comment on type private.announcement_facts is
   'Do announcements arrive? Counts of the last day; lately: private.announcement_settings.recent. is_refused, silent (creators) and unopened (stored secrets that the function cannot open) want attention.';
 
-create or replace function private.announcement_facts(p_now timestamptz)
+create or replace function private.refusal_facts(p_now timestamptz)
 returns private.announcement_facts
 language plpgsql
 stable
@@ -34,6 +34,7 @@ as $$
 declare
   v_settings private.announcement_settings;
   f private.announcement_facts;
+  v_most constant bigint := 10000;
   v_minutes bigint;
   v_minutes_lately bigint;
 begin
@@ -48,23 +49,41 @@ begin
         from private.webhook_refusals x where x.minute > p_now - interval '1 day') r;
   f.accepted_lately := 0;
   if f.refused_lately > 0 and f.last_accepted_at > p_now - v_settings.recent then
-    -- no further than the comparison needs
+    -- no further than the comparison needs, and no further than a flood may make it cost
     select count(*) into f.accepted_lately
     from (select
           from unnest(array['applied', 'duplicate_of_api', 'ignored', 'parked', 'failed']) s(status)
           cross join lateral (select from public.webhook_events e
-                              where e.status = s.status and e.received_at > p_now - v_settings.recent limit f.refused_lately) e
-          limit f.refused_lately) x;
+                              where e.status = s.status and e.received_at > p_now - v_settings.recent limit least(f.refused_lately, v_most)) e
+          limit least(f.refused_lately, v_most)) x;
   end if;
   f.is_refused :=
     -- the wrong secret of a busy agency within minutes, that of a quiet one in the course of a day
     (f.refused_lately >= v_settings.refused_after and v_minutes_lately >= 2 and f.refused_lately > f.accepted_lately)
     or (f.refused >= v_settings.refused_after and v_minutes >= 2 and coalesce(f.last_accepted_at, '-infinity') <= p_now - interval '1 day');
+  return f;
+end
+$$;
+comment on function private.refusal_facts(timestamptz) is
+  'What arrived and what was refused, for the whole engine; says nothing of creators. Reads minute counts, and as many events as were refused.';
+revoke all on function private.refusal_facts(timestamptz) from public, anon, authenticated;
+grant execute on function private.refusal_facts(timestamptz) to service_role;
+
+create or replace function private.announcement_facts(p_now timestamptz)
+returns private.announcement_facts
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  f private.announcement_facts := private.refusal_facts(p_now);
+begin
   select count(*), count(*) filter (where a.is_silent), min(a.unannounced_since) filter (where a.is_silent)
   into f.expected, f.silent, f.silent_since
   from (select x.unannounced_since,
-               x.unannounced >= v_settings.unannounced_after and x.unannounced_since <= p_now - v_settings.patience as is_silent
-        from private.announced_models x
+               x.unannounced >= s.unannounced_after and x.unannounced_since <= p_now - s.patience as is_silent
+        from private.announcement_settings s
+        cross join private.announced_models x
         join public.models m on m.id = x.model_id and m.status = 'active') a;
   select count(*) into f.unopened
   from private.webhook_subscriptions w
@@ -73,7 +92,7 @@ begin
 end
 $$;
 comment on function private.announcement_facts(timestamptz) is
-  'What the health line, alerts, metrics, doctor and dashboards say of the announcements. Reads minute counts, one row a creator, and as many events as were refused.';
+  'What the health line, alerts, metrics and doctor say of the announcements: refusal_facts, and one small row a creator.';
 revoke all on function private.announcement_facts(timestamptz) from public, anon, authenticated;
 grant execute on function private.announcement_facts(timestamptz) to service_role;
 
@@ -88,7 +107,7 @@ select x.what, x.state, x.answer, x.remedy, x.since, a.name as agency, private.c
 from (
   select 1 as place, 'accepted' as what, 'ok' as state,
          coalesce('the last one was accepted ' || private.span_words(f.now - f.last_accepted_at) || ' ago', 'none ever was') as answer,
-         case when f.last_accepted_at is null and f.expected = 0 then 'fanvue-sync webhooks register' end as remedy,
+         case when f.last_accepted_at is null and f.expected = 0 then 'fanvue-sync webhooks register --all' end as remedy,
          f.last_accepted_at as since, null::uuid as model_id
   from facts f
   union all
@@ -146,6 +165,7 @@ language plpgsql
 stable
 security definer
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
   v_now timestamptz := private.engine_now();
@@ -154,10 +174,11 @@ declare
   v_expected bigint;
   v_silent_since timestamptz;
 begin
+  -- nothing below reads what is another agency's
   if p_agency_id is null or p_agency_id not in (select private.member_agency_ids()) then
     raise exception 'not a member of this agency' using errcode = '42501';
   end if;
-  f := private.announcement_facts(v_now);
+  f := private.refusal_facts(v_now);
   select max(a.last_at), count(*),
          min(a.unannounced_since) filter (where a.unannounced >= s.unannounced_after and a.unannounced_since <= v_now - s.patience)
   into v_last_at, v_expected, v_silent_since

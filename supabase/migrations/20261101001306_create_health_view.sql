@@ -107,7 +107,7 @@ with clock as materialized (
   union all
   select 7, 'Do announcements arrive?', case when f.is_refused or f.silent > 0 or f.unopened > 0 then 'attention' else 'ok' end,
          case when f.last_accepted_at is null and f.expected = 0 and f.refused = 0
-                then 'none ever did: nobody set webhooks up, and polls find everything, a few minutes later (fanvue-sync webhooks register)'
+                then 'none ever did: nobody set webhooks up, and polls find everything, a few minutes later (fanvue-sync webhooks register --all)'
               else concat_ws('; ', coalesce('the last one was accepted ' || private.span_words(f.now - f.last_accepted_at) || ' ago', 'none was ever accepted'),
                              case when f.refused > 0 then format('%s were refused within a day, the last one %s ago%s', f.refused, private.span_words(f.now - f.refused_last_at),
                                                                  case when f.is_refused then '' else ': fewer than would mean anything, anybody can send one' end) end,

@@ -34,6 +34,11 @@ select m.id, m.agency_id, s.sync_type from public.models m cross join private.sy
 where m.agency_id = %s
 on conflict do nothing
 """
+# As the function reports what it refuses.
+REFUSED = """
+insert into private.webhook_refusals (minute, wrong_signature, last_at)
+select x.at, 100, x.at from (select now() - make_interval(mins => %s) as at) x
+"""
 # However long the test took, its minute is not over.
 ASKED_LATER = """
 update public.sync_state set requested_at = requested_at + interval '1 hour'
@@ -131,3 +136,26 @@ def test_of_300_creators_the_failing_one_is_shown(stage: BrowserStage, tab: Tab)
 def set_status(stage: BrowserStage, model_id: str, status: str) -> None:
     """Let a creator's access end, or be granted again."""
     stage.database.execute("update public.models set status = %s where id = %s", (status, model_id))
+
+
+def test_a_page_does_not_say_live_while_announcements_are_refused(
+    stage: BrowserStage, tab: Tab
+) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency)
+    tab.sign_in(*agency.owner.login)
+    expect(tab.part("connection", state="live")).to_have_text("Live")
+
+    for minutes in (2, 0):
+        stage.database.execute(REFUSED, (minutes,))
+    tab.page.reload()
+    late = tab.part("connection", state="late")
+    expect(late).to_contain_text("Fanvue's announcements are refused")
+
+    # one that arrives is the agency's own proof
+    stage.sell(creator, 500)
+    tab.wait_for_total("5.00")
+    stage.database.execute("delete from private.webhook_refusals")
+    tab.page.reload()
+    expect(tab.part("connection", state="live")).to_have_text("Live")
+    assert tab.problems == []

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from tests.database.streams import Creator
+from tests.database.test_cost import reading
 from tests.database.test_webhook_money import Sale
 
 
@@ -63,14 +64,13 @@ def poll(creator: Creator, *numbers: int, **more: Any) -> None:
 
 
 def asked_as(engine: Engine, agency_id: uuid.UUID, user_id: uuid.UUID) -> Any:
-    engine.owner.execute("begin")
-    try:
+    with engine.owner.transaction(force_rollback=True):
         claims = json.dumps({"sub": str(user_id)})
         engine.rows("select set_config('request.jwt.claims', %s, true)", claims)
         engine.rows("set local role authenticated")
-        return engine.value("select public.announcements(%s)", agency_id)
-    finally:
-        engine.owner.execute("rollback")
+        reply = engine.value("select public.announcements(%s)", agency_id)
+        engine.rows("reset role")
+        return reply
 
 
 def member(engine: Engine, agency_id: uuid.UUID) -> uuid.UUID:
@@ -273,6 +273,24 @@ def test_members_learn_the_state_of_their_own_agency_without_a_figure(
     poll(creator, 3, 4, 5)
     engine.move_clock(minutes=11)
     assert asked_as(engine, mine, user)["state"] == "missing"
+
+
+def test_what_a_member_asks_costs_nothing_for_other_peoples_creators(
+    engine: Engine, creator: Creator
+) -> None:
+    user = member(engine, creator.agency_id)
+    announce(engine, creator, 1)
+    refuse(engine, wrong_signature=1)
+    engine.models(engine.agency(), 300, due=False)
+    engine.rows(
+        "insert into private.announced_models (model_id, since)"
+        " select id, private.engine_now() from public.models on conflict do nothing"
+    )
+
+    with reading(engine, "models", "announced_models", "webhook_events") as meter:
+        asked_as(engine, creator.agency_id, user)
+
+    assert meter.rows <= 10
 
 
 def test_a_secret_that_the_function_cannot_open_is_told_until_a_test_opens_it(
