@@ -5,6 +5,7 @@ Fanvue calls the address unsigned first, tells each secret once, and repeats wha
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from local.stack import Stack
     from tests.support.engine import Engine
 
 
 pytestmark = pytest.mark.system
 
+NEW_KEY = "next:" + base64.b64encode(bytes(range(32))).decode()
 PROBES = ["none", "get", "head", "empty", "object", "event"]
 
 
@@ -239,6 +242,69 @@ def test_a_refused_registration_is_one_line_with_a_next_step_and_leaves_nothing(
     assert stored(program, "select state from private.webhook_subscriptions") == []
 
 
+def test_a_lost_answer_leaves_no_webhook_whose_secret_nobody_has(program: Program) -> None:
+    creator = program.engine.creator()
+    name = handle_of(program, creator)
+    path = "/webhooks/subscriptions$"
+    program.engine.fanvue.add_fault(
+        "status", path, method="POST", status=502, moment="after", times=1
+    )
+
+    lost = program("webhooks", "register", name)
+
+    assert lost.returncode == 1
+    assert at_fanvue(program) == []
+    assert stored(program, "select state from private.webhook_subscriptions") == []
+    assert program.json("webhooks", "register", name)[0]["outcome"] == "registered"
+
+
+def test_registering_and_testing_count_as_no_refusal(program: Program) -> None:
+    program.engine.creator()
+    program.json("webhooks", "register", "--all")
+    program("webhooks", "test", FANVUE_WEBHOOK_SECRETS="quite-another-secret")
+    program.engine.fanvue.set_webhook_target(address(program), "a wrong secret")
+    program.engine.fanvue.turn(webhook_retry_seconds=[])
+    program.engine.fanvue.send_webhook(next(iter(program.engine.models)), "presence")
+    deliver(program)
+
+    wait_for_refusals(program, 1)
+
+    assert stored(program, "select sum(unsigned) from private.webhook_refusals") == [(0,)]
+
+
+def test_a_new_sealing_key_seals_webhook_secrets_too(program: Program) -> None:
+    program.engine.creator()
+    program.json("webhooks", "register", "--all")
+    old = program.engine.environment["TOKEN_ENCRYPTION_KEYS"]
+    keys = f"{NEW_KEY},{old}"
+
+    rotated = program.json("tokens", "rotate-key", TOKEN_ENCRYPTION_KEYS=keys)
+
+    assert (rotated["webhooks_resealed"], rotated["failed"]) == (1, [])
+    ((sealed,),) = stored(program, "select secret from private.webhook_subscriptions")
+    assert sealed.startswith("fse1.next.")
+    _, findings = program.findings(TOKEN_ENCRYPTION_KEYS=keys)
+    assert findings["sealing keys"][0] == "ok"
+    code, findings = program.findings()
+    assert (code, findings["sealing keys"][0]) == (1, "fail")
+    assert "next" in findings["sealing keys"][1]
+
+
+def test_the_doctor_sends_a_test_event_and_says_what_keeps_it_out(program: Program) -> None:
+    program.engine.creator()
+    program.json("webhooks", "register", "--all")
+
+    _, sound = program.findings()
+    code, refused = program.findings(FANVUE_WEBHOOK_SECRETS="quite-another-secret")
+    _, fact = program.findings(SUPABASE_URL="http://127.0.0.1:9")
+
+    assert sound["webhooks"][0] == "ok"
+    assert sound["announcements"] == ("ok", "none ever arrived; polls find everything")
+    assert (code, refused["webhooks"][0]) == (1, "fail")
+    assert "FANVUE_WEBHOOK_SECRETS" in refused["webhooks"][1]
+    assert "webhooks" not in fact
+
+
 def test_an_address_that_does_not_answer_is_told_before_fanvue_is_asked(program: Program) -> None:
     creator = program.engine.creator()
     program.engine.fanvue.clear_requests()
@@ -344,7 +410,7 @@ def test_a_wrong_secret_shows_wherever_somebody_looks(program: Program) -> None:
 
 
 def test_a_key_that_the_function_lacks_is_said_and_nothing_is_let_in_without_it(
-    program: Program,
+    program: Program, local_stack: Stack
 ) -> None:
     engine = program.engine
     creator = engine.creator()

@@ -8,13 +8,14 @@ refused, so none is left behind.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from worker.commands.terminal import ago
 from worker.commands.webhook_check import DEPLOY, Signer, post_event, seal_secret
-from worker.errors import Misconfigured, SyncError, UsageError
+from worker.errors import Misconfigured, SyncError, Transient, UsageError
 from worker.jobs.subscriptions import TOPICS, Subscriptions, missing_scopes
 from worker.sealing import Keyring
 from worker.store.webhooks import WebhookStore
@@ -155,7 +156,7 @@ class Desk:
         try:
             # Fanvue's own call must find the function ready for it.
             await self._until_taken(url, None)
-            made = await subscriptions.make(url)
+            made = await self._ask(subscriptions, url)
         except BaseException:
             await self.store.retire(webhook_id)
             raise
@@ -169,6 +170,18 @@ class Desk:
         signer = Signer(creator.name, made.secret, creator.uuid, webhook_id)
         await self._until_taken(url, signer)
         return made
+
+    async def _ask(self, subscriptions: Subscriptions, url: str) -> NewSubscription:
+        """Make a subscription; where the answer got lost, leave none whose secret nobody has."""
+        before = {one.id for one in await subscriptions.listed()}
+        try:
+            return await subscriptions.make(url)
+        except Transient:
+            with suppress(SyncError):
+                listed = await subscriptions.listed()
+                lost = [one for one in listed if one.url == url and one.id not in before]
+                await self._delete_strays(subscriptions, lost)
+            raise
 
     async def _until_taken(self, url: str, signer: Signer | None) -> None:
         """Wait until the function lets an event in: unsigned while we register, or signed."""

@@ -12,7 +12,7 @@ import {
   SealBroken,
 } from "../_shared/errors.ts";
 import { describe, type Log } from "../_shared/logs.ts";
-import type { Gate } from "./gate.ts";
+import type { Gate, Refusal } from "./gate.ts";
 import { judge, type Verdict } from "./signature.ts";
 import { toStorable } from "./storable_json.ts";
 
@@ -22,6 +22,8 @@ const LONGEST_HINT = 200;
 const PROBING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 const ALLOWED = "POST, GET, HEAD, OPTIONS";
 const READY = { status: "ready" };
+// What `fanvue-sync webhooks test` and `register` send; whoever forges it is refused all the same.
+const OWN_TEST = /"type": ?"fanvue_sync\.test"/;
 const REFUSED = "signature missing, wrong or too old";
 const STATUSES = ["applied", "duplicate", "ignored", "parked"] as const;
 
@@ -63,7 +65,7 @@ export async function handleDelivery(
       return json(200, READY);
     }
     effects.log("webhook_unsigned", { has_header: false });
-    effects.gate.count("unsigned");
+    count("unsigned", body, effects);
     return refuse(401, REFUSED);
   }
   let verdict: Verdict;
@@ -75,12 +77,18 @@ export async function handleDelivery(
       effects,
     );
   } catch (error) {
-    if (!(error instanceof DatabaseAway)) effects.gate.count("not_configured");
+    if (!(error instanceof DatabaseAway)) {
+      count("not_configured", body, effects);
+    }
     return unavailable("webhook_misconfigured", error, effects);
   }
   if (verdict !== "fits") {
     effects.log("webhook_unsigned", { has_header: true });
-    effects.gate.count(verdict === "too old" ? "too_old" : "wrong_signature");
+    count(
+      verdict === "too old" ? "too_old" : "wrong_signature",
+      body,
+      effects,
+    );
     return refuse(401, REFUSED);
   }
   const event = readEvent(body);
@@ -113,6 +121,11 @@ export async function handleDelivery(
     }
     return unavailable("webhook_not_stored", error, effects, fields);
   }
+}
+
+/** Counts a refused delivery, unless it is our own question whether deliveries arrive. */
+function count(refusal: Refusal, body: Bytes, { gate }: Effects): void {
+  if (!OWN_TEST.test(decodeUtf8(body) ?? "")) gate.count(refusal);
 }
 
 /** Tells whether unsigned calls are let in, because we are making a subscription just now. */

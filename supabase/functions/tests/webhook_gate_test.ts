@@ -119,6 +119,17 @@ Deno.test("what was refused is told by its kind, and nothing of what it held", a
   });
 });
 
+Deno.test("our own test events are refused like others and counted as nobody's", async () => {
+  const receiver = registered();
+  const body = '{"id": "t1", "type": "fanvue_sync.test", "data": {}}';
+
+  assertEquals((await receiver.take(deliver(body))).status, 401);
+  assertEquals(await statusOf(receiver, delivery(body, "not known yet")), 401);
+  await receiver.settle();
+
+  assertEquals(receiver.registrations.refused, {});
+});
+
 Deno.test("counts that the database did not take are told again", async () => {
   const receiver = new Receiver();
   await receiver.take(await delivery(about(CREATOR), "forged"));
