@@ -50,7 +50,7 @@ create table private.announced_models (
   unannounced_since timestamptz
 ) with (fillfactor = 50);
 comment on table private.announced_models is
-  'Creators whose sales are expected to be announced: one was announced once, or a webhook is registered for them. Nobody else is missed.';
+  'Creators whose sales are expected to be announced: one was announced once by creator.payment.succeeded, or a webhook is registered for them. Nobody else is missed.';
 comment on column private.announced_models.since is 'Sales that happened before then are not expected to have been announced.';
 comment on column private.announced_models.last_at is 'When money was last announced, to the minute; null: not yet.';
 comment on column private.announced_models.unannounced is 'Sales that polls found since then, soon after they happened, and nobody announced.';
@@ -58,20 +58,27 @@ comment on column private.announced_models.unannounced_since is 'When the first 
 revoke all on private.announced_models from public, anon, authenticated;
 grant select, insert, update, delete on private.announced_models to service_role;
 
-create or replace function private.note_announced(p_model_id uuid, p_now timestamptz)
+create or replace function private.note_announced(p_model_id uuid, p_topic text, p_now timestamptz)
 returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
-  insert into private.announced_models as a (model_id, since, last_at)
-  values (p_model_id, p_now, p_now)
-  on conflict (model_id) do update set last_at = excluded.last_at, unannounced = 0, unannounced_since = null
-    -- a burst writes once a minute
-    where a.unannounced > 0 or a.last_at is null or a.last_at < excluded.last_at - interval '1 minute'
+begin
+  update private.announced_models a
+  set last_at = p_now, unannounced = 0, unannounced_since = null
+  -- a burst writes once a minute
+  where a.model_id = p_model_id and (a.unannounced > 0 or a.last_at is null or a.last_at < p_now - interval '1 minute');
+  -- The topic that announces sales of every kind. Whoever chose others alone, tips say, does not wait for the rest.
+  if not found and p_topic = 'creator.payment.succeeded' then
+    insert into private.announced_models (model_id, since, last_at) values (p_model_id, p_now, p_now)
+    on conflict (model_id) do nothing;
+  end if;
+end
 $$;
-comment on function private.note_announced(uuid, timestamptz) is 'Notes that money of a creator was announced: from now on silence is news, and what was missed before is over.';
-revoke all on function private.note_announced(uuid, timestamptz) from public, anon, authenticated;
-grant execute on function private.note_announced(uuid, timestamptz) to service_role;
+comment on function private.note_announced(uuid, text, timestamptz) is
+  'Notes that money of a creator was announced: what was missed before is over, and after the topic of all sales silence is news.';
+revoke all on function private.note_announced(uuid, text, timestamptz) from public, anon, authenticated;
+grant execute on function private.note_announced(uuid, text, timestamptz) to service_role;
 
 create or replace function private.count_unannounced(p_model_id uuid, p_added uuid[], p_now timestamptz)
 returns void

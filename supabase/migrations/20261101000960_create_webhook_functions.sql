@@ -233,7 +233,7 @@ begin
     begin
       if v_kind in ('payment', 'refund', 'dispute') then
         v_status := private.apply_money(v_event, v_model, p_now);
-        perform private.note_announced(v_model.id, p_now);
+        perform private.note_announced(v_model.id, v_event.topic, p_now);
         if v_event.topic = 'legacy.subscriber.new' then
           perform private.apply_audience(v_event, v_model, p_now);
         end if;

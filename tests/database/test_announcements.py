@@ -232,6 +232,23 @@ def test_what_is_not_announced_or_happened_long_ago_is_not_missed(
     assert line(engine)["state"] == "ok"
 
 
+def test_whoever_hears_of_some_sales_only_by_choice_does_not_miss_the_others(
+    engine: Engine, creator: Creator
+) -> None:
+    tip = {
+        "recipientUuid": creator.uuid,
+        "sender": {"uuid": str(uuid.uuid4()), "handle": "mara"},
+        "context": "message",
+        "price": 500,
+        "timestamp": creator.at(),
+    }
+    assert engine.call("receive_webhook_event", tip)["status"] == "applied"
+    poll(creator, 2, 3, 4, 5)
+    engine.move_clock(minutes=11)
+
+    assert line(engine)["state"] == "ok"
+
+
 def test_announcements_that_were_switched_off_on_purpose_are_missed_no_more(
     engine: Engine, creator: Creator
 ) -> None:
