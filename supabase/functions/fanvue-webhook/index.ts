@@ -7,8 +7,6 @@ import { Keyring } from "../_shared/sealing.ts";
 import { type Counts, Gate } from "./gate.ts";
 import { type Delivery, handleDelivery } from "./handler.ts";
 
-// Fanvue waits 10 s; the answer has to be on its way before that, also where secrets are asked for.
-const DATABASE_TIMEOUT_MS = 7_000;
 const GATE_TIMEOUT_MS = 2_500;
 // The secrets of some ten thousand creators.
 const LARGEST_GATE_BYTES = 8 * 1024 * 1024;
@@ -17,12 +15,8 @@ function env(name: string): string | undefined {
   return Deno.env.get(name);
 }
 
-function receive(delivery: Delivery): Promise<unknown> {
-  const database = new DatabaseFunctions(
-    readProject(env),
-    fetch,
-    DATABASE_TIMEOUT_MS,
-  );
+function receive(delivery: Delivery, withinMs: number): Promise<unknown> {
+  const database = new DatabaseFunctions(readProject(env), fetch, withinMs);
   return database.callAsService(
     "receive_webhook_event",
     // The payload travels as text: as values, long numbers would lose digits.

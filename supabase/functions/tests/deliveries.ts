@@ -93,6 +93,7 @@ export class Receiver {
   nowSeconds = NOW_SECONDS;
   answer: () => Promise<unknown> = () => Promise.resolve({ status: "applied" });
   readonly received: Delivery[] = [];
+  readonly withinMs: number[] = [];
   readonly logged: { event: string; fields: Fields }[] = [];
   readonly registrations = new Registrations();
   /** Work that goes on after an answer; a pause in it lasts until the test lets it end. */
@@ -117,8 +118,9 @@ export class Receiver {
     return {
       secrets: () => this.secrets,
       gate: this.gate,
-      receive: (delivery) => {
+      receive: (delivery, withinMs) => {
         this.received.push(delivery);
+        this.withinMs.push(withinMs);
         return this.answer();
       },
       nowMs: () => this.nowSeconds * 1000,

@@ -210,3 +210,17 @@ Deno.test("a secret that does not open is said, and what it may have signed is k
   const theirs = delivery(about(OTHER), "another");
   assertEquals(await statusOf(receiver, theirs), 200);
 });
+
+Deno.test("what asking for secrets took is no longer there for the commit: the answer is in time", async () => {
+  const receiver = registered();
+  const ask = receiver.registrations.ask.bind(receiver.registrations);
+  receiver.registrations.ask = (refused, unopened) => {
+    receiver.nowSeconds += 2;
+    return ask(refused, unopened);
+  };
+
+  await receiver.take(await delivery(about(CREATOR), OWN));
+  await receiver.take(await delivery(about(CREATOR, "2"), OWN));
+
+  assertEquals(receiver.withinMs, [6_000, 8_000]);
+});
