@@ -33,19 +33,6 @@ comment on function private.as_key(text) is 'A sender''s text as something that 
 revoke all on function private.as_key(text) from public, anon, authenticated;
 grant execute on function private.as_key(text) to service_role;
 
-create or replace function private.is_placeholder(p_uuid text)
-returns boolean
-language sql
-immutable
-set search_path = ''
-as $$
-  -- the first twelve digits alike, or counting up: of a random uuid once in 10^13
-  select coalesce(p_uuid ~ '^(([0-9a-f])\2{7}-\2{4}|12345678-1234)-', false)
-$$;
-comment on function private.is_placeholder(text) is 'Whether a uuid (in lower case) is nobody''s, as those of test deliveries are. Names are no sign: a fan may be called "Test User".';
-revoke all on function private.is_placeholder(text) from public, anon, authenticated;
-grant execute on function private.is_placeholder(text) to service_role;
-
 create or replace function private.amount_fault(p_amount jsonb)
 returns text
 language plpgsql

@@ -2,6 +2,33 @@
 -- Who may call: receive_webhook_event service_role (the Edge Function); ops.replay_webhook operators.
 -- A poison event is kept as failed and never blocks another. Lock order: the creator's advisory lock, then the model.
 
+create or replace function private.is_placeholder(p_uuid text)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  -- the first twelve digits alike, or counting up: of a random uuid once in 10^13
+  select coalesce(p_uuid ~ '^(([0-9a-f])\2{7}-\2{4}|12345678-1234)-', false)
+$$;
+comment on function private.is_placeholder(text) is 'Whether a uuid (in lower case) is nobody''s, as those of test deliveries are. Names are no sign: a fan may be called "Test User".';
+revoke all on function private.is_placeholder(text) from public, anon, authenticated;
+grant execute on function private.is_placeholder(text) to service_role;
+
+create or replace function private.is_test_delivery(p_event public.webhook_events)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select private.is_placeholder(r.creator_uuid) or private.is_placeholder(r.fan ->> 'uuid')
+  from private.read_event(p_event.payload, p_event.topic) r
+$$;
+comment on function private.is_test_delivery(public.webhook_events) is
+  'Whether an event was sent by the Test button of Fanvue''s dashboard: the creator or the fan is a placeholder.';
+revoke all on function private.is_test_delivery(public.webhook_events) from public, anon, authenticated;
+grant execute on function private.is_test_delivery(public.webhook_events) to service_role;
+
 create or replace function private.pull_forward(p_model_id uuid, p_sync_type text, p_now timestamptz, p_cause text)
 returns void
 language plpgsql
@@ -200,13 +227,12 @@ declare
   v_event public.webhook_events;
   v_model public.models;
   v_kind text;
-  v_fan_uuid text;
   v_status text;
   v_error text;
   v_stream text;
 begin
   select w.* into v_event from public.webhook_events w where w.id = p_event_id for update;
-  select r.kind, r.fan ->> 'uuid' into v_kind, v_fan_uuid from private.read_event(v_event.payload, v_event.topic) r;
+  select r.kind into v_kind from private.read_event(v_event.payload, v_event.topic) r;
   -- held, so that the event lands in the agency that the creator is in when it is committed, and a fan who is being erased is erased by then
   select m.* into v_model from public.models m where m.fanvue_user_uuid = v_event.creator_uuid for no key update;
   if exists (select from private.erased_fans) then
@@ -217,8 +243,8 @@ begin
   if v_kind is null or (v_event.creator_uuid is null and v_event.topic like 'app.%') then
     -- no meaning for us; sales of the app itself are no creator's
     v_status := 'ignored';
-  elsif private.is_placeholder(v_event.creator_uuid) or private.is_placeholder(v_fan_uuid) then
-    -- sent by the Test button of Fanvue's dashboard: its creator never connects, its sale never was. Should one be real, polls find it.
+  elsif private.is_test_delivery(v_event) then
+    -- its creator never connects, its sale never was; should one be real, polls find it
     v_status := 'ignored';
     v_error := 'a test delivery: its users are placeholders';
   elsif v_event.creator_uuid is null then
@@ -233,10 +259,10 @@ begin
     begin
       if v_kind in ('payment', 'refund', 'dispute') then
         v_status := private.apply_money(v_event, v_model, p_now);
-        perform private.note_announced(v_model.id, v_event.topic, p_now);
         if v_event.topic = 'legacy.subscriber.new' then
           perform private.apply_audience(v_event, v_model, p_now);
         end if;
+        perform private.note_announced(v_model.id, v_event.topic, p_now);
       else
         v_status := private.apply_audience(v_event, v_model, p_now);
       end if;

@@ -105,19 +105,7 @@ with clock as materialized (
                 where m.fanvue_user_uuid is not null
                   and exists (select from public.webhook_events e where e.creator_uuid = m.fanvue_user_uuid and e.status = 'parked')) as known) w
   union all
-  select 7, 'Do announcements arrive?', case when f.is_refused or f.silent > 0 or f.unopened > 0 then 'attention' else 'ok' end,
-         case when f.last_accepted_at is null and f.expected = 0 and f.refused = 0
-                then 'none ever did: nobody set webhooks up, and polls find everything, a few minutes later (fanvue-sync webhooks register --all)'
-              else concat_ws('; ', coalesce('the last one was accepted ' || private.span_words(f.now - f.last_accepted_at) || ' ago', 'none was ever accepted'),
-                             case when f.refused > 0 then format('%s were refused within a day, the last one %s ago%s', f.refused, private.span_words(f.now - f.refused_last_at),
-                                                                 case when f.is_refused then '' else ': fewer than would mean anything, anybody can send one' end) end,
-                             case when f.unopened > 0 then format('the function cannot open the secrets of %s webhooks', f.unopened) end,
-                             case when f.silent > 0 then format('the sales of %s creators are found by polls and not announced, since %s', f.silent,
-                                                                private.clock_words(f.silent_since, f.now)) end) end,
-         'ops.announcements'
-  from (select c.now, x.* from clock c cross join lateral private.announcement_facts(c.now) x) f
-  union all
-  select 8, 'Does the money agree with Fanvue?',
+  select 7, 'Does the money agree with Fanvue?',
          case when f.open > 0 or u.creators > 0 or s.last_night_at < c.now - interval '36 hours' then 'attention' else 'ok' end,
          concat_ws('; ', case when f.open > 0 then f.open || ' differences stand' else 'no difference stands' end,
                    case when u.creators > 0 then format('the books of %s creators were not proved for two nights', u.creators) end,
@@ -129,18 +117,18 @@ with clock as materialized (
   cross join (select count(*) as open from public.reconciliation_findings x where x.state = 'open') f
   union all
   -- A block of seconds is the engine's daily bread.
-  select 9, 'Does Fanvue let us call?', case when b.blocked > 0 then 'attention' else 'ok' end,
+  select 8, 'Does Fanvue let us call?', case when b.blocked > 0 then 'attention' else 'ok' end,
          case when b.blocked = 0 then 'yes' else format('%s rate budgets are blocked, the last one until %s', b.blocked, private.clock_words(b.until, b.now)) end,
          'ops.budgets'
   from (select count(a.bucket) as blocked, max(a.blocked_until) as until, max(c.now) as now
         from clock c left join private.api_budgets a on a.blocked_until > c.now + interval '1 minute') b
   union all
-  select 10, 'Is the queue''s table in good health?', case when t.remedy is not null or t.dead_rows > 100000 then 'attention' else 'ok' end,
+  select 9, 'Is the queue''s table in good health?', case when t.remedy is not null or t.dead_rows > 100000 then 'attention' else 'ok' end,
          concat_ws('; ', t.dead_rows || ' dead rows', case when t.remedy is not null then 'a snapshot has been held for ' || t.held_for || ' by ' || t.holder end),
          'ops.queue_table'
   from ops.queue_table t
   union all
-  select 11, 'Is anything stopped on purpose?', case when p.money_off then 'attention' else 'ok' end,
+  select 10, 'Is anything stopped on purpose?', case when p.money_off then 'attention' else 'ok' end,
          case when p.models + p.lanes + p.off = 0 and p.off_for_all is null then 'no'
               else concat_ws(', ', case when p.models > 0 then p.models || ' creators paused' end, case when p.lanes > 0 then p.lanes || ' agencies paused' end,
                                    case when p.off > 0 then p.off || ' streams switched off' end,
@@ -152,6 +140,18 @@ with clock as materialized (
                exists (select from private.sync_streams s where s.sync_type = 'earnings' and not s.enabled) as money_off,
                (select count(*) from private.sync_overrides o where not o.enabled) as off,
                (select string_agg(s.sync_type, ' ' order by s.sync_type) from private.sync_streams s where not s.enabled) as off_for_all) p
+  union all
+  select 11, 'Do announcements arrive?', case when f.is_refused or f.silent > 0 or f.unopened > 0 then 'attention' else 'ok' end,
+         case when f.last_accepted_at is null and f.expected = 0 and f.refused = 0
+                then 'none ever did: nobody set webhooks up, and polls find everything, a few minutes later (fanvue-sync webhooks register --all)'
+              else concat_ws('; ', coalesce('the last one was accepted ' || private.span_words(f.now - f.last_accepted_at) || ' ago', 'none was ever accepted'),
+                             case when f.refused > 0 then format('%s were refused within a day, the last one %s ago%s', f.refused, private.span_words(f.now - f.refused_last_at),
+                                                                 case when f.is_refused then '' else ': fewer than would mean anything, anybody can send one' end) end,
+                             case when f.unopened > 0 then format('the function cannot open the secrets of %s webhooks', f.unopened) end,
+                             case when f.silent > 0 then format('the sales of %s creators are found by polls and not announced, since %s', f.silent,
+                                                                private.clock_words(f.silent_since, f.now)) end) end,
+         'ops.announcements'
+  from (select c.now, x.* from clock c cross join lateral private.announcement_facts(c.now) x) f
 )
 select a.question, a.state, a.answer, a.look as where_to_look from answers a order by a.place;
 comment on view ops.health is

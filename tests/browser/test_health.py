@@ -80,6 +80,29 @@ def test_a_creator_who_must_connect_again_gets_a_banner_until_she_has(
     assert (asked["agency_id"], asked["model_id"]) == ([agency.id], [model_id])
 
 
+def test_a_page_does_not_say_live_while_announcements_are_refused(
+    stage: BrowserStage, tab: Tab
+) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency)
+    tab.sign_in(*agency.owner.login)
+    expect(tab.part("connection", state="live")).to_have_text("Live")
+
+    for minutes in (2, 0):
+        stage.database.execute(REFUSED, (minutes,))
+    tab.page.reload()
+    late = tab.part("connection", state="late")
+    expect(late).to_contain_text("Fanvue's announcements are refused")
+
+    # one that arrives is the agency's own proof
+    stage.sell(creator, 500)
+    tab.wait_for_total("5.00")
+    stage.database.execute("delete from private.webhook_refusals")
+    tab.page.reload()
+    expect(tab.part("connection", state="live")).to_have_text("Live")
+    assert tab.problems == []
+
+
 def test_a_sync_that_is_asked_for_is_queued_runs_and_is_fresh(
     stage: BrowserStage, tab: Tab
 ) -> None:
@@ -136,26 +159,3 @@ def test_of_300_creators_the_failing_one_is_shown(stage: BrowserStage, tab: Tab)
 def set_status(stage: BrowserStage, model_id: str, status: str) -> None:
     """Let a creator's access end, or be granted again."""
     stage.database.execute("update public.models set status = %s where id = %s", (status, model_id))
-
-
-def test_a_page_does_not_say_live_while_announcements_are_refused(
-    stage: BrowserStage, tab: Tab
-) -> None:
-    agency = stage.new_agency()
-    creator = stage.new_creator(agency)
-    tab.sign_in(*agency.owner.login)
-    expect(tab.part("connection", state="live")).to_have_text("Live")
-
-    for minutes in (2, 0):
-        stage.database.execute(REFUSED, (minutes,))
-    tab.page.reload()
-    late = tab.part("connection", state="late")
-    expect(late).to_contain_text("Fanvue's announcements are refused")
-
-    # one that arrives is the agency's own proof
-    stage.sell(creator, 500)
-    tab.wait_for_total("5.00")
-    stage.database.execute("delete from private.webhook_refusals")
-    tab.page.reload()
-    expect(tab.part("connection", state="live")).to_have_text("Live")
-    assert tab.problems == []

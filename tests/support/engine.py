@@ -37,13 +37,13 @@ do $$
 begin
   if exists (select from public.agencies) or exists (select from private.api_budgets)
      or exists (select from private.scheduler_ticks) or exists (select from public.webhook_events)
-     or exists (select from private.adoption_findings)
-     or exists (select from private.webhook_refusals) then
+     or exists (select from private.adoption_findings) then
     truncate public.agencies, private.api_budgets, private.scheduler_ticks,
-             private.webhook_refusals, private.adoption_findings, public.webhook_events cascade;
+             private.adoption_findings, public.webhook_events cascade;
   end if;
 end $$;
 delete from private.engine_clock;
+delete from private.webhook_refusals;
 update private.reconcile_settings set last_night_at = now();
 update private.sync_streams set every = '15 minutes', enabled = sync_type = 'earnings',
        deep_every = '1 day', aside_every = '1 hour';
