@@ -53,6 +53,16 @@ Deno.test("a registered secret vouches for its own creator and for nobody else",
   assertEquals(receiver.received, []);
 });
 
+Deno.test("a delivery that names nobody cannot make us try a thousand secrets", async () => {
+  const receiver = registered();
+  for (let number = 0; number < 1000; number++) {
+    receiver.registrations.add(`t${number}`, OTHER, `secret ${number}`);
+  }
+
+  assertEquals(await statusOf(receiver, delivery(about(null), OWN)), 401);
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 200);
+});
+
 Deno.test("what the settings' secrets sign costs the database no question", async () => {
   const receiver = registered();
 
