@@ -296,23 +296,28 @@ def test_the_doctor_sends_a_test_event_and_says_what_keeps_it_out(program: Progr
 
     _, sound = program.findings()
     code, refused = program.findings(FANVUE_WEBHOOK_SECRETS="quite-another-secret")
-    _, fact = program.findings(SUPABASE_URL="http://127.0.0.1:9")
+    _, away = program.findings(SUPABASE_URL="http://127.0.0.1:9")
+    program.json("webhooks", "delete", "--all", "--yes")
+    _, none = program.findings(FANVUE_WEBHOOK_SECRETS="")
 
     assert sound["webhooks"][0] == "ok"
     assert sound["announcements"] == ("ok", "none ever arrived; polls find everything")
     assert (code, refused["webhooks"][0]) == (1, "fail")
     assert "FANVUE_WEBHOOK_SECRETS" in refused["webhooks"][1]
-    assert "webhooks" not in fact
+    assert "webhooks" not in away
+    assert none["webhooks"][0] == "ok"
+    assert "fanvue-sync webhooks register --all" in none["webhooks"][1]
 
 
 def test_an_address_that_does_not_answer_is_told_before_fanvue_is_asked(program: Program) -> None:
-    creator = program.engine.creator()
+    creators = [program.engine.creator() for _ in range(2)]
     program.engine.fanvue.clear_requests()
     nowhere = f"{program.engine.environment['SUPABASE_URL']}/functions/v1/no-such-function"
 
-    done = program("webhooks", "register", handle_of(program, creator), "--url", nowhere)
+    done = program("webhooks", "register", "--all", "--url", nowhere)
 
     assert done.returncode == 2
+    assert len(creators) > done.stderr.count("\n") == 1
     assert "supabase functions deploy fanvue-webhook" in done.stderr
     methods = [one["method"] for one in program.engine.fanvue.requests()]
     assert "POST" not in methods

@@ -153,7 +153,10 @@ async def _ask(settings: Settings) -> Facts:
         grants = await books.overview.grants(GRANTS_TRIED)
         store = WebhookStore(books.database)
         creators = await store.creators()
-        webhooks = await check_webhooks(settings, creators, store, clock, PROBE_SECONDS)
+        heard = engine["announcements"]["last_accepted_at"] is not None
+        webhooks = await check_webhooks(
+            settings, creators, store, clock, heard=heard, seconds=PROBE_SECONDS
+        )
     middle = asked + (answered - asked) / 2
     return Facts(engine, models, grants, creators, webhooks, middle)
 

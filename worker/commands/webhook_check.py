@@ -184,15 +184,19 @@ def open_test_http(seconds: float = TEST_SECONDS) -> httpx.AsyncClient:
     )
 
 
-async def check_webhooks(
+async def check_webhooks(  # noqa: PLR0913 - what a check needs of its surroundings
     settings: Settings,
     creators: Sequence[WebhookCreator],
     store: WebhookStore,
     clock: Clock,
+    *,
+    heard: bool,
     seconds: float,
 ) -> Finding:
     """See that a signed event comes through: with the settings' secret, and one webhook's."""
     known = signers(settings, [])[:1] + signers(settings, creators, with_settings=False)[:1]
+    if not known and heard:
+        return ok("webhooks", "not tested: FANVUE_WEBHOOK_SECRETS is not set here")
     if not known:
         return ok(
             "webhooks",

@@ -158,8 +158,10 @@ def _named(names: list[str] | None, command: str, *, every: bool) -> list[str] |
 
 
 def _show(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
-    if len(outcomes) == 1 and outcomes[0].error is not None:
-        raise outcomes[0].error
+    errors = [one.error for one in outcomes if one.error is not None]
+    if errors and len(errors) == len(outcomes) and len({str(one) for one in errors}) == 1:
+        # One cause is one line, however many creators it keeps waiting.
+        raise errors[0]
     if as_json:
         print_json([one.as_json() for one in outcomes])
     elif not outcomes:
