@@ -5,7 +5,7 @@ An endpoint is a pure function from a call to a reply; who may call it is checke
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from simulator.call import Call, Family
@@ -13,6 +13,8 @@ from simulator.replies import Reply
 
 
 Handler = Callable[[Call], Reply]
+# What has to be waited for before a call is answered; it ends the call with an ApiError.
+Ahead = Callable[[Call], Awaitable[None]]
 BOTH = (Family.UNVERSIONED, Family.V1)
 TWIN_PARAMETER = "creatorUserUuid"
 TWIN_PREFIX = f"/creators/{{{TWIN_PARAMETER}}}"
@@ -32,6 +34,7 @@ class Endpoint:
     families: tuple[Family, ...] = BOTH
     twin: bool = True
     twin_path: str | None = None
+    ahead: Ahead | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from simulator.validators import is_unchanged, validator_headers
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from simulator.endpoint import Served
+    from simulator.endpoint import Ahead, Served
     from simulator.faults import Fault
     from simulator.knobs import Knobs
     from simulator.oauth.tokens import AccessToken
@@ -69,6 +69,8 @@ class Gate:
             fault = None if response else visit.pick_fault()
         if response is None and fault is not None and fault.moment is Moment.BEFORE:
             response = await mishaps.suffer(fault, request)
+        if response is None and (ahead := self._served.endpoint.ahead) is not None:
+            response = await visit.look_ahead(ahead, body)
         if response is None:
             with self._sim.world.lock:
                 reply = visit.answer(body)
@@ -132,13 +134,26 @@ class Visit:
         try:
             reply = endless.answer(self._served.endpoint.handler, self._call(body))
         except ApiError as error:
-            empty = isinstance(error, Invalid) and self._knobs.empty_error_400
-            return Reply({"error": ""} if empty else error.body, error.status)
+            return self._refusal(error)
         data = reply.body.get("data") if isinstance(reply.body, dict) else None
         self._entry.rows = len(data) if isinstance(data, list) else None
         if every := self._knobs.spoilt_details:
             reply.body = spoil(self._served.endpoint.path, reply.body, every)
         return reply
+
+    async def look_ahead(self, ahead: Ahead, body: bytes) -> Response | None:
+        """Wait for what an answer depends on; return the refusal, if it comes to one."""
+        try:
+            with self._sim.world.lock:
+                call = self._call(body)
+            await ahead(call)
+        except ApiError as error:
+            return to_response(self._refusal(error))
+        return None
+
+    def _refusal(self, error: ApiError) -> Reply:
+        empty = isinstance(error, Invalid) and self._knobs.empty_error_400
+        return Reply({"error": ""} if empty else error.body, error.status)
 
     def validate(self, response: Response) -> Response:
         """Offer validators with a whole answer, or say that the caller has it already."""

@@ -75,6 +75,20 @@ class Signing(StrEnum):
     BOTH = "both"
 
 
+class Probe(StrEnum):
+    """How an address is called, unsigned, before it is subscribed. Fanvue's own way is unknown."""
+
+    NONE = "none"
+    GET = "get"
+    HEAD = "head"
+    EMPTY = "empty"
+    """A POST without a body."""
+    OBJECT = "object"
+    """A POST of JSON that is no event."""
+    EVENT = "event"
+    """A POST of something that looks like an event."""
+
+
 class WebhookKnobs(BaseModel):
     """Everything about webhooks that can be turned."""
 
@@ -109,6 +123,7 @@ class WebhookKnobs(BaseModel):
     webhook_skew_seconds: float = 0
 
     # Registering by API
+    webhook_probe: Probe = Probe.EMPTY
     webhook_registration_400: bool = False
     webhook_loopback_urls: bool = False
     webhook_base_scope: str = "read:creator"

@@ -20,6 +20,7 @@ from worker.commands import (
     sync,
     tokens,
     watch,
+    webhooks,
 )
 from worker.commands.refusals import PROGRAM, PlainErrors
 
@@ -52,6 +53,12 @@ def build_app() -> typer.Typer:
     grants.command(epilog=tokens.STATUS_EXAMPLES)(tokens.status)
     grants.command(epilog=tokens.REFRESH_EXAMPLES)(tokens.refresh)
     grants.command(epilog=rotation.EXAMPLES)(rotation.rotate_key)
+    hooks = _group(app, "webhooks", "Fanvue's announcements: list, register, test, rotate, delete.")
+    hooks.command("list", epilog=webhooks.LIST_EXAMPLES)(webhooks.list_webhooks)
+    hooks.command(epilog=webhooks.REGISTER_EXAMPLES)(webhooks.register)
+    hooks.command("test", epilog=webhooks.TEST_EXAMPLES)(webhooks.send_tests)
+    hooks.command(epilog=webhooks.ROTATE_EXAMPLES)(webhooks.rotate)
+    hooks.command(epilog=webhooks.DELETE_EXAMPLES)(webhooks.delete)
     return app
 
 

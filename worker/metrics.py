@@ -204,6 +204,22 @@ class Metric(Enum):
         "Webhook events that were not applied: of unknown creators (parked), or broken (failed).",
         (Label("status", ("parked", "failed")),),
     )
+    REFUSED = Series(
+        "fanvue_sync_webhooks_refused",
+        "gauge",
+        "Deliveries that the webhook function refused in the last quarter of an hour.",
+        (Label("reason", ("wrong_signature", "too_old", "not_configured", "unsigned")),),
+    )
+    ANNOUNCEMENT_AGE = Series(
+        "fanvue_sync_webhook_age_seconds",
+        "gauge",
+        "Time since a webhook event was last accepted; absent where none ever was.",
+    )
+    UNANNOUNCED = Series(
+        "fanvue_sync_announcements_silent",
+        "gauge",
+        "1 while announcements are refused, or polls find sales that nobody announced.",
+    )
     DRIFT = Series(
         "fanvue_sync_drift_open", "gauge", "Differences from Fanvue's books that nobody judged."
     )

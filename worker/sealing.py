@@ -1,7 +1,7 @@
-"""Seals tokens before they are stored, and opens them when they are used.
+"""Seals tokens and webhook secrets before they are stored, and opens them when they are used.
 
 A sealed value is `fse1.<key id>.<base64url without padding of nonce, ciphertext and tag>`,
-AES-256-GCM, bound to one column of one model's row. Values without the prefix are plain text of
+AES-256-GCM, bound to one column of one row. Values without the prefix are plain text of
 an older application and pass through. No text here ever contains a token or a key.
 """
 
@@ -99,15 +99,19 @@ class Keyring:
         """Return the ids of all keys, the sealing one first."""
         return tuple(self._ciphers)
 
-    def seal(self, plaintext: str, model_id: UUID | str, column: str) -> str:
-        """Seal a value for one column of one model."""
+    def seal(
+        self, plaintext: str, row_id: UUID | str, column: str, *, table: str = "models"
+    ) -> str:
+        """Seal a value for one column of one row; a grant's row is a model's, whoever it is of."""
         nonce = self._random_bytes(NONCE_BYTES)
         cipher = self._ciphers[self._sealing_id]
-        body = nonce + cipher.encrypt(nonce, plaintext.encode(), _bound_to(model_id, column))
+        body = nonce + cipher.encrypt(nonce, plaintext.encode(), _bound_to(table, row_id, column))
         encoded = base64.urlsafe_b64encode(body).rstrip(b"=").decode("ascii")
         return f"{PREFIX}{self._sealing_id}.{encoded}"
 
-    def open(self, stored: str, model_id: UUID | str, column: str) -> Opened:
+    def open(
+        self, stored: str, row_id: UUID | str, column: str, *, table: str = "models"
+    ) -> Opened:
         """Open a stored value; refuse one that was changed or moved from another row or column."""
         if not is_sealed(stored):
             return Opened(value=stored, key_id=None)
@@ -120,12 +124,12 @@ class Keyring:
             )
         nonce, ciphertext = body[:NONCE_BYTES], body[NONCE_BYTES:]
         try:
-            value = cipher.decrypt(nonce, ciphertext, _bound_to(model_id, column)).decode()
+            value = cipher.decrypt(nonce, ciphertext, _bound_to(table, row_id, column)).decode()
         except (InvalidTag, UnicodeDecodeError):
             raise SealBroken(
-                f"{column} of model {model_id} does not open with key '{key_id}': the key bytes "
-                "differ, or the value was changed or belongs to another row",
-                model_id=str(model_id),
+                f"{column} of {table.removesuffix('s')} {row_id} does not open with key '{key_id}':"
+                " the key bytes differ, or the value was changed or belongs to another row",
+                model_id=str(row_id) if table == "models" else None,
             ) from None
         return Opened(value=value, key_id=key_id)
 
@@ -139,8 +143,8 @@ def is_sealed(stored: str) -> bool:
     return stored.startswith(PREFIX)
 
 
-def _bound_to(model_id: UUID | str, column: str) -> bytes:
-    return f"models:{str(model_id).lower()}:{column}".encode()
+def _bound_to(table: str, row_id: UUID | str, column: str) -> bytes:
+    return f"{table}:{str(row_id).lower()}:{column}".encode()
 
 
 def _unpack(stored: str) -> tuple[str, bytes]:

@@ -1,6 +1,7 @@
 """Webhook subscriptions over the API: made, listed and deleted by a client for its creator.
 
-The signing secret is told once. There is no amending: to change events, replace.
+The address is called unsigned first, and refused where it refuses that, without a word why. The
+signing secret is told once. There is no amending: to change events, replace.
 """
 
 from __future__ import annotations
@@ -8,9 +9,18 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from simulator.endpoint import Endpoint
 from simulator.replies import NO_CONTENT, ApiError, Forbidden, Invalid, NotFound, Reply
-from simulator.webhooks.targets import Registration, Target, is_loopback, is_public_https
+from simulator.webhook_knobs import Probe
+from simulator.webhooks.targets import (
+    Registration,
+    Target,
+    is_allowed,
+    is_loopback,
+    is_public_https,
+)
 
 
 if TYPE_CHECKING:
@@ -42,14 +52,37 @@ EVENT_SCOPES: dict[str, str] = {
 }
 
 
+PROBES: dict[Probe, tuple[str, bytes | None]] = {
+    Probe.GET: ("GET", None),
+    Probe.HEAD: ("HEAD", None),
+    Probe.EMPTY: ("POST", None),
+    Probe.OBJECT: ("POST", b'{"challenge":"9f2c"}'),
+    Probe.EVENT: ("POST", b'{"type":"webhook.ping","data":{}}'),
+}
+PROBE_SECONDS = 10.0
+
+
+async def probe(call: Call) -> None:
+    """Call the address that is to be subscribed, unsigned; refuse it if it does not answer 2xx."""
+    url, _ = _checked(call)
+    kind = call.knobs.webhook_probe
+    # Nothing is ever sent to another machine: addresses there are believed.
+    if kind is Probe.NONE or not is_allowed(url):
+        return
+    method, body = PROBES[kind]
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=PROBE_SECONDS) as http:
+            answer = await http.request(method, url, content=body)
+        accepted = answer.is_success
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
+        accepted = False
+    if not accepted:
+        raise ApiError(400, {"error": ""})
+
+
 def register(call: Call) -> Reply:
     """Answer POST /webhooks/subscriptions."""
-    _check_access(call)
-    if call.knobs.webhook_registration_400:
-        raise ApiError(400, {"error": "Bad Request"})
-    url, events = _read(call)
-    if any(EVENT_SCOPES[event] not in call.scopes for event in events):
-        raise Forbidden
+    url, events = _checked(call)
     registration = Registration(
         id=call.newsroom.new_id(),
         client_id=call.client_id,
@@ -76,6 +109,16 @@ def unregister(call: Call) -> Reply:
         raise NotFound("Subscription not found")
     call.newsroom.targets.remove(wanted)
     return Reply(None, NO_CONTENT)
+
+
+def _checked(call: Call) -> tuple[str, list[str]]:
+    _check_access(call)
+    if call.knobs.webhook_registration_400:
+        raise ApiError(400, {"error": "Bad Request"})
+    url, events = _read(call)
+    if any(EVENT_SCOPES[event] not in call.scopes for event in events):
+        raise Forbidden
+    return url, events
 
 
 def _check_access(call: Call) -> None:
@@ -115,7 +158,7 @@ def _shown(registration: Registration) -> dict[str, Any]:
 
 
 ENDPOINTS = [
-    Endpoint(PATH, (), register, method="POST", twin=False),
+    Endpoint(PATH, (), register, method="POST", twin=False, ahead=probe),
     Endpoint(PATH, (), registered, twin=False),
     Endpoint(PATH + "/{id}", (), unregister, method="DELETE", twin=False),
 ]

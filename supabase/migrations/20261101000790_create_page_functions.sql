@@ -12,6 +12,7 @@ declare
   v_rows jsonb := coalesce(p_page -> 'rows', '[]');
   -- when Fanvue answered, by its own clock
   v_at timestamptz := coalesce((p_page ->> 'ceiling')::timestamptz, p_now);
+  v_added uuid[];
 begin
   amount := 0;
   if p_job.sync_type <> 'earnings' then
@@ -19,8 +20,9 @@ begin
   end if;
   case
     when p_job.sync_type = 'earnings' then
-      select a.inserted, a.updated, a.unchanged, a.amount into inserted, updated, unchanged, amount
+      select a.inserted, a.updated, a.unchanged, a.amount, a.added into inserted, updated, unchanged, amount, v_added
       from private.apply_transactions(p_job.agency_id, p_job.model_id, v_rows, p_state.walk_border, p_now) a;
+      perform private.count_unannounced(p_job.model_id, v_added, p_now);
     when p_job.sync_type = 'subscribers' then
       select a.* into inserted, updated, unchanged from private.apply_subscribers(p_job, p_state, v_rows, v_at, p_now) a;
     when p_job.sync_type = 'followers' then

@@ -2,6 +2,33 @@
 -- Who may call: receive_webhook_event service_role (the Edge Function); ops.replay_webhook operators.
 -- A poison event is kept as failed and never blocks another. Lock order: the creator's advisory lock, then the model.
 
+create or replace function private.is_placeholder(p_uuid text)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  -- the first twelve digits alike, or counting up: of a random uuid once in 10^13
+  select coalesce(p_uuid ~ '^(([0-9a-f])\2{7}-\2{4}|12345678-1234)-', false)
+$$;
+comment on function private.is_placeholder(text) is 'Whether a uuid (in lower case) is nobody''s, as those of test deliveries are. Names are no sign: a fan may be called "Test User".';
+revoke all on function private.is_placeholder(text) from public, anon, authenticated;
+grant execute on function private.is_placeholder(text) to service_role;
+
+create or replace function private.is_test_delivery(p_event public.webhook_events)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select private.is_placeholder(r.creator_uuid) or private.is_placeholder(r.fan ->> 'uuid')
+  from private.read_event(p_event.payload, p_event.topic) r
+$$;
+comment on function private.is_test_delivery(public.webhook_events) is
+  'Whether an event was sent by the Test button of Fanvue''s dashboard: the creator or the fan is a placeholder.';
+revoke all on function private.is_test_delivery(public.webhook_events) from public, anon, authenticated;
+grant execute on function private.is_test_delivery(public.webhook_events) to service_role;
+
 create or replace function private.pull_forward(p_model_id uuid, p_sync_type text, p_now timestamptz, p_cause text)
 returns void
 language plpgsql
@@ -217,6 +244,10 @@ begin
   if v_kind is null or (v_event.creator_uuid is null and v_event.topic like 'app.%') then
     -- no meaning for us; sales of the app itself are no creator's
     v_status := 'ignored';
+  elsif private.is_test_delivery(v_event) then
+    -- its creator never connects, its sale never was; should one be real, polls find it
+    v_status := 'ignored';
+    v_error := 'a test delivery: its users are placeholders';
   elsif v_event.creator_uuid is null then
     -- it says something of somebody, and nobody will connect as that: only a person can tell whose it is
     v_status := 'failed';
@@ -233,6 +264,7 @@ begin
         if v_event.topic = 'legacy.subscriber.new' then
           perform private.apply_audience(v_event, v_model, p_now);
         end if;
+        perform private.note_announced(v_model.id, v_event.topic, p_now);
       else
         v_status := private.apply_audience(v_event, v_model, p_now);
       end if;
@@ -289,6 +321,12 @@ begin
     raise sqlstate 'PT422' using message = 'an event is a JSON object';
   end if;
   select r.* into e from private.read_event(p_payload, p_hint_topic) r;
+  if e.topic = 'fanvue_sync.test' then
+    -- our own question whether deliveries arrive; the answer is looked up and taken away by take_webhook_test
+    insert into private.webhook_tests (id, received_at) values (e.event_id, v_now) on conflict (id) do nothing;
+    delete from private.webhook_tests t where t.received_at < v_now - interval '1 hour';
+    return jsonb_build_object('status', 'ignored');
+  end if;
   if e.topic = 'unknown' and jsonb_typeof(p_payload -> 'data') is distinct from 'object' then
     raise sqlstate 'PT422' using message = 'no event: neither a type, nor data, nor the form of an older one';
   end if;

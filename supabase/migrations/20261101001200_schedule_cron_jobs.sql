@@ -131,14 +131,16 @@ begin
                   from private.scheduler_ticks k),
     'key_ids', (select jsonb_object_agg(coalesce(x.key_id, 'plain'), x.tokens)
                 from (select case when t.token like 'fse1.%' then split_part(t.token, '.', 2) end as key_id, count(*) as tokens
-                      from private.grants g
-                      cross join lateral (values (g.access_token), (g.refresh_token)) t(token)
+                      from (select unnest(array[g.access_token, g.refresh_token]) as token from private.grants g
+                            union all
+                            select w.secret from private.webhook_subscriptions w) t
                       where t.token is not null
-                      group by 1) x));
+                      group by 1) x),
+    'announcements', to_jsonb(private.announcement_facts(private.engine_now())));
 end
 $$;
 comment on function public.engine_doctor() is
-  'Facts for `fanvue-sync doctor`: versions, schedules (name to active), seconds since each scheduler ticked, which keys seal the stored tokens.';
+  'Facts for `fanvue-sync doctor`: versions, schedules (name to active), seconds since each scheduler ticked, which keys seal the stored tokens and webhook secrets, whether announcements arrive.';
 revoke all on function public.engine_doctor() from public, anon, authenticated;
 grant execute on function public.engine_doctor() to service_role;
 

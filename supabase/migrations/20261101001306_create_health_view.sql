@@ -145,6 +145,18 @@ with clock as materialized (
                exists (select from private.sync_streams s where s.sync_type = 'earnings' and not s.enabled) as money_off,
                (select count(*) from private.sync_overrides o where not o.enabled) as off,
                (select string_agg(s.sync_type, ' ' order by s.sync_type) from private.sync_streams s where not s.enabled) as off_for_all) p
+  union all
+  select 11, 'Do announcements arrive?', case when f.is_refused or f.silent > 0 or f.unopened > 0 then 'attention' else 'ok' end,
+         case when f.last_accepted_at is null and f.expected = 0 and f.refused = 0
+                then 'none ever did: nobody set webhooks up, and polls find everything, a few minutes later (fanvue-sync webhooks register --all)'
+              else concat_ws('; ', coalesce('the last one was accepted ' || private.span_words(f.now - f.last_accepted_at) || ' ago', 'none was ever accepted'),
+                             case when f.refused > 0 then format('%s were refused within a day, the last one %s ago%s', f.refused, private.span_words(f.now - f.refused_last_at),
+                                                                 case when f.is_refused then '' else ': fewer than would mean anything, anybody can send one' end) end,
+                             case when f.unopened > 0 then format('the function cannot open the secrets of %s webhooks', f.unopened) end,
+                             case when f.silent > 0 then format('the sales of %s creators are found by polls and not announced, since %s', f.silent,
+                                                                private.clock_words(f.silent_since, f.now)) end) end,
+         'ops.announcements'
+  from (select c.now, x.* from clock c cross join lateral private.announcement_facts(c.now) x) f
 )
 select a.question, a.state, a.answer, a.look as where_to_look from answers a order by a.place;
 comment on view ops.health is

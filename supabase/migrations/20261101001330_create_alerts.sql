@@ -38,7 +38,7 @@ create table private.alert_states (
 );
 comment on table private.alert_states is
   'One row per trouble: whether it stands, and what was told of it. It is told when state differs from told, or when a standing trouble grew.';
-comment on column private.alert_states.kind is 'reauth_required, agency_reauth, dead_job, drift, unproved, not_whole, silence, schedule, no_grant or webhooks_failed.';
+comment on column private.alert_states.kind is 'reauth_required, agency_reauth, dead_job, drift, unproved, not_whole, silence, schedule, no_grant, webhooks_failed or announcements.';
 comment on column private.alert_states.subject is 'What it is about: a model, a connection, a model''s stream, a scheduler.';
 comment on column private.alert_states.state is 'raised: it stands. clear: it is over.';
 comment on column private.alert_states.mark is 'Grows when a standing trouble becomes worse in a way that is worth another word.';
@@ -212,6 +212,18 @@ as $$
   from public.webhook_events w
   where w.status = 'failed'
   having count(*) > 0
+  union all
+  select 'announcements', x.subject, x.mark, x.problem, 'run fanvue-sync webhooks test; ops.announcements says more; polls find meanwhile what is not announced'
+  from private.announcement_facts(p_now) f
+  cross join lateral (values
+    -- told anew at ten times as many, as above
+    (f.is_refused, 'refused', floor(log(greatest(f.refused, 1)))::bigint,
+     format('Announcements are refused since %s UTC: their signature fits no secret that the webhook function has.', to_char(f.refused_first_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'))),
+    (f.silent > 0, 'missing', floor(log(greatest(f.silent, 1)))::bigint,
+     format('Sales of some creators are found by polls and not announced, since %s UTC.', to_char(f.silent_since at time zone 'UTC', 'YYYY-MM-DD HH24:MI'))),
+    (f.unopened > 0, 'unopened', 0,
+     'The webhook function cannot open the stored secrets of some webhooks: a key is missing in its TOKEN_ENCRYPTION_KEYS.')) x(stands, subject, mark, problem)
+  where x.stands
 $$;
 comment on function private.troubles(timestamptz) is 'Everything that somebody should be told of now, in plain words with the remedy.';
 revoke all on function private.troubles(timestamptz) from public, anon, authenticated;

@@ -35,6 +35,11 @@ as $$
     'webhooks', (select jsonb_build_object('parked', count(*) filter (where e.status = 'parked'),
                                            'failed', count(*) filter (where e.status = 'failed'))
                  from public.webhook_events e where e.status in ('parked', 'failed')),
+    'refused', (select jsonb_build_object('wrong_signature', coalesce(sum(r.wrong_signature), 0), 'too_old', coalesce(sum(r.too_old), 0),
+                                          'not_configured', coalesce(sum(r.not_configured), 0), 'unsigned', coalesce(sum(r.unsigned), 0))
+                from private.webhook_refusals r where r.minute > n.now - interval '15 minutes'),
+    'announcement_age_s', (select extract(epoch from n.now - f.last_accepted_at)),
+    'announcements_silent', f.is_refused or f.silent > 0 or f.unopened > 0,
     'drift', (select count(*) from public.reconciliation_findings f where f.state = 'open'),
     -- only buckets that were used within their window hold anything
     'budget_used', (select coalesce(max(u.used), 0)
@@ -52,6 +57,7 @@ as $$
     'alerts', (select count(*) from private.alert_states a where a.state = 'raised'))
   from (select private.engine_now() as now) n
   cross join private.alert_settings g
+  cross join lateral private.announcement_facts(n.now) f
 $$;
 comment on function public.engine_gauges() is
   'The whole engine in figures, for each worker''s /metrics: queue, delays, budgets, webhooks, drift, schedulers. Reads small tables and indexes only.';

@@ -32,6 +32,7 @@ as $$
       when 'ops.reconnect' then (select c.remedy from ops.reconnect c limit 1)
       when 'ops.dead_jobs' then (select d.remedy from ops.dead_jobs d limit 1)
       when 'ops.webhooks_waiting' then (select w.remedy from ops.webhooks_waiting w where w.remedy is not null limit 1)
+      when 'ops.announcements' then (select w.remedy from ops.announcements w where w.state = 'attention' limit 1)
       when 'ops.unproved' then (select u.remedy from ops.unproved u limit 1)
       when 'ops.drift' then coalesce((select concat_ws('; then: ', f.what_to_do, f.remedy) from ops.drift f limit 1), 'prove the money now: fanvue-sync reconcile')
       when 'ops.budgets' then (select b.remedy from ops.budgets b where b.remedy is not null limit 1)

@@ -34,6 +34,11 @@ select m.id, m.agency_id, s.sync_type from public.models m cross join private.sy
 where m.agency_id = %s
 on conflict do nothing
 """
+# As the function reports what it refuses.
+REFUSED = """
+insert into private.webhook_refusals (minute, wrong_signature, last_at)
+select x.at, 100, x.at from (select now() - make_interval(mins => %s) as at) x
+"""
 # However long the test took, its minute is not over.
 ASKED_LATER = """
 update public.sync_state set requested_at = requested_at + interval '1 hour'
@@ -73,6 +78,29 @@ def test_a_creator_who_must_connect_again_gets_a_banner_until_she_has(
     expect(tab.page).to_have_url(re.compile(f"^{re.escape(fanvue)}/"))
     asked = parse_qs(urlsplit(started.value.url).query)
     assert (asked["agency_id"], asked["model_id"]) == ([agency.id], [model_id])
+
+
+def test_a_page_does_not_say_live_while_announcements_are_refused(
+    stage: BrowserStage, tab: Tab
+) -> None:
+    agency = stage.new_agency()
+    creator = stage.new_creator(agency)
+    tab.sign_in(*agency.owner.login)
+    expect(tab.part("connection", state="live")).to_have_text("Live")
+
+    for minutes in (2, 0):
+        stage.database.execute(REFUSED, (minutes,))
+    tab.page.reload()
+    late = tab.part("connection", state="late")
+    expect(late).to_contain_text("Fanvue's announcements are refused")
+
+    # one that arrives is the agency's own proof
+    stage.sell(creator, 500)
+    tab.wait_for_total("5.00")
+    stage.database.execute("delete from private.webhook_refusals")
+    tab.page.reload()
+    expect(tab.part("connection", state="live")).to_have_text("Live")
+    assert tab.problems == []
 
 
 def test_a_sync_that_is_asked_for_is_queued_runs_and_is_fresh(

@@ -73,6 +73,7 @@ begin
     from unnest(array['public.agencies', 'public.webhook_events', 'private.api_budgets',
                       'private.scheduler_ticks', 'private.engine_clock',
                       'private.adoption_findings', 'private.pushes',
+                      'private.webhook_refusals', 'private.webhook_tests',
                       'private.alert_states', 'ops.actions']) x
     union
     select c.conrelid from t join pg_constraint c on c.contype = 'f' and c.confrelid = t.oid

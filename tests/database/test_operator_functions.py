@@ -32,6 +32,7 @@ UNKNOWN = {
     "unblock_bucket": "'user:nobody'",
     "replay_webhook": NOBODY,
     "ignore_webhook": f"{NOBODY}, 'why'",
+    "expect_no_announcements": f"{NOBODY}, 'why'",
     "accept_drift": "-1, 'why'",
     "accept_shrink": f"{NOBODY}, 'followers'",
     "erase_message_texts": NOBODY,

@@ -97,8 +97,37 @@ def test_registering_can_always_fail(press: Press) -> None:
     assert (refused.status_code, refused.json()) == (400, {"error": "Bad Request"})
 
 
-def test_subscription_gets_its_events_signed_with_its_own_secret(press: Press) -> None:
+@pytest.mark.parametrize(
+    ("probe", "raw"),
+    [("empty", b""), ("object", b'{"challenge":"9f2c"}'), ("event", None)],
+)
+def test_the_address_is_called_unsigned_before_it_is_subscribed(
+    press: Press, probe: str, raw: bytes | None
+) -> None:
+    press.turn(webhook_loopback_urls=True, webhook_probe=probe)
+    with receiving() as receiver:
+        made = Client(press).register(receiver.url)
+
+        (received,) = receiver.received
+        assert made.status_code == 201
+        assert "X-Fanvue-Signature" not in received.headers
+        assert raw is None or received.raw == raw
+
+
+def test_an_address_that_refuses_the_probe_is_refused_without_a_word(press: Press) -> None:
     press.turn(webhook_loopback_urls=True)
+    with receiving() as receiver:
+        receiver.statuses = [401]
+
+        refused = Client(press).register(receiver.url)
+
+    assert (refused.status_code, refused.json()) == (400, {"error": ""})
+    assert Client(press).register("http://127.0.0.1:9/hook").json() == {"error": ""}
+    assert Client(press).call("GET").json() == {"data": []}
+
+
+def test_subscription_gets_its_events_signed_with_its_own_secret(press: Press) -> None:
+    press.turn(webhook_loopback_urls=True, webhook_probe="none")
     press.control.drop_webhook_target()
     with receiving() as receiver:
         made = Client(press).register(receiver.url, PAYMENT).json()

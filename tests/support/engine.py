@@ -43,6 +43,7 @@ begin
   end if;
 end $$;
 delete from private.engine_clock;
+delete from private.webhook_refusals;
 update private.reconcile_settings set last_night_at = now();
 update private.sync_streams set every = '15 minutes', enabled = sync_type = 'earnings',
        deep_every = '1 day', aside_every = '1 hour';

@@ -122,8 +122,9 @@ def test_one_eventful_minute_of_a_worker_moves_every_metric(program: Program, to
         names = {sample.name for sample in scraper.samples()}
 
     shown = {metric for metric in Metric if metric.value.name in names}
-    # Nobody is active any more: earnings have no age.
-    assert set(Metric) - HISTOGRAMS - shown <= {Metric.EARNINGS_AGE}
+    # Nobody is active any more: earnings have no age. Nor have announcements, of which none came.
+    absent = {Metric.EARNINGS_AGE, Metric.ANNOUNCEMENT_AGE}
+    assert set(Metric) - HISTOGRAMS - shown <= absent
     assert set(OF_THE_ENGINE) & shown
 
 

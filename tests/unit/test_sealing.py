@@ -155,3 +155,12 @@ def test_every_plain_vector_passes_through(vector: dict[str, str]) -> None:
     opened = keyring_of_vectors("k1").open(vector["stored"], str(MODEL), COLUMN)
 
     assert opened.value == vector["stored"]
+
+
+def test_what_was_sealed_for_one_table_does_not_open_in_another() -> None:
+    ring = Keyring([NEW])
+    sealed = ring.seal("made-up", MODEL, "secret", table="webhook_subscriptions")
+
+    assert ring.open(sealed, MODEL, "secret", table="webhook_subscriptions").value == "made-up"
+    with pytest.raises(SealBroken, match="secret of model "):
+        ring.open(sealed, MODEL, "secret")

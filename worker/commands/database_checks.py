@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from worker import SCHEMA_VERSION
 from worker.commands.findings import Finding, fail, ok, warn
 from worker.commands.terminal import counted, span
+from worker.commands.webhook_check import open_secret
 from worker.errors import Misconfigured
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from worker.sealing import Keyring
+    from worker.store.webhooks import WebhookCreator
 
 
 SCHEDULES: Final = (
@@ -119,7 +121,10 @@ def check_clock(facts: dict[str, Any], here: datetime) -> Finding:
 
 
 def check_keys(
-    used: dict[str, int] | None, keyring: Keyring, grants: Iterable[dict[str, Any]]
+    used: dict[str, int] | None,
+    keyring: Keyring,
+    grants: Iterable[dict[str, Any]],
+    creators: Iterable[WebhookCreator] = (),
 ) -> Finding:
     """See that every key in use is known, and that it opens what it sealed."""
     used = used or {}
@@ -135,6 +140,12 @@ def check_keys(
         broken = _seal_problem(grant, keyring)
         if broken is not None:
             return fail("sealing keys", broken)
+    for creator in creators:
+        for webhook in creator.active:
+            try:
+                open_secret(keyring, webhook)
+            except Misconfigured as error:
+                return fail("sealing keys", error.operator_message)
     older = sum(count for key, count in used.items() if key != keyring.sealing_id)
     if older:
         return warn(

@@ -25,17 +25,20 @@ from worker.commands.findings import Finding, Verdict, fail, ok
 from worker.commands.server_checks import PROBE_SECONDS, check_api, check_client, check_redis
 from worker.commands.session import wait_for
 from worker.commands.terminal import AsJson, print_json, say
+from worker.commands.webhook_check import check_announcements, check_webhooks
 from worker.errors import DatabaseUnavailable, Misconfigured, SchemaMissing, SyncError
 from worker.fanvue.connection import open_http
 from worker.logs import configure_logging
 from worker.sealing import Keyring
 from worker.settings import EVERYTHING, load_settings
+from worker.store.webhooks import WebhookStore
 
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.settings import Settings
+    from worker.store.webhooks import WebhookCreator
 
 
 EXAMPLES: Final = """
@@ -61,6 +64,8 @@ class Facts:
     engine: dict[str, Any]
     models: dict[str, int]
     grants: list[dict[str, Any]]
+    creators: list[WebhookCreator]
+    webhooks: Finding
     asked_at: datetime
 
 
@@ -129,8 +134,9 @@ async def _examine_database(settings: Settings) -> list[Finding]:
     ]
     if settings.sealing_or_none is not None:
         keyring = Keyring(settings.sealing.keys)
-        findings.append(check_keys(facts.engine["key_ids"], keyring, facts.grants))
-    return [*findings, check_creators(facts.models)]
+        findings.append(check_keys(facts.engine["key_ids"], keyring, facts.grants, facts.creators))
+    arrivals = check_announcements(facts.engine["announcements"])
+    return [*findings, check_creators(facts.models), facts.webhooks, arrivals]
 
 
 def _refusal(error: Misconfigured) -> Finding:
@@ -146,7 +152,14 @@ async def _ask(settings: Settings) -> Facts:
         answered = clock.now()
         models = (await books.overview.status())["models"]
         grants = await books.overview.grants(GRANTS_TRIED)
-    return Facts(engine, models, grants, asked + (answered - asked) / 2)
+        store = WebhookStore(books.database)
+        creators = await store.creators()
+        heard = engine["announcements"]["last_accepted_at"] is not None
+        webhooks = await check_webhooks(
+            settings, creators, store, clock, heard=heard, seconds=PROBE_SECONDS
+        )
+    middle = asked + (answered - asked) / 2
+    return Facts(engine, models, grants, creators, webhooks, middle)
 
 
 async def _examine_servers(settings: Settings) -> list[Finding]:

@@ -1,7 +1,7 @@
-"""`fanvue-sync tokens rotate-key`: seals every token with the first key, while workers go on.
+"""`fanvue-sync tokens rotate-key`: seals everything with the first key, while workers go on.
 
 Each row is replaced by compare-and-swap: a refresh in between wins, and its row is looked at
-again. Tokens are opened in memory only.
+again. Tokens and the secrets of registered webhooks are opened in memory only.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from worker.app import open_books
 from worker.commands.progress import CountProgress
 from worker.commands.session import begin, wait_for
 from worker.commands.terminal import AsJson, counted, print_json, say
+from worker.commands.webhook_check import open_secret, seal_secret
 from worker.errors import Misconfigured
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.sealing import Keyring
+from worker.store.webhooks import WebhookStore
 
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Rotation:
     sealed_by: str
     resealed: int = 0
     unchanged: int = 0
+    webhooks: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
@@ -53,12 +56,13 @@ class Rotation:
             "sealed_by": self.sealed_by,
             "resealed": self.resealed,
             "unchanged": self.unchanged,
+            "webhooks_resealed": self.webhooks,
             "failed": self.failed,
         }
 
 
 def rotate_key(*, as_json: AsJson = False) -> None:
-    """Seal every stored token with the first key; exits 1 if one could not be."""
+    """Seal every stored token and webhook secret with the first key; exits 1 if one fails."""
     rotation = wait_for(_rotate(begin({"supabase", "sealing"}), quiet=as_json))
     if as_json:
         print_json(rotation.as_json())
@@ -67,6 +71,8 @@ def rotate_key(*, as_json: AsJson = False) -> None:
             f"{counted(rotation.resealed, 'grant')} sealed with key '{rotation.sealed_by}', "
             f"{rotation.unchanged} were already, {len(rotation.failed)} failed"
         )
+        if rotation.webhooks:
+            say(f"{counted(rotation.webhooks, 'webhook secret')} sealed as well")
         for failure in rotation.failed:
             say(f"{failure['grant_id']}: {failure['message']}; {failure['remedy']}")
     if rotation.failed:
@@ -77,6 +83,7 @@ async def _rotate(settings: Settings, *, quiet: bool) -> Rotation:
     keyring = Keyring(settings.sealing.keys)
     rotation = Rotation(keyring.sealing_id)
     async with open_books(settings) as books:
+        await _seal_webhooks(WebhookStore(books.database), keyring, rotation)
         grants = await books.grants.stored()
         waiting = [grant for grant in grants if _needs_sealing(keyring, grant)]
         rotation.unchanged = len(grants) - len(waiting)
@@ -94,6 +101,20 @@ async def _rotate(settings: Settings, *, quiet: bool) -> Rotation:
                 waiting = [one for one in await books.grants.stored() if one["grant_id"] in moved]
     rotation.failed += [_failure(grant, _keeps_changing()) for grant in waiting]
     return rotation
+
+
+async def _seal_webhooks(store: WebhookStore, keyring: Keyring, rotation: Rotation) -> None:
+    """Seal the secrets of registered webhooks anew; nothing but a rotation ever changes one."""
+    for creator in await store.creators():
+        for webhook in creator.webhooks:
+            if webhook.sealed is None or not keyring.needs_sealing(webhook.sealed):
+                continue
+            try:
+                sealed = seal_secret(keyring, open_secret(keyring, webhook), webhook.id)
+            except Misconfigured as error:
+                rotation.failed.append({"grant_id": webhook.id} | error.describe())
+                continue
+            rotation.webhooks += await store.reseal(webhook.id, webhook.sealed, sealed)
 
 
 def _needs_sealing(keyring: Keyring, grant: dict[str, Any]) -> bool:

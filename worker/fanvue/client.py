@@ -1,7 +1,7 @@
-"""Authorised reads from Fanvue: budget, path family, retries, and errors by recovery.
+"""Authorised calls to Fanvue: budget, path family, retries, and errors by recovery.
 
 Every request, retries included, is paid for from the budget. A 429 is never retried here: the
-budget is told and the caller snoozes. Only reads are offered, because Fanvue has no idempotency.
+budget is told and the caller snoozes. Writes are never repeated, because Fanvue has no idempotency.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ class FanvueClient:
         missing: list[Unavailable] = []
         for family in self._families.candidates(path):
             query = params(family) if callable(params) else params
-            request = self._request(full_path(family, path), query, auth, validator)
+            request = self._request(
+                "GET", full_path(family, path), auth, params=query, validator=validator
+            )
             try:
                 reply = await self._persist(request, family, auth, meter)
             except Unavailable as error:
@@ -110,12 +112,30 @@ class FanvueClient:
             return reply
         raise _most_telling(missing)
 
-    def _request(
+    async def send(self, method: str, path: str, body: object = None, *, auth: Access) -> Reply:
+        """Write once: after a `Transient` nobody knows whether it had its effect; look first.
+
+        Raises what `get` raises.
+        """
+        meter, missing = RequestMeter(), []
+        for family in self._families.candidates(path):
+            request = self._request(method, full_path(family, path), auth, body=body)
+            await self._take_permit(auth, meter)
+            try:
+                return await self._once(request, family, auth, meter)
+            except Unavailable as error:
+                missing.append(error)
+        raise _most_telling(missing)
+
+    def _request(  # noqa: PLR0913 - what a request may have
         self,
+        method: str,
         path: str,
-        params: Mapping[str, Parameter] | None,
         auth: Access,
-        validator: Validator | None,
+        *,
+        params: Mapping[str, Parameter] | None = None,
+        validator: Validator | None = None,
+        body: object = None,
     ) -> httpx.Request:
         if not (auth.token.isascii() and auth.token.isprintable()):
             raise Unauthorized("the stored access token is not one that can be sent")
@@ -133,7 +153,7 @@ class FanvueClient:
             name: _as_text(value) for name, value in (params or {}).items() if value is not None
         }
         return self._http.build_request(
-            "GET", self._settings.api_url + path, params=query, headers=headers
+            method, self._settings.api_url + path, params=query, headers=headers, json=body
         )
 
     async def _persist(
@@ -197,7 +217,7 @@ class FanvueClient:
             meter.throttled += 1
             self._metrics.count(Metric.THROTTLED, by="fanvue", lane=auth.lane.value)
             raise await self._throttled(answer, auth, now)
-        if answer.status == 304:  # noqa: PLR2004 - the status is the meaning
+        if answer.status in {204, 304}:
             body = None
         elif 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's own class
             body = _json_of(answer)

@@ -95,6 +95,7 @@ class EngineGauges:
             Metric.QUEUE: "jobs",
             Metric.OLDEST_DUE: "oldest_due_s",
             Metric.WEBHOOKS: "webhooks",
+            Metric.REFUSED: "refused",
             Metric.TICK_AGE: "tick_age_s",
         }
         for metric, key in divided.items():
@@ -106,6 +107,8 @@ class EngineGauges:
                 self._metrics.set(metric, float(values.get(word, 0)), **{label.name: word})
         single = {
             Metric.LATE: "late",
+            Metric.ANNOUNCEMENT_AGE: "announcement_age_s",
+            Metric.UNANNOUNCED: "announcements_silent",
             Metric.DRIFT: "drift",
             Metric.BUDGET: "budget_used",
             Metric.BLOCKED: "buckets_blocked",

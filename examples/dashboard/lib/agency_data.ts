@@ -4,6 +4,7 @@
  * everything is fetched now and then while somebody looks; more often while the channel is away.
  */
 
+import { type Arrival, fetchArrival } from "./announcements";
 import { SYSTEM_TIMERS, type Timers } from "./coalescer";
 import { type Feed, fetchHead } from "./feed";
 import { fetchHealth, replaceHealth, type StreamHealth } from "./health";
@@ -25,6 +26,7 @@ export class AgencyData {
   readonly feed: Resource<Feed>;
   readonly models: Resource<Model[]>;
   readonly health: Resource<StreamHealth[]>;
+  readonly arrival: Resource<Arrival | null>;
   private readonly sums = new Set<() => void>();
   private readonly refusals = new Set<() => void>();
   private readonly listeners = new Set<() => void>();
@@ -58,6 +60,8 @@ export class AgencyData {
       }
     };
     this.health = new Resource(health, HEALTH_GAP, timers);
+    const arrival = (_: unknown, signal: AbortSignal) => fetchArrival(client, agencyId, signal);
+    this.arrival = new Resource(arrival, undefined, timers);
     this.channel = new LiveChannel(client, agencyId, {
       onConnection: (connection) => this.setConnection(connection),
       onFlowing: () => this.refreshAll(),
@@ -81,7 +85,7 @@ export class AgencyData {
     window.removeEventListener("offline", this.suspend);
     document.removeEventListener("visibilitychange", this.lookAgain);
     this.channel.close();
-    for (const resource of [this.feed, this.models, this.health]) resource.close();
+    for (const resource of [this.feed, this.models, this.health, this.arrival]) resource.close();
   }
 
   /** Lets sums that are on screen be fetched again whenever money moves. */
@@ -103,7 +107,7 @@ export class AgencyData {
 
   readonly refreshAll = (): void => {
     this.refreshSums();
-    for (const resource of [this.feed, this.models]) resource.refresh();
+    for (const resource of [this.feed, this.models, this.arrival]) resource.refresh();
     this.refreshHealth();
   };
 

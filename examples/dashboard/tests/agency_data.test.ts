@@ -22,6 +22,7 @@ class Project {
     removeChannel: async () => undefined,
     channel: () => this.channel,
     from: () => this.answer(),
+    rpc: () => this.answer(),
   } as unknown as Client;
 
   private readonly channel = {
@@ -133,24 +134,24 @@ beforeEach(() => {
 
 test("a page is live, and fetches everything, once the server says that its stream flows", async () => {
   const { project, timers, data } = await open();
-  assert.equal(project.asked, 4);
+  assert.equal(project.asked, 5);
 
   project.join();
   await timers.advance(1_000);
   assert.equal(data.readConnection(), "connecting");
-  assert.equal(project.asked, 4);
+  assert.equal(project.asked, 5);
 
   project.flow();
   await timers.advance(1_000);
   assert.equal(data.readConnection(), "live");
-  assert.equal(project.asked, 8);
+  assert.equal(project.asked, 10);
 });
 
 test("a live page that is told nothing looks again within a minute or so, for ever", async () => {
   const { project, timers } = await openLive();
   for (let look = 0; look < 10; look += 1) {
     await timers.advance(1.25 * MINUTE);
-    assert.ok(project.asked >= 4, `look ${look}`);
+    assert.ok(project.asked >= 5, `look ${look}`);
     project.asked = 0;
   }
 });
@@ -159,7 +160,7 @@ test("a page looks more often while its channel is away, from the moment of the 
   const { project, timers } = await openLive();
   project.lose();
   await timers.advance(0.75 * MINUTE);
-  assert.ok(project.asked >= 4);
+  assert.ok(project.asked >= 5);
 });
 
 test("a page that nobody sees asks for nothing", async () => {
@@ -181,12 +182,12 @@ test("a quiet hour costs a request per part and minute, a busy one no more than 
   }
 
   assert.ok(
-    quiet.project.asked >= 4 * 48 && quiet.project.asked <= 4 * 80,
+    quiet.project.asked >= 5 * 48 && quiet.project.asked <= 5 * 80,
     `${quiet.project.asked}`,
   );
   const hinted = 2 * 1_200 + 360;
   assert.ok(
-    busy.project.asked > hinted && busy.project.asked <= hinted + 4 * 80,
+    busy.project.asked > hinted && busy.project.asked <= hinted + 5 * 80,
     `${busy.project.asked}`,
   );
 });

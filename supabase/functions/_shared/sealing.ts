@@ -30,6 +30,11 @@ export function modelColumn(modelId: string, column: string): string {
   return `models:${modelId.toLowerCase()}:${column}`;
 }
 
+/** The place of the signing secret of one registered webhook. */
+export function webhookSecret(subscriptionId: string): string {
+  return `webhook_subscriptions:${subscriptionId.toLowerCase()}:secret`;
+}
+
 /** The place of the PKCE verifier of one connection under way. */
 export function connectionVerifier(stateHash: string): string {
   return `connections:${stateHash}:verifier`;

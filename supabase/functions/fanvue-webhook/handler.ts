@@ -1,20 +1,32 @@
 // Takes Fanvue's deliveries: checks size, signature and age, and answers 200 only after the
 // database committed. Holds no state and interprets no event; that is the database function's work.
 // Who makes a subscription over Fanvue's API has the address called unsigned first, and is refused
-// where that call is: what carries no event and no signature is told that somebody is there.
+// where that call is: what carries no event and no signature is told that somebody is there, and
+// while we make one, whatever is unsigned. What is refused is counted, without its content.
 
 import { type Bytes, decodeUtf8, readAtMost } from "../_shared/bytes.ts";
-import { DatabaseRefused, Misconfigured } from "../_shared/errors.ts";
+import {
+  DatabaseAway,
+  DatabaseRefused,
+  Misconfigured,
+  SealBroken,
+} from "../_shared/errors.ts";
 import { describe, type Log } from "../_shared/logs.ts";
-import { isSigned } from "./signature.ts";
+import type { Gate, Refusal } from "./gate.ts";
+import { judge, type Verdict } from "./signature.ts";
 import { toStorable } from "./storable_json.ts";
 
 export const LARGEST_BODY_BYTES = 1024 * 1024;
+// Fanvue waits 10 s; the answer has to be on its way before that, also where secrets were asked for.
+export const ANSWER_WITHIN_MS = 8_000;
 const RETRY_AFTER_SECONDS = 10;
 const LONGEST_HINT = 200;
 const PROBING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 const ALLOWED = "POST, GET, HEAD, OPTIONS";
 const READY = { status: "ready" };
+// What `fanvue-sync webhooks test` and `register` send; whoever forges it is refused all the same.
+const OWN_TEST = /"type": ?"fanvue_sync\.test"/;
+const REFUSED = "signature missing, wrong or too old";
 const STATUSES = ["applied", "duplicate", "ignored", "parked"] as const;
 
 export type Status = typeof STATUSES[number];
@@ -27,10 +39,11 @@ export interface Delivery {
 }
 
 export interface Effects {
-  /** The signing secrets, the current one first; throws `Misconfigured` when there are none. */
+  /** The signing secrets of the settings, the current one first; may be none. */
   readonly secrets: () => readonly string[];
-  /** Commits a delivery and returns what the database said of it. */
-  readonly receive: (delivery: Delivery) => Promise<unknown>;
+  readonly gate: Gate;
+  /** Commits a delivery within so much time and returns what the database said of it. */
+  readonly receive: (delivery: Delivery, withinMs: number) => Promise<unknown>;
   readonly nowMs: () => number;
   readonly log: Log;
 }
@@ -49,16 +62,36 @@ export async function handleDelivery(
   if (body === "too large") return refuse(413, "larger than 1 MiB");
   if (body === "broken off") return refuse(400, "the body ended too early");
   const header = request.headers.get("x-fanvue-signature");
-  if (header === null && !isAboutSomething(body)) return json(200, READY);
-  let secrets: readonly string[];
+  if (header === null) {
+    if (!isAboutSomething(body) || await isExpected(effects)) {
+      return json(200, READY);
+    }
+    effects.log("webhook_unsigned", { has_header: false });
+    count("unsigned", body, effects);
+    return refuse(401, REFUSED);
+  }
+  let verdict: Verdict;
   try {
-    secrets = effects.secrets();
+    verdict = await check(
+      header,
+      body,
+      Math.floor(startedMs / 1000),
+      effects,
+    );
   } catch (error) {
+    if (!(error instanceof DatabaseAway)) {
+      count("not_configured", body, effects);
+    }
     return unavailable("webhook_misconfigured", error, effects);
   }
-  if (!await isSigned(header, body, secrets, Math.floor(startedMs / 1000))) {
-    effects.log("webhook_unsigned", { has_header: header !== null });
-    return refuse(401, "signature missing, wrong or too old");
+  if (verdict !== "fits") {
+    effects.log("webhook_unsigned", { has_header: true });
+    count(
+      verdict === "too old" ? "too_old" : "wrong_signature",
+      body,
+      effects,
+    );
+    return refuse(401, REFUSED);
   }
   const event = readEvent(body);
   if (event === null) {
@@ -76,7 +109,8 @@ export async function handleDelivery(
     topic: event.topic ?? delivery.hintTopic,
   };
   try {
-    const answer = await effects.receive(delivery);
+    const left = ANSWER_WITHIN_MS - (effects.nowMs() - startedMs);
+    const answer = await effects.receive(delivery, Math.max(left, 1_000));
     const status = statusOf(answer);
     const ms = effects.nowMs() - startedMs;
     // The jobs that come of it bear the same name, in the queue, in history and in the worker's log.
@@ -89,6 +123,65 @@ export async function handleDelivery(
       return refuse(400, "not an event");
     }
     return unavailable("webhook_not_stored", error, effects, fields);
+  }
+}
+
+/** Counts a refused delivery, unless it is our own question whether deliveries arrive. */
+function count(refusal: Refusal, body: Bytes, { gate }: Effects): void {
+  if (!OWN_TEST.test(decodeUtf8(body) ?? "")) gate.count(refusal);
+}
+
+/** Tells whether unsigned calls are let in, because we are making a subscription just now. */
+async function isExpected({ gate }: Effects): Promise<boolean> {
+  try {
+    return await gate.isRegistering();
+  } catch {
+    // Nobody can say: what is not known to be expected is not let in.
+    return false;
+  }
+}
+
+/** Tries the secrets of the settings first, then those of registered webhooks. */
+async function check(
+  header: string,
+  body: Bytes,
+  nowSeconds: number,
+  { secrets, gate }: Effects,
+): Promise<Verdict> {
+  const ours = secrets();
+  const verdict = await judge(header, body, ours, nowSeconds);
+  if (verdict !== "does not fit") return verdict;
+  if (ours.length === 0 && !await gate.hasAny() && !await isRenewed(gate)) {
+    throw new Misconfigured(
+      "FANVUE_WEBHOOK_SECRETS is not set, and no webhook is registered",
+    );
+  }
+  const creator = creatorOf(body);
+  const registered = await gate.secretsOf(creator);
+  const second = await judge(header, body, registered.secrets, nowSeconds);
+  if (second !== "does not fit") return second;
+  // A webhook may have been registered a moment ago.
+  const newer = await gate.renew() ? await gate.secretsOf(creator) : null;
+  const third = newer && await judge(header, body, newer.secrets, nowSeconds);
+  if (third !== null && third !== "does not fit") return third;
+  // What a secret that does not open has signed nobody can tell: the sender comes again.
+  const failure = (newer ?? registered).failure;
+  if (failure !== null) throw failure;
+  return "does not fit";
+}
+
+async function isRenewed(gate: Gate): Promise<boolean> {
+  return await gate.renew() && await gate.hasAny();
+}
+
+/** The creator whom a body names, signed or not, in lower case. */
+function creatorOf(body: Bytes): string | null {
+  try {
+    const { data, recipientUuid } = JSON.parse(decodeUtf8(body) ?? "");
+    const named = data?.creator?.uuid ?? data?.creator_uuid ?? recipientUuid;
+    return typeof named === "string" ? named.toLowerCase() : null;
+  } catch {
+    return null;
   }
 }
 
@@ -173,7 +266,7 @@ function unavailable(
   fields: Record<string, string | null> = {},
 ): Response {
   effects.log(event, { ...fields, error: describe(error) });
-  const why = error instanceof Misconfigured
+  const why = error instanceof Misconfigured || error instanceof SealBroken
     ? "not configured yet"
     : "not stored yet";
   return refuse(503, why, { "retry-after": String(RETRY_AFTER_SECONDS) });

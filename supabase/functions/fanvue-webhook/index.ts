@@ -3,21 +3,20 @@
 import { DatabaseFunctions, JsonText } from "../_shared/database.ts";
 import { readList, readProject } from "../_shared/environment.ts";
 import { writeLog } from "../_shared/logs.ts";
+import { Keyring } from "../_shared/sealing.ts";
+import { type Counts, Gate } from "./gate.ts";
 import { type Delivery, handleDelivery } from "./handler.ts";
 
-// Fanvue waits 10 s; the answer has to be on its way before that.
-const DATABASE_TIMEOUT_MS = 8_000;
+const GATE_TIMEOUT_MS = 2_500;
+// The secrets of some ten thousand creators.
+const LARGEST_GATE_BYTES = 8 * 1024 * 1024;
 
 function env(name: string): string | undefined {
   return Deno.env.get(name);
 }
 
-function receive(delivery: Delivery): Promise<unknown> {
-  const database = new DatabaseFunctions(
-    readProject(env),
-    fetch,
-    DATABASE_TIMEOUT_MS,
-  );
+function receive(delivery: Delivery, withinMs: number): Promise<unknown> {
+  const database = new DatabaseFunctions(readProject(env), fetch, withinMs);
   return database.callAsService(
     "receive_webhook_event",
     // The payload travels as text: as values, long numbers would lose digits.
@@ -28,9 +27,53 @@ function receive(delivery: Delivery): Promise<unknown> {
   );
 }
 
+function ask(refused: Counts, unopened: string[]): Promise<unknown> {
+  const database = new DatabaseFunctions(
+    readProject(env),
+    fetch,
+    GATE_TIMEOUT_MS,
+    LARGEST_GATE_BYTES,
+  );
+  return database.callAsService("webhook_gate", {
+    p_refused: refused,
+    p_unopened: unopened,
+  });
+}
+
+function open(sealed: string, place: string): Promise<string> {
+  return Keyring.parse(readList(env, "TOKEN_ENCRYPTION_KEYS")).open(
+    sealed,
+    place,
+  );
+}
+
+/** Hosted, an isolate may end with its last answer, unless it is told that work goes on. */
+function background(work: Promise<void>): void {
+  const { EdgeRuntime: runtime } = globalThis as unknown as {
+    EdgeRuntime?: { waitUntil(work: Promise<void>): void };
+  };
+  runtime?.waitUntil(work);
+}
+
+function secrets(): string[] {
+  return env("FANVUE_WEBHOOK_SECRETS")?.trim()
+    ? readList(env, "FANVUE_WEBHOOK_SECRETS")
+    : [];
+}
+
+const gate = new Gate({
+  ask,
+  open,
+  nowMs: Date.now,
+  pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  background,
+  log: writeLog,
+});
+
 Deno.serve((request) =>
   handleDelivery(request, {
-    secrets: () => readList(env, "FANVUE_WEBHOOK_SECRETS"),
+    secrets,
+    gate,
     receive,
     nowMs: Date.now,
     log: writeLog,

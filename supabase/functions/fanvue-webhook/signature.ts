@@ -16,18 +16,17 @@ interface Signature {
   readonly digests: readonly Bytes[];
 }
 
-/** Tells whether one of the secrets signed this body, at a time close to now. */
-export async function isSigned(
-  header: string | null,
+export type Verdict = "fits" | "too old" | "does not fit";
+
+/** Judges a signature: whether one of the secrets signed this body, and at a time close to now. */
+export async function judge(
+  header: string,
   body: Bytes,
   secrets: readonly string[],
   nowSeconds: number,
-): Promise<boolean> {
-  const signature = parse(header ?? "");
-  if (signature === null) return false;
-  const age = nowSeconds - Number(signature.timestamp);
-  if (Math.abs(age) > TOLERANCE_SECONDS) return false;
-
+): Promise<Verdict> {
+  const signature = parse(header);
+  if (signature === null) return "does not fit";
   const prefix = encodeUtf8(`${signature.timestamp}.`);
   const signed = new Uint8Array(prefix.length + body.length);
   signed.set(prefix);
@@ -40,7 +39,9 @@ export async function isSigned(
       found = isEqual(expected, digest) || found;
     }
   }
-  return found;
+  if (!found) return "does not fit";
+  const age = nowSeconds - Number(signature.timestamp);
+  return Math.abs(age) > TOLERANCE_SECONDS ? "too old" : "fits";
 }
 
 function parse(header: string): Signature | null {

@@ -1,7 +1,9 @@
 // Builds signed deliveries and takes them in: what stands for the database notes what it is given.
 
 import { encodeUtf8, toHex } from "../_shared/bytes.ts";
+import { Misconfigured } from "../_shared/errors.ts";
 import type { Fields } from "../_shared/logs.ts";
+import { type Counts, Gate } from "../fanvue-webhook/gate.ts";
 import {
   type Delivery,
   type Effects,
@@ -52,19 +54,73 @@ export async function signed(
   });
 }
 
+/** What the database knows of registered webhooks, and what it was told. */
+export class Registrations {
+  registering = false;
+  secrets: { id: string; creator: string; sealed: string }[] = [];
+  failure: Error | null = null;
+  readonly asked: { refused: Counts; unopened: string[] }[] = [];
+
+  /** Registers a webhook; sealed here is the secret after its place. */
+  add(id: string, creator: string, secret: string): void {
+    const sealed = `webhook_subscriptions:${id}:secret/${secret}`;
+    this.secrets.push({ id, creator, sealed });
+  }
+
+  ask(refused: Counts, unopened: string[]): Promise<unknown> {
+    this.asked.push({ refused, unopened });
+    if (this.failure !== null) return Promise.reject(this.failure);
+    const { registering, secrets } = this;
+    return Promise.resolve({ registering, secrets: [...secrets] });
+  }
+
+  /** What was told of refused deliveries, all together. */
+  get refused(): Counts {
+    const sum: Counts = {};
+    for (const { refused } of this.asked) {
+      for (const [name, count] of Object.entries(refused)) {
+        const key = name as keyof Counts;
+        sum[key] = (sum[key] ?? 0) + count;
+      }
+    }
+    return sum;
+  }
+}
+
 /** The receiver with everything around it replaced by what a test decides and reads. */
 export class Receiver {
   secrets: readonly string[] = [SECRET];
   nowSeconds = NOW_SECONDS;
   answer: () => Promise<unknown> = () => Promise.resolve({ status: "applied" });
   readonly received: Delivery[] = [];
+  readonly withinMs: number[] = [];
   readonly logged: { event: string; fields: Fields }[] = [];
+  readonly registrations = new Registrations();
+  /** Work that goes on after an answer; a pause in it lasts until the test lets it end. */
+  readonly background: Promise<void>[] = [];
+  #endPause: () => void = () => {};
+  readonly gate: Gate = new Gate({
+    ask: (refused, unopened) => this.registrations.ask(refused, unopened),
+    open: (sealed, place) => {
+      const [stored, secret] = sealed.split("/");
+      if (stored !== place || secret === undefined) {
+        return Promise.reject(new Misconfigured("a key is missing"));
+      }
+      return Promise.resolve(secret);
+    },
+    nowMs: () => this.nowSeconds * 1000,
+    pause: () => new Promise((resolve) => this.#endPause = resolve),
+    background: (work) => this.background.push(work),
+    log: (event, fields) => this.logged.push({ event, fields }),
+  });
 
   get effects(): Effects {
     return {
       secrets: () => this.secrets,
-      receive: (delivery) => {
+      gate: this.gate,
+      receive: (delivery, withinMs) => {
         this.received.push(delivery);
+        this.withinMs.push(withinMs);
         return this.answer();
       },
       nowMs: () => this.nowSeconds * 1000,
@@ -74,5 +130,11 @@ export class Receiver {
 
   take(request: Request): Promise<Response> {
     return handleDelivery(request, this.effects);
+  }
+
+  /** Lets what goes on in the background come to its end. */
+  async settle(): Promise<void> {
+    this.#endPause();
+    await Promise.all(this.background);
   }
 }

@@ -1,8 +1,4 @@
-import {
-  DatabaseAway,
-  DatabaseRefused,
-  Misconfigured,
-} from "../_shared/errors.ts";
+import { DatabaseAway, DatabaseRefused } from "../_shared/errors.ts";
 import { LARGEST_BODY_BYTES } from "../fanvue-webhook/handler.ts";
 import { assert, assertEquals, assertMatch } from "./assertions.ts";
 import { deliver, EVENT, Receiver, sign, signed } from "./deliveries.ts";
@@ -262,15 +258,9 @@ for (const code of ["PT422", "PT400", "22003", "22P05"]) {
 
 Deno.test("without secrets nothing is lost: the sender comes again and the log says why", async () => {
   const receiver = new Receiver();
-  const effects = {
-    ...receiver.effects,
-    secrets: (): string[] => {
-      throw new Misconfigured("FANVUE_WEBHOOK_SECRETS is not set");
-    },
-  };
-  const { handleDelivery } = await import("../fanvue-webhook/handler.ts");
+  receiver.secrets = [];
 
-  const response = await handleDelivery(await signed(EVENT), effects);
+  const response = await receiver.take(await signed(EVENT));
 
   assertEquals(response.status, 503);
   assert(response.headers.has("retry-after"));
@@ -278,6 +268,8 @@ Deno.test("without secrets nothing is lost: the sender comes again and the log s
     String(receiver.logged[0]?.fields.error),
     /FANVUE_WEBHOOK_SECRETS is not set/,
   );
+  await receiver.settle();
+  assertEquals(receiver.registrations.refused, { not_configured: 1 });
 });
 
 Deno.test("an event without an id is logged by the name that the database gave it", async () => {

@@ -59,6 +59,36 @@ async def test_a_read_carries_token_version_and_exact_parameters() -> None:
     assert reply.family is Family.V1
 
 
+async def test_a_write_is_sent_once_and_an_empty_answer_is_one() -> None:
+    b = bench(httpx.Response(204))
+
+    reply = await b.client.send("DELETE", "/webhooks/subscriptions/1", auth=ACCESS)
+
+    assert (reply.status, reply.body) == (204, None)
+    assert [request.method for request in b.fanvue.requests] == ["DELETE"]
+
+
+async def test_a_write_is_never_repeated_by_itself() -> None:
+    b = bench(json_answer({}, status=502), json_answer({"id": "1"}))
+
+    with pytest.raises(Transient):
+        await b.client.send("POST", "/webhooks/subscriptions", {"url": "x"}, auth=ACCESS)
+
+    (request,) = b.fanvue.requests
+    assert request.content == b'{"url":"x"}'
+
+
+async def test_a_write_falls_back_to_the_other_family_where_the_path_is_missing() -> None:
+    b = bench(json_answer({"message": "Not found"}, status=404), json_answer({"id": "1"}))
+
+    await b.client.send("POST", "/webhooks/subscriptions", {}, auth=ACCESS)
+
+    assert [request.url.path for request in b.fanvue.requests] == [
+        "/v1/webhooks/subscriptions",
+        "/webhooks/subscriptions",
+    ]
+
+
 async def test_every_response_teaches_the_budget() -> None:
     b = bench(json_answer(PAGE, headers=RATE))
 

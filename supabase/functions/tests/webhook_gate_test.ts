@@ -1,0 +1,236 @@
+import { DatabaseAway } from "../_shared/errors.ts";
+import { assert, assertEquals } from "./assertions.ts";
+import { deliver, EVENT, NOW_SECONDS, Receiver, sign } from "./deliveries.ts";
+
+const CREATOR = "7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a01";
+const OTHER = "7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a02";
+const OWN = "made-up-secret-of-a-registered-webhook";
+
+function about(creator: string | null, more = ""): string {
+  const data = creator === null ? {} : { creator: { uuid: creator } };
+  return JSON.stringify({ id: `e1${more}`, type: "creator.x", data });
+}
+
+async function delivery(
+  body: string,
+  secret: string,
+  at = NOW_SECONDS,
+): Promise<Request> {
+  return deliver(body, { "x-fanvue-signature": await sign(body, at, secret) });
+}
+
+function registered(): Receiver {
+  const receiver = new Receiver();
+  receiver.registrations.add("s1", CREATOR, OWN);
+  return receiver;
+}
+
+async function statusOf(
+  receiver: Receiver,
+  request: Promise<Request>,
+): Promise<number> {
+  return (await receiver.take(await request)).status;
+}
+
+Deno.test("a delivery signed with a registered secret is accepted, beside those of the settings", async () => {
+  const receiver = registered();
+
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 200);
+  const upper = about(CREATOR.toUpperCase());
+  assertEquals(await statusOf(receiver, delivery(upper, OWN)), 200);
+  assertEquals(await statusOf(receiver, delivery(about(null), OWN)), 200);
+  receiver.secrets = [];
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 200);
+  assertEquals(receiver.received.length, 4);
+});
+
+Deno.test("a registered secret vouches for its own creator and for nobody else", async () => {
+  const receiver = registered();
+
+  assertEquals(await statusOf(receiver, delivery(about(OTHER), OWN)), 401);
+  const flat = JSON.stringify({ recipientUuid: OTHER, price: 500 });
+  assertEquals(await statusOf(receiver, delivery(flat, OWN)), 401);
+  assertEquals(receiver.received, []);
+});
+
+Deno.test("a delivery that names nobody cannot make us try a thousand secrets", async () => {
+  const receiver = registered();
+  for (let number = 0; number < 1000; number++) {
+    receiver.registrations.add(`t${number}`, OTHER, `secret ${number}`);
+  }
+
+  assertEquals(await statusOf(receiver, delivery(about(null), OWN)), 401);
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 200);
+});
+
+Deno.test("what the settings' secrets sign costs the database no question", async () => {
+  const receiver = registered();
+
+  await receiver.take(await delivery(EVENT, receiver.secrets[0] ?? ""));
+
+  assertEquals(receiver.registrations.asked, []);
+});
+
+Deno.test("registered secrets are asked for once a minute", async () => {
+  const receiver = registered();
+  for (let number = 0; number < 5; number++) {
+    await receiver.take(await delivery(about(CREATOR, `${number}`), OWN));
+  }
+  assertEquals(receiver.registrations.asked.length, 1);
+
+  receiver.nowSeconds += 61;
+  await receiver.take(
+    await delivery(about(CREATOR), OWN, receiver.nowSeconds),
+  );
+
+  assertEquals(receiver.registrations.asked.length, 2);
+});
+
+Deno.test("a webhook that was registered a moment ago is found without waiting a minute", async () => {
+  const receiver = registered();
+  const secret = "the-new-secret-of-a-rotated-webhook";
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 200);
+  receiver.registrations.add("s2", CREATOR, secret);
+  receiver.nowSeconds += 3;
+
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), secret)), 200);
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 200);
+});
+
+Deno.test("a flood of forged requests is one question, then one every few seconds", async () => {
+  const receiver = new Receiver();
+  for (let number = 0; number < 100; number++) {
+    await receiver.take(await delivery(about(CREATOR), "forged"));
+  }
+  assertEquals(receiver.registrations.asked.length, 1);
+  assertEquals(receiver.background.length, 1);
+
+  receiver.nowSeconds += 3;
+  await receiver.settle();
+
+  assertEquals(receiver.registrations.asked.length, 2);
+  assertEquals(receiver.registrations.refused, { wrong_signature: 100 });
+});
+
+Deno.test("what was refused is told by its kind, and nothing of what it held", async () => {
+  const receiver = registered();
+  await receiver.take(deliver(EVENT));
+  await receiver.take(await delivery(about(CREATOR), "forged"));
+  await receiver.take(
+    await delivery(about(CREATOR), OWN, receiver.nowSeconds - 301),
+  );
+  await receiver.take(deliver(EVENT, { "x-fanvue-signature": "no form" }));
+  await receiver.settle();
+
+  assertEquals(receiver.registrations.refused, {
+    unsigned: 1,
+    wrong_signature: 2,
+    too_old: 1,
+  });
+});
+
+Deno.test("our own test events are refused like others and counted as nobody's", async () => {
+  const receiver = registered();
+  const body = '{"id": "t1", "type": "fanvue_sync.test", "data": {}}';
+
+  assertEquals((await receiver.take(deliver(body))).status, 401);
+  assertEquals(await statusOf(receiver, delivery(body, "not known yet")), 401);
+  await receiver.settle();
+
+  assertEquals(receiver.registrations.refused, {});
+});
+
+Deno.test("counts that the database did not take are told again", async () => {
+  const receiver = new Receiver();
+  await receiver.take(await delivery(about(CREATOR), "forged"));
+  receiver.registrations.failure = new DatabaseAway("no answer");
+  await receiver.settle();
+  receiver.registrations.failure = null;
+  const before = receiver.registrations.asked.length;
+  receiver.nowSeconds += 3;
+
+  await receiver.take(await delivery(about(CREATOR), "forged"));
+  await receiver.settle();
+
+  const told = receiver.registrations.asked.slice(before);
+  const sum = told.map(({ refused }) => refused.wrong_signature ?? 0)
+    .reduce((left, right) => left + right, 0);
+  assertEquals(sum, 2);
+});
+
+Deno.test("while the database is away a delivery of unknown origin is the sender's to repeat", async () => {
+  const receiver = registered();
+  receiver.registrations.failure = new DatabaseAway("no answer");
+
+  for (let number = 0; number < 10; number++) {
+    assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 503);
+  }
+  assertEquals(receiver.registrations.asked.length, 1);
+
+  receiver.registrations.failure = null;
+  receiver.nowSeconds += 3;
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 200);
+});
+
+Deno.test("an unsigned event is let in while a registration is under way, and stored nowhere", async () => {
+  const receiver = new Receiver();
+  assertEquals((await receiver.take(deliver(EVENT))).status, 401);
+  receiver.registrations.registering = true;
+  receiver.nowSeconds += 3;
+
+  const response = await receiver.take(deliver(EVENT));
+
+  assertEquals([response.status, await response.json()], [200, {
+    status: "ready",
+  }]);
+  assertEquals(receiver.received, []);
+  assertEquals(await statusOf(receiver, delivery(EVENT, "forged")), 401);
+  receiver.registrations.registering = false;
+  receiver.nowSeconds += 3;
+  assertEquals((await receiver.take(deliver(EVENT))).status, 401);
+});
+
+Deno.test("an unsigned event is refused where nobody can say whether it is expected", async () => {
+  const receiver = new Receiver();
+  receiver.registrations.failure = new DatabaseAway("no answer");
+
+  assertEquals((await receiver.take(deliver(EVENT))).status, 401);
+});
+
+Deno.test("a secret that does not open is said, and what it may have signed is kept by the sender", async () => {
+  const receiver = registered();
+  receiver.registrations.secrets[0] = {
+    id: "s1",
+    creator: CREATOR,
+    sealed: "sealed with a key that is missing",
+  };
+  receiver.registrations.add("s2", OTHER, "another");
+
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 503);
+
+  assertEquals(receiver.received, []);
+  const line = receiver.logged.find(({ event }) =>
+    event === "webhook_secret_not_opened"
+  );
+  assert(String(line?.fields.error).includes("a key is missing"));
+  await receiver.settle();
+  assertEquals(receiver.registrations.asked.at(-1)?.unopened, ["s1"]);
+  assertEquals(receiver.registrations.refused, { not_configured: 1 });
+  // Nobody else's deliveries suffer.
+  const theirs = delivery(about(OTHER), "another");
+  assertEquals(await statusOf(receiver, theirs), 200);
+});
+
+Deno.test("what asking for secrets took is no longer there for the commit: the answer is in time", async () => {
+  const receiver = registered();
+  const ask = receiver.registrations.ask.bind(receiver.registrations);
+  receiver.registrations.ask = (refused, unopened) => {
+    receiver.nowSeconds += 2;
+    return ask(refused, unopened);
+  };
+
+  await receiver.take(await delivery(about(CREATOR), OWN));
+  await receiver.take(await delivery(about(CREATOR, "2"), OWN));
+
+  assertEquals(receiver.withinMs, [6_000, 8_000]);
+});

@@ -1,0 +1,443 @@
+"""`fanvue-sync webhooks` against the real function: registered, tested, rotated, deleted.
+
+Fanvue calls the address unsigned first, tells each secret once, and repeats what is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.edge_functions import function_settings
+from tests.support.program import Program
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
+from worker.jobs.subscriptions import TOPICS
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from local.stack import Stack
+    from tests.support.engine import Engine
+
+
+pytestmark = pytest.mark.system
+
+NEW_KEY = "next:" + base64.b64encode(bytes(range(32))).decode()
+PROBES = ["none", "get", "head", "empty", "object", "event"]
+
+
+@pytest.fixture
+def program(engine: Engine, tmp_path: Path) -> Iterator[Program]:
+    engine.fanvue.turn(
+        rate_limit=100_000,
+        webhook_loopback_urls=True,
+        webhook_retry_seconds=[0.05] * 20 + [1] * PATIENCE_SECONDS,
+        webhook_timeout_seconds=PATIENCE_SECONDS,
+    )
+    yield Program(engine, tmp_path)
+    engine.fanvue.drop_webhook_target()
+
+
+def address(program: Program) -> str:
+    return f"{program.engine.environment['SUPABASE_URL']}/functions/v1/fanvue-webhook"
+
+
+def handle_of(program: Program, creator: str) -> str:
+    """Return the name by which a person calls a creator."""
+    return program.engine.models[creator]
+
+
+def at_fanvue(program: Program) -> list[dict[str, Any]]:
+    return list(program.engine.fanvue.webhooks()["registrations"])
+
+
+def stored(program: Program, query: str) -> list[tuple[Any, ...]]:
+    return program.engine.database.execute(query.encode()).fetchall()
+
+
+def refusals(program: Program) -> int:
+    """Return how many deliveries the function said it refused; it says so a little later."""
+    ((count,),) = stored(
+        program, "select coalesce(sum(wrong_signature), 0) from private.webhook_refusals"
+    )
+    return int(count)
+
+
+def wait_for_refusals(program: Program, count: int) -> None:
+    wait_until(lambda: refusals(program) == count)
+
+
+def tip(program: Program, creator: str, count: int) -> None:
+    rows = [{"source": "tip", "gross_cents": 500 + number} for number in range(count)]
+    program.engine.fanvue.add_sales(creator, rows=rows)
+
+
+def deliver(program: Program) -> None:
+    outcome = program.engine.fanvue.flush_webhooks(PATIENCE_SECONDS)
+    assert outcome["done"], outcome
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_a_registered_creators_sales_are_announced_and_booked(program: Program, probe: str) -> None:
+    engine = program.engine
+    engine.fanvue.turn(webhook_probe=probe)
+    creator = engine.creator()
+    engine.drain()
+
+    (outcome,) = program.json("webhooks", "register", handle_of(program, creator))
+
+    assert outcome["outcome"] == "registered"
+    assert outcome["events"] == list(TOPICS)
+    (registration,) = at_fanvue(program)
+    assert registration["url"] == address(program)
+    tip(program, creator, 3)
+    deliver(program)
+    engine.assert_exact(creator)
+    assert stored(program, "select status from public.webhook_events") == [("applied",)] * 3
+
+
+def test_no_secret_is_stored_open_or_printed(program: Program) -> None:
+    creator = program.engine.creator()
+
+    said = [
+        program("webhooks", *words)
+        for words in (("register", "--all"), ("list",), ("list", "--json"), ("test",))
+    ]
+
+    (row,) = stored(program, "select id, secret from private.webhook_subscriptions")
+    assert row[1].startswith("fse1.")
+    for done in said:
+        assert done.returncode == 0, done.stderr
+        assert row[1] not in done.stdout + done.stderr
+    assert handle_of(program, creator)
+    whole = "".join(done.stdout + done.stderr for done in said)
+    assert "signingSecret" not in whole
+
+
+def test_a_second_registration_changes_nothing_and_a_lost_one_is_replaced(
+    program: Program,
+) -> None:
+    engine = program.engine
+    creator = engine.creator()
+    name = handle_of(program, creator)
+    program.json("webhooks", "register", name)
+    (first,) = at_fanvue(program)
+
+    (again,) = program.json("webhooks", "register", name)
+    assert again["outcome"] == "unchanged"
+    assert at_fanvue(program) == [first]
+
+    # the answer was lost: Fanvue has a subscription whose secret nobody kept
+    engine.database.execute("delete from private.webhook_subscriptions")
+    (listed,) = program.json("webhooks", "list")
+    assert listed["outcome"] == "unknown"
+    assert f"fanvue-sync webhooks register {name}" in listed["note"]
+    (replaced,) = program.json("webhooks", "register", name)
+
+    assert replaced["outcome"] == "registered"
+    (now,) = at_fanvue(program)
+    assert now["id"] != first["id"]
+    tip(program, creator, 1)
+    deliver(program)
+    engine.assert_exact(creator)
+
+
+def test_what_was_deleted_at_fanvue_is_seen_and_made_anew(program: Program) -> None:
+    engine = program.engine
+    creator = engine.creator()
+    program.json("webhooks", "register", "--all")
+    engine.database.execute("update private.webhook_subscriptions set fanvue_id = 'elsewhere'")
+    engine.fanvue.turn(webhook_probe="none")
+
+    (listed,) = program.json("webhooks", "list")
+
+    assert listed["outcome"] == "gone"
+    (made,) = program.json("webhooks", "register", handle_of(program, creator))
+    assert made["outcome"] == "registered"
+    states = stored(program, "select state from private.webhook_subscriptions order by created_at")
+    assert states == [("retired",), ("active",)]
+
+
+def test_rotating_loses_no_delivery_while_they_come_in(program: Program) -> None:
+    engine = program.engine
+    creator = engine.creator()
+    engine.drain()
+    name = handle_of(program, creator)
+    program.json("webhooks", "register", name)
+    # deliveries of the old secret are on their way, and come in, while it is replaced
+    engine.fanvue.turn(webhook_reorder_seconds=1.5, webhook_concurrency=4)
+    tip(program, creator, 40)
+    rotating = program.start("webhooks", "rotate", name, "--json")
+    sold = 40
+    while rotating.poll() is None:
+        tip(program, creator, 5)
+        sold += 5
+        engine.fanvue.flush_webhooks(timeout_seconds=0.1)
+    out, err = rotating.communicate(timeout=PATIENCE_SECONDS)
+    assert rotating.returncode == 0, err
+    assert json.loads(out)[0]["outcome"] == "rotated"
+    tip(program, creator, 20)
+    sold += 20
+    deliver(program)
+
+    assert engine.ledger(creator).count == sold
+    engine.assert_exact(creator)
+    log = engine.fanvue.webhooks(creator, limit=100_000)
+    assert log["counts"]["gave_up"] == 0
+    states = stored(program, "select state from private.webhook_subscriptions order by created_at")
+    assert states == [("retired",), ("active",)]
+    assert len(at_fanvue(program)) == 1
+
+
+def test_a_deleted_webhook_is_asked_for_first_and_then_gone(program: Program) -> None:
+    creator = program.engine.creator()
+    name = handle_of(program, creator)
+    program.json("webhooks", "register", name)
+
+    refused = program("webhooks", "delete", name)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    remedy = refused.stderr.strip().rpartition("; fanvue-sync ")[2].split()
+    assert remedy == ["webhooks", "delete", name, "--yes"]
+    assert len(at_fanvue(program)) == 1
+
+    (outcome,) = program.json(*remedy)
+
+    assert outcome["outcome"] == "deleted"
+    assert at_fanvue(program) == []
+    assert stored(program, "select model_id from private.announced_models") == []
+
+
+def test_topics_without_their_scope_are_left_out_and_named(program: Program) -> None:
+    engine = program.engine
+    creator = engine.fanvue.add_creators(transactions=0)[0]["uuid"]
+    scopes = ["offline_access", "read:self", "read:insights", "read:creator", "read:fan"]
+    engine.connect(creator, scopes=scopes)
+
+    (outcome,) = program.json("webhooks", "register", handle_of(program, creator))
+
+    assert outcome["outcome"] == "registered"
+    assert "creator.message.received" not in outcome["events"]
+    assert "creator.follow.created" in outcome["events"]
+    assert "read:chat" in outcome["note"]
+
+
+def test_a_refused_registration_is_one_line_with_a_next_step_and_leaves_nothing(
+    program: Program,
+) -> None:
+    creator = program.engine.creator()
+    program.engine.fanvue.turn(webhook_registration_400=True)
+
+    done = program("webhooks", "register", handle_of(program, creator))
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "fanvue-sync webhooks test" in done.stderr
+    assert at_fanvue(program) == []
+    assert stored(program, "select state from private.webhook_subscriptions") == []
+
+
+def test_a_lost_answer_leaves_no_webhook_whose_secret_nobody_has(program: Program) -> None:
+    creator = program.engine.creator()
+    name = handle_of(program, creator)
+    path = "/webhooks/subscriptions$"
+    program.engine.fanvue.add_fault(
+        "status", path, method="POST", status=502, moment="after", times=1
+    )
+
+    lost = program("webhooks", "register", name)
+
+    assert lost.returncode == 1
+    assert at_fanvue(program) == []
+    assert stored(program, "select state from private.webhook_subscriptions") == []
+    assert program.json("webhooks", "register", name)[0]["outcome"] == "registered"
+
+
+def test_registering_and_testing_count_as_no_refusal(program: Program) -> None:
+    program.engine.creator()
+    program.json("webhooks", "register", "--all")
+    program("webhooks", "test", FANVUE_WEBHOOK_SECRETS="quite-another-secret")
+    program.engine.fanvue.set_webhook_target(address(program), "a wrong secret")
+    program.engine.fanvue.turn(webhook_retry_seconds=[])
+    program.engine.fanvue.send_webhook(next(iter(program.engine.models)), "presence")
+    deliver(program)
+
+    wait_for_refusals(program, 1)
+
+    assert stored(program, "select sum(unsigned) from private.webhook_refusals") == [(0,)]
+
+
+def test_a_new_sealing_key_seals_webhook_secrets_too(program: Program) -> None:
+    program.engine.creator()
+    program.json("webhooks", "register", "--all")
+    old = program.engine.environment["TOKEN_ENCRYPTION_KEYS"]
+    keys = f"{NEW_KEY},{old}"
+
+    rotated = program.json("tokens", "rotate-key", TOKEN_ENCRYPTION_KEYS=keys)
+
+    assert (rotated["webhooks_resealed"], rotated["failed"]) == (1, [])
+    ((sealed,),) = stored(program, "select secret from private.webhook_subscriptions")
+    assert sealed.startswith("fse1.next.")
+    _, findings = program.findings(TOKEN_ENCRYPTION_KEYS=keys)
+    assert findings["sealing keys"][0] == "ok"
+    code, findings = program.findings()
+    assert (code, findings["sealing keys"][0]) == (1, "fail")
+    assert "next" in findings["sealing keys"][1]
+
+
+def test_the_doctor_sends_a_test_event_and_says_what_keeps_it_out(program: Program) -> None:
+    program.engine.creator()
+    program.json("webhooks", "register", "--all")
+
+    _, sound = program.findings()
+    code, refused = program.findings(FANVUE_WEBHOOK_SECRETS="quite-another-secret")
+    _, away = program.findings(SUPABASE_URL="http://127.0.0.1:9")
+    program.json("webhooks", "delete", "--all", "--yes")
+    _, none = program.findings(FANVUE_WEBHOOK_SECRETS="")
+
+    assert sound["webhooks"][0] == "ok"
+    assert sound["announcements"] == ("ok", "none ever arrived; polls find everything")
+    assert (code, refused["webhooks"][0]) == (1, "fail")
+    assert "FANVUE_WEBHOOK_SECRETS" in refused["webhooks"][1]
+    assert "webhooks" not in away
+    assert none["webhooks"][0] == "ok"
+    assert "fanvue-sync webhooks register --all" in none["webhooks"][1]
+
+
+def test_an_address_that_does_not_answer_is_told_before_fanvue_is_asked(program: Program) -> None:
+    creators = [program.engine.creator() for _ in range(2)]
+    program.engine.fanvue.clear_requests()
+    nowhere = f"{program.engine.environment['SUPABASE_URL']}/functions/v1/no-such-function"
+
+    done = program("webhooks", "register", "--all", "--url", nowhere)
+
+    assert done.returncode == 2
+    assert len(creators) > done.stderr.count("\n") == 1
+    assert "supabase functions deploy fanvue-webhook" in done.stderr
+    methods = [one["method"] for one in program.engine.fanvue.requests()]
+    assert "POST" not in methods
+
+
+def test_creators_of_an_agencys_grant_are_told_how_it_is_done_by_hand(program: Program) -> None:
+    engine = program.engine
+    creator = engine.creator()
+    engine.database.execute(
+        "with made as (insert into public.agency_connections"
+        " (agency_id, fanvue_user_uuid, refresh_token)"
+        " select id, gen_random_uuid()::text, 'r' from public.agencies returning id)"
+        " update public.models set connection_id = (select id from made)"
+    )
+
+    named = program("webhooks", "register", handle_of(program, creator))
+    (skipped,) = program.json("webhooks", "register", "--all")
+
+    assert named.returncode == 2
+    assert "by hand in the Fanvue app" in named.stderr
+    assert skipped["outcome"] == "skipped"
+
+
+def test_a_test_event_arrives_and_leaves_no_trace(program: Program) -> None:
+    creator = program.engine.creator()
+    program.json("webhooks", "register", handle_of(program, creator))
+
+    found = program.json("webhooks", "test")
+
+    assert found["arrived"] is True
+    assert [one["arrived"] for one in found["tests"]] == [True, True]
+    assert stored(program, "select count(*) from public.webhook_events") == [(0,)]
+    assert stored(program, "select count(*) from private.webhook_tests") == [(0,)]
+
+
+def test_a_test_with_a_secret_that_the_function_lacks_says_so(program: Program) -> None:
+    done = program("webhooks", "test", "--json", FANVUE_WEBHOOK_SECRETS="quite-another-secret")
+
+    assert done.returncode == 1
+    (tested,) = json.loads(done.stdout)["tests"]
+    assert tested["arrived"] is False
+    assert "FANVUE_WEBHOOK_SECRETS" in tested["remedy"]
+
+
+def test_without_a_secret_there_is_nothing_to_test(program: Program) -> None:
+    done = program("webhooks", "test", FANVUE_WEBHOOK_SECRETS="")
+
+    assert done.returncode == 2
+    assert "fanvue-sync webhooks register --all" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["webhooks", "register"],
+        ["webhooks", "rotate"],
+        ["webhooks", "delete", "--yes"],
+        ["webhooks", "register", "nobody"],
+        ["webhooks", "register", "nobody", "--all"],
+        ["webhooks", "rotate", "--all", "x"],
+    ],
+)
+def test_wrong_words_are_one_line_with_what_to_do(program: Program, words: list[str]) -> None:
+    done = program(*words)
+
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "fanvue-sync webhooks" in done.stderr
+
+
+def test_a_wrong_secret_shows_wherever_somebody_looks(program: Program) -> None:
+    """With the wrong secret everything said that all was well."""
+    engine = program.engine
+    creator = engine.creator()
+    engine.drain()
+    engine.fanvue.set_webhook_target(address(program), "not the function's secret")
+    engine.fanvue.turn(webhook_retry_seconds=[])
+    for refused in (6, 12):
+        tip(program, creator, 6)
+        deliver(program)
+        wait_for_refusals(program, refused)
+        engine.pass_time(60)
+
+    status = program.json("status")
+    _, findings = program.findings()
+    (question,) = [
+        one for one in status["attention"] if one["question"] == "Do announcements arrive?"
+    ]
+
+    assert status["well"] is False
+    assert "12 were refused" in question["what"]
+    assert "fanvue-sync webhooks test" in question["remedy"]
+    assert findings["announcements"][0] == "warn"
+    assert stored(program, "select count(*) from public.webhook_events") == [(0,)]
+
+
+def test_a_key_that_the_function_lacks_is_said_and_nothing_is_let_in_without_it(
+    program: Program, local_stack: Stack
+) -> None:
+    engine = program.engine
+    creator = engine.creator()
+    engine.drain()
+    program.json("webhooks", "register", handle_of(program, creator))
+    other = "k9:" + "A" * 43 + "="
+
+    with function_settings(TOKEN_ENCRYPTION_KEYS=other):
+        engine.fanvue.turn(webhook_retry_seconds=[])
+        tip(program, creator, 1)
+        deliver(program)
+        (delivery,) = engine.fanvue.webhooks(creator)["deliveries"]
+        assert [one["status"] for one in delivery["attempts"]] == [503]
+        wait_until(
+            lambda: (
+                stored(program, "select unopened_at is not null from private.webhook_subscriptions")
+                == [(True,)]
+            )
+        )
+        status = program.json("status")
+        assert any("cannot open" in one["what"] for one in status["attention"])
+
+    assert program.json("webhooks", "test")["arrived"] is True
+    wanted = [one["what"] for one in program.json("status")["attention"]]
+    assert not any("cannot open" in one for one in wanted)
