@@ -239,5 +239,5 @@ def _fan(fan: Fan | None) -> dict[str, Any] | None:
 
 ENDPOINTS = [
     Endpoint("/insights/earnings", ("read:insights",), earnings),
-    Endpoint("/insights/spending", ("read:insights",), spending),
+    Endpoint("/insights/spending", ("read:insights",), spending, twin=False),
 ]

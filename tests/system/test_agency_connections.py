@@ -10,6 +10,7 @@ import pytest
 from tests.support.agency_stage import AgencyStage
 from tests.support.program import Program
 from tests.support.waiting import PATIENCE_SECONDS
+from worker.sync.rows import REVERSALS
 
 
 if TYPE_CHECKING:
@@ -72,6 +73,44 @@ def test_every_stream_of_a_managed_creator_is_read_on_her_path(agency: AgencySta
         assert f"/creators/{call['creator']}/" in call["path"], call
     for creator in made:
         engine.assert_exact(creator["uuid"])
+
+
+def test_reversals_that_fanvue_lists_to_no_agency_make_the_run_partial_and_hold_nothing_up(
+    agency: AgencyStage,
+) -> None:
+    engine = agency.engine
+    (creator,) = agency.creators(1)
+    engine.fanvue.turn(v1="missing")
+    engine.fanvue.add_reversals(creator, 2)
+    agency.connect(*agency.consent())
+    engine.drain()
+
+    books, ours = engine.fanvue.books(creator), engine.ledger(creator)
+    kept_apart = [books.by_category[kind] for kind in books.by_category if kind in REVERSALS]
+    assert sum(kind.count for kind in kept_apart) == 2
+    assert ours.count == books.count - 2
+    assert ours.gross * 100 == books.gross_cents - sum(kind.gross_cents for kind in kept_apart)
+    run = engine.database.execute(
+        "select state, error from public.sync_runs where sync_type = 'earnings' order by id limit 1"
+    ).fetchone()
+    assert run is not None
+    assert run[0] == "partial"
+    assert "no list of refunds and chargebacks" in run[1]["message"]
+
+    # The list itself was read to its end: the next poll is a poll, and asks nothing in vain.
+    engine.fanvue.clear_requests()
+    engine.fanvue.add_sales(creator, 3)
+    engine.pass_time(16 * 60)
+    agency.tick()
+    engine.drain()
+    state = engine.database.execute(
+        "select high_water is not null, last_error, consecutive_failures from public.sync_state"
+        " where sync_type = 'earnings'"
+    ).fetchone()
+    assert state == (True, None, 0)
+    paths = {call["path"].removeprefix("/v1") for call in agency.data_paths()}
+    assert paths == {f"/creators/{creator}/insights/earnings"}
+    assert engine.run_states(creator)[-1] == "succeeded"
 
 
 def test_an_administrator_who_is_a_creator_is_read_on_the_personal_path(

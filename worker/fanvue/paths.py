@@ -23,6 +23,7 @@ PROBE_AGAIN_AFTER = timedelta(days=1)
 # What an agency finds elsewhere below a creator than the creator finds for themselves; all else
 # has the same path there (Fanvue's list of operations, mid 2026).
 _OTHERWISE_FOR_AGENCIES = {"/users/account": "/account"}
+_NOT_FOR_AGENCIES = frozenset({"/insights/spending"})
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -34,6 +35,11 @@ def template_of(path: str) -> str:
 def creators_path(prefix: str, path: str) -> str:
     """Return the path below the creator that a prefix names; without one it stays as it is."""
     return prefix + _OTHERWISE_FOR_AGENCIES.get(path, path) if prefix else path
+
+
+def is_offered(prefix: str, path: str) -> bool:
+    """Tell whether what a creator finds at a path is there for the agency that a prefix names."""
+    return not prefix or path not in _NOT_FOR_AGENCIES
 
 
 def full_path(family: Family, path: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from worker.fanvue.calls import Family
 from worker.jobs.earnings_pages import EarningsList, EarningsPages
-from worker.jobs.unreadable import note_doubts, note_unreadable, partial_of
+from worker.jobs.unreadable import NO_REVERSALS, note_doubts, note_unreadable, partial_of
 from worker.store.walks import PageCommit
 from worker.streams.earnings import EARNINGS
 from worker.sync.listing import ENDLESS, is_endless
@@ -36,11 +36,15 @@ OLD_PHASES: Final = frozenset({"verify", "mend"})
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """The phase after this page, and the place in it; `complete` closes the walk."""
+    """The phase after this page, and the place in it; `complete` closes the walk.
+
+    `unlisted`: what Fanvue has no list of and was due to be looked at.
+    """
 
     phase: str
     place: Place
     complete: bool = False
+    unlisted: str | None = None
 
 
 class EarningsWalk:
@@ -48,6 +52,7 @@ class EarningsWalk:
 
     def __init__(self, reader: PageReader) -> None:
         self._pages = EarningsPages(reader)
+        self._has_reversals = reader.offers(EARNINGS.reversals)
 
     async def turn(self, state: WalkState) -> PageCommit:
         """Read the page at the walk's place and say what to commit."""
@@ -61,27 +66,59 @@ class EarningsWalk:
         hint = None if state.kind == "incremental" else 10
         known = state.validator if _asks_the_same(state) else None
         page = await self._pages.read(what, place, hint=hint, known=known)
-        return _nothing_new(state, page) if page.not_modified else _commit_of(state, page)
+        if page.not_modified:
+            return self._nothing_new(state, page)
+        return self._commit_of(state, page)
 
+    def _commit_of(self, state: WalkState, page: ReadPage) -> PageCommit:
+        going = page.turn.after
+        following = Next(state.phase, going) if going is not None else self._after_list(state, page)
+        notes = _notes_after(state, page, following.place)
+        return PageCommit(
+            rows=[row.as_json() for row in page.turn.rows],
+            phase=state.phase,
+            next_phase=following.phase,
+            mode=following.place.mode,
+            cursor=following.place.cursor,
+            position=following.place.position,
+            ceiling=page.date,
+            complete=following.complete,
+            partial=partial_of(notes) if following.complete else None,
+            unlisted=following.unlisted,
+            aside_checked=(state.phase == "aside" and going is None)
+            or following.unlisted is not None,
+            notes=notes,
+            validator=page.validator if _asks_the_same(state) else None,
+        )
 
-def _commit_of(state: WalkState, page: ReadPage) -> PageCommit:
-    going = page.turn.after
-    following = Next(state.phase, going) if going is not None else _after_list(state, page)
-    notes = _notes_after(state, page, following.place)
-    return PageCommit(
-        rows=[row.as_json() for row in page.turn.rows],
-        phase=state.phase,
-        next_phase=following.phase,
-        mode=following.place.mode,
-        cursor=following.place.cursor,
-        position=following.place.position,
-        ceiling=page.date,
-        complete=following.complete,
-        partial=partial_of(notes) if following.complete else None,
-        aside_checked=state.phase == "aside" and going is None,
-        notes=notes,
-        validator=page.validator if _asks_the_same(state) else None,
-    )
+    def _nothing_new(self, state: WalkState, page: ReadPage) -> PageCommit:
+        """Close the walk, unless reversals are kept apart and are due to be looked at."""
+        due = page.family is Family.UNVERSIONED and state.aside_due
+        aside = due and self._has_reversals
+        return PageCommit(
+            rows=[],
+            phase=state.phase,
+            next_phase="aside" if aside else state.phase,
+            mode="window",
+            cursor=None,
+            position=None,
+            ceiling=page.date,
+            complete=not aside,
+            unlisted=NO_REVERSALS if due and not aside else None,
+            aside_checked=due and not aside,
+            notes={"family": page.family.value},
+            not_modified=not aside,
+            validator=page.validator,
+        )
+
+    def _after_list(self, state: WalkState, page: ReadPage) -> Next:
+        """Say what follows the end of a phase's list."""
+        kept_apart = state.phase == "rows" and page.family is Family.UNVERSIONED
+        if not kept_apart or (state.kind == "incremental" and not state.aside_due):
+            return Next(state.phase, Place(), complete=True)
+        if not self._has_reversals:
+            return Next(state.phase, Place(), complete=True, unlisted=NO_REVERSALS)
+        return Next("aside", Place())
 
 
 def _give_up(state: WalkState) -> PageCommit:
@@ -109,24 +146,6 @@ def _asks_the_same(state: WalkState) -> bool:
     return state.kind == "incremental" and state.phase == "rows" and state.pages == 0
 
 
-def _nothing_new(state: WalkState, page: ReadPage) -> PageCommit:
-    """Close the walk, unless reversals are kept apart and are due to be looked at."""
-    aside = page.family is Family.UNVERSIONED and state.aside_due
-    return PageCommit(
-        rows=[],
-        phase=state.phase,
-        next_phase="aside" if aside else state.phase,
-        mode="window",
-        cursor=None,
-        position=None,
-        ceiling=page.date,
-        complete=not aside,
-        notes={"family": page.family.value},
-        not_modified=not aside,
-        validator=page.validator,
-    )
-
-
 def _list_of(state: WalkState) -> EarningsList:
     start = state.floor or HISTORY_BEGINS
     match state.phase:
@@ -142,14 +161,6 @@ def _aside_start(state: WalkState, start: datetime) -> datetime:
     if state.kind == "full" or state.aside_checked_at is None:
         return HISTORY_BEGINS
     return min(start, state.aside_checked_at - ASIDE_LOOKBACK)
-
-
-def _after_list(state: WalkState, page: ReadPage) -> Next:
-    """Say what follows the end of a phase's list."""
-    kept_apart = state.phase == "rows" and page.family is Family.UNVERSIONED
-    if kept_apart and (state.kind != "incremental" or state.aside_due):
-        return Next("aside", Place())
-    return Next(state.phase, Place(), complete=True)
 
 
 def _notes_after(state: WalkState, page: ReadPage, place: Place) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from worker.errors import NotFound, ProviderContract, Unauthorized
 from worker.fanvue.calls import Access, Reply, RequestMeter, Validator
-from worker.fanvue.paths import creators_path
+from worker.fanvue.paths import creators_path, is_offered
 from worker.store.walks import OfferedValidator
 
 
@@ -38,6 +38,10 @@ class PageReader:
         self._job = job
         self._lane = lane
         self._meter = meter
+
+    def offers(self, path: str) -> bool:
+        """Tell whether Fanvue has this list for the way in which the creator is read."""
+        return is_offered(self._job.path_prefix, path)
 
     async def get(
         self,

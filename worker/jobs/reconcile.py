@@ -17,7 +17,7 @@ from worker.fanvue.calls import Family
 from worker.jobs.earnings_pages import EarningsList, EarningsPages
 from worker.jobs.outcomes import Cancelled, Done, Result, Yielded
 from worker.jobs.reconcile_sums import FanvueSums
-from worker.jobs.unreadable import note_doubts, note_unreadable, partial_of
+from worker.jobs.unreadable import NO_REVERSALS, note_doubts, note_unreadable, partial_of
 from worker.store.reconcile import RunCommit
 from worker.sync.drift import DaySum
 from worker.sync.listing import ENDLESS, is_endless
@@ -73,6 +73,7 @@ class Reconciliation:
         self._job = job
         self._store = store
         self._pages = EarningsPages(reader)
+        self._has_reversals = reader.offers(PATHS[SPENDING])
         self._fanvue = FanvueSums(job, reader)
         self._clock = clock
         self._limits = limits
@@ -123,14 +124,15 @@ class Reconciliation:
         reading = Reading.from_json(state.todo[0])
         place = Place.resumed(state.mode, state.cursor, state.position, state.notes.get("place"))
         what = EarningsList(PATHS.get(reading.list, EARNINGS_PATH), reading.span)
-        return _commit_of(state, await self._pages.read(what, place, hint=CALLS_AHEAD))
+        page = await self._pages.read(what, place, hint=CALLS_AHEAD)
+        return _commit_of(state, page, has_reversals=self._has_reversals)
 
     # Judging --------------------------------------------------------------------------------------
 
     async def _judge(self, state: RunState) -> RunCommit | Done:
         """Compare sums; return what to read once more, or how the run ended."""
         whole = self._days_of(state)
-        partial = partial_of(state.notes)
+        partial = partial_of(state.notes) or state.notes.get("unlisted")
         sums: list[dict[str, Any]] = []
         if whole is not None and partial is None:
             differences, again = await self._against_summary(state, whole)
@@ -214,15 +216,18 @@ def _verdict(kind: str, days: Days, differences: list[Difference]) -> dict[str, 
     }
 
 
-def _commit_of(state: RunState, page: ReadPage) -> RunCommit:
+def _commit_of(state: RunState, page: ReadPage, *, has_reversals: bool) -> RunCommit:
     reading, rest = Reading.from_json(state.todo[0]), state.todo[1:]
     apart = Reading(SPENDING, reading.start, reading.end).as_json()
-    if reading.list == EARNINGS and page.family is Family.UNVERSIONED and apart not in rest:
-        # This family keeps reversals in a list of their own.
+    # This family keeps reversals in a list of their own.
+    kept_apart = reading.list == EARNINGS and page.family is Family.UNVERSIONED
+    if kept_apart and has_reversals and apart not in rest:
         rest = [*rest, apart]
     going = page.turn.after
     place = going or Place()
     notes = note_doubts(state.notes, page.turn.trouble, page.withheld)
+    if kept_apart and not has_reversals:
+        notes["unlisted"] = NO_REVERSALS
     return RunCommit(
         todo=rest if going is None else [state.todo[0], *rest],
         mode=place.mode,

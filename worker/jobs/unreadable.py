@@ -6,7 +6,7 @@ read. Lost details of records that were read are noted, no more.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from worker.errors import ProviderContract
 
@@ -24,6 +24,13 @@ class _Page(Protocol):
 
 
 _P = TypeVar("_P", bound=_Page)
+
+
+# Of a creator who is read through an agency, where reversals are in a list of their own.
+NO_REVERSALS: Final = (
+    "Fanvue has no list of refunds and chargebacks for a creator whom an agency reads, unless its "
+    "/v1 answers: webhooks alone bring them; with a consent of their own they are read"
+)
 
 
 async def second_look(read: Callable[[], Awaitable[_P]]) -> _P:

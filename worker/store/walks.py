@@ -74,6 +74,7 @@ class PageCommit:
 
     `chat` names the chat whose messages the rows are. `until_known` lets the database close the
     walk when it knew every row. `not_modified` closes it because Fanvue said that nothing changed.
+    `unlisted` makes the run partial and the walk no less whole: what Fanvue has no list of.
     """
 
     rows: list[dict[str, Any]]
@@ -85,6 +86,7 @@ class PageCommit:
     ceiling: datetime | None
     complete: bool = False
     partial: str | None = None
+    unlisted: str | None = None
     aside_checked: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
     chat: str | None = None
@@ -191,7 +193,7 @@ class WalkStore:
             amount=Decimal(reply["amount"]),
             cancel=bool(reply["cancel"]),
             complete=complete,
-            partial=(reply.get("partial") or page.partial) if complete else None,
+            partial=(reply.get("partial") or page.partial or page.unlisted) if complete else None,
             todo=_todo(reply),
         )
 

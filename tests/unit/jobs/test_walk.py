@@ -279,6 +279,22 @@ async def test_without_v1_reversals_are_read_from_the_spending_list() -> None:
     assert w.book.phases[-1] == "aside"
 
 
+@pytest.mark.parametrize("kind", ["full", "incremental"])
+async def test_an_agency_finds_no_list_of_reversals_and_says_so_when_it_is_due(kind: str) -> None:
+    w = walking(60, kind=kind, aside_due=True)
+    w.path_prefix = "/creators/7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a01"
+    w.api.v1 = False
+
+    result = await w.run()
+
+    assert isinstance(result, Done)
+    assert "no list of refunds" in (result.partial or "")
+    # The walk is whole all the same.
+    assert [page["partial"] for page in w.book.pages] == [None] * len(w.book.pages)
+    assert w.book.pages[-1]["aside_checked"]
+    assert SPENDING not in w.api.paths
+
+
 async def test_a_poll_looks_for_reversals_only_when_that_is_due() -> None:
     w = walking(20, aside_due=False)
     w.api.v1 = False

@@ -52,6 +52,7 @@ class WalkBench:
     stopping: Callable[[], bool] = lambda: False
     meter: RequestMeter = field(default_factory=RequestMeter)
     lease_id: int = JOB.lease_id
+    path_prefix: str = JOB.path_prefix
 
     def __post_init__(self) -> None:
         self.budget = RecordingBudget()
@@ -73,7 +74,7 @@ class WalkBench:
             Random(1),  # noqa: S311 - jitter is no secret
             fanvue_settings(),
         )
-        job = replace(JOB, lease_id=self.lease_id)
+        job = replace(JOB, lease_id=self.lease_id, path_prefix=self.path_prefix)
         reader = PageReader(client, self.grants.keeper, job, Lane.LIVE, self.meter)
         store = WalkStore(self.stub.database, timedelta(seconds=60))
         walk = Walk(job, store, self.clock, limits, self.stopping)
