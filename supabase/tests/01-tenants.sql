@@ -102,5 +102,17 @@ select is(pg_temp.read_as('anon', null, format('select public.request_sync(%L, '
           'anon cannot ask for a sync')
 from tenants t where t.letter = 'A';
 
+-- Whether announcements arrive is told to members about their own agency, and to nobody about another -----
+select matches(pg_temp.read_as('authenticated', t.user_id, format('select public.announcements(%L) ->> ''state''', t.agency_id)),
+               '^(none|arriving|refused|missing)$', format('a member of %s learns whether announcements arrive', t.letter))
+from tenants t;
+
+select is(pg_temp.read_as('authenticated', mine.user_id, format('select public.announcements(%L)', theirs.agency_id)),
+          'denied', format('a member of %s learns nothing of the announcements of %s', mine.letter, theirs.letter))
+from tenants mine join tenants theirs on theirs.letter <> mine.letter;
+
+select is(pg_temp.read_as('anon', null, format('select public.announcements(%L)', t.agency_id)), 'denied', 'a stranger does not ask')
+from tenants t where t.letter = 'A';
+
 select * from finish();
 rollback;

@@ -220,6 +220,26 @@ def test_ctrl_c_loses_no_pair_that_fanvue_has_issued(program: Program) -> None:
     assert engine.fanvue.stats()["creators"][creator]["chain_kills"] == 0
 
 
+@pytest.mark.usefixtures("broken_store")
+def test_ctrl_c_says_where_a_pair_is_kept_that_could_not_be_stored(program: Program) -> None:
+    engine = program.engine
+    creator, grant = new_creator(engine)
+    engine.fanvue.add_fault("slow", "/oauth2/token", ms=1500)
+    process = program.start(
+        *("connect", "--agency", "Nova", "--creator-uuid", creator),
+        *("--refresh-token", str(grant.refresh_token)),
+    )
+
+    wait_until(lambda: engine.fanvue.faults()[0]["hits"] > 0 or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert process.returncode == 130
+    (line,) = errors.splitlines()
+    assert line.startswith("the drill breaks it; ")
+    assert line.endswith(f"connect with --refresh-token-file fanvue-grant-{creator}.sealed")
+
+
 def test_a_slip_in_an_agencys_name_makes_no_agency(program: Program) -> None:
     engine = program.engine
     engine.connect(new_creator(engine)[0], "Nova Talent")

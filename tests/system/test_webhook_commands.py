@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.edge_functions import function_settings
 from tests.support.program import Program
-from tests.support.waiting import PATIENCE_SECONDS, wait_until
+from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.webhooks import (
+    REGISTRABLE,
+    address,
+    at_fanvue,
+    deliver,
+    handle_of,
+    stored,
+    tip,
+)
 from worker.jobs.subscriptions import TOPICS
 
 
@@ -21,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from local.stack import Stack
     from tests.support.engine import Engine
 
 
@@ -33,53 +40,9 @@ PROBES = ["none", "get", "head", "empty", "object", "event"]
 
 @pytest.fixture
 def program(engine: Engine, tmp_path: Path) -> Iterator[Program]:
-    engine.fanvue.turn(
-        rate_limit=100_000,
-        webhook_loopback_urls=True,
-        webhook_retry_seconds=[0.05] * 20 + [1] * PATIENCE_SECONDS,
-        webhook_timeout_seconds=PATIENCE_SECONDS,
-    )
+    engine.fanvue.turn(**REGISTRABLE)
     yield Program(engine, tmp_path)
     engine.fanvue.drop_webhook_target()
-
-
-def address(program: Program) -> str:
-    return f"{program.engine.environment['SUPABASE_URL']}/functions/v1/fanvue-webhook"
-
-
-def handle_of(program: Program, creator: str) -> str:
-    """Return the name by which a person calls a creator."""
-    return program.engine.models[creator]
-
-
-def at_fanvue(program: Program) -> list[dict[str, Any]]:
-    return list(program.engine.fanvue.webhooks()["registrations"])
-
-
-def stored(program: Program, query: str) -> list[tuple[Any, ...]]:
-    return program.engine.database.execute(query.encode()).fetchall()
-
-
-def refusals(program: Program) -> int:
-    """Return how many deliveries the function said it refused; it says so a little later."""
-    ((count,),) = stored(
-        program, "select coalesce(sum(wrong_signature), 0) from private.webhook_refusals"
-    )
-    return int(count)
-
-
-def wait_for_refusals(program: Program, count: int) -> None:
-    wait_until(lambda: refusals(program) == count)
-
-
-def tip(program: Program, creator: str, count: int) -> None:
-    rows = [{"source": "tip", "gross_cents": 500 + number} for number in range(count)]
-    program.engine.fanvue.add_sales(creator, rows=rows)
-
-
-def deliver(program: Program) -> None:
-    outcome = program.engine.fanvue.flush_webhooks(PATIENCE_SECONDS)
-    assert outcome["done"], outcome
 
 
 @pytest.mark.parametrize("probe", PROBES)
@@ -258,20 +221,6 @@ def test_a_lost_answer_leaves_no_webhook_whose_secret_nobody_has(program: Progra
     assert program.json("webhooks", "register", name)[0]["outcome"] == "registered"
 
 
-def test_registering_and_testing_count_as_no_refusal(program: Program) -> None:
-    program.engine.creator()
-    program.json("webhooks", "register", "--all")
-    program("webhooks", "test", FANVUE_WEBHOOK_SECRETS="quite-another-secret")
-    program.engine.fanvue.set_webhook_target(address(program), "a wrong secret")
-    program.engine.fanvue.turn(webhook_retry_seconds=[])
-    program.engine.fanvue.send_webhook(next(iter(program.engine.models)), "presence")
-    deliver(program)
-
-    wait_for_refusals(program, 1)
-
-    assert stored(program, "select sum(unsigned) from private.webhook_refusals") == [(0,)]
-
-
 def test_a_new_sealing_key_seals_webhook_secrets_too(program: Program) -> None:
     program.engine.creator()
     program.json("webhooks", "register", "--all")
@@ -288,25 +237,6 @@ def test_a_new_sealing_key_seals_webhook_secrets_too(program: Program) -> None:
     code, findings = program.findings()
     assert (code, findings["sealing keys"][0]) == (1, "fail")
     assert "next" in findings["sealing keys"][1]
-
-
-def test_the_doctor_sends_a_test_event_and_says_what_keeps_it_out(program: Program) -> None:
-    program.engine.creator()
-    program.json("webhooks", "register", "--all")
-
-    _, sound = program.findings()
-    code, refused = program.findings(FANVUE_WEBHOOK_SECRETS="quite-another-secret")
-    _, away = program.findings(SUPABASE_URL="http://127.0.0.1:9")
-    program.json("webhooks", "delete", "--all", "--yes")
-    _, none = program.findings(FANVUE_WEBHOOK_SECRETS="")
-
-    assert sound["webhooks"][0] == "ok"
-    assert sound["announcements"] == ("ok", "none ever arrived; polls find everything")
-    assert (code, refused["webhooks"][0]) == (1, "fail")
-    assert "FANVUE_WEBHOOK_SECRETS" in refused["webhooks"][1]
-    assert "webhooks" not in away
-    assert none["webhooks"][0] == "ok"
-    assert "fanvue-sync webhooks register --all" in none["webhooks"][1]
 
 
 def test_an_address_that_does_not_answer_is_told_before_fanvue_is_asked(program: Program) -> None:
@@ -386,58 +316,3 @@ def test_wrong_words_are_one_line_with_what_to_do(program: Program, words: list[
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "fanvue-sync webhooks" in done.stderr
-
-
-def test_a_wrong_secret_shows_wherever_somebody_looks(program: Program) -> None:
-    """With the wrong secret everything said that all was well."""
-    engine = program.engine
-    creator = engine.creator()
-    engine.drain()
-    engine.fanvue.set_webhook_target(address(program), "not the function's secret")
-    engine.fanvue.turn(webhook_retry_seconds=[])
-    for refused in (6, 12):
-        tip(program, creator, 6)
-        deliver(program)
-        wait_for_refusals(program, refused)
-        engine.pass_time(60)
-
-    status = program.json("status")
-    _, findings = program.findings()
-    (question,) = [
-        one for one in status["attention"] if one["question"] == "Do announcements arrive?"
-    ]
-
-    assert status["well"] is False
-    assert "12 were refused" in question["what"]
-    assert "fanvue-sync webhooks test" in question["remedy"]
-    assert findings["announcements"][0] == "warn"
-    assert stored(program, "select count(*) from public.webhook_events") == [(0,)]
-
-
-def test_a_key_that_the_function_lacks_is_said_and_nothing_is_let_in_without_it(
-    program: Program, local_stack: Stack
-) -> None:
-    engine = program.engine
-    creator = engine.creator()
-    engine.drain()
-    program.json("webhooks", "register", handle_of(program, creator))
-    other = "k9:" + "A" * 43 + "="
-
-    with function_settings(TOKEN_ENCRYPTION_KEYS=other):
-        engine.fanvue.turn(webhook_retry_seconds=[])
-        tip(program, creator, 1)
-        deliver(program)
-        (delivery,) = engine.fanvue.webhooks(creator)["deliveries"]
-        assert [one["status"] for one in delivery["attempts"]] == [503]
-        wait_until(
-            lambda: (
-                stored(program, "select unopened_at is not null from private.webhook_subscriptions")
-                == [(True,)]
-            )
-        )
-        status = program.json("status")
-        assert any("cannot open" in one["what"] for one in status["attention"])
-
-    assert program.json("webhooks", "test")["arrived"] is True
-    wanted = [one["what"] for one in program.json("status")["attention"]]
-    assert not any("cannot open" in one for one in wanted)

@@ -134,8 +134,7 @@ async def use_consent(
     `accept` raises for an account that is not the one to connect.
     """
     if consent.access_token is not None:
-        # It tells whose the consent is while nothing is used up.
-        # One that ended meanwhile tells nothing.
+        # It tells whose the consent is while nothing is used up, unless it ended meanwhile.
         with suppress(Unauthorized):
             accept(await _account(engine, consent, consent.access_token))
     task = asyncio.create_task(_trade(engine, keyring, consent, store, accept))
@@ -145,7 +144,10 @@ async def use_consent(
         # Not even Ctrl-C loses a pair that Fanvue has issued.
         await asyncio.wait({task})
         error = task.exception()
-        note("the grant was stored all the same" if error is None else str(error))
+        if isinstance(error, SyncError):
+            note(error.operator_message)
+        elif error is None:
+            note("the grant was stored all the same")
         raise
 
 
