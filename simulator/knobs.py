@@ -141,6 +141,10 @@ class Knobs(WebhookKnobs):
     # Rate limit
     rate_limit: int = Field(default=100, ge=1)
     rate_window_seconds: float = Field(default=60, gt=0)
+    endpoint_limits: dict[str, int] = Field(
+        default={},
+        description="endpoints with a limit and a count of their own: /chats to 5; 0: always 429",
+    )
 
     # Access
     own_creator_path_is_404: bool = True
@@ -155,6 +159,13 @@ class Knobs(WebhookKnobs):
     refresh_revokes_access: bool = False
     code_seconds: float = Field(default=600, gt=0)
     consent: Consent = Consent.ALLOW
+
+    @field_validator("endpoint_limits")
+    @classmethod
+    def _limits_are_counts(cls, limits: dict[str, int]) -> dict[str, int]:
+        if any(limit < 0 for limit in limits.values()):
+            raise ValueError("a limit is at least 0")
+        return {f"/{path.lstrip('/')}": limit for path, limit in limits.items()}
 
     @field_validator("list_share")
     @classmethod

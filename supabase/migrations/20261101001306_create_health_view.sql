@@ -118,10 +118,13 @@ with clock as materialized (
   union all
   -- A block of seconds is the engine's daily bread.
   select 8, 'Does Fanvue let us call?', case when b.blocked > 0 then 'attention' else 'ok' end,
-         case when b.blocked = 0 then 'yes' else format('%s rate budgets are blocked, the last one until %s', b.blocked, private.clock_words(b.until, b.now)) end,
+         case when b.blocked is null then 'yes' else format('Fanvue refuses %s, the last until %s', b.what, private.clock_words(b.until, b.now)) end,
          'ops.budgets'
-  from (select count(a.bucket) as blocked, max(a.blocked_until) as until, max(c.now) as now
-        from clock c left join private.api_budgets a on a.blocked_until > c.now + interval '1 minute') b
+  from (select sum(a.buckets) as blocked, max(a.until) as until, max(a.now) as now,
+               string_agg(coalesce(nullif(a.endpoint, ''), 'all calls') || case when a.buckets > 1 then format(' to %s accounts', a.buckets) else '' end, ', ' order by a.endpoint) as what
+        from (select e.endpoint, count(*) as buckets, max(e.blocked_until) as until, c.now
+              from clock c join private.api_endpoints e on e.blocked_until > c.now + interval '1 minute'
+              group by e.endpoint, c.now) a) b
   union all
   select 9, 'Is the queue''s table in good health?', case when t.remedy is not null or t.dead_rows > 100000 then 'attention' else 'ok' end,
          concat_ws('; ', t.dead_rows || ' dead rows', case when t.remedy is not null then 'a snapshot has been held for ' || t.held_for || ' by ' || t.holder end),

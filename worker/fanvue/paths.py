@@ -23,6 +23,8 @@ PROBE_AGAIN_AFTER = timedelta(days=1)
 # What an agency finds elsewhere below a creator than the creator finds for themselves; all else
 # has the same path there (Fanvue's list of operations, mid 2026).
 _OTHERWISE_FOR_AGENCIES = {"/users/account": "/account"}
+_AS_FOR_CREATORS = {theirs: own for own, theirs in _OTHERWISE_FOR_AGENCIES.items()}
+_BELOW_CREATOR = "/creators/{uuid}"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -34,6 +36,18 @@ def template_of(path: str) -> str:
 def creators_path(prefix: str, path: str) -> str:
     """Return the path below the creator that a prefix names; without one it stays as it is."""
     return prefix + _OTHERWISE_FOR_AGENCIES.get(path, path) if prefix else path
+
+
+def endpoint_of(path: str) -> str:
+    """Name the endpoint that a path belongs to, alike for a creator and for their agency.
+
+    What Fanvue says of its limits it says of an endpoint; whose they are, the bucket says.
+    """
+    template = template_of(path)
+    below = template.removeprefix(_BELOW_CREATOR)
+    if below == template or not below.startswith("/"):
+        return template
+    return _AS_FOR_CREATORS.get(below, below)
 
 
 def full_path(family: Family, path: str) -> str:

@@ -1511,7 +1511,11 @@ export type Database = {
         Returns: Json;
       };
       "block_bucket": {
-        Args: { "p_bucket": string; "p_seconds": number };
+        Args: {
+          "p_bucket": string;
+          "p_endpoint"?: string;
+          "p_seconds": number;
+        };
         Returns: undefined;
       };
       "cancel_sync_job": { Args: { "p_id": number }; Returns: Json };
@@ -1615,6 +1619,7 @@ export type Database = {
           "p_grant_id": string;
           "p_kind": string;
           "p_message": string;
+          "p_retry_after_s"?: number;
           "p_version": number;
         };
         Returns: Json;
@@ -1736,6 +1741,7 @@ export type Database = {
       "take_calls": {
         Args: {
           "p_bucket": string;
+          "p_endpoint"?: string;
           "p_lane"?: string;
           "p_seen"?: Json;
           "p_want": number;
