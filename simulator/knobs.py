@@ -159,6 +159,12 @@ class Knobs(WebhookKnobs):
     refresh_revokes_access: bool = False
     code_seconds: float = Field(default=600, gt=0)
     consent: Consent = Consent.ALLOW
+    app_scopes: list[str] | None = Field(
+        default=None, description="the scopes ticked in the app; null: all there are"
+    )
+    scope_named: bool = Field(
+        default=True, description="invalid_scope says which scope is not ticked"
+    )
 
     @field_validator("endpoint_limits")
     @classmethod

@@ -74,7 +74,7 @@ cross join lateral (
     and not exists (select from public.agency_connections k where k.id = m.connection_id and k.status = 'reauth_required')
   union all
   select k.agency_id, coalesce(k.handle, k.fanvue_user_uuid), 'agency', k.status_changed_at, k.status_reason,
-         'the agency''s administrator connects again: fanvue-sync connect-agency --agency ' || k.agency_id || ' --user-uuid ' || k.fanvue_user_uuid,
+         'the agency''s administrator connects again: "Reconnect" in the dashboard, or fanvue-sync connect-agency --agency ' || k.agency_id || ' --user-uuid ' || k.fanvue_user_uuid,
          array(select m.id from public.models m where m.connection_id = k.id and m.agency_id = k.agency_id and m.status = 'reauth_required'),
          k.fanvue_user_uuid, k.id
   from public.agency_connections k

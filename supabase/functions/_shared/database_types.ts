@@ -1486,6 +1486,8 @@ export type Database = {
       "begin_connection": {
         Args: {
           "p_agency_id": string;
+          "p_as"?: string;
+          "p_connection_id"?: string;
           "p_model_id": string;
           "p_return_to": string;
           "p_state_hash": string;
@@ -1564,6 +1566,14 @@ export type Database = {
           "p_page": Json;
           "p_version": number;
         };
+        Returns: Json;
+      };
+      "confirm_connection": {
+        Args: { "p_confirm": boolean; "p_state_hash": string };
+        Returns: Json;
+      };
+      "confirmed_connection": {
+        Args: { "p_state_hash": string };
         Returns: Json;
       };
       "connect_agency": {
@@ -1651,6 +1661,10 @@ export type Database = {
           "p_worker": string;
         };
         Returns: Json;
+      };
+      "hold_connection": {
+        Args: { "p_held": Json; "p_state_hash": string };
+        Returns: undefined;
       };
       "list_grants": {
         Args: { "p_after"?: string; "p_limit"?: number };
