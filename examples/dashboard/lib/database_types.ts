@@ -1405,6 +1405,7 @@ export type Database = {
         Row: {
           "agency_id": string;
           "connected_at": string | null;
+          "connection_id": string | null;
           "display_name": string | null;
           "earnings_synced_at": string | null;
           "fanvue_token_expires_at": string | null;
@@ -1426,6 +1427,13 @@ export type Database = {
             isOneToOne: false;
             referencedRelation: "agencies";
             referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "models_connection_id_fkey";
+            columns: ["connection_id", "agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agency_connections";
+            referencedColumns: ["id", "agency_id"];
           },
         ];
       };
@@ -1486,6 +1494,8 @@ export type Database = {
       "begin_connection": {
         Args: {
           "p_agency_id": string;
+          "p_as"?: string;
+          "p_connection_id"?: string;
           "p_model_id": string;
           "p_return_to": string;
           "p_state_hash": string;
@@ -1564,6 +1574,14 @@ export type Database = {
           "p_page": Json;
           "p_version": number;
         };
+        Returns: Json;
+      };
+      "confirm_connection": {
+        Args: { "p_confirm": boolean; "p_state_hash": string };
+        Returns: Json;
+      };
+      "confirmed_connection": {
+        Args: { "p_state_hash": string };
         Returns: Json;
       };
       "connect_agency": {
@@ -1651,6 +1669,10 @@ export type Database = {
           "p_worker": string;
         };
         Returns: Json;
+      };
+      "hold_connection": {
+        Args: { "p_held": Json; "p_state_hash": string };
+        Returns: undefined;
       };
       "list_grants": {
         Args: { "p_after"?: string; "p_limit"?: number };

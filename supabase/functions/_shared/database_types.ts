@@ -1405,6 +1405,7 @@ export type Database = {
         Row: {
           "agency_id": string;
           "connected_at": string | null;
+          "connection_id": string | null;
           "display_name": string | null;
           "earnings_synced_at": string | null;
           "fanvue_token_expires_at": string | null;
@@ -1426,6 +1427,13 @@ export type Database = {
             isOneToOne: false;
             referencedRelation: "agencies";
             referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "models_connection_id_fkey";
+            columns: ["connection_id", "agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agency_connections";
+            referencedColumns: ["id", "agency_id"];
           },
         ];
       };

@@ -154,11 +154,6 @@ const PAGES = {
 
 export type PageName = keyof typeof PAGES;
 
-/** All pages by name, for whoever documents them. */
-export const PAGE_TITLES: Readonly<Record<string, string>> = Object.fromEntries(
-  Object.entries(PAGES).map(([name, { title }]) => [name, title]),
-);
-
 /** What a page says of this one attempt. */
 export interface Detail {
   readonly scopes: readonly string[];
