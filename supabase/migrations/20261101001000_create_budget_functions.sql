@@ -75,7 +75,9 @@ declare
   v_valid_s constant integer := 2;
   v_until_told constant integer := 100;
   v_now timestamptz;
-  v_endpoint private.api_endpoints;
+  v_told integer;
+  v_largest integer;
+  v_probed_at timestamptz;
   v_limit integer;
   v_budgets private.api_budgets[];
   v_used integer;
@@ -94,14 +96,21 @@ begin
   end if;
   perform pg_advisory_xact_lock(hashtextextended('fanvue-budget:' || p_bucket, 0));
   v_now := private.engine_now();
-  insert into private.api_endpoints (bucket, endpoint) values (p_bucket, p_endpoint) on conflict do nothing;
-  select e.* into v_endpoint from private.api_endpoints e where e.bucket = p_bucket and e.endpoint = p_endpoint;
-  v_limit := coalesce(v_endpoint.max_calls,
-                      (select max(e.max_calls) from private.api_endpoints e where e.bucket = p_bucket), v_until_told);
-  insert into private.api_budgets (bucket, max_calls) values (p_bucket, v_limit) on conflict do nothing;
-  if v_seen_limit between 1 and 100000 and v_seen_limit is distinct from v_endpoint.max_calls then
+  select max(e.max_calls) filter (where e.endpoint = p_endpoint), max(e.probed_at) filter (where e.endpoint = p_endpoint),
+         max(e.max_calls), max(e.blocked_until) filter (where e.endpoint in ('', p_endpoint))
+  into v_told, v_probed_at, v_largest, v_blocked_until
+  from private.api_endpoints e
+  where e.bucket = p_bucket;
+  v_limit := coalesce(v_told, v_largest, v_until_told);
+  if v_probed_at is null then
+    insert into private.api_endpoints (bucket, endpoint) values (p_bucket, p_endpoint) on conflict do nothing;
+  end if;
+  if not exists (select from private.api_budgets b where b.bucket = p_bucket and b.max_calls = v_limit) then
+    insert into private.api_budgets (bucket, max_calls) values (p_bucket, v_limit) on conflict do nothing;
+  end if;
+  if v_seen_limit between 1 and 100000 and v_seen_limit is distinct from v_told then
     perform private.learn_limit(p_bucket, p_endpoint, v_limit, v_seen_limit);
-    v_endpoint.max_calls := v_seen_limit;
+    v_told := v_seen_limit;
     v_limit := v_seen_limit;
   end if;
 
@@ -110,15 +119,12 @@ begin
   into v_budgets
   from private.api_budgets b
   where b.bucket = p_bucket and b.max_calls >= v_limit;
-  select sum(s.calls) into v_used from unnest(v_budgets[1].slots) s(calls);
-  if v_seen_limit = v_limit and coalesce((p_seen ->> 'reset_in_s')::numeric, 1) > 0 and v_seen_left < v_limit - v_used then
+  if v_seen_limit = v_limit and coalesce((p_seen ->> 'reset_in_s')::numeric, 1) > 0 then
+    v_used := (select sum(s.calls) from unnest(v_budgets[1].slots) s(calls));
     -- Somebody else uses this grant too: what they took is gone for us.
     v_budgets[1].slots[cardinality(v_budgets[1].slots)] :=
-      v_budgets[1].slots[cardinality(v_budgets[1].slots)] + v_limit - v_used - v_seen_left;
+      v_budgets[1].slots[cardinality(v_budgets[1].slots)] + greatest(0, v_limit - v_used - v_seen_left);
   end if;
-
-  select max(e.blocked_until) into v_blocked_until
-  from private.api_endpoints e where e.bucket = p_bucket and e.endpoint in ('', p_endpoint);
   if v_blocked_until > v_now then
     v_granted := 0;
     v_wait := ceil(extract(epoch from v_blocked_until - v_now) * 1000);
@@ -127,8 +133,8 @@ begin
     from unnest(v_budgets) b
     cross join lateral (select sum(s.calls) as used from unnest(b.slots) s(calls)) u;
     v_granted := greatest(least(p_want, v_room), 0);
-    if v_granted = 0 and v_endpoint.max_calls is null and v_limit < v_until_told
-       and v_endpoint.probed_at <= v_now - make_interval(secs => v_budgets[1].window_seconds) then
+    if v_granted = 0 and v_told is null and v_limit < v_until_told
+       and coalesce(v_probed_at, '-infinity') <= v_now - make_interval(secs => v_budgets[1].window_seconds) then
       -- only others were told this small limit: one call shows whether it is this endpoint's as well
       v_granted := 1;
       update private.api_endpoints e set probed_at = v_now where e.bucket = p_bucket and e.endpoint = p_endpoint;

@@ -285,6 +285,15 @@ def test_a_429_stops_its_endpoint_alone(bucket: Bucket) -> None:
     assert bucket.take(1, endpoint="/chats")["granted"] == 1
 
 
+def test_an_endpoint_that_was_refused_before_its_first_call_is_counted_later(
+    bucket: Bucket,
+) -> None:
+    bucket.engine.call("block_bucket", bucket.name, 30, "/chats")
+    bucket.engine.move_clock(seconds=31)
+
+    assert bucket.take(1, endpoint="/chats")["granted"] == 1
+
+
 def test_a_lane_that_nobody_named_is_refused(bucket: Bucket) -> None:
     with pytest.raises(psycopg.Error, match="no lane"):
         bucket.take(1, "express")
