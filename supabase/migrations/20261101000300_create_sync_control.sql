@@ -275,6 +275,7 @@ create table private.api_endpoints (
   endpoint text not null,
   max_calls integer check (max_calls > 0),
   blocked_until timestamptz not null default '-infinity',
+  blocked_since timestamptz not null default '-infinity',
   stops text[] not null default '{}',
   probed_at timestamptz not null default '-infinity',
   primary key (bucket, endpoint)
@@ -283,6 +284,8 @@ comment on table private.api_endpoints is 'What Fanvue said of each endpoint of 
 comment on column private.api_endpoints.endpoint is 'The path without its family and without the creator, as /chats/{uuid}/messages. Empty: the whole bucket.';
 comment on column private.api_endpoints.max_calls is 'The limit that its headers last told; it names the count in api_budgets. Null: not told yet, so it counts under the largest limit of its bucket.';
 comment on column private.api_endpoints.blocked_until is 'After a 429 nobody calls it before then.';
+comment on column private.api_endpoints.blocked_since is
+  'When the first of its blocks began that followed each other within five minutes: short ones without end are no daily bread.';
 comment on column private.api_endpoints.stops is 'Streams that are not claimed while it is blocked: those that cannot go on without it.';
 comment on column private.api_endpoints.probed_at is
   'When a call was last let through to learn the limit, because the only limit known was a small one of other endpoints.';

@@ -195,11 +195,13 @@ returns void
 language sql
 set search_path = ''
 as $$
-  insert into private.api_endpoints as e (bucket, endpoint, blocked_until, stops)
-  values (p_bucket, p_endpoint, private.engine_now() + make_interval(secs => least(greatest(p_seconds, 0), 3600)::double precision),
-          private.streams_without(p_endpoint))
+  insert into private.api_endpoints as e (bucket, endpoint, blocked_until, blocked_since, stops)
+  select p_bucket, p_endpoint, n.now + make_interval(secs => least(greatest(p_seconds, 0), 3600)::double precision), n.now,
+         private.streams_without(p_endpoint)
+  from (select private.engine_now() as now) n
   on conflict (bucket, endpoint) do update
-  set blocked_until = greatest(e.blocked_until, excluded.blocked_until), stops = excluded.stops
+  set blocked_until = greatest(e.blocked_until, excluded.blocked_until), stops = excluded.stops,
+      blocked_since = case when e.blocked_until > excluded.blocked_since - interval '5 minutes' then e.blocked_since else excluded.blocked_since end
 $$;
 comment on function public.block_bucket(text, numeric, text) is
   'After a 429: no worker calls this endpoint of the bucket (empty: any) for so many seconds, an hour at most, and streams that need it are not claimed.';
