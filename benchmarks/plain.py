@@ -32,13 +32,15 @@ PAGE_SIZE = 50
 class _NoBudget:
     """Grants every call."""
 
-    async def acquire(self, bucket: str, lane: Lane, *, hint: int | None = None) -> None:
+    async def acquire(
+        self, bucket: str, lane: Lane, *, endpoint: str, hint: int | None = None
+    ) -> None:
         """Grant it."""
 
-    def observe(self, bucket: str, seen: RateSeen) -> None:
+    def observe(self, bucket: str, seen: RateSeen, *, endpoint: str) -> None:
         """Learn nothing."""
 
-    async def penalize(self, bucket: str, until: datetime) -> None:
+    async def penalize(self, bucket: str, until: datetime, *, endpoint: str) -> None:
         """Close nothing."""
 
 

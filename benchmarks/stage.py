@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _EMPTY = """
-  truncate public.agencies, public.webhook_events, private.api_budgets, private.scheduler_ticks,
-           private.engine_clock cascade
+  truncate public.agencies, public.webhook_events, private.api_budgets, private.api_endpoints,
+           private.scheduler_ticks, private.engine_clock cascade
 """
 _MODELS = """
   insert into public.models (agency_id, fanvue_user_uuid, fanvue_refresh_token)

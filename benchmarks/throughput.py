@@ -92,7 +92,7 @@ def _take_in_sql(stage: Stage, takes: int) -> float:
 async def _take_over_rest(outside: Outside, takes: int) -> float:
     async def take(store: CallStore, caller: int) -> None:
         for _ in range(takes):
-            await store.take_calls(f"user:{caller}", 1, "normal", None)
+            await store.take_calls(f"user:{caller}", "", 1, "normal", None)
 
     async with open_books(outside.settings(WORKER_CONCURRENCY=str(CALLERS))) as books:
         store = CallStore(books.database)

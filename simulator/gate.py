@@ -192,9 +192,15 @@ class Visit:
         if self._served.for_creator:
             key += f":{self._request.path_params[TWIN_PARAMETER].lower()}"
         self._entry.bucket = key
-        knobs = self._knobs
+        knobs, path = self._knobs, self._served.endpoint.path
+        limit = knobs.endpoint_limits.get(path)
+        if limit is not None:
+            key += f" {path}"
         allowance = self._sim.buckets.take(
-            key, self._now, knobs.rate_limit, knobs.rate_window_seconds
+            key,
+            self._now,
+            knobs.rate_limit if limit is None else limit,
+            knobs.rate_window_seconds,
         )
         self._headers = allowance.headers()
         if not allowance.allowed:

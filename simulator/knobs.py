@@ -162,6 +162,10 @@ class Knobs(WebhookKnobs):
     # Rate limit
     rate_limit: int = Field(default=100, ge=1)
     rate_window_seconds: float = Field(default=60, gt=0)
+    endpoint_limits: dict[str, int] = Field(
+        default={},
+        description="endpoints with a limit and a count of their own: /chats to 5; 0: always 429",
+    )
 
     # Access
     own_creator_path_is_404: bool = True
@@ -176,6 +180,19 @@ class Knobs(WebhookKnobs):
     refresh_revokes_access: bool = False
     code_seconds: float = Field(default=600, gt=0)
     consent: Consent = Consent.ALLOW
+    app_scopes: list[str] | None = Field(
+        default=None, description="the scopes ticked in the app; null: all there are"
+    )
+    scope_named: bool = Field(
+        default=True, description="invalid_scope says which scope is not ticked"
+    )
+
+    @field_validator("endpoint_limits")
+    @classmethod
+    def _limits_are_counts(cls, limits: dict[str, int]) -> dict[str, int]:
+        if any(limit < 0 for limit in limits.values()):
+            raise ValueError("a limit is at least 0")
+        return {f"/{path.lstrip('/')}": limit for path, limit in limits.items()}
 
     @field_validator("endless")
     @classmethod

@@ -79,13 +79,13 @@ class _CallSource:
         self._store = store
 
     async def take_calls(
-        self, bucket: str, want: int, lane: Lane, seen: SeenRate | None
+        self, bucket: str, endpoint: str, want: int, lane: Lane, seen: SeenRate | None
     ) -> TakenCalls:
         report: dict[str, Any] | None = None
         if seen is not None:
             reset = None if seen.reset_in is None else seen.reset_in.total_seconds()
             report = {"limit": seen.limit, "remaining": seen.remaining, "reset_in_s": reset}
-        reply = await self._store.take_calls(bucket, want, lane.value, report)
+        reply = await self._store.take_calls(bucket, endpoint, want, lane.value, report)
         return TakenCalls(
             granted=int(reply["granted"]),
             wait=timedelta(milliseconds=float(reply["wait_ms"])),
@@ -93,8 +93,8 @@ class _CallSource:
             valid_for=timedelta(milliseconds=float(reply["valid_ms"])),
         )
 
-    async def block_bucket(self, bucket: str, seconds: float) -> None:
-        await self._store.block_bucket(bucket, seconds)
+    async def block_bucket(self, bucket: str, endpoint: str, seconds: float) -> None:
+        await self._store.block_bucket(bucket, endpoint, seconds)
 
 
 class _Refresher:

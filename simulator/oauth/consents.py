@@ -113,9 +113,19 @@ class Consents:
             return Refusal("invalid_request", "A PKCE code_challenge is required.")
         if query.get("code_challenge_method") != "S256":
             return Refusal("invalid_request", "code_challenge_method must be S256.")
-        if not scopes or not SCOPES.issuperset(scopes):
-            return Refusal("invalid_scope", "A requested scope is unknown or not enabled.")
-        return None
+        return self._review_scopes(scopes)
+
+    def _review_scopes(self, scopes: list[str]) -> Refusal | None:
+        knobs = self.knobs.base
+        ticked = SCOPES if knobs.app_scopes is None else SCOPES.intersection(knobs.app_scopes)
+        missing = [scope for scope in scopes if scope not in ticked]
+        if scopes and not missing:
+            return None
+        # The words of Ory Hydra, which Fanvue's authorization server is.
+        said = "The requested scope is invalid, unknown, or malformed."
+        if missing and knobs.scope_named:
+            said += f" The OAuth 2.0 Client is not allowed to request scope '{missing[0]}'."
+        return Refusal("invalid_scope", said)
 
     def consent(self, query: Mapping[str, str], user_uuid: str) -> str:
         """Issue a code, as if the user had agreed."""

@@ -168,7 +168,7 @@ comment on column public.sync_jobs.lease_until is 'When the lease ends unless th
 comment on column public.sync_jobs.claim_id is 'The claim that took the job; the same claim sent again gets the same jobs.';
 comment on column public.sync_jobs.attempt is 'Attempts in a row that failed: a rate limit or a worker''s shutdown gives its attempt back, a finished slice all of them.';
 comment on column public.sync_jobs.priority is 'Smaller goes first: up to 20 live, up to 60 normal, up to 120 backfill, above that low.';
-comment on column public.sync_jobs.bucket is 'The rate budget that the job draws on; jobs of an exhausted bucket are passed over.';
+comment on column public.sync_jobs.bucket is 'The rate budget that the job draws on; jobs that need a blocked endpoint of it are passed over.';
 comment on column public.sync_jobs.cause is
   'Who wanted it: webhook <event id>, request <user id>, connect, refresh, night or operator; null: the schedule''s tick at created_at. Logs and sync_runs.detail say it, too.';
 comment on column public.sync_jobs.progress is 'How far the running walk is: pages, rows, position.';
@@ -251,23 +251,46 @@ create index sync_runs_job_id_idx on public.sync_runs (job_id);
 
 -- Rate budgets and schedule ----------------------------------------------------------------------------
 
+-- Fanvue's headers speak of an endpoint. Endpoints that are told the same limit share one count: mostly it is one limit for all.
 create table private.api_budgets (
-  bucket text primary key,
+  bucket text not null,
   max_calls integer not null default 100 check (max_calls > 0),
   window_seconds integer not null default 60 check (window_seconds between 1 and 600),
   head_s bigint not null default 0,
   slots integer[] not null default '{}',
-  blocked_until timestamptz not null default '-infinity',
-  seen_at timestamptz
+  seen_at timestamptz,
+  primary key (bucket, max_calls)
 ) with (fillfactor = 50);
 comment on table private.api_budgets is
-  'One row per rate-limit bucket of Fanvue: an exact sliding window in one-second slots, shared by all workers.';
+  'One row per rate-limit bucket of Fanvue and limit that is in force in it: an exact sliding window in one-second slots, shared by all workers. A call counts under its endpoint''s limit and under every larger one.';
 comment on column private.api_budgets.bucket is 'user:<creator uuid> for a creator''s own grant.';
 comment on column private.api_budgets.max_calls is 'Calls per window: 100 until a response header says otherwise.';
 comment on column private.api_budgets.slots is 'Calls granted per second; the last element is second head_s.';
-comment on column private.api_budgets.blocked_until is 'After a 429: nobody calls, and no job of this bucket is claimed, before then.';
+comment on column private.api_budgets.seen_at is 'When a response header last told this limit.';
 revoke all on private.api_budgets from public, anon, authenticated;
 grant select, insert, update, delete on private.api_budgets to service_role;
+
+create table private.api_endpoints (
+  bucket text not null,
+  endpoint text not null,
+  max_calls integer check (max_calls > 0),
+  blocked_until timestamptz not null default '-infinity',
+  blocked_since timestamptz not null default '-infinity',
+  stops text[] not null default '{}',
+  probed_at timestamptz not null default '-infinity',
+  primary key (bucket, endpoint)
+) with (fillfactor = 80);
+comment on table private.api_endpoints is 'What Fanvue said of each endpoint of a bucket: its limit, and until when it refuses.';
+comment on column private.api_endpoints.endpoint is 'The path without its family and without the creator, as /chats/{uuid}/messages. Empty: the whole bucket.';
+comment on column private.api_endpoints.max_calls is 'The limit that its headers last told; it names the count in api_budgets. Null: not told yet, so it counts under the largest limit of its bucket.';
+comment on column private.api_endpoints.blocked_until is 'After a 429 nobody calls it before then.';
+comment on column private.api_endpoints.blocked_since is
+  'When the first of its blocks began that followed each other within five minutes: short ones without end are no daily bread.';
+comment on column private.api_endpoints.stops is 'Streams that are not claimed while it is blocked: those that cannot go on without it.';
+comment on column private.api_endpoints.probed_at is
+  'When a call was last let through to learn the limit, because the only limit known was a small one of other endpoints.';
+revoke all on private.api_endpoints from public, anon, authenticated;
+grant select, insert, update, delete on private.api_endpoints to service_role;
 
 create table private.scheduler_ticks (
   source text primary key,

@@ -61,6 +61,34 @@ comment on function private.refresh_margin(private.grants) is 'How long before i
 revoke all on function private.refresh_margin(private.grants) from public, anon, authenticated;
 grant execute on function private.refresh_margin(private.grants) to service_role;
 
+create or replace function private.account_bucket(p_grant_id uuid)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select 'user:' || coalesce((select c.fanvue_user_uuid from public.agency_connections c where c.id = p_grant_id),
+                             (select m.fanvue_user_uuid from public.models m where m.id = p_grant_id), p_grant_id::text)
+$$;
+comment on function private.account_bucket(uuid) is 'The rate-limit bucket of a grant''s own account.';
+revoke all on function private.account_bucket(uuid) from public, anon, authenticated;
+grant execute on function private.account_bucket(uuid) to service_role;
+
+create or replace function private.refresh_closed_until(p_grant_id uuid)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+  select max(e.blocked_until)
+  from private.api_endpoints e
+  where e.bucket = private.account_bucket(p_grant_id) and e.endpoint in ('', '/oauth2/token')
+$$;
+comment on function private.refresh_closed_until(uuid) is
+  'Until when Fanvue refuses to refresh a grant because it was asked too often (429); null or the past: it does not.';
+revoke all on function private.refresh_closed_until(uuid) from public, anon, authenticated;
+grant execute on function private.refresh_closed_until(uuid) to service_role;
+
 create or replace function private.demand_reauth(p_grant_id uuid, p_reason text)
 returns void
 language sql
@@ -105,6 +133,7 @@ declare
   v_usable boolean;
   v_margin interval;
   v_ready jsonb;
+  v_closed_until timestamptz;
 begin
   select m.* into v_model from public.models m where m.id = p_model_id;
   insert into private.token_refreshes (model_id, connection_id)
@@ -164,6 +193,15 @@ begin
     end if;
     return jsonb_build_object('state', 'wait', 'sealed_for', v_grant.grant_id, 'retry_in_s', 0.5);
   end if;
+  v_closed_until := private.refresh_closed_until(v_grant.grant_id);
+  if v_closed_until > v_now then
+    if v_usable then
+      return v_ready || jsonb_build_object('use_for_s', 5);
+    end if;
+    return jsonb_build_object('state', 'wait', 'sealed_for', v_grant.grant_id, 'throttled', true,
+                              'reason', 'Fanvue''s rate limit for refreshing tokens is spent',
+                              'retry_in_s', round(extract(epoch from v_closed_until - v_now)::numeric, 3));
+  end if;
   if v_refresh.next_try_at > v_now then
     if v_usable then
       return v_ready || jsonb_build_object('use_for_s', 5);
@@ -192,7 +230,7 @@ begin
 end
 $$;
 comment on function public.begin_token_refresh(uuid, text, bigint, integer) is
-  'What to call Fanvue with for a model (or a connection): ready (a token good for use_for_s seconds), refresh (you hold the refresh: fence), wait (another refreshes), reauth_required or missing. '
+  'What to call Fanvue with for a model (or a connection): ready (a token good for use_for_s seconds), refresh (you hold the refresh: fence), wait (another refreshes, or throttled: Fanvue''s rate limit), reauth_required or missing. '
   'sealed_for: the grant behind it, to which the tokens are sealed and which finish, fail and seal take. '
   'p_rejected_version: the version that Fanvue refused with 401. Tokens come as stored. The same holder again gets the refresh again.';
 revoke all on function public.begin_token_refresh(uuid, text, bigint, integer) from public, anon, authenticated;

@@ -95,7 +95,7 @@ revoke all on function public.finish_token_refresh(uuid, bigint, bigint, text, t
 grant execute on function public.finish_token_refresh(uuid, bigint, bigint, text, text, numeric) to service_role;
 
 create or replace function public.fail_token_refresh(
-  p_grant_id uuid, p_fence bigint, p_version bigint, p_kind text, p_message text)
+  p_grant_id uuid, p_fence bigint, p_version bigint, p_kind text, p_message text, p_retry_after_s numeric default null)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -106,7 +106,7 @@ declare
   v_grant private.grants;
   v_wait interval;
 begin
-  if p_kind not in ('transient', 'invalid_grant', 'config') then
+  if p_kind not in ('transient', 'throttled', 'invalid_grant', 'config') then
     raise sqlstate 'PT422' using message = format('unknown kind of refresh failure %L', p_kind);
   end if;
   select r.* into v_refresh from private.token_refreshes r where r.grant_id = p_grant_id for update;
@@ -118,6 +118,13 @@ begin
   -- The loser of a race is refused by Fanvue too: its verdict does not count.
   if v_grant.version <> p_version or v_refresh.fence is distinct from p_fence then
     return jsonb_build_object('state', 'moved', 'version', v_grant.version, 'retry_in_s', 0);
+  end if;
+  if p_kind = 'throttled' then
+    -- A rate limit is no failure: the refresh waits, and whoever still has a usable token goes on with it.
+    perform public.block_bucket(private.account_bucket(p_grant_id), greatest(coalesce(p_retry_after_s, 60), 1), '/oauth2/token');
+    perform private.end_refresh(p_grant_id, null, p_message, v_now);
+    update private.token_refreshes r set failures = v_refresh.failures where r.grant_id = p_grant_id;
+    return jsonb_build_object('state', 'throttled', 'retry_in_s', extract(epoch from private.refresh_closed_until(p_grant_id) - v_now));
   end if;
   if p_kind = 'invalid_grant' then
     if v_refresh.suspect_at <= v_now - interval '5 seconds' then
@@ -138,10 +145,10 @@ begin
   return jsonb_build_object('state', 'retry', 'retry_in_s', extract(epoch from v_wait));
 end
 $$;
-comment on function public.fail_token_refresh(uuid, bigint, bigint, text, text) is
-  'Notes a failed refresh of a grant (begin''s sealed_for): moved (another was first), retry, suspect (one unexplained invalid_grant) or reauth_required (confirmed; for a connection all its active models at once). The grant is never erased.';
-revoke all on function public.fail_token_refresh(uuid, bigint, bigint, text, text) from public, anon, authenticated;
-grant execute on function public.fail_token_refresh(uuid, bigint, bigint, text, text) to service_role;
+comment on function public.fail_token_refresh(uuid, bigint, bigint, text, text, numeric) is
+  'Notes a failed refresh of a grant (begin''s sealed_for): moved (another was first), retry, throttled (Fanvue said 429: nobody refreshes this account for p_retry_after_s), suspect (one unexplained invalid_grant) or reauth_required (confirmed; for a connection all its active models at once). The grant is never erased.';
+revoke all on function public.fail_token_refresh(uuid, bigint, bigint, text, text, numeric) from public, anon, authenticated;
+grant execute on function public.fail_token_refresh(uuid, bigint, bigint, text, text, numeric) to service_role;
 
 create or replace function public.seal_tokens(
   p_grant_id uuid, p_access_from text, p_access_to text, p_refresh_from text, p_refresh_to text)

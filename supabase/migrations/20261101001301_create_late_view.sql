@@ -66,7 +66,7 @@ as $$
            r.id as running_id, r.claimed_by, r.claimed_at, r.lease_until, r.attempt as running_attempt,
            q.id as queued_id, q.run_at, q.attempt, q.max_attempts, q.bucket, q.last_error as queued_error,
            d.id as dead_id, d.attempt as dead_attempt, d.last_error as dead_error,
-           l.max_running, b.blocked_until,
+           l.max_running, b.blocked_until, b.endpoints,
            case when s.next_sync_at <= c.now then least(s.next_sync_at, q.run_at) when q.run_at <= c.now then q.run_at end as due_at
     from suspects x
     cross join clock c
@@ -77,7 +77,9 @@ as $$
     left join public.sync_jobs q on q.model_id = x.model_id and q.sync_type = x.sync_type and q.state = 'queued'
     left join public.sync_jobs d on d.model_id = x.model_id and d.sync_type = x.sync_type and d.state = 'dead'
     left join private.queue_lanes l on l.agency_id = m.agency_id
-    left join private.api_budgets b on b.bucket = q.bucket and b.blocked_until > c.now
+    left join lateral (select max(e.blocked_until) as blocked_until, string_agg(e.endpoint, ', ' order by e.endpoint) as endpoints
+                       from private.api_endpoints e
+                       where e.bucket = q.bucket and e.blocked_until > c.now and q.sync_type = any (e.stops)) b on true
     where private.is_switched_on(m, x.sync_type)
       -- ops.late says it once, of the whole lane
       and not coalesce(l.paused, false)
@@ -114,7 +116,7 @@ as $$
                                         private.span_words(f.now - f.claimed_at), private.span_words(f.now - greatest(f.claimed_at, f.last_sync_at)))
         when 'tried_now' then format('it failed before and is being tried right now by %s', f.claimed_by)
         when 'agency_paused' then 'the agency may run 0 jobs at once (max_running)'
-        when 'budget' then format('waits for the rate budget of bucket %s, blocked by Fanvue until %s; it goes on by itself then', f.bucket,
+        when 'budget' then format('waits for the rate budget of bucket %s, blocked by Fanvue%s until %s; it goes on by itself then', f.bucket, coalesce(' at ' || nullif(f.endpoints, ''), ''),
                                   private.clock_words(f.blocked_until, f.now))
         when 'failing' then format('%s; tried again by itself at %s: %s',
                                    case when f.attempt > 0 then format('failed %s of %s times', f.attempt, f.max_attempts) else 'cannot run' end,

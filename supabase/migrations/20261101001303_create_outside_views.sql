@@ -76,7 +76,7 @@ cross join lateral (
     and not exists (select from public.agency_connections k where k.id = m.connection_id and k.status = 'reauth_required')
   union all
   select k.agency_id, coalesce(k.handle, k.fanvue_user_uuid), 'agency', k.status_changed_at, k.status_reason,
-         'the agency''s administrator connects again: fanvue-sync connect-agency --agency ' || k.agency_id || ' --user-uuid ' || k.fanvue_user_uuid || ' --refresh-token -',
+         'the agency''s administrator connects again: "Reconnect" in the dashboard, or fanvue-sync connect-agency --agency ' || k.agency_id || ' --user-uuid ' || k.fanvue_user_uuid || ' --refresh-token -',
          array(select m.id from public.models m where m.connection_id = k.id and m.agency_id = k.agency_id and m.status = 'reauth_required'),
          k.fanvue_user_uuid, k.id
   from public.agency_connections k
@@ -108,37 +108,54 @@ grant select on ops.reconnect to service_role;
 
 create or replace view ops.budgets
 with (security_invoker = true) as
-select coalesce(private.creator_name(m), b.bucket) as creator, u.used, b.max_calls as call_limit, round(100.0 * u.used / b.max_calls) as per_cent,
-       case when b.blocked_until > n.now then private.clock_words(b.blocked_until, n.now) end as blocked_until,
+select coalesce(private.creator_name(m), b.bucket) as creator, x.endpoints, u.used, b.max_calls as call_limit, round(100.0 * u.used / b.max_calls) as per_cent,
+       x.blocked, private.clock_words(x.blocked_until, n.now) as blocked_until,
        coalesce(q.live, 0) as live_waiting, coalesce(q.normal, 0) as normal_waiting, coalesce(q.backfill, 0) as backfill_waiting, coalesce(q.low, 0) as low_waiting,
-       greatest(0, b.max_calls - u.used) as live_room, greatest(0, b.max_calls - ceil(b.max_calls * 0.02) - u.used)::integer as normal_room,
-       greatest(0, b.max_calls - ceil(b.max_calls * 0.04) - u.used)::integer as backfill_room,
-       greatest(0, b.max_calls - ceil(b.max_calls * 0.2) - u.used)::integer as low_room,
-       case when b.blocked_until > n.now then format('select ops.unblock_bucket(%L)', b.bucket) end as remedy,
+       greatest(0, private.lane_cap(b.max_calls, 'live') - u.used) as live_room, greatest(0, private.lane_cap(b.max_calls, 'normal') - u.used) as normal_room,
+       greatest(0, private.lane_cap(b.max_calls, 'backfill') - u.used) as backfill_room, greatest(0, private.lane_cap(b.max_calls, 'low') - u.used) as low_room,
+       case when x.blocked is not null then format('select ops.unblock_bucket(%L)', b.bucket) end as remedy,
        b.window_seconds, b.seen_at as limit_seen_at, b.bucket, m.id as model_id
 from (select private.engine_now() as now) n
-cross join private.api_budgets b
+cross join (
+  select y.*, row_number() over (partition by y.bucket order by y.max_calls desc) = 1 as largest
+  from (select b.bucket, b.max_calls, b.window_seconds, b.seen_at, b.slots, b.head_s from private.api_budgets b
+        union all
+        -- refused before any call was counted
+        select e.bucket, 100, 60, null, '{}', 0
+        from private.api_endpoints e
+        where not exists (select from private.api_budgets b where b.bucket = e.bucket)
+        group by e.bucket) y
+) b
 left join public.models m on m.fanvue_user_uuid = regexp_replace(b.bucket, '^.*:', '')
 cross join lateral (
   select coalesce(sum(s.calls), 0)::integer as used
   from unnest(b.slots) with ordinality s(calls, place)
   where b.head_s - cardinality(b.slots) + s.place > floor(extract(epoch from n.now)) - b.window_seconds
 ) u
+cross join lateral (
+  select string_agg(nullif(e.endpoint, ''), ', ' order by e.endpoint) as endpoints,
+         string_agg(coalesce(nullif(e.endpoint, ''), 'all'), ', ' order by e.endpoint) filter (where e.blocked_until > n.now) as blocked,
+         max(e.blocked_until) filter (where e.blocked_until > n.now) as blocked_until
+  from private.api_endpoints e
+  where e.bucket = b.bucket and (e.max_calls = b.max_calls or (e.max_calls is null and b.largest))
+) x
 left join (
   select j.bucket, count(*) filter (where j.priority <= 20) as live, count(*) filter (where j.priority between 21 and 60) as normal,
          count(*) filter (where j.priority between 61 and 120) as backfill, count(*) filter (where j.priority > 120) as low
   from public.sync_jobs j
   where j.state = 'queued' and j.run_at <= private.engine_now()
   group by j.bucket
-) q on q.bucket = b.bucket
-order by b.blocked_until > n.now desc, round(100.0 * u.used / b.max_calls) desc, b.bucket;
+) q on q.bucket = b.bucket and b.largest
+order by x.blocked is null, round(100.0 * u.used / b.max_calls) desc, b.bucket, b.max_calls;
 comment on view ops.budgets is
-  'Rate budgets: what Fanvue allows per window, what was used of it, who is blocked until when, and what waits for it by lane. Lower lanes leave a share to the live one.';
+  'Rate budgets: what Fanvue allows per window, what was used of it, which endpoints are blocked until when, and what waits for it by lane. One row per bucket and limit: endpoints with a smaller limit stand apart. Lower lanes leave a share to the live one.';
 comment on column ops.budgets.creator is 'Whose calls: the creator''s handle, or the bucket.';
+comment on column ops.budgets.endpoints is 'The endpoints that share the limit, as far as they were called.';
 comment on column ops.budgets.used is 'Calls granted in the window that ends now.';
 comment on column ops.budgets.call_limit is 'Calls per window: 100 until Fanvue''s headers said otherwise.';
 comment on column ops.budgets.per_cent is 'used of call_limit.';
-comment on column ops.budgets.blocked_until is 'After a 429 nobody calls before then; empty: not blocked.';
+comment on column ops.budgets.blocked is 'The endpoints among them that Fanvue refused (429); all: the whole bucket. Empty: none.';
+comment on column ops.budgets.blocked_until is 'Nobody calls those before then.';
 comment on column ops.budgets.live_waiting is 'Due jobs of the live lane that draw on it.';
 comment on column ops.budgets.normal_waiting is 'Due jobs of the normal lane.';
 comment on column ops.budgets.backfill_waiting is 'Due jobs of the backfill lane.';

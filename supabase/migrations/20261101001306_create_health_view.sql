@@ -120,12 +120,18 @@ with clock as materialized (
   cross join lateral (select count(*) as creators from private.unproved_models(c.now)) u
   cross join (select count(*) as open from public.reconciliation_findings x where x.state = 'open') f
   union all
-  -- A block of seconds is the engine's daily bread.
+  -- A block of seconds is the engine's daily bread; one after the other for minutes is not.
   select 8, 'Does Fanvue let us call?', case when b.blocked > 0 then 'attention' else 'ok' end,
-         case when b.blocked = 0 then 'yes' else format('%s, the last one until %s', private.counted(b.blocked, 'rate budget is blocked', 'rate budgets are blocked'), private.clock_words(b.until, b.now)) end,
+         case when b.blocked is null then 'yes' else format('Fanvue refuses %s, ', b.what) || case when b.until > b.now + interval '1 minute' then 'the last until ' || private.clock_words(b.until, b.now)
+                                                                       else 'again and again since ' || private.clock_words(b.since, b.now) end end,
          'ops.budgets'
-  from (select count(a.bucket) as blocked, max(a.blocked_until) as until, max(c.now) as now
-        from clock c left join private.api_budgets a on a.blocked_until > c.now + interval '1 minute') b
+  from (select sum(a.buckets) as blocked, max(a.until) as until, min(a.since) as since, max(a.now) as now,
+               string_agg(coalesce(nullif(a.endpoint, ''), 'all calls') || case when a.buckets > 1 then format(' to %s accounts', a.buckets) else '' end, ', ' order by a.endpoint) as what
+        from (select e.endpoint, count(*) as buckets, max(e.blocked_until) as until, min(e.blocked_since) as since, c.now
+              from clock c
+              join private.api_endpoints e on e.blocked_until > c.now + interval '1 minute'
+                or (e.blocked_until > c.now - interval '2 minutes' and e.blocked_since < c.now - interval '5 minutes')
+              group by e.endpoint, c.now) a) b
   union all
   select 9, 'Is the queue''s table in good health?', case when t.remedy is not null or t.dead_rows > 100000 then 'attention' else 'ok' end,
          concat_ws('; ', private.counted(t.dead_rows, 'dead row'), case when t.remedy is not null then 'a snapshot has been held for ' || t.held_for || ' by ' || t.holder end),

@@ -154,16 +154,23 @@ set search_path = ''
 as $$
 declare
   v_now timestamptz := private.engine_now();
-  v_budget private.api_budgets;
+  v_blocks jsonb;
 begin
-  select b.* into v_budget from private.api_budgets b where b.bucket = p_bucket for update;
-  if not found then
+  if not exists (select from private.api_endpoints e where e.bucket = p_bucket) then
     raise sqlstate 'PT404' using message = format('no bucket %L', p_bucket), hint = 'ops.budgets lists the buckets';
   end if;
-  if v_budget.blocked_until <= v_now then
+  with blocked as (
+    select e.endpoint, e.blocked_until from private.api_endpoints e
+    where e.bucket = p_bucket and e.blocked_until > v_now
+    order by e.endpoint
+    for update
+  ), opened as (
+    update private.api_endpoints e set blocked_until = '-infinity' from blocked b where e.bucket = p_bucket and e.endpoint = b.endpoint
+  )
+  select jsonb_object_agg(b.endpoint, b.blocked_until) into v_blocks from blocked b;
+  if v_blocks is null then
     return jsonb_build_object('changed', false, 'message', format('nothing to do: bucket %s is not blocked', p_bucket));
   end if;
-  update private.api_budgets b set blocked_until = '-infinity' where b.bucket = p_bucket;
   -- what was put off because of the block need not wait for its end
   update public.sync_jobs j
   set run_at = v_now
@@ -172,12 +179,12 @@ begin
                  order by q.model_id, q.sync_type
                  for update);
   perform private.note_action('unblock_bucket', 'bucket ' || p_bucket, jsonb_build_object('bucket', p_bucket),
-                              jsonb_build_object('blocked_until', v_budget.blocked_until));
+                              jsonb_build_object('blocked_until', v_blocks));
   return jsonb_build_object('changed', true, 'message', format('bucket %s is open: its jobs are taken with the next claim', p_bucket));
 end
 $$;
 comment on function ops.unblock_bucket(text) is
-  'Lifts the block that a 429 set before its end. If Fanvue still refuses, the next answer sets it anew; the exact budget of the window stays.';
+  'Lifts the blocks that 429s set on a bucket''s endpoints before their end. If Fanvue still refuses, the next answer sets it anew; the exact budget of the window stays.';
 revoke all on function ops.unblock_bucket(text) from public, anon, authenticated;
 grant execute on function ops.unblock_bucket(text) to service_role;
 

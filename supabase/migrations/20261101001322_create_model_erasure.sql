@@ -96,6 +96,7 @@ begin
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('fans', v_count);
   delete from private.api_budgets b where b.bucket = v_bucket;
+  delete from private.api_endpoints e where e.bucket = v_bucket;
   -- everything else goes with it: grant, streams, jobs, runs, chats, posts, findings, settings, the name in the trail
   delete from public.models m where m.id = p_model_id;
   perform private.note_action('erase_model', 'model ' || p_model_id, jsonb_build_object('model_id', p_model_id, 'agency_id', v_model.agency_id), v_counts);

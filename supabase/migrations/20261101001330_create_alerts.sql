@@ -145,7 +145,7 @@ as $$
          format('Agency %s must connect its Fanvue account again; %s not synced until then.', c.agency_id,
                 private.counted((select count(*) from public.models m where m.connection_id = c.id and m.status = 'reauth_required'),
                                 'creator is', 'creators are')),
-         'let its administrator connect in the dashboard'
+         'let its owner or an admin press "Reconnect" in the dashboard, signed in at Fanvue as that account'
   from public.agency_connections c
   where c.status = 'reauth_required' and coalesce(c.status_reason, '') not like 'connecting:%'
   union all

@@ -49,7 +49,7 @@ as $$
                           where b.head_s > extract(epoch from n.now) - b.window_seconds
                             and b.head_s - cardinality(b.slots) + c.place > extract(epoch from n.now) - b.window_seconds
                           group by b.bucket, b.max_calls) u),
-    'buckets_blocked', (select count(*) from private.api_budgets b where b.blocked_until > n.now),
+    'buckets_blocked', (select count(distinct e.bucket) from private.api_endpoints e where e.blocked_until > n.now),
     'earnings_age_s', (select extract(epoch from n.now - private.earnings_seen_at())),
     'silent', private.silence_since(n.now) is not null,
     'tick_age_s', (select jsonb_object_agg(k.source, extract(epoch from n.now - k.last_tick_at))

@@ -35,6 +35,7 @@ select ok(not has_function_privilege('anon', f.oid, 'execute'), format('anon can
 create temp table for_members (schema text, name text) on commit drop;
 insert into for_members values
   ('public', 'request_sync'), ('public', 'dashboard_stats'), ('public', 'stats_head'), ('public', 'begin_connection'),
+  ('public', 'confirm_connection'), ('private', 'confirm_connection_as_member'),
   ('private', 'require_agency'), ('private', 'require_days'), ('private', 'stats_stamp'), ('private', 'stats_freshness'),
   ('private', 'begin_connection_as_member'), ('public', 'announcements'), ('private', 'announcements_as_member'),
   ('private', 'member_agency_ids'), ('private', 'engine_now'), ('private', 'request_sync_as_member');
@@ -45,10 +46,10 @@ from functions f left join for_members m on m.schema = f.schema and m.name = f.p
 
 select ok(has_function_privilege('service_role', f.oid, 'execute'), format('service_role may call %s', f.signature))
 from functions f
-where f.schema in ('public', 'ops') and f.prorettype <> 'trigger'::regtype and f.proname not in ('request_sync', 'begin_connection', 'announcements');
+where f.schema in ('public', 'ops') and f.prorettype <> 'trigger'::regtype and f.proname not in ('request_sync', 'begin_connection', 'confirm_connection', 'announcements');
 
 select ok(not f.prosecdef or f.prorettype in ('trigger'::regtype, 'event_trigger'::regtype)
-            or f.proname in ('member_agency_ids', 'request_sync_as_member', 'begin_connection_as_member', 'announcements_as_member', 'engine_now', 'schedule_facts', 'cron_runs', 'note_action', 'prune_actions', 'stats_stamp', 'held_snapshots'),
+            or f.proname in ('member_agency_ids', 'request_sync_as_member', 'begin_connection_as_member', 'confirm_connection_as_member', 'announcements_as_member', 'engine_now', 'schedule_facts', 'cron_runs', 'note_action', 'prune_actions', 'stats_stamp', 'held_snapshots'),
           format('%s runs with its caller''s rights, or is known to need its owner''s', f.signature))
 from functions f;
 

@@ -66,6 +66,13 @@ class BrowserStage:
         """The database, as its owner."""
         return self.engine.database
 
+    @property
+    def connect_settings(self) -> dict[str, str]:
+        """What the function that connects accounts needs to know of this Fanvue and dashboard."""
+        given = ("FANVUE_API_URL", "FANVUE_AUTH_URL", "FANVUE_CLIENT_ID", "FANVUE_CLIENT_SECRET")
+        known = {name: self.engine.environment[name] for name in given}
+        return {**known, "DASHBOARD_URL": self.dashboard}
+
     def aside(self, work: Callable[[], Any]) -> Any:
         """Do what runs an event loop in another thread: the browser has one in this."""
         return self._aside.submit(work).result()

@@ -71,6 +71,7 @@ begin
   with recursive t(oid) as (
     select x::regclass::oid
     from unnest(array['public.agencies', 'public.webhook_events', 'private.api_budgets',
+                      'private.api_endpoints',
                       'private.scheduler_ticks', 'private.engine_clock',
                       'private.adoption_findings', 'private.pushes',
                       'private.webhook_refusals', 'private.webhook_tests',

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import uuid
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import Rollback
 
 from tests.database.engine import WAIT
+from worker.fanvue.paths import endpoint_of
+from worker.streams.registry import STREAMS
+from worker.streams.stream import ChatStream, ListStream, MoneyStream
 
 
 if TYPE_CHECKING:
@@ -36,14 +41,21 @@ class Bucket:
         """Return the engine's time."""
         return float(self.engine.value("select extract(epoch from private.engine_now())"))
 
-    def take(self, want: int, lane: str = "live", seen: dict[str, int] | None = None) -> Any:
+    def take(
+        self,
+        want: int,
+        lane: str = "live",
+        seen: dict[str, int] | None = None,
+        endpoint: str = "",
+    ) -> Any:
         """Take calls and remember when they were granted, at the latest."""
         row = self.engine.rows(
-            "select public.take_calls(%s, %s, %s, %s::jsonb) as reply",
+            "select public.take_calls(%s, %s, %s, %s::jsonb, %s) as reply",
             self.name,
             want,
             lane,
             None if seen is None else str(seen).replace("'", '"'),
+            endpoint,
         )[0]["reply"]
         if row["granted"]:
             self.grants.append((self.now(), row["granted"]))
@@ -203,3 +215,104 @@ def test_a_clock_that_steps_back_does_not_refill_the_budget(bucket: Bucket) -> N
 def test_a_nonsensical_wish_is_refused(engine: Engine, name: str, want: int) -> None:
     with pytest.raises(Exception, match="take_calls wants"):
         engine.call("take_calls", name, want)
+
+
+def told(limit: int, remaining: int) -> dict[str, int]:
+    return {"limit": limit, "remaining": remaining}
+
+
+def test_an_endpoint_with_a_smaller_limit_has_a_count_of_its_own(bucket: Bucket) -> None:
+    bucket.take(5, seen=told(5, 5), endpoint="/chats")
+    bucket.take(1, seen=told(100, 95), endpoint="/insights/earnings")
+
+    assert bucket.take(1, endpoint="/chats")["granted"] == 0
+    # six of the hundred are gone: what the small limit let through counts in the large one too
+    assert bucket.take(100, endpoint="/insights/earnings")["granted"] == 94
+    assert bucket.take(1, endpoint="/insights/earnings")["granted"] == 0
+
+
+def test_endpoints_that_are_told_one_limit_share_one_count(bucket: Bucket) -> None:
+    for endpoint in ("/chats", "/posts"):
+        bucket.take(1, seen=told(40, 40), endpoint=endpoint)
+
+    assert bucket.take(100, endpoint="/chats")["granted"] == 38
+    assert bucket.take(1, endpoint="/posts")["granted"] == 0
+
+
+def test_a_limit_that_grows_is_moved_to_by_each_endpoint_and_forgotten(bucket: Bucket) -> None:
+    for limit in (100, 200):
+        for endpoint in ("/chats", "/posts"):
+            bucket.take(10, seen=told(limit, limit), endpoint=endpoint)
+
+    rows = bucket.engine.rows("select max_calls from private.api_budgets")
+
+    assert [row["max_calls"] for row in rows] == [200]
+    assert bucket.take(1000, endpoint="/chats")["granted"] == 160
+
+
+def test_an_endpoint_that_nothing_is_known_of_is_not_held_to_the_small_limit_of_another(
+    bucket: Bucket,
+) -> None:
+    bucket.take(5, seen=told(5, 0), endpoint="/chats")
+
+    first = bucket.take(1, endpoint="/insights/earnings")["granted"]
+    second = bucket.take(1, endpoint="/insights/earnings")["granted"]
+    learnt = bucket.take(10, seen=told(100, 99), endpoint="/insights/earnings")["granted"]
+
+    assert (first, second, learnt) == (1, 0, 10)
+
+
+def test_a_limit_of_a_hundred_or_more_is_never_tried_beyond(bucket: Bucket) -> None:
+    bucket.take(100, seen=told(100, 99), endpoint="/chats")
+
+    assert bucket.take(1, endpoint="/insights/earnings")["granted"] == 0
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_the_smallest_limits_leave_every_lane_a_call(bucket: Bucket, lane: str) -> None:
+    assert bucket.take(10, lane, told(1, 1), endpoint="/chats")["granted"] == 1
+
+
+def test_a_429_stops_its_endpoint_alone(bucket: Bucket) -> None:
+    bucket.engine.call("block_bucket", bucket.name, 30, "/chats")
+
+    refused = bucket.take(1, endpoint="/chats")
+
+    assert refused["granted"] == 0
+    assert 29_000 <= refused["wait_ms"] <= 30_001
+    assert bucket.take(1, endpoint="/insights/earnings")["granted"] == 1
+    bucket.engine.move_clock(seconds=31)
+    assert bucket.take(1, endpoint="/chats")["granted"] == 1
+
+
+def test_an_endpoint_that_was_refused_before_its_first_call_is_counted_later(
+    bucket: Bucket,
+) -> None:
+    bucket.engine.call("block_bucket", bucket.name, 30, "/chats")
+    bucket.engine.move_clock(seconds=31)
+
+    assert bucket.take(1, endpoint="/chats")["granted"] == 1
+
+
+def test_a_lane_that_nobody_named_is_refused(bucket: Bucket) -> None:
+    with pytest.raises(psycopg.Error, match="no lane"):
+        bucket.take(1, "express")
+
+
+def test_streams_are_held_back_by_the_endpoints_that_they_begin_with(engine: Engine) -> None:
+    for stream in STREAMS.values():
+        paths: list[str]
+        match stream:
+            case MoneyStream():
+                paths = [stream.rows]
+            case ChatStream():
+                lists = [] if stream.chats is None else [stream.chats.paths[0]]
+                paths = [*lists, stream.path(str(uuid.uuid4()))]
+            case ListStream():
+                paths = [stream.paths[0]]
+        for path in paths:
+            stopped = engine.value("select private.streams_without(%s)", endpoint_of(path))
+            assert stream.sync_type in stopped
+    everything = engine.value("select private.streams_without('')")
+    assert set(STREAMS) < set(everything)
+    assert engine.value("select private.streams_without('/insights/earnings/summary')") == []

@@ -199,10 +199,7 @@ def test_forty_agencies_that_cannot_run_do_not_keep_another_waiting(
     if obstacle == "a full cap":
         engine.rows("update private.queue_lanes set max_running = 0")
     else:
-        engine.rows(
-            "insert into private.api_budgets (bucket, blocked_until)"
-            " select bucket, private.engine_now() + interval '1 hour' from public.sync_jobs"
-        )
+        engine.rows("select public.block_bucket(j.bucket, 3600) from public.sync_jobs j")
     served_last = engine.agency()
     model_id = engine.model(served_last)
     engine.rows(
@@ -250,3 +247,20 @@ def test_a_job_that_another_worker_is_just_taking_is_not_taken_for_gone(engine: 
         reply = engine.call("claim_model_job", "w0", model_id, "earnings")
 
     assert reply == {"jobs": [], "running_by": "another worker", "due_in": 0}
+
+
+def test_a_refused_endpoint_holds_back_the_streams_that_need_it_alone(engine: Engine) -> None:
+    engine.rows("update private.sync_streams set enabled = true")
+    model_id = engine.model(engine.agency(), due=False)
+    for stream in ("earnings", "messages", "posts"):
+        engine.call("enqueue_sync", model_id, stream)
+    bucket = engine.value("select distinct bucket from public.sync_jobs")
+
+    engine.call("block_bucket", bucket, 30, "/chats")
+
+    assert {job["sync_type"] for job in engine.claim()} == {"earnings", "posts"}
+    idle = engine.call("claim_sync_jobs", "w0", 1)
+    assert idle["jobs"] == []
+    assert 29 < idle["next_due_in"] <= 30
+    engine.move_clock(seconds=31)
+    assert {job["sync_type"] for job in engine.claim()} == {"messages"}

@@ -53,7 +53,9 @@ class Grant:
             )
         )
 
-    def fail(self, begun: dict[str, Any], kind: str) -> dict[str, Any]:
+    def fail(
+        self, begun: dict[str, Any], kind: str, retry_after: float | None = None
+    ) -> dict[str, Any]:
         """Report a failed refresh."""
         return dict(
             self.engine.call(
@@ -63,6 +65,7 @@ class Grant:
                 begun["version"],
                 kind,
                 "the words of Fanvue",
+                retry_after,
             )
         )
 
@@ -338,3 +341,46 @@ def test_a_silent_holder_is_replaced_after_its_ten_seconds(engine: Engine) -> No
     engine.move_clock(seconds=11)
 
     assert engine.call("begin_token_refresh", model, "second")["state"] == "refresh"
+
+
+def test_a_rate_limit_of_refreshes_pauses_and_is_no_failure(grant: Grant) -> None:
+    for _ in range(3):
+        begun = grant.begin()
+        verdict = grant.fail(begun, "throttled", 30)
+
+        assert verdict["state"] == "throttled"
+        assert 29 <= verdict["retry_in_s"] < 31
+        waiting = grant.begin()
+        assert (waiting["state"], waiting["throttled"]) == ("wait", True)
+        grant.engine.move_clock(seconds=31)
+
+    (row,) = grant.engine.rows("select failures, suspect_at from private.token_refreshes")
+    assert (row["failures"], row["suspect_at"]) == (0, None)
+    assert grant.begin()["state"] == "refresh"
+    assert grant.model()["status"] == "active"
+
+
+def test_under_a_rate_limit_a_token_that_still_works_is_handed_out(engine: Engine) -> None:
+    grant = Grant(engine)
+    grant.expire(in_seconds=120)
+
+    begun = grant.begin()
+    grant.fail(begun, "throttled", None)
+
+    assert grant.begin()["state"] == "ready"
+    assert grant.begin(rejected=begun["version"])["state"] == "wait"
+
+
+def test_a_rate_limit_of_refreshes_shows_where_people_look(grant: Grant) -> None:
+    engine = grant.engine
+    grant.fail(grant.begin(), "throttled", 600)
+
+    (health,) = engine.rows("select * from ops.health where where_to_look = 'ops.budgets'")
+    (budget,) = engine.rows("select * from ops.budgets")
+
+    assert health["state"] == "attention"
+    assert "Fanvue refuses /oauth2/token, the last until" in health["answer"]
+    assert budget["blocked"] == "/oauth2/token"
+    assert engine.value("select public.engine_gauges() ->> 'buckets_blocked'") == "1"
+    engine.rows(budget["remedy"])
+    assert grant.begin()["state"] == "refresh"

@@ -212,6 +212,28 @@ def test_a_block_wants_attention_when_it_lasts(engine: Engine, seconds: int, sta
     assert row["state"] == state
 
 
+def test_short_blocks_that_follow_each_other_want_attention(engine: Engine) -> None:
+    def said() -> tuple[str, str]:
+        (row,) = engine.rows(
+            "select state, answer from ops.health where where_to_look = 'ops.budgets'"
+        )
+        return row["state"], row["answer"]
+
+    told = []
+    for _ in range(8):
+        engine.call("block_bucket", "user:x", 30, "/chats")
+        engine.move_clock(seconds=60)
+        told.append(said())
+
+    assert [state for state, _ in told] == ["ok"] * 4 + ["attention"] * 4
+    assert told[-1][1].startswith("Fanvue refuses /chats, again and again since")
+    engine.move_clock(minutes=3)
+    assert said()[0] == "ok"
+    engine.move_clock(minutes=3)
+    engine.call("block_bucket", "user:x", 30, "/chats")
+    assert said()[0] == "ok"
+
+
 def test_the_worker_sees_how_long_a_snapshot_is_held_and_never_the_query(engine: Engine) -> None:
     engine.owner.execute("set application_name = 'report'")
     worker = engine.another().connection

@@ -140,3 +140,15 @@ async def test_discovery_names_the_endpoints(
 
     assert body["token_endpoint"] == "http://simulator.test/oauth2/token"
     assert body["token_endpoint_auth_methods_supported"] == ["client_secret_basic"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_scope_that_is_not_ticked_in_the_app_sends_the_browser_back(
+    http: httpx.AsyncClient, creator: Creator, simulation: Simulation, *, named: bool
+) -> None:
+    simulation.knobs.update({"app_scopes": ["openid", "read:self"], "scope_named": named})
+
+    back = await authorize(http, creator, scope="openid read:self read:insights")
+
+    assert back["error"] == "invalid_scope"
+    assert ("'read:insights'" in back["error_description"]) is named

@@ -127,6 +127,21 @@ async def test_limit_and_window_are_knobs_per_creator(
     assert (await me.get(EARNINGS)).headers["Retry-After"] == "10"
 
 
+async def test_an_endpoint_may_have_a_limit_and_a_count_of_its_own(
+    me: Caller, simulation: Simulation
+) -> None:
+    simulation.knobs.update({"endpoint_limits": {"/chats": 1, "posts": 0}})
+
+    chats = [await me.get("/chats") for _ in range(2)]
+    money = await me.get(EARNINGS)
+
+    assert [answer.status_code for answer in chats] == [200, 429]
+    assert chats[0].headers["X-RateLimit-Limit"] == "1"
+    assert (await me.get("/posts")).status_code == 429
+    assert money.headers["X-RateLimit-Limit"] == "10000"
+    assert money.headers["X-RateLimit-Remaining"] == "9999"
+
+
 async def test_refusals_also_carry_the_headers(me: Caller) -> None:
     response = await me.get(EARNINGS, size=99)
 

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 FORGET = """
 do $$
 begin
-  if exists (select from public.agencies) or exists (select from private.api_budgets)
+  if exists (select from public.agencies) or exists (select from private.api_endpoints)
      or exists (select from private.scheduler_ticks) or exists (select from public.webhook_events)
      or exists (select from private.adoption_findings) then
-    truncate public.agencies, private.api_budgets, private.scheduler_ticks,
+    truncate public.agencies, private.api_budgets, private.api_endpoints, private.scheduler_ticks,
              private.adoption_findings, public.webhook_events cascade;
   end if;
 end $$;

@@ -46,18 +46,24 @@ class RecordingBudget:
 
     acquired: list[tuple[str, Lane, int | None]] = field(default_factory=list)
     seen: list[tuple[str, RateSeen]] = field(default_factory=list)
+    endpoints: list[str] = field(default_factory=list)
     penalties: list[tuple[str, datetime]] = field(default_factory=list)
     refusal: Exception | None = None
 
-    async def acquire(self, bucket: str, lane: Lane, *, hint: int | None = None) -> None:
+    async def acquire(
+        self, bucket: str, lane: Lane, *, endpoint: str = "", hint: int | None = None
+    ) -> None:
         if self.refusal is not None:
             raise self.refusal
+        self.endpoints.append(endpoint)
         self.acquired.append((bucket, lane, hint))
 
-    def observe(self, bucket: str, seen: RateSeen) -> None:
+    def observe(self, bucket: str, seen: RateSeen, *, endpoint: str = "") -> None:
+        self.endpoints.append(endpoint)
         self.seen.append((bucket, seen))
 
-    async def penalize(self, bucket: str, until: datetime) -> None:
+    async def penalize(self, bucket: str, until: datetime, *, endpoint: str = "") -> None:
+        self.endpoints.append(endpoint)
         self.penalties.append((bucket, until))
 
 

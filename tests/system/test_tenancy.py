@@ -41,6 +41,7 @@ select coalesce(string_agg(x::text, E'\\n'), '') from (
             from public.models m
   union all select to_jsonb(t)::text from private.token_refreshes t
   union all select to_jsonb(b)::text from private.api_budgets b
+  union all select to_jsonb(e)::text from private.api_endpoints e
 ) rows
 """
 

@@ -184,13 +184,14 @@ async def test_headers_seen_reach_the_database_relative_to_now(world: World) -> 
     async with world.engine() as engine:
         budget = engine.client._budget
         reset_at = world.clock.now() + timedelta(seconds=30)
-        budget.observe("bucket", RateSeen(limit=200, remaining=150, reset_at=reset_at))
+        seen = RateSeen(limit=200, remaining=150, reset_at=reset_at)
+        budget.observe("bucket", seen, endpoint="/chats")
         world.queue.stub.functions["take_calls"] = _grant_calls
-        await budget.acquire("bucket", Lane.NORMAL)
+        await budget.acquire("bucket", Lane.NORMAL, endpoint="/chats")
 
     (call,) = world.queue.stub.named("take_calls")
     assert call["p_seen"] == {"limit": 200, "remaining": 150, "reset_in_s": 30}
-    assert call["p_lane"] == "normal"
+    assert (call["p_lane"], call["p_endpoint"]) == ("normal", "/chats")
 
 
 @pytest.mark.parametrize(

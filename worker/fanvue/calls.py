@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 class CallBudget(Protocol):
     """Grants calls; see `worker.limits.budget` for the promises."""
 
-    async def acquire(self, bucket: str, lane: Lane, *, hint: int | None = None) -> None:
+    async def acquire(
+        self, bucket: str, lane: Lane, *, endpoint: str, hint: int | None = None
+    ) -> None:
         """Take one permit, or raise `Throttled`."""
         ...
 
-    def observe(self, bucket: str, seen: RateSeen) -> None:
+    def observe(self, bucket: str, seen: RateSeen, *, endpoint: str) -> None:
         """Learn from the headers of a response."""
         ...
 
-    async def penalize(self, bucket: str, until: datetime) -> None:
-        """Close a bucket until a moment."""
+    async def penalize(self, bucket: str, until: datetime, *, endpoint: str) -> None:
+        """Close an endpoint of a bucket until a moment."""
         ...
 
 
@@ -48,6 +50,8 @@ class Access:
     bucket: str
     lane: Lane
     hint: int | None = None
+    # Set by the client: which of the bucket's endpoints the call goes to.
+    endpoint: str = ""
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ budget is told and the caller snoozes. Writes are never repeated, because Fanvue
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -28,7 +29,7 @@ from worker.errors import (
 from worker.fanvue.calls import Access, CallBudget, Family, Reply, RequestMeter, Validator
 from worker.fanvue.connection import RawAnswer, exchange
 from worker.fanvue.headers import rate_seen, retry_after, server_date
-from worker.fanvue.paths import PathFamilies, full_path, template_of
+from worker.fanvue.paths import PathFamilies, endpoint_of, full_path, template_of
 from worker.fanvue.verdicts import EmptyRefusal, Refusal, VersionRetired, judge, parse_json
 from worker.metrics import Metric, Metrics, unheard
 
@@ -96,6 +97,7 @@ class FanvueClient:
         `ScopeMissing`, `NotFound`, `Gone`, `ProviderContract`, `Misconfigured`.
         """
         meter = RequestMeter() if meter is None else meter
+        auth = replace(auth, endpoint=endpoint_of(path))
         missing: list[Unavailable] = []
         for family in self._families.candidates(path):
             query = params(family) if callable(params) else params
@@ -195,7 +197,9 @@ class FanvueClient:
     async def _take_permit(self, auth: Access, meter: RequestMeter) -> None:
         started = self._clock.monotonic()
         try:
-            await self._budget.acquire(auth.bucket, auth.lane, hint=auth.hint)
+            await self._budget.acquire(
+                auth.bucket, auth.lane, endpoint=auth.endpoint, hint=auth.hint
+            )
         except Throttled:
             meter.throttled += 1
             self._metrics.count(Metric.THROTTLED, by="budget", lane=auth.lane.value)
@@ -212,7 +216,7 @@ class FanvueClient:
         now = self._clock.now()
         rate = rate_seen(answer.headers, now=now)
         if rate is not None:
-            self._budget.observe(auth.bucket, rate)
+            self._budget.observe(auth.bucket, rate, endpoint=auth.endpoint)
         if answer.status == 429:  # noqa: PLR2004 - the status is the meaning
             meter.throttled += 1
             self._metrics.count(Metric.THROTTLED, by="fanvue", lane=auth.lane.value)
@@ -247,8 +251,8 @@ class FanvueClient:
         if wait is None:
             wait = seen.reset_at - now if seen is not None and seen.reset_at else WINDOW
         until = now + max(wait, SHORTEST_SNOOZE)
-        await self._budget.penalize(auth.bucket, until)
-        return Throttled("Fanvue answered 429", until=until)
+        await self._budget.penalize(auth.bucket, until, endpoint=auth.endpoint)
+        return Throttled(f"Fanvue answered 429 at {auth.endpoint}", until=until)
 
     def _milliseconds_since(self, started: float) -> int:
         return round((self._clock.monotonic() - started) * 1000)

@@ -34,7 +34,7 @@ LONGEST_LIFETIME = timedelta(days=366)
 REPEAT_WITHIN = timedelta(seconds=15)
 LONGEST_ERROR_WORD = 64
 
-RefusalKind = Literal["transient", "invalid_grant", "config"]
+RefusalKind = Literal["transient", "throttled", "invalid_grant", "config"]
 
 _CLIENT_IS_WRONG = frozenset(
     {"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
@@ -182,7 +182,9 @@ def _lifetime(value: object) -> timedelta:
 def _refusal(answer: RawAnswer, *, now: datetime) -> Refused:
     wait = retry_after(answer.headers, now=now)
     said = f"the token endpoint answered {answer.status}"
-    if answer.status == 429 or answer.status >= 500:  # noqa: PLR2004 - HTTP's own classes
+    if answer.status == httpx.codes.TOO_MANY_REQUESTS:
+        return Refused("throttled", said, wait)
+    if answer.status >= 500:  # noqa: PLR2004 - HTTP's own class
         return Refused("transient", said, wait)
     fields = _object(answer)
     error = fields.get("error")

@@ -24,6 +24,8 @@ PROBE_AGAIN_AFTER = timedelta(days=1)
 # has the same path there (Fanvue's list of operations, mid 2026).
 _OTHERWISE_FOR_AGENCIES = {"/users/account": "/account"}
 _NOT_FOR_AGENCIES = frozenset({"/insights/spending"})
+_AS_FOR_CREATORS = {theirs: own for own, theirs in _OTHERWISE_FOR_AGENCIES.items()}
+_BELOW_CREATOR = "/creators/{uuid}"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -40,6 +42,18 @@ def creators_path(prefix: str, path: str) -> str:
 def is_offered(prefix: str, path: str) -> bool:
     """Tell whether what a creator finds at a path is there for the agency that a prefix names."""
     return not prefix or path not in _NOT_FOR_AGENCIES
+
+
+def endpoint_of(path: str) -> str:
+    """Name the endpoint that a path belongs to, alike for a creator and for their agency.
+
+    What Fanvue says of its limits it says of an endpoint; whose they are, the bucket says.
+    """
+    template = template_of(path)
+    below = template.removeprefix(_BELOW_CREATOR)
+    if below == template or not below.startswith("/"):
+        return template
+    return _AS_FOR_CREATORS.get(below, below)
 
 
 def full_path(family: Family, path: str) -> str:

@@ -22,6 +22,7 @@ from worker.errors import (
     Misconfigured,
     Rejected,
     SyncError,
+    Throttled,
     Transient,
 )
 
@@ -54,6 +55,7 @@ GRANTS_KEPT: Final = 4096
 # new pair goes on trying to store it through any outage of ours that a process outlives.
 STORE_PATIENCE: Final = timedelta(minutes=30)
 STORE_PAUSE: Final = timedelta(seconds=1)
+WINDOW: Final = timedelta(seconds=60)
 CLIENT_REMEDY: Final = "check FANVUE_CLIENT_ID, FANVUE_CLIENT_SECRET and FANVUE_AUTH_URL"
 # One of ours, and one more should another worker's come to nothing meanwhile.
 REFRESHES_PER_CALL: Final = 2
@@ -80,7 +82,7 @@ class FreshPair:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRefresh:
-    """Why the token endpoint gave no pair: transient, invalid_grant or config."""
+    """Why the token endpoint gave no pair: transient, throttled, invalid_grant or config."""
 
     kind: str
     message: str
@@ -123,7 +125,8 @@ class GrantKeeper:
 
         `grant_id` is the grant whose path and bucket the caller uses: a token of another one is
         never returned. Without it the token is of whatever grant the model has.
-        Raises `GrantInvalid`, `GrantMoved` (come back soon), `Transient`, `Misconfigured`.
+        Raises `GrantInvalid`, `GrantMoved` (come back soon), `Throttled`, `Transient`,
+        `Misconfigured`.
         """
         held = self._held(grant_id or model_id)
         async with held.lock:
@@ -160,6 +163,12 @@ class GrantKeeper:
                         raise Transient("Fanvue's tokens end before they can be used")
                     refreshes += 1
                     await self._do_refresh(model_id, view)
+                case "wait" if view.throttled:
+                    _refuse_other(view, grant_id)
+                    raise Throttled(
+                        view.reason or "Fanvue's rate limit for refreshing tokens is spent",
+                        until=self._clock.now() + view.retry_in,
+                    )
                 case "wait":
                     _refuse_other(view, grant_id)
                     resumes = self._clock.monotonic() + view.retry_in.total_seconds()
@@ -213,7 +222,7 @@ class GrantKeeper:
     async def exchange(self, refresh_token: str) -> FreshPair:
         """Trade a consent's refresh token for a pair that is stored nowhere yet: store it next.
 
-        Raises `GrantInvalid`, `Misconfigured`, `Transient`.
+        Raises `GrantInvalid`, `Misconfigured`, `Throttled`, `Transient`.
         """
         answer = await self._refresh(refresh_token)
         if not isinstance(answer, RefusedRefresh):
@@ -223,6 +232,9 @@ class GrantKeeper:
             raise GrantInvalid(answer.message)
         if answer.kind == "config":
             raise Misconfigured(answer.message, remedy=CLIENT_REMEDY)
+        if answer.kind == "throttled":
+            until = self._clock.now() + (answer.retry_after or WINDOW)
+            raise Throttled(answer.message, until=until)
         raise Transient(answer.message, retry_after=answer.retry_after)
 
     async def _do_refresh(self, model_id: str, view: GrantView) -> None:
@@ -272,7 +284,9 @@ class GrantKeeper:
             await self._clock.sleep(STORE_PAUSE)
 
     async def _refused(self, model_id: str, view: GrantView, refused: RefusedRefresh) -> None:
-        state, wait = await self._store.fail(view, refused.kind, refused.message)
+        state, wait = await self._store.fail(
+            view, refused.kind, refused.message, refused.retry_after
+        )
         log.warning(
             "token_refresh_failed",
             model_id=model_id,
@@ -281,7 +295,8 @@ class GrantKeeper:
             verdict=state,
             reason=refused.message,
         )
-        if state == "moved":
+        if state in {"moved", "throttled"}:
+            # Asked again, the database says what to use meanwhile, or until when to wait.
             return
         if state == "reauth_required":
             raise GrantInvalid(refused.message)

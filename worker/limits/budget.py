@@ -1,7 +1,8 @@
 """What a call budget is: ask before every call, report what every response said.
 
 Buckets are Fanvue's own (one per app and user, one per creator on agency paths); they are
-opaque names here. Implementations: `shared` (all workers, in Postgres) and `local` (one process).
+opaque names here. Headers and refusals speak of one endpoint of a bucket.
+Implementations: `shared` (all workers, in Postgres) and `local` (one process).
 """
 
 from __future__ import annotations
@@ -22,19 +23,21 @@ __all__ = ["Budget", "Lane", "Permit", "RateSeen"]
 class Budget(Protocol):
     """Grants single calls."""
 
-    async def acquire(self, bucket: str, lane: Lane, *, hint: int | None = None) -> None:
+    async def acquire(
+        self, bucket: str, lane: Lane, *, endpoint: str = "", hint: int | None = None
+    ) -> None:
         """Take one permit; short waits are slept through, long ones raise `Throttled`.
 
         `hint` is how many calls the caller expects to make, itself included.
         """
         ...
 
-    def observe(self, bucket: str, seen: RateSeen) -> None:
+    def observe(self, bucket: str, seen: RateSeen, *, endpoint: str = "") -> None:
         """Learn from the headers of a response."""
         ...
 
-    async def penalize(self, bucket: str, until: datetime) -> None:
-        """Close a bucket until a moment, after a 429."""
+    async def penalize(self, bucket: str, until: datetime, *, endpoint: str = "") -> None:
+        """Close an endpoint until a moment, after a 429; without a name the whole bucket."""
         ...
 
 

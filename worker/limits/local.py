@@ -48,11 +48,18 @@ class LocalBudget:
         self._limit = limit
         self._window = window
         self._max_wait = max_wait
-        self._windows: dict[str, _Window] = {}
+        self._windows: dict[tuple[str, str], _Window] = {}
 
-    async def acquire(self, bucket: str, lane: Lane, *, hint: int | None = None) -> None:  # noqa: ARG002 - one process, one caller: nobody to give way to
+    async def acquire(
+        self,
+        bucket: str,
+        lane: Lane,  # noqa: ARG002 - one process, one caller: nobody to give way to
+        *,
+        endpoint: str = "",
+        hint: int | None = None,  # noqa: ARG002 - the same
+    ) -> None:
         """Take one permit; short waits are slept through, long ones raise `Throttled`."""
-        state = self._of(bucket)
+        state = self._of(bucket, endpoint)
         patience_ends = self._clock.now() + self._max_wait
         while (free_at := self._free_at(state)) is not None:
             if free_at > patience_ends:
@@ -60,17 +67,17 @@ class LocalBudget:
             await self._clock.sleep(free_at - self._clock.now())
         state.calls.append(self._clock.now())
 
-    def observe(self, bucket: str, seen: RateSeen) -> None:
-        """Learn the limit, and close the bucket when nothing remains of it."""
-        state = self._of(bucket)
+    def observe(self, bucket: str, seen: RateSeen, *, endpoint: str = "") -> None:
+        """Learn the limit, and close the endpoint when nothing remains of it."""
+        state = self._of(bucket, endpoint)
         state.limit = seen.limit
         now = self._clock.now()
         if seen.remaining == 0 and seen.reset_at is not None and seen.reset_at > now:
             state.closed_until = min(seen.reset_at, now + self._window)
 
-    async def penalize(self, bucket: str, until: datetime) -> None:
-        """Close a bucket until a moment."""
-        self._of(bucket).closed_until = until
+    async def penalize(self, bucket: str, until: datetime, *, endpoint: str = "") -> None:
+        """Close an endpoint until a moment."""
+        self._of(bucket, endpoint).closed_until = until
 
     def _free_at(self, state: _Window) -> datetime | None:
         now = self._clock.now()
@@ -82,5 +89,5 @@ class LocalBudget:
             return None
         return state.calls[len(state.calls) - state.limit] + self._window
 
-    def _of(self, bucket: str) -> _Window:
-        return self._windows.setdefault(bucket, _Window(self._limit))
+    def _of(self, bucket: str, endpoint: str) -> _Window:
+        return self._windows.setdefault((bucket, endpoint), _Window(self._limit))

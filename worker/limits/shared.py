@@ -35,7 +35,7 @@ MAX_WAIT = timedelta(seconds=2)
 SHORTEST_WAIT = timedelta(milliseconds=50)
 # Fanvue refills every minute; a header that promises later is not believed beyond this.
 LONGEST_CLOSURE_BY_HEADER = timedelta(minutes=2)
-IDLE_BUCKETS_KEPT = 2048
+IDLE_ENDPOINTS_KEPT = 8192
 
 log = structlog.get_logger(__name__)
 
@@ -63,18 +63,20 @@ class BudgetSource(Protocol):
     """Where blocks come from; raises `Transient` when it cannot answer."""
 
     async def take_calls(
-        self, bucket: str, want: int, lane: Lane, seen: SeenRate | None
+        self, bucket: str, endpoint: str, want: int, lane: Lane, seen: SeenRate | None
     ) -> TakenCalls:
-        """Take up to `want` calls of a bucket for a lane."""
+        """Take up to `want` calls of a bucket's endpoint for a lane."""
         ...
 
-    async def block_bucket(self, bucket: str, seconds: float) -> None:
-        """Close a bucket for everyone."""
+    async def block_bucket(self, bucket: str, endpoint: str, seconds: float) -> None:
+        """Close an endpoint of a bucket for everyone."""
         ...
 
 
 @dataclass(slots=True)
-class _Bucket:
+class _Endpoint:
+    bucket: str
+    name: str
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     permits: list[Permit] = field(default_factory=list)
     seen: RateSeen | None = None
@@ -99,16 +101,18 @@ class SharedBudget:
         self._clock = clock
         self._block_sizes = block_sizes
         self._max_wait = max_wait
-        self._buckets: dict[str, _Bucket] = {}
+        self._endpoints: dict[tuple[str, str], _Endpoint] = {}
 
-    async def acquire(self, bucket: str, lane: Lane, *, hint: int | None = None) -> None:
+    async def acquire(
+        self, bucket: str, lane: Lane, *, endpoint: str = "", hint: int | None = None
+    ) -> None:
         """Take one permit; short waits are slept through, long ones raise `Throttled`."""
-        state = self._bucket(bucket)
+        state = self._endpoint(bucket, endpoint)
         patience_ends = self._clock.now() + self._max_wait
         state.users += 1
         try:
             while True:
-                free_at = await self._try(bucket, state, lane, hint)
+                free_at = await self._try(state, lane, hint)
                 if free_at is None:
                     return
                 if free_at > patience_ends:
@@ -118,9 +122,9 @@ class SharedBudget:
         finally:
             state.users -= 1
 
-    def observe(self, bucket: str, seen: RateSeen) -> None:
+    def observe(self, bucket: str, seen: RateSeen, *, endpoint: str = "") -> None:
         """Keep what the headers said for the next take, and give up what they deny us."""
-        state = self._bucket(bucket)
+        state = self._endpoint(bucket, endpoint)
         state.seen = seen
         surplus = sum(permit.count for permit in state.permits) - seen.remaining
         for permit in state.permits:
@@ -131,21 +135,19 @@ class SharedBudget:
         if seen.remaining == 0 and seen.reset_at is not None and seen.reset_at > now:
             self._close(state, min(seen.reset_at, now + LONGEST_CLOSURE_BY_HEADER))
 
-    async def penalize(self, bucket: str, until: datetime) -> None:
-        """Close a bucket for this worker at once, and for all others through the database."""
-        state = self._bucket(bucket)
+    async def penalize(self, bucket: str, until: datetime, *, endpoint: str = "") -> None:
+        """Close an endpoint for this worker at once, and for all others through the database."""
+        state = self._endpoint(bucket, endpoint)
         state.permits.clear()
         self._close(state, until)
         seconds = max((until - self._clock.now()).total_seconds(), 0.0)
         try:
-            await self._source.block_bucket(bucket, seconds)
+            await self._source.block_bucket(bucket, endpoint, seconds)
         except Transient as error:
             # This worker stays closed; the others will meet their own 429.
-            log.warning("bucket_not_blocked", bucket=bucket, error=error.code)
+            log.warning("endpoint_not_blocked", bucket=bucket, endpoint=endpoint, error=error.code)
 
-    async def _try(
-        self, bucket: str, state: _Bucket, lane: Lane, hint: int | None
-    ) -> datetime | None:
+    async def _try(self, state: _Endpoint, lane: Lane, hint: int | None) -> datetime | None:
         """Take a permit and return None, or return when it is worth trying again."""
         async with state.lock:
             busy_until = self._busy_until(state, lane)
@@ -153,21 +155,23 @@ class SharedBudget:
                 return busy_until
             if self._spend(state, lane):
                 return None
-            await self._take(bucket, state, lane, hint)
-            # A 429 may have closed the bucket while the database was asked.
+            await self._take(state, lane, hint)
+            # A 429 may have closed the endpoint while the database was asked.
             busy_until = self._busy_until(state, lane)
             if busy_until is None and self._spend(state, lane):
                 return None
             return busy_until or self._clock.now() + SHORTEST_WAIT
 
-    async def _take(self, bucket: str, state: _Bucket, lane: Lane, hint: int | None) -> None:
+    async def _take(self, state: _Endpoint, lane: Lane, hint: int | None) -> None:
         block = self._block_sizes[lane]
         want = block if hint is None else max(1, min(block, hint))
         # Validity counts from before the question: the permit may have been granted that early.
         asked_at = self._clock.monotonic()
         seen, state.seen = state.seen, None
         try:
-            taken = await self._source.take_calls(bucket, want, lane, self._relative(seen))
+            taken = await self._source.take_calls(
+                state.bucket, state.name, want, lane, self._relative(seen)
+            )
         except BaseException:
             self._put_back(state, seen)
             raise
@@ -178,12 +182,12 @@ class SharedBudget:
             state.empty_until[lane] = self._clock.now() + max(taken.wait, SHORTEST_WAIT)
 
     @staticmethod
-    def _put_back(state: _Bucket, seen: RateSeen | None) -> None:
+    def _put_back(state: _Endpoint, seen: RateSeen | None) -> None:
         # A newer response may have been observed while the database was asked.
         if state.seen is None:
             state.seen = seen
 
-    def _busy_until(self, state: _Bucket, lane: Lane) -> datetime | None:
+    def _busy_until(self, state: _Endpoint, lane: Lane) -> datetime | None:
         now = self._clock.now()
         if state.closed_until is not None and state.closed_until > now:
             return state.closed_until
@@ -196,11 +200,11 @@ class SharedBudget:
         ]
         return max(waits, default=None)
 
-    def _holds(self, state: _Bucket, lane: Lane) -> bool:
+    def _holds(self, state: _Endpoint, lane: Lane) -> bool:
         moment = self._clock.monotonic()
         return any(permit.serves(lane, moment) for permit in state.permits)
 
-    def _spend(self, state: _Bucket, lane: Lane) -> bool:
+    def _spend(self, state: _Endpoint, lane: Lane) -> bool:
         moment = self._clock.monotonic()
         state.permits = [
             permit for permit in state.permits if permit.count > 0 and moment < permit.valid_until
@@ -212,7 +216,7 @@ class SharedBudget:
         return True
 
     @staticmethod
-    def _close(state: _Bucket, until: datetime) -> None:
+    def _close(state: _Endpoint, until: datetime) -> None:
         if state.closed_until is None or until > state.closed_until:
             state.closed_until = until
 
@@ -224,17 +228,17 @@ class SharedBudget:
             reset_in = max(seen.reset_at - self._clock.now(), timedelta(0))
         return SeenRate(seen.limit, seen.remaining, reset_in)
 
-    def _bucket(self, name: str) -> _Bucket:
-        state = self._buckets.get(name)
+    def _endpoint(self, bucket: str, name: str) -> _Endpoint:
+        state = self._endpoints.get((bucket, name))
         if state is None:
-            if len(self._buckets) >= IDLE_BUCKETS_KEPT:
+            if len(self._endpoints) >= IDLE_ENDPOINTS_KEPT:
                 self._forget_idle()
-            state = self._buckets[name] = _Bucket()
+            state = self._endpoints[bucket, name] = _Endpoint(bucket, name)
         return state
 
     def _forget_idle(self) -> None:
         now = self._clock.now()
-        for name, state in list(self._buckets.items()):
+        for key, state in list(self._endpoints.items()):
             is_closed = state.closed_until is not None and state.closed_until > now
             if not state.users and not is_closed:
-                del self._buckets[name]
+                del self._endpoints[key]

@@ -16,14 +16,23 @@ class CallStore:
         self._database = database
 
     async def take_calls(
-        self, bucket: str, want: int, lane: str, seen: dict[str, Any] | None
+        self, bucket: str, endpoint: str, want: int, lane: str, seen: dict[str, Any] | None
     ) -> dict[str, Any]:
-        """Take up to `want` calls of a bucket's window."""
+        """Take up to `want` calls of an endpoint's window."""
         reply: dict[str, Any] = await self._database.call(
-            "take_calls", {"p_bucket": bucket, "p_want": want, "p_lane": lane, "p_seen": seen}
+            "take_calls",
+            {
+                "p_bucket": bucket,
+                "p_endpoint": endpoint,
+                "p_want": want,
+                "p_lane": lane,
+                "p_seen": seen,
+            },
         )
         return reply
 
-    async def block_bucket(self, bucket: str, seconds: float) -> None:
-        """Close a bucket for everybody, after a 429."""
-        await self._database.call("block_bucket", {"p_bucket": bucket, "p_seconds": seconds})
+    async def block_bucket(self, bucket: str, endpoint: str, seconds: float) -> None:
+        """Close an endpoint of a bucket for everybody, after a 429."""
+        await self._database.call(
+            "block_bucket", {"p_bucket": bucket, "p_endpoint": endpoint, "p_seconds": seconds}
+        )

@@ -28,6 +28,7 @@ class GrantView:
     use_for: timedelta = timedelta(0)
     retry_in: timedelta = timedelta(0)
     reason: str | None = None
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class GrantStore:
             use_for=timedelta(seconds=float(reply.get("use_for_s") or 0)),
             retry_in=timedelta(seconds=float(reply.get("retry_in_s") or 0)),
             reason=reply.get("reason"),
+            throttled=bool(reply.get("throttled")),
         )
 
     async def finish(
@@ -91,7 +93,9 @@ class GrantStore:
         )
         return str(reply["state"])
 
-    async def fail(self, view: GrantView, kind: str, message: str) -> tuple[str, timedelta]:
+    async def fail(
+        self, view: GrantView, kind: str, message: str, retry_after: timedelta | None = None
+    ) -> tuple[str, timedelta]:
         """Note a failed refresh; return the verdict and when to try again."""
         reply = await self._database.call(
             "fail_token_refresh",
@@ -101,6 +105,7 @@ class GrantStore:
                 "p_version": view.version,
                 "p_kind": kind,
                 "p_message": message,
+                "p_retry_after_s": None if retry_after is None else retry_after.total_seconds(),
             },
         )
         return str(reply["state"]), timedelta(seconds=float(reply.get("retry_in_s") or 0))

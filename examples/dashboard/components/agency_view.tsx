@@ -9,6 +9,7 @@ import { useAgencyData } from "@/lib/use_agency";
 import { useNow } from "@/lib/use_now";
 import { useResource } from "@/lib/use_resource";
 import { BottomNavigation } from "./bottom_navigation";
+import { ConfirmConnection } from "./confirm_connection";
 import { ConnectedNotice } from "./connected_notice";
 import { ConnectionPill } from "./connection_pill";
 import { Header, type HeaderProps } from "./header";
@@ -63,6 +64,13 @@ function OpenAgencyView(props: Props & { readonly data: AgencyData }) {
       </Header>
       <main className="mx-auto max-w-[90rem] px-4 pt-4 pb-28 sm:px-6 sm:pt-6 lg:pb-10">
         <div className="flex flex-col gap-3 empty:hidden *:last:mb-4">
+          <ConfirmConnection
+            client={client}
+            project={project}
+            query={query}
+            changeQuery={changeQuery}
+            onStored={data.refreshAll}
+          />
           <ConnectedNotice query={query} changeQuery={changeQuery} models={byId} />
           <ReconnectBanners {...connect} models={models.value ?? []} />
         </div>

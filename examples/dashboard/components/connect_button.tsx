@@ -2,9 +2,11 @@
 
 import { ExternalLink, LinkIcon } from "lucide-react";
 import { useState } from "react";
+import { type Account, connectAddress } from "@/lib/connecting";
 import { Failure } from "@/lib/failure";
-import { connectAddress } from "@/lib/models";
 import type { Client, Project } from "@/lib/project_client";
+
+const TEST_IDS = { creator: "connect", agency: "connect-agency" };
 
 export interface ConnectTarget {
   readonly client: Client;
@@ -13,14 +15,13 @@ export interface ConnectTarget {
 }
 
 interface Props extends ConnectTarget {
-  /** The creator to connect again; null for one that is new. */
-  readonly modelId: string | null;
+  readonly account: Account;
   readonly label: string;
   readonly describedBy?: string;
 }
 
-/** Leads to Fanvue, where the creator allows access, and from there back here. */
-export function ConnectButton({ client, project, agencyId, modelId, label, describedBy }: Props) {
+/** Leads to Fanvue, where the account's owner allows access, and from there back here. */
+export function ConnectButton({ client, project, agencyId, account, label, describedBy }: Props) {
   const [trouble, setTrouble] = useState<string | null>(null);
   const [isLeaving, setLeaving] = useState(false);
 
@@ -28,14 +29,15 @@ export function ConnectButton({ client, project, agencyId, modelId, label, descr
     setLeaving(true);
     setTrouble(null);
     try {
-      window.location.assign(await connectAddress(client, project, agencyId, modelId));
+      window.location.assign(await connectAddress(client, project, agencyId, account));
     } catch (error) {
       setTrouble(Failure.from(error).sentence);
       setLeaving(false);
     }
   }
 
-  const Icon = modelId === null ? LinkIcon : ExternalLink;
+  const known = account.kind === "agency" ? account.connectionId : account.modelId;
+  const Icon = known === null ? LinkIcon : ExternalLink;
   return (
     <div className="flex flex-col items-start gap-1">
       <button
@@ -44,8 +46,8 @@ export function ConnectButton({ client, project, agencyId, modelId, label, descr
         onClick={leave}
         disabled={isLeaving}
         aria-describedby={describedBy}
-        data-testid={modelId === null ? "connect" : "reconnect"}
-        data-model-id={modelId ?? undefined}
+        data-testid={known === null ? TEST_IDS[account.kind] : "reconnect"}
+        data-account-id={known ?? undefined}
       >
         <Icon className="size-4" aria-hidden="true" />
         {isLeaving ? "Opening Fanvue…" : label}

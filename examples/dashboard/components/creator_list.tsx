@@ -6,7 +6,8 @@ import { type Model, nameOf } from "@/lib/models";
 import { changeOf, formatMoney, shareOf, toCents } from "@/lib/money";
 import type { ModelSums, Stats } from "@/lib/stats";
 import { Avatar } from "./avatar";
-import { ConnectButton, type ConnectTarget } from "./connect_button";
+import type { ConnectTarget } from "./connect_button";
+import { ConnectChoices } from "./connect_choices";
 
 const FIRST = 8;
 const STATUS_WORDS: Readonly<Record<string, string>> = {
@@ -58,10 +59,7 @@ export function CreatorList({ stats, models, ...target }: Props) {
             Add a creator
           </summary>
           <div className="mt-3 flex flex-col gap-3 text-sm text-muted">
-            <p>
-              The creator signs in at Fanvue and allows access; the history is then read by itself.
-            </p>
-            <ConnectButton {...target} modelId={null} label="Connect at Fanvue" />
+            <ConnectChoices {...target} />
           </div>
         </details>
       </div>

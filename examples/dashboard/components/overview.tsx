@@ -9,7 +9,8 @@ import { Resource } from "@/lib/resource";
 import { fetchStats, type StatsAnswer } from "@/lib/stats";
 import { useOwnResource, useResource } from "@/lib/use_resource";
 import { CategoryList } from "./category_list";
-import { ConnectButton, type ConnectTarget } from "./connect_button";
+import type { ConnectTarget } from "./connect_button";
+import { ConnectChoices } from "./connect_choices";
 import { CreatorList } from "./creator_list";
 import { EarningsChart } from "./earnings_chart";
 import { EmptyState } from "./empty_state";
@@ -65,7 +66,7 @@ export function Overview({ data, models, period, today, onPeriod, ...target }: P
             <div className="card">
               <EmptyState icon={UserPlus} title="No creators yet">
                 <p className="mb-2">Connect the first one; the history is read by itself.</p>
-                <ConnectButton {...target} modelId={null} label="Connect a creator" />
+                <ConnectChoices {...target} />
               </EmptyState>
             </div>
           ) : (

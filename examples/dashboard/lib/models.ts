@@ -1,9 +1,8 @@
 /**
- * Agencies, their creators, and the way to connect a creator at Fanvue.
+ * Agencies and their creators.
  */
 
-import { Failure } from "./failure";
-import { type Client, callerHeaders, type Project } from "./project_client";
+import type { Client } from "./project_client";
 import { countOnce, readAll } from "./read_all";
 
 export interface Agency {
@@ -19,10 +18,12 @@ export interface Model {
   readonly status: string;
   readonly status_reason: string | null;
   readonly status_changed_at: string | null;
+  /** The agency's account through which the creator is read; null: they have a grant of their own. */
+  readonly connection_id: string | null;
 }
 
 const MODEL_COLUMNS =
-  "id, fanvue_user_uuid, handle, display_name, status, status_reason, status_changed_at";
+  "id, fanvue_user_uuid, handle, display_name, status, status_reason, status_changed_at, connection_id";
 
 export async function fetchAgencies(client: Client, signal: AbortSignal): Promise<Agency[]> {
   const agencies = await readAll<Agency>((after) => {
@@ -76,31 +77,6 @@ function byHandle(a: Model, b: Model): number {
   return a.handle.localeCompare(b.handle);
 }
 
-/**
- * Returns the address at Fanvue where a creator allows access. JSON is asked for, because a script
- * cannot read where a redirect to another origin leads.
- */
-export async function connectAddress(
-  client: Client,
-  project: Project,
-  agencyId: string,
-  modelId: string | null,
-): Promise<string> {
-  const url = new URL(`${project.url}/functions/v1/fanvue-connect/start`);
-  url.searchParams.set("agency_id", agencyId);
-  if (modelId !== null) url.searchParams.set("model_id", modelId);
-  url.searchParams.set("return_to", `/?agency=${agencyId}`);
-  const headers = new Headers(await callerHeaders(client, project));
-  headers.set("accept", "application/json");
-  const response = await fetch(url, { headers, cache: "no-store" });
-  if (!response.ok) throw await Failure.fromResponse(response);
-  const { url: address } = (await response.json()) as { url?: unknown };
-  if (typeof address !== "string" || !/^https?:$/.test(new URL(address).protocol)) {
-    throw new Failure("The server sent an address that this page cannot open.");
-  }
-  return address;
-}
-
 export interface Named {
   readonly display_name: string | null;
   readonly handle: string | null;
@@ -121,4 +97,10 @@ export function nameOf(model: Named | undefined): string {
   const name = model.display_name?.trim() || atHandle(model.handle);
   if (name) return name;
   return `New creator ${model.fanvue_user_uuid?.slice(0, 8) ?? ""}`.trimEnd();
+}
+
+/** Models that must be connected again, by whose consent they wait for: one account, one entry. */
+export function waitingAccounts(models: readonly Model[]): Model[][] {
+  const waiting = models.filter(({ status }) => status === "reauth_required");
+  return [...Map.groupBy(waiting, ({ id, connection_id }) => connection_id ?? id).values()];
 }

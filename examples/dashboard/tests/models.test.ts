@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chooseAgency, nameOf } from "../lib/models";
+import { chooseAgency, type Model, nameOf, waitingAccounts } from "../lib/models";
 
 const [A, B] = [
   { id: "a", name: "Amber" },
@@ -33,4 +33,21 @@ test("a creator is called by the best name that is known", () => {
   assert.equal(nameOf(unread), "New creator 0f3c2a91");
   assert.equal(nameOf({ ...unread, fanvue_user_uuid: null }), "New creator");
   assert.equal(nameOf(undefined), "A creator");
+});
+
+test("creators who wait for one account of their agency are one entry", () => {
+  const model = (id: string, connection_id: string | null, status = "reauth_required"): Model => ({
+    id,
+    connection_id,
+    status,
+    fanvue_user_uuid: null,
+    handle: null,
+    display_name: null,
+    status_reason: null,
+    status_changed_at: null,
+  });
+  const [a, b, c] = [model("a", "k"), model("b", null), model("c", "k")];
+
+  assert.deepEqual(waitingAccounts([a, b, c, model("d", "k", "active")]), [[a, c], [b]]);
+  assert.deepEqual(waitingAccounts([]), []);
 });

@@ -6,6 +6,7 @@
 //   ├── DatabaseAway      no answer, or none that says anything: ask again later
 //   ├── DatabaseRefused   the database said no: the caller decides by status and code
 //   ├── FanvueAway        Fanvue gave no usable answer: ask again later
+//   │   └── FanvueBusy    Fanvue's rate limit is spent for `seconds`
 //   └── FanvueRefused     Fanvue said no: `word` is its OAuth error code, or the HTTP status
 
 export class FunctionError extends Error {
@@ -28,6 +29,12 @@ export class DatabaseRefused extends FunctionError {
 }
 
 export class FanvueAway extends FunctionError {}
+
+export class FanvueBusy extends FanvueAway {
+  constructor(readonly endpoint: string, readonly seconds: number) {
+    super(`Fanvue answered 429 at ${endpoint}`);
+  }
+}
 
 export class FanvueRefused extends FunctionError {
   constructor(readonly status: number, readonly word: string) {

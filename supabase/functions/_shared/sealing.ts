@@ -40,6 +40,11 @@ export function connectionVerifier(stateHash: string): string {
   return `connections:${stateHash}:verifier`;
 }
 
+/** The place of a token that is held back until its owner confirms for whom it is. */
+export function heldToken(stateHash: string, column: string): string {
+  return `connections:${stateHash}:${column}`;
+}
+
 /** All keys of this installation: the first seals, every one opens. */
 export class Keyring {
   readonly #keys: ReadonlyMap<string, Bytes>;

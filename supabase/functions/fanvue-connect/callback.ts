@@ -1,43 +1,78 @@
 // `/callback`: the browser comes back from Fanvue. The state is used up first, every check comes
-// before the first write, and both tokens are sealed before they leave this process.
+// before the first write, and both tokens are sealed before they leave this process. A creator's
+// grant is stored; that of an agency's account is held until who began it confirms it (`/confirm`).
 //
 // The state is not tied to the browser that began: agencies send creators the address to consent
 // at. It is tied to the agency and, where one was named, to the creator's account.
 
 import type { DatabaseFunctions } from "../_shared/database.ts";
+import { sha256, toHex } from "../_shared/bytes.ts";
 import {
   DatabaseAway,
   DatabaseRefused,
   FanvueAway,
+  FanvueBusy,
   FanvueRefused,
 } from "../_shared/errors.ts";
 import { describe } from "../_shared/logs.ts";
-import { connectionVerifier, modelColumn } from "../_shared/sealing.ts";
+import {
+  connectionVerifier,
+  heldToken,
+  modelColumn,
+} from "../_shared/sealing.ts";
+import {
+  fieldsOf,
+  numberOf,
+  repeat,
+  textOf,
+  textOrNull,
+} from "./database_answers.ts";
 import { hashState, isState } from "./consent.ts";
 import { databaseOf, type Effects } from "./effects.ts";
-import { type Creator, Fanvue, type Grant } from "./fanvue.ts";
+import { type Account, Fanvue, type Grant } from "./fanvue.ts";
 import { type PageName, PRIVATE_HEADERS, showPage } from "./pages.ts";
 import { returnUrl } from "./return_path.ts";
-import type { Settings } from "./settings.ts";
+import { AGENCY_SCOPE, type Settings } from "./settings.ts";
 
-const NEEDED_SCOPES = ["read:self", "read:insights"];
-const REPEAT_AFTER_MS = [250, 1_000];
+const CREATOR_NEEDS = ["read:self", "read:insights"];
+const AGENCY_NEEDS = [...CREATOR_NEEDS, "read:creator", AGENCY_SCOPE];
+const LASTING = "offline_access";
+// A longer pause is for people, not for a browser that waits.
+const LONGEST_PAUSE_SECONDS = 5;
 const ERROR_WORD = /^[a-z_]{1,64}$/;
 
 /** What was noted when the connection began. */
 interface Attempt {
+  readonly kind: "creator" | "agency";
   readonly agencyId: string;
   readonly modelId: string | null;
-  readonly creatorUuid: string | null;
+  /** Whose consent it must be, where one was named. */
+  readonly accountUuid: string | null;
   readonly verifier: string;
   readonly returnTo: string | null;
 }
 
 /** Ends the connection with a page instead of a stored grant. */
 class Ended extends Error {
-  constructor(readonly page: PageName) {
+  constructor(
+    readonly page: PageName,
+    readonly scopes: readonly string[] = [],
+  ) {
     super(page);
   }
+}
+
+interface Work {
+  readonly settings: Settings;
+  readonly database: DatabaseFunctions;
+  readonly fanvue: Fanvue;
+  readonly effects: Effects;
+}
+
+interface Consent {
+  readonly attempt: Attempt;
+  readonly grant: Grant;
+  readonly account: Account;
 }
 
 /** Finishes a connection and sends the browser back to the dashboard. */
@@ -49,11 +84,14 @@ export async function callback(
     return await finish(new URL(request.url).searchParams, effects);
   } catch (error) {
     const page = pageFor(error);
+    const scopes = error instanceof Ended ? error.scopes : [];
     effects.log("connect_ended", {
       page,
+      scopes: scopes.join(" "),
       error: error instanceof Ended ? null : describe(error),
     });
-    return showPage(page, effects.dashboardUrl());
+    const seconds = error instanceof FanvueBusy ? error.seconds : null;
+    return showPage(page, effects.dashboardUrl(), { scopes, seconds });
   }
 }
 
@@ -65,7 +103,7 @@ async function finish(
   if (error !== null) {
     const word = ERROR_WORD.test(error) ? error : "unreadable";
     effects.log("connect_declined", { word });
-    throw new Ended(word === "access_denied" ? "denied" : "fanvueAway");
+    throw declined(word, query.get("error_description") ?? "", effects);
   }
   const state = query.get("state") ?? "";
   const code = query.get("code") ?? "";
@@ -80,24 +118,47 @@ async function finish(
     connectionVerifier(stateHash),
   );
   const fanvue = new Fanvue(settings.fanvue, effects.fetch);
-  const grant = await exchange(fanvue, code, verifier);
-  const creator = await whoIs(fanvue, grant, effects);
-  if (attempt.creatorUuid !== null && attempt.creatorUuid !== creator.uuid) {
+  const work = { settings, database, fanvue, effects };
+  const grant = await exchange(work, attempt, code, verifier);
+  const account = await ask(work, () => fanvue.whoIs(grant.accessToken));
+  if (attempt.accountUuid !== null && attempt.accountUuid !== account.uuid) {
     throw new Ended("wrongAccount");
   }
-
-  const modelId = await store({ settings, database, effects }, {
-    attempt,
-    grant,
-    creator,
-  });
+  const consent = { attempt, grant, account };
+  if (attempt.kind === "agency") {
+    await hold(work, consent, stateHash);
+    effects.log("connection_held", { agency_id: attempt.agencyId });
+    return backTo(settings.dashboardUrl, attempt.returnTo, "confirm", state);
+  }
+  if (account.isCreator === false) throw new Ended("managerAccount");
+  const modelId = await store(work, consent);
   effects.log("connected", { agency_id: attempt.agencyId, model_id: modelId });
-  if (settings.dashboardUrl === null) return showPage("connected", null);
-  const location = returnUrl(settings.dashboardUrl, attempt.returnTo, modelId);
+  return backTo(settings.dashboardUrl, attempt.returnTo, "connected", modelId);
+}
+
+function backTo(
+  dashboardUrl: string | null,
+  path: string | null,
+  name: "connected" | "confirm",
+  value: string,
+): Response {
+  if (dashboardUrl === null) return showPage("connected", null);
+  const location = returnUrl(dashboardUrl, path, name, value);
   return new Response(null, {
     status: 302,
     headers: { ...PRIVATE_HEADERS, location },
   });
+}
+
+/** Says why Fanvue sent the browser back without a code. */
+function declined(word: string, said: string, effects: Effects): Ended {
+  if (word === "access_denied") return new Ended("denied");
+  if (word !== "invalid_scope") return new Ended("fanvueAway");
+  const asked = effects.settings().fanvue.agencyScopes.split(" ");
+  // Only what was asked for is repeated, never Fanvue's words.
+  const words = new Set(said.split(/[^\w:]+/));
+  const named = asked.filter((scope) => words.has(scope));
+  return new Ended("scopeNotTicked", named.length > 0 ? named : asked);
 }
 
 async function takeAttempt(
@@ -113,35 +174,43 @@ async function takeAttempt(
   });
   const row = fieldsOf(answer, "take_connection");
   return {
+    kind: row.kind === "agency" ? "agency" : "creator",
     agencyId: textOf(row, "agency_id"),
     modelId: textOrNull(row, "model_id"),
-    creatorUuid: textOrNull(row, "creator_uuid")?.toLowerCase() ?? null,
+    accountUuid: textOrNull(row, "creator_uuid")?.toLowerCase() ?? null,
     verifier: textOf(row, "verifier"),
     returnTo: textOrNull(row, "return_to"),
   };
 }
 
 async function exchange(
-  fanvue: Fanvue,
+  work: Work,
+  attempt: Attempt,
   code: string,
   verifier: string,
 ): Promise<Grant> {
-  const grant = await fanvue.exchange(code, verifier);
-  const isEnough = NEEDED_SCOPES.every((scope) => grant.scopes.includes(scope));
-  if (!isEnough || grant.refreshToken === null) throw new Ended("missingScope");
+  const { scopes, agencyScopes } = work.settings.fanvue;
+  const asked = attempt.kind === "agency" ? agencyScopes : scopes;
+  const grant = await unhurried(
+    work,
+    () => work.fanvue.exchange(code, verifier, asked),
+  );
+  const needs = attempt.kind === "agency" ? AGENCY_NEEDS : CREATOR_NEEDS;
+  const missing = needs.filter((scope) => !grant.scopes.includes(scope));
+  if (grant.refreshToken === null) missing.push(LASTING);
+  if (missing.length > 0) throw new Ended("missingScope", missing);
   return grant;
 }
 
-async function whoIs(
-  fanvue: Fanvue,
-  grant: Grant,
-  effects: Effects,
-): Promise<Creator> {
+/** Asks Fanvue with the fresh token, and again where no answer came. */
+async function ask<Result>(
+  work: Work,
+  question: () => Promise<Result>,
+): Promise<Result> {
   try {
-    return await repeat(
-      () => fanvue.whoIs(grant.accessToken),
-      FanvueAway,
-      effects,
+    return await unhurried(
+      work,
+      () => repeat(question, FanvueAway, work.effects),
     );
   } catch (error) {
     if (error instanceof FanvueRefused && error.status === 403) {
@@ -154,24 +223,81 @@ async function whoIs(
   }
 }
 
+/** Waits out a short rate limit; a longer one is noted for the operators, and told. */
+async function unhurried<Result>(
+  { database, effects }: Work,
+  question: () => Promise<Result>,
+): Promise<Result> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await question();
+    } catch (error) {
+      if (!(error instanceof FanvueBusy)) throw error;
+      if (tries === 1 && error.seconds <= LONGEST_PAUSE_SECONDS) {
+        await effects.pause(error.seconds * 1_000);
+        continue;
+      }
+      await database.callAsService("block_bucket", {
+        p_bucket: "app",
+        p_seconds: error.seconds,
+        p_endpoint: error.endpoint,
+      }).catch((lost) =>
+        effects.log("limit_not_noted", { error: describe(lost) })
+      );
+      throw error;
+    }
+  }
+}
+
+/** Keeps what an agency's account granted until who began it has seen it and says yes. */
+async function hold(
+  work: Work,
+  { grant, account }: Consent,
+  stateHash: string,
+): Promise<void> {
+  const { settings, database, fanvue, effects } = work;
+  const listed = await ask(work, () => fanvue.managed(grant.accessToken));
+  // Its own data is not to be had as a creator's of its own.
+  const creators = listed.filter(({ uuid }) => uuid !== account.uuid);
+  if (account.isCreator === true && creators.length === 0) {
+    throw new Ended("creatorAccount");
+  }
+  const refreshToken = grant.refreshToken ?? "";
+  const sealed = (token: string, column: string) =>
+    settings.keyring.seal(token, heldToken(stateHash, column));
+  const held = {
+    user_uuid: account.uuid,
+    handle: account.handle,
+    scopes: [...grant.scopes],
+    creators: creators.map((creator) => ({ ...creator })),
+    access_token: await sealed(grant.accessToken, "access_token"),
+    refresh_token: await sealed(refreshToken, "refresh_token"),
+    expires_in_s: grant.expiresInSeconds,
+    fingerprint: toHex(await sha256(refreshToken)),
+  };
+  await repeat(
+    () =>
+      database.callAsService("hold_connection", {
+        p_state_hash: stateHash,
+        p_held: held,
+      }),
+    DatabaseAway,
+    effects,
+  ).catch((error) => {
+    throw refusedWith(error, { 404: "changed" });
+  });
+}
+
 async function store(
-  { settings, database, effects }: {
-    settings: Settings;
-    database: DatabaseFunctions;
-    effects: Effects;
-  },
-  { attempt, grant, creator }: {
-    attempt: Attempt;
-    grant: Grant;
-    creator: Creator;
-  },
+  { settings, database, effects }: Work,
+  { attempt, grant, account }: Consent,
 ): Promise<string> {
   const connected = await repeat(
     () =>
       database.callAsService("connect_model", {
         p_agency: attempt.agencyId,
-        p_creator_uuid: creator.uuid,
-        p_handle: creator.handle,
+        p_creator_uuid: account.uuid,
+        p_handle: account.handle,
         p_replace: true,
         p_model_id: attempt.modelId,
       }),
@@ -214,23 +340,6 @@ async function store(
   return modelId;
 }
 
-/** Repeats an idempotent call whose answer was lost, twice at most. */
-async function repeat<Result>(
-  call: () => Promise<Result>,
-  lost: typeof DatabaseAway | typeof FanvueAway,
-  effects: Effects,
-): Promise<Result> {
-  for (const ms of REPEAT_AFTER_MS) {
-    try {
-      return await call();
-    } catch (error) {
-      if (!(error instanceof lost)) throw error;
-      await effects.pause(ms);
-    }
-  }
-  return await call();
-}
-
 function refusedWith(
   error: unknown,
   pages: Readonly<Record<number, PageName>>,
@@ -243,6 +352,7 @@ function refusedWith(
 
 function pageFor(error: unknown): PageName {
   if (error instanceof Ended) return error.page;
+  if (error instanceof FanvueBusy) return "fanvueBusy";
   if (error instanceof FanvueAway) return "fanvueAway";
   if (error instanceof FanvueRefused) {
     return error.word === "invalid_grant" ? "refused" : "misconfigured";
@@ -250,30 +360,4 @@ function pageFor(error: unknown): PageName {
   if (error instanceof DatabaseAway) return "databaseAway";
   // Wrong settings, a key that is gone, a right that is missing: for whoever reads the log.
   return "misconfigured";
-}
-
-type Row = Readonly<Record<string, unknown>>;
-
-function fieldsOf(answer: unknown, name: string): Row {
-  if (typeof answer === "object" && answer !== null) return answer as Row;
-  throw new DatabaseAway(`${name} answered without fields`);
-}
-
-function textOf(row: Row, name: string): string {
-  const text = textOrNull(row, name);
-  if (text === null) throw new DatabaseAway(`an answer lacks ${name}`);
-  return text;
-}
-
-function textOrNull(row: Row, name: string): string | null {
-  const value = row[name];
-  return typeof value === "string" ? value : null;
-}
-
-function numberOf(row: Row, name: string): number {
-  const value = row[name];
-  if (typeof value !== "number") {
-    throw new DatabaseAway(`an answer lacks ${name}`);
-  }
-  return value;
 }

@@ -34,17 +34,18 @@ export async function challengeOf(verifier: string): Promise<string> {
   return toBase64Url(await sha256(verifier));
 }
 
-/** Returns the address at Fanvue where the creator consents. */
+/** Returns the address at Fanvue where the account's owner consents. */
 export async function consentUrl(
   app: FanvueApp,
   secrets: Secrets,
+  scopes: string,
 ): Promise<string> {
   const url = new URL(`${app.authUrl}/oauth2/auth`);
   url.search = new URLSearchParams({
     response_type: "code",
     client_id: app.clientId,
     redirect_uri: app.redirectUri,
-    scope: app.scopes,
+    scope: scopes,
     state: secrets.state,
     code_challenge: await challengeOf(secrets.verifier),
     code_challenge_method: "S256",

@@ -3,12 +3,16 @@
 
 import { readAtMost, toBase64 } from "../_shared/bytes.ts";
 import type { Fetch } from "../_shared/database.ts";
-import { FanvueAway, FanvueRefused } from "../_shared/errors.ts";
+import { FanvueAway, FanvueBusy, FanvueRefused } from "../_shared/errors.ts";
 import type { FanvueApp } from "./settings.ts";
 
 const TIMEOUT_MS = 10_000;
 const LARGEST_ANSWER_BYTES = 1024 * 1024;
 const USER_AGENT = "fanvue-sync-engine";
+const PAGE_SIZE = 50;
+const MOST_PAGES = 200;
+const WINDOW_SECONDS = 60;
+const LONGEST_PAUSE_SECONDS = 3_600;
 const USUAL_LIFETIME_SECONDS = 3_600;
 const LONGEST_LIFETIME_SECONDS = 366 * 86_400;
 const ERROR_WORD = /^[a-z_]{1,64}$/;
@@ -21,9 +25,18 @@ export interface Grant {
   readonly scopes: readonly string[];
 }
 
-export interface Creator {
+export interface Account {
   readonly uuid: string;
   readonly handle: string | null;
+  /** False for an agency's manager account; null where Fanvue does not say. */
+  readonly isCreator: boolean | null;
+}
+
+/** A creator whom an agency's account manages, as `attach_creators` takes them. */
+export interface Managed {
+  readonly uuid: string;
+  readonly handle: string | null;
+  readonly display_name: string | null;
 }
 
 type Answer = Readonly<Record<string, unknown>>;
@@ -37,8 +50,12 @@ export class Fanvue {
     this.#fetch = fetch;
   }
 
-  /** Trades an authorization code for the first pair of tokens. */
-  async exchange(code: string, verifier: string): Promise<Grant> {
+  /** Trades an authorization code for the first pair of tokens; `asked`: the scopes asked for. */
+  async exchange(
+    code: string,
+    verifier: string,
+    asked: string,
+  ): Promise<Grant> {
     const [status, answer] = await this.#ask(
       `${this.#app.authUrl}/oauth2/token`,
       {
@@ -68,17 +85,60 @@ export class Fanvue {
         : null,
       expiresInSeconds: lifetime(expires_in),
       // No word about scopes means: as asked (RFC 6749, 5.1).
-      scopes: (typeof scope === "string" ? scope : this.#app.scopes).split(
-        /\s+/,
-      ),
+      scopes: (typeof scope === "string" ? scope : asked).split(/\s+/),
     };
   }
 
   /** Asks whose access token this is, in either family of paths. */
-  async whoIs(accessToken: string): Promise<Creator> {
+  async whoIs(accessToken: string): Promise<Account> {
+    const { uuid, handle, isCreator } = await this.#read(
+      accessToken,
+      "/users/me",
+    );
+    if (typeof uuid !== "string" || !UUID.test(uuid)) {
+      throw new FanvueAway("Fanvue does not say whose account this is");
+    }
+    return {
+      uuid: uuid.toLowerCase(),
+      handle: textOrNull(handle),
+      isCreator: typeof isCreator === "boolean" ? isCreator : null,
+    };
+  }
+
+  /** Lists the creators whom an agency's account manages. */
+  async managed(accessToken: string): Promise<Managed[]> {
+    const found = new Map<string, Managed>();
+    let position = "";
+    for (let page = 0; page < MOST_PAGES; page++) {
+      const answer = await this.#read(
+        accessToken,
+        `/creators?size=${PAGE_SIZE}${position}`,
+      );
+      if (!Array.isArray(answer.data)) break;
+      for (const row of answer.data) {
+        const { uuid, handle, displayName } = row ?? {};
+        // A creator whom nobody notices would be missed: better no list than one with a hole.
+        if (typeof uuid !== "string" || !UUID.test(uuid)) {
+          throw new FanvueAway("Fanvue lists a creator without a uuid");
+        }
+        found.set(uuid.toLowerCase(), {
+          uuid: uuid.toLowerCase(),
+          handle: textOrNull(handle),
+          display_name: textOrNull(displayName),
+        });
+      }
+      const following = after(answer);
+      if (following === null) return [...found.values()];
+      position = following;
+    }
+    throw new FanvueAway("the list of creators has no end that can be read");
+  }
+
+  /** Reads in whichever family of paths is there. */
+  async #read(accessToken: string, path: string): Promise<Answer> {
     for (const prefix of this.#app.pathPrefixes) {
       const [status, answer] = await this.#ask(
-        `${this.#app.apiUrl}${prefix}/users/me`,
+        `${this.#app.apiUrl}${prefix}${path}`,
         {
           headers: {
             authorization: `Bearer ${accessToken}`,
@@ -88,14 +148,9 @@ export class Fanvue {
       );
       if (status === 404 || status === 410) continue;
       if (status !== 200) throw refusal(status, answer);
-      const { uuid, handle } = answer;
-      if (typeof uuid !== "string" || !UUID.test(uuid)) break;
-      return {
-        uuid: uuid.toLowerCase(),
-        handle: typeof handle === "string" && handle !== "" ? handle : null,
-      };
+      return answer;
     }
-    throw new FanvueAway("Fanvue does not say whose account this is");
+    throw new FanvueAway(`Fanvue has no ${path.replace(/\?.*/, "")}`);
   }
 
   async #ask(
@@ -114,17 +169,49 @@ export class Fanvue {
     });
     let status: number;
     let text: string;
+    let busy: FanvueBusy | null = null;
     try {
       const response = await this.#fetch(request);
       const body = await readAtMost(response.body, LARGEST_ANSWER_BYTES);
       status = response.status;
+      if (status === 429) {
+        busy = new FanvueBusy(
+          new URL(url).pathname.replace(/^\/v1(?=\/)/, ""),
+          pauseOf(response.headers.get("retry-after")),
+        );
+      }
       text = new TextDecoder().decode(body ?? undefined);
     } catch (error) {
       const why = error instanceof Error ? error.name : "unknown";
       throw new FanvueAway(`no answer of Fanvue (${why})`);
     }
+    if (busy !== null) throw busy;
     return [status, parse(text)];
   }
+}
+
+/** Returns the parameters that ask for the page after this one; null at the end. */
+function after({ nextCursor, pagination }: Answer): string | null {
+  if (typeof nextCursor === "string" && nextCursor !== "") {
+    return `&cursor=${encodeURIComponent(nextCursor)}`;
+  }
+  const { page, hasMore } = (pagination ?? {}) as Answer;
+  return hasMore === true && typeof page === "number"
+    ? `&page=${page + 1}`
+    : null;
+}
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === "string" && value.trim() !== "" ? value : null;
+}
+
+function pauseOf(text: string | null): number {
+  const seconds = text !== null && /^\d{1,9}$/.test(text.trim())
+    ? Number(text)
+    : (Date.parse(text ?? "") - Date.now()) / 1000;
+  return Number.isFinite(seconds)
+    ? Math.min(Math.max(Math.ceil(seconds), 1), LONGEST_PAUSE_SECONDS)
+    : WINDOW_SECONDS;
 }
 
 function basic(clientId: string, clientSecret: string): string {
@@ -145,7 +232,7 @@ function parse(text: string): Answer {
 }
 
 function refusal(status: number, answer: Answer): FanvueAway | FanvueRefused {
-  if (status >= 500 || status === 408 || status === 429 || status < 400) {
+  if (status >= 500 || status === 408 || status < 400) {
     return new FanvueAway(`Fanvue answered ${status}`);
   }
   const { error } = answer;

@@ -1,9 +1,17 @@
-// Routes the two addresses of fanvue-connect: `/start` for a script or browser with a user's
-// token, `/callback` for a browser that comes back from Fanvue.
+// Routes the addresses of fanvue-connect: `/start` and `/confirm` for a script or browser with a
+// user's token, `/callback` for a browser that comes back from Fanvue.
 
+import { allowScripts } from "./script_answers.ts";
 import { callback } from "./callback.ts";
+import { confirm } from "./confirm.ts";
 import type { Effects } from "./effects.ts";
-import { allowStart, start } from "./start.ts";
+import { start } from "./start.ts";
+
+const METHODS: Readonly<Record<string, string>> = {
+  start: "GET",
+  confirm: "GET, POST",
+  callback: "GET",
+};
 
 /** Answers one request. */
 export async function handle(
@@ -12,19 +20,26 @@ export async function handle(
 ): Promise<Response> {
   const path = new URL(request.url).pathname.replace(/\/+$/, "");
   const name = path.slice(path.lastIndexOf("/") + 1);
-  if (name !== "start" && name !== "callback") {
-    return Response.json({ error: "only /start and /callback are here" }, {
-      status: 404,
-    });
+  const allow = METHODS[name];
+  if (allow === undefined) {
+    const error = "only /start, /confirm and /callback are here";
+    return Response.json({ error }, { status: 404 });
   }
-  if (name === "start" && request.method === "OPTIONS") return allowStart();
-  if (request.method !== "GET") {
+  if (name !== "callback" && request.method === "OPTIONS") {
+    return allowScripts();
+  }
+  if (!allow.split(", ").includes(request.method)) {
     return Response.json({ error: "method not allowed" }, {
       status: 405,
-      headers: { allow: "GET" },
+      headers: { allow },
     });
   }
-  return name === "start"
-    ? await start(request, effects)
-    : await callback(request, effects);
+  switch (name) {
+    case "start":
+      return await start(request, effects);
+    case "confirm":
+      return await confirm(request, effects);
+    default:
+      return await callback(request, effects);
+  }
 }

@@ -1,5 +1,6 @@
 // The pages people see at the end of a connection: what happened, and what to do next. They hold
-// no script, no style, no secret and nothing taken from the request. Little markup on purpose:
+// no script, no style, no secret and nothing taken from the request: of scopes only those that this
+// service asks for. docs/fanvue-app.md says what each page means to whoever runs it. Little markup on purpose:
 // hosted projects without a domain of their own serve HTML as plain text.
 
 const CONTENT_SECURITY = [
@@ -68,6 +69,30 @@ const PAGES = {
     next:
       "Connect the account again from the dashboard and leave every permission ticked. If none was unticked, ask whoever runs this service to enable the permissions of the Fanvue app.",
   },
+  scopeNotTicked: {
+    status: 403,
+    title: "The Fanvue app lacks a permission",
+    what:
+      "Fanvue did not ask for your consent, because its app for this service may not ask for all that syncing needs. Nothing was connected.",
+    next:
+      "Ask whoever runs this service to tick what is missing in the Fanvue app, under Authentication, then connect the account again.",
+  },
+  managerAccount: {
+    status: 409,
+    title: "This is a manager account, not a creator's",
+    what:
+      "The account that was signed in at Fanvue manages creators and has no earnings of its own. Nothing was connected.",
+    next:
+      'To connect a creator, sign in at Fanvue as that creator. To connect everybody whom the account manages, let an owner or admin choose "Connect the agency\'s account" in the dashboard.',
+  },
+  creatorAccount: {
+    status: 409,
+    title: "This is a creator's account, not the agency's",
+    what:
+      "The account that was signed in at Fanvue manages no creators. Nothing was connected.",
+    next:
+      'Start again in the dashboard and sign in at Fanvue with the agency\'s manager account; or choose "Connect a creator" for this account.',
+  },
   wrongAccount: {
     status: 409,
     title: "This is another Fanvue account",
@@ -105,6 +130,12 @@ const PAGES = {
     what: "Fanvue gave no usable answer, so nothing was connected.",
     next: "Wait a minute, then connect the account again from the dashboard.",
   },
+  fanvueBusy: {
+    status: 503,
+    title: "Fanvue asks for a pause",
+    what: "Fanvue is asked too much at the moment, so nothing was connected.",
+    next: "Wait as long as said here, then connect the account again.",
+  },
   misconfigured: {
     status: 503,
     title: "This service is not set up completely",
@@ -123,12 +154,23 @@ const PAGES = {
 
 export type PageName = keyof typeof PAGES;
 
+/** What a page says of this one attempt. */
+export interface Detail {
+  readonly scopes: readonly string[];
+  readonly seconds: number | null;
+}
+
 /** Returns a page as an answer; with the dashboard's address it links there. */
 export function showPage(
   name: PageName,
   dashboardUrl: string | null,
+  { scopes, seconds }: Detail = { scopes: [], seconds: null },
 ): Response {
   const { status, title, what, next } = PAGES[name];
+  const detail = [
+    ...(scopes.length > 0 ? [`Missing: ${scopes.join(", ")}`] : []),
+    ...(seconds === null ? [] : [`Wait for ${inMinutes(seconds)}.`]),
+  ].map((text) => `\n<p>${escapeHtml(text)}</p>`).join("");
   const link = dashboardUrl === null
     ? ""
     : `\n<p><a href="${escapeHtml(dashboardUrl)}">Go to the dashboard</a></p>`;
@@ -142,7 +184,7 @@ export function showPage(
 <body>
 <main>
 <h1>${escapeHtml(title)}</h1>
-<p>${escapeHtml(what)}</p>
+<p>${escapeHtml(what)}</p>${detail}
 <p>${escapeHtml(next)}</p>${link}
 </main>
 </body>
@@ -154,9 +196,14 @@ export function showPage(
       ...PRIVATE_HEADERS,
       "content-type": "text/html; charset=utf-8",
       "content-security-policy": CONTENT_SECURITY,
-      ...(status === 503 ? { "retry-after": "60" } : {}),
+      ...(status === 503 ? { "retry-after": String(seconds ?? 60) } : {}),
     },
   });
+}
+
+function inMinutes(seconds: number): string {
+  const minutes = Math.ceil(seconds / 60);
+  return minutes === 1 ? "a minute" : `${minutes} minutes`;
 }
 
 export function escapeHtml(text: string): string {

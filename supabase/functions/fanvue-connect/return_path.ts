@@ -19,13 +19,14 @@ export function safePath(path: string | null | undefined): string {
     : HOME;
 }
 
-/** Returns the address in the dashboard that tells which model was connected. */
+/** Returns the address in the dashboard that tells what was connected, or is to be confirmed. */
 export function returnUrl(
   dashboardUrl: string,
   path: string | null,
-  modelId: string,
+  name: "connected" | "confirm",
+  value: string,
 ): string {
   const url = new URL(dashboardUrl + safePath(path));
-  url.searchParams.set("connected", modelId);
+  url.searchParams.set(name, value);
   return url.href;
 }

@@ -12,8 +12,11 @@ import { Misconfigured } from "../_shared/errors.ts";
 import { Keyring, type RandomBytes } from "../_shared/sealing.ts";
 
 // The first three belong together: without offline access there is no refresh token.
-const USUAL_SCOPES = "openid offline_access offline read:self read:insights " +
+export const USUAL_SCOPES =
+  "openid offline_access offline read:self read:insights " +
   "read:fan read:chat read:post read:creator";
+/** What an agency's account is asked for besides. */
+export const AGENCY_SCOPE = "read:agency";
 
 const FAMILIES: Readonly<Record<string, readonly string[]>> = {
   auto: ["/v1", ""],
@@ -31,6 +34,8 @@ export interface FanvueApp {
   readonly clientSecret: string;
   readonly redirectUri: string;
   readonly scopes: string;
+  /** What the agency's account is asked for. */
+  readonly agencyScopes: string;
 }
 
 export interface Settings {
@@ -64,6 +69,7 @@ function readFanvueApp(env: Environment, project: Project): FanvueApp {
   if (pathPrefixes === undefined) {
     throw new Misconfigured("FANVUE_API_FAMILY is not auto, v1 or unversioned");
   }
+  const scopes = readText(env, "FANVUE_SCOPES", USUAL_SCOPES).split(/\s+/);
   return {
     authUrl: readAddress(env, "FANVUE_AUTH_URL", "https://auth.fanvue.com"),
     apiUrl: readAddress(env, "FANVUE_API_URL", "https://api.fanvue.com"),
@@ -76,6 +82,7 @@ function readFanvueApp(env: Environment, project: Project): FanvueApp {
       "FANVUE_REDIRECT_URI",
       `${project.url}/functions/v1/fanvue-connect/callback`,
     ),
-    scopes: readText(env, "FANVUE_SCOPES", USUAL_SCOPES).split(/\s+/).join(" "),
+    scopes: scopes.filter((scope) => scope !== AGENCY_SCOPE).join(" "),
+    agencyScopes: [...new Set([...scopes, AGENCY_SCOPE])].join(" "),
   };
 }

@@ -1,30 +1,22 @@
-// `/start`: a member of an agency begins to connect a creator. The database decides, as the
-// caller, whether they may; only then is the browser sent to Fanvue.
+// `/start`: a member of an agency begins to connect a creator, or an owner or admin the agency's own
+// account (`as=agency`). The database decides, as the caller, whether they may; only then is the
+// browser sent to Fanvue.
 
-import { DatabaseRefused, Misconfigured } from "../_shared/errors.ts";
-import { describe } from "../_shared/logs.ts";
+import { Misconfigured } from "../_shared/errors.ts";
 import { connectionVerifier } from "../_shared/sealing.ts";
+import {
+  CORS_HEADERS,
+  explain,
+  refuse,
+  refuseStranger,
+  userToken,
+} from "./script_answers.ts";
 import { consentUrl, hashState, makeSecrets } from "./consent.ts";
 import { databaseOf, type Effects } from "./effects.ts";
 import { PRIVATE_HEADERS } from "./pages.ts";
 import { safePath } from "./return_path.ts";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-const USER_TOKEN = /^Bearer\s+([\w-]+\.[\w-]+\.[\w-]+)$/i;
-
-// A token in a header is no ambient right, so any page may ask; its own origin protects the token.
-const CORS_HEADERS = {
-  "access-control-allow-origin": "*",
-  "access-control-allow-methods": "GET",
-  "access-control-allow-headers":
-    "accept, apikey, authorization, content-type, x-client-info",
-  "access-control-max-age": "3600",
-};
-
-/** Answers a browser that asks first. */
-export function allowStart(): Response {
-  return new Response(null, { status: 204, headers: CORS_HEADERS });
-}
 
 /** Sends the caller's browser to Fanvue, or tells the address where JSON is asked for. */
 export async function start(
@@ -32,33 +24,52 @@ export async function start(
   effects: Effects,
 ): Promise<Response> {
   const query = new URL(request.url).searchParams;
-  const token = USER_TOKEN.exec(request.headers.get("authorization") ?? "")
-    ?.[1];
-  if (token === undefined) {
-    return refuse(401, "send your access token in the Authorization header");
-  }
+  const token = userToken(request);
+  if (token === null) return refuseStranger();
   const agencyId = query.get("agency_id") ?? "";
   const modelId = query.get("model_id") || null;
+  const connectionId = query.get("connection_id") || null;
+  const as = query.get("as") || "creator";
   if (!UUID.test(agencyId)) return refuse(400, "agency_id must be a UUID");
   if (modelId !== null && !UUID.test(modelId)) {
     return refuse(400, "model_id must be a UUID");
+  }
+  if (connectionId !== null && !UUID.test(connectionId)) {
+    return refuse(400, "connection_id must be a UUID");
+  }
+  if (as !== "creator" && as !== "agency") {
+    return refuse(400, "as must be creator or agency");
+  }
+  if (as === "agency" ? modelId !== null : connectionId !== null) {
+    return refuse(
+      400,
+      "model_id is for a creator, connection_id for the agency",
+    );
   }
   try {
     const url = await begin(effects, token, {
       agencyId,
       modelId,
+      connectionId,
+      as,
       returnTo: safePath(query.get("return_to")),
     });
-    effects.log("connect_started", { agency_id: agencyId, model_id: modelId });
+    effects.log("connect_started", {
+      agency_id: agencyId,
+      as,
+      model_id: modelId,
+    });
     return sendTo(url, request);
   } catch (error) {
-    return explain(error, effects);
+    return explain(error, effects, "connect_not_started");
   }
 }
 
 interface Attempt {
   readonly agencyId: string;
   readonly modelId: string | null;
+  readonly connectionId: string | null;
+  readonly as: "creator" | "agency";
   readonly returnTo: string;
 }
 
@@ -68,6 +79,11 @@ async function begin(
   attempt: Attempt,
 ): Promise<string> {
   const settings = effects.settings();
+  if (attempt.as === "agency" && settings.dashboardUrl === null) {
+    throw new Misconfigured(
+      "set DASHBOARD_URL: the agency's account is confirmed there",
+    );
+  }
   const secrets = makeSecrets(effects.randomBytes);
   const stateHash = await hashState(secrets.state);
   await databaseOf(settings, effects).callAsUser(token, "begin_connection", {
@@ -79,8 +95,16 @@ async function begin(
       connectionVerifier(stateHash),
     ),
     p_return_to: attempt.returnTo,
+    ...(attempt.as === "agency"
+      ? { p_as: attempt.as, p_connection_id: attempt.connectionId ?? undefined }
+      : {}),
   });
-  return await consentUrl(settings.fanvue, secrets);
+  const { scopes, agencyScopes } = settings.fanvue;
+  return await consentUrl(
+    settings.fanvue,
+    secrets,
+    attempt.as === "agency" ? agencyScopes : scopes,
+  );
 }
 
 function sendTo(url: string, request: Request): Response {
@@ -92,35 +116,4 @@ function sendTo(url: string, request: Request): Response {
       status: 302,
       headers: { ...headers, location: url },
     });
-}
-
-function explain(error: unknown, effects: Effects): Response {
-  const refusal = error instanceof DatabaseRefused ? error : null;
-  effects.log("connect_not_started", { error: describe(error) });
-  switch (refusal?.status) {
-    case 401:
-      return refuse(
-        401,
-        "your access token is not valid (any more): sign in again",
-      );
-    case 403:
-      return refuse(403, "this user may not connect accounts");
-    case 404:
-      return refuse(404, "no such agency or model among yours");
-  }
-  return error instanceof Misconfigured
-    ? refuse(503, "this service is not set up completely")
-    : refuse(503, "the database gave no answer: try again in a minute");
-}
-
-function refuse(status: number, error: string): Response {
-  return Response.json({ error }, {
-    status,
-    headers: {
-      ...PRIVATE_HEADERS,
-      ...CORS_HEADERS,
-      ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
-      ...(status === 503 ? { "retry-after": "60" } : {}),
-    },
-  });
 }

@@ -13,11 +13,15 @@ const STATUSES: Record<PageName, number> = {
   refused: 400,
   denied: 403,
   missingScope: 403,
+  scopeNotTicked: 403,
+  managerAccount: 409,
+  creatorAccount: 409,
   wrongAccount: 409,
   elsewhere: 409,
   changed: 409,
   expired: 410,
   fanvueAway: 502,
+  fanvueBusy: 503,
   misconfigured: 503,
   databaseAway: 503,
 };
@@ -100,7 +104,7 @@ for (const path of OUTSIDE) {
   Deno.test(`the browser is not led away by ${JSON.stringify(path)?.slice(0, 40)}`, () => {
     assertEquals(safePath(path), "/");
     assertEquals(
-      returnUrl("https://d.example.test", path, "m1"),
+      returnUrl("https://d.example.test", path, "connected", "m1"),
       "https://d.example.test/?connected=m1",
     );
   });
@@ -110,7 +114,9 @@ Deno.test("whatever is asked for, the browser stays with the dashboard", () => {
   for (
     const path of [...INSIDE, ...OUTSIDE, "/../../x", "/.//evil", "/;@e:1"]
   ) {
-    const url = new URL(returnUrl("https://d.example.test/app", path, "m1"));
+    const url = new URL(
+      returnUrl("https://d.example.test/app", path, "connected", "m1"),
+    );
     assertEquals(url.origin, "https://d.example.test");
     assertEquals(url.searchParams.get("connected"), "m1");
   }

@@ -218,7 +218,11 @@ Deno.test("scopes and the way back can be set", async () => {
   );
 
   const url = new URL(
-    await consentUrl(settings.fanvue, { state: "s", verifier: "v" }),
+    await consentUrl(
+      settings.fanvue,
+      { state: "s", verifier: "v" },
+      settings.fanvue.scopes,
+    ),
   );
 
   assertEquals(url.searchParams.get("scope"), "openid read:self");
@@ -237,7 +241,7 @@ Deno.test("nothing secret is logged at the start", async () => {
   const log = JSON.stringify(world.logged);
   assertEquals(world.logged, [{
     event: "connect_started",
-    fields: { agency_id: AGENCY, model_id: null },
+    fields: { agency_id: AGENCY, as: "creator", model_id: null },
   }]);
   assert(!log.includes(url.searchParams.get("state") ?? "?"));
 });

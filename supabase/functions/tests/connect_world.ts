@@ -32,6 +32,20 @@ export const GRANT = {
   expires_in: 3599,
   scope: "openid offline_access offline read:self read:insights read:fan",
 };
+export const AGENCY_GRANT = {
+  ...GRANT,
+  scope: `${GRANT.scope} read:creator read:agency`,
+};
+export const MANAGER = "7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a09";
+export const CONNECTION = "c0000000-0000-4000-8000-000000000003";
+/** What is asked on the way back with an agency's account when all goes well, in order. */
+export const AGENCY_WAY = [
+  "take_connection",
+  "token",
+  "v1/users/me",
+  "v1/creators",
+  "hold_connection",
+];
 /** What a call throws when its answer never comes. */
 export const LOST = new TypeError("connection reset");
 
@@ -41,6 +55,7 @@ interface Attempt {
   verifier: string;
   return_to: string;
   model_id: string | null;
+  kind: string;
   used: boolean;
 }
 
@@ -74,6 +89,7 @@ export class World {
   readonly logged: { event: string; fields: Fields }[] = [];
   readonly pauses: number[] = [];
   readonly attempts = new Map<string, Attempt>();
+  held: Record<string, unknown> | null = null;
   challenge = "";
 
   readonly #usual: Record<string, Answer> = {
@@ -86,6 +102,22 @@ export class World {
       created: true,
     }),
     store_grant: () => ({ version: 4, job_id: 1 }),
+    hold_connection: (body) => {
+      this.held = JSON.parse(body).p_held;
+      return null;
+    },
+    confirm_connection: () => ({ agency_id: AGENCY, agency: "Nova Talent" }),
+    confirmed_connection: () => ({ ...this.held, agency_id: AGENCY }),
+    connect_agency: () => ({
+      connection_id: CONNECTION,
+      agency_id: AGENCY,
+      token_version: 3,
+      repeated: false,
+    }),
+    store_connection: () => ({ version: 4, mended: 0 }),
+    attach_creators: (body) =>
+      JSON.parse(body).p_creators.map(() => ({ outcome: "created" })),
+    block_bucket: () => null,
     token: (body) => this.#exchange(new URLSearchParams(body)),
     "v1/users/me": () => ({ uuid: CREATOR.toUpperCase(), handle: "nova-demo" }),
     "users/me": () => ({ uuid: CREATOR, handle: "nova-demo" }),
@@ -118,8 +150,40 @@ export class World {
   }
 
   get(path: string, headers: Record<string, string> = {}): Promise<Response> {
+    return this.ask("GET", path, headers);
+  }
+
+  ask(
+    method: string,
+    path: string,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
     const url = `http://127.0.0.1/fanvue-connect${path}`;
-    return handle(new Request(url, { headers }), this.effects);
+    return handle(new Request(url, { method, headers }), this.effects);
+  }
+
+  /** Lets Fanvue know an agency's account that manages so many creators, a page at a time. */
+  manage(count: number, isCreator = false): void {
+    const uuidOf = (number: number) =>
+      `7c1f0b52-9a44-4d0e-8a53-${String(number).padStart(12, "0")}`;
+    const all = Array.from({ length: count }, (_, number) => ({
+      uuid: uuidOf(number).toUpperCase(),
+      handle: `creator-${number}`,
+      displayName: null,
+    }));
+    this.#usual.token = () => ({ ...AGENCY_GRANT, token_type: "bearer" });
+    this.#usual["v1/users/me"] = () => ({
+      uuid: MANAGER,
+      handle: "boss",
+      isCreator,
+    });
+    this.#usual["v1/creators"] = (_, request) => {
+      const page = Number(new URL(request.url).searchParams.get("page") ?? 1);
+      return {
+        data: all.slice((page - 1) * 50, page * 50),
+        pagination: { page, size: 50, hasMore: all.length > page * 50 },
+      };
+    };
   }
 
   start(query = "", headers: Record<string, string> = {}): Promise<Response> {
@@ -166,6 +230,7 @@ export class World {
       verifier: args.p_verifier ?? "",
       return_to: args.p_return_to ?? "",
       model_id: args.p_model_id ?? null,
+      kind: args.p_as ?? "creator",
       used: false,
     });
     return { expires_at: "2026-11-23T00:10:00+00:00" };
@@ -175,9 +240,12 @@ export class World {
     const attempt = this.attempts.get(stateHash);
     if (attempt === undefined || attempt.used) return refusal(404);
     attempt.used = true;
-    const { verifier, return_to, model_id } = attempt;
-    const creator_uuid = this.expectedCreator;
-    return { agency_id: AGENCY, model_id, creator_uuid, verifier, return_to };
+    const { used: _, ...noted } = attempt;
+    return {
+      agency_id: AGENCY,
+      creator_uuid: this.expectedCreator,
+      ...noted,
+    };
   }
 
   async #exchange(form: URLSearchParams): Promise<unknown> {

@@ -26,10 +26,12 @@ from worker.errors import (
     Unauthorized,
 )
 from worker.fanvue.calls import Access, Family, RequestMeter, Validator
+from worker.fanvue.paths import endpoint_of
 from worker.settings import ApiFamily
 from worker.traffic import Lane
 
 
+UUID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 PATH = "/insights/earnings"
 PAGE: dict[str, Any] = {"data": [], "nextCursor": None}
 RATE = {
@@ -173,7 +175,7 @@ async def test_a_long_pause_is_left_to_the_queue() -> None:
     assert b.clock.slept == []
 
 
-async def test_a_429_is_never_repeated_and_closes_the_bucket() -> None:
+async def test_a_429_is_never_repeated_and_closes_the_endpoint() -> None:
     b = bench(
         json_answer({"error": "Too many requests"}, 429, headers={"retry-after": "23", **RATE})
     )
@@ -184,6 +186,7 @@ async def test_a_429_is_never_repeated_and_closes_the_bucket() -> None:
 
     assert caught.value.until == NOON + timedelta(seconds=23)
     assert b.budget.penalties == [("app:creator", caught.value.until)]
+    assert set(b.budget.endpoints) == {PATH}
     assert (meter.requests, meter.throttled) == (1, 1)
 
 
@@ -395,3 +398,18 @@ async def test_errors_and_values_never_show_the_token() -> None:
         await b.client.get(PATH, auth=ACCESS)
 
     assert "made-up-access-token" not in f"{caught.value!r}{ACCESS!r}"
+
+
+@pytest.mark.parametrize(
+    ("path", "endpoint"),
+    [
+        ("/insights/earnings", "/insights/earnings"),
+        ("/creators", "/creators"),
+        (f"/creators/{UUID}/insights/earnings", "/insights/earnings"),
+        (f"/creators/{UUID}/account", "/users/account"),
+        (f"/creators/{UUID}/chats/{UUID}/messages", "/chats/{uuid}/messages"),
+        (f"/chats/{UUID}/messages", "/chats/{uuid}/messages"),
+    ],
+)
+def test_an_endpoint_has_one_name_for_creators_and_agencies(path: str, endpoint: str) -> None:
+    assert endpoint_of(path) == endpoint

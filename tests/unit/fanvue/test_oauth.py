@@ -107,7 +107,7 @@ async def test_a_429_says_how_long_to_wait() -> None:
     refused = await oauth.refresh("old-refresh")
 
     assert isinstance(refused, Refused)
-    assert (refused.kind, refused.retry_after) == ("transient", timedelta(seconds=17))
+    assert (refused.kind, refused.retry_after) == ("throttled", timedelta(seconds=17))
 
 
 async def test_a_connection_that_broke_early_is_tried_once_more_at_once() -> None:

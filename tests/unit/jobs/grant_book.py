@@ -36,6 +36,7 @@ class Grant:
     lease_until: datetime | None = None
     next_try_at: datetime | None = None
     suspect_at: datetime | None = None
+    closed_until: datetime | None = None
     failures: int = 0
     last_error: str | None = None
 
@@ -134,6 +135,13 @@ class GrantBook:
         kind, message = asked["p_kind"], asked["p_message"]
         if grant.version != asked["p_version"] or grant.fence != asked["p_fence"]:
             return {"state": "moved", "version": grant.version, "retry_in_s": 0}
+        if kind == "throttled":
+            failures = grant.failures
+            grant.release(None, message, now)
+            grant.failures = failures
+            wait = max(60 if asked["p_retry_after_s"] is None else asked["p_retry_after_s"], 1)
+            grant.closed_until = now + timedelta(seconds=wait)
+            return {"state": "throttled", "retry_in_s": wait}
         if kind == "invalid_grant":
             if grant.suspect_at is not None and grant.suspect_at <= now - SUSPECT_FOR:
                 grant.release(timedelta(hours=1), message, now)
@@ -174,6 +182,9 @@ def _ready(grant: Grant, use_for: float) -> dict[str, Any]:
 def _pause(grant: Grant, holder: str, now: datetime) -> dict[str, Any] | None:
     if _ahead(grant.lease_until, now) and grant.holder != holder:
         return {"state": "wait", "retry_in_s": 0.5}
+    if grant.closed_until is not None and grant.closed_until > now:
+        wait = _seconds(grant.closed_until - now)
+        return {"state": "wait", "retry_in_s": wait, "throttled": True}
     if grant.next_try_at is None or grant.next_try_at <= now:
         return None
     wait = _seconds(grant.next_try_at - now)

@@ -9,7 +9,15 @@ import pytest
 import structlog
 
 from tests.unit.jobs.grant_bench import HOUR, KEY, MODEL, NEWER_KEY, Bench, due
-from worker.errors import GrantInvalid, GrantMoved, Misconfigured, SealBroken, SyncError, Transient
+from worker.errors import (
+    GrantInvalid,
+    GrantMoved,
+    Misconfigured,
+    SealBroken,
+    SyncError,
+    Throttled,
+    Transient,
+)
 from worker.jobs.grants import PATIENCE, GrantKeeper, RefusedRefresh, Token
 from worker.sealing import Keyring, SealingKey, is_sealed
 from worker.store.grants import GrantStore
@@ -65,6 +73,49 @@ async def test_while_refreshing_fails_a_token_that_still_works_is_used() -> None
 
     assert await b.keeper.token(MODEL) == Token("access-0", 1)
     assert len(b.desk.asked) == 1
+
+
+@pytest.mark.parametrize(("asked_for", "waits"), [(45, 45), (None, 60), (0, 1)])
+async def test_a_rate_limit_at_the_token_endpoint_pauses_and_counts_no_failure(
+    asked_for: int | None, waits: int
+) -> None:
+    b = due()
+    pause = None if asked_for is None else timedelta(seconds=asked_for)
+    b.desk.instead.append(RefusedRefresh("throttled", "429", pause))
+
+    with pytest.raises(Throttled) as caught:
+        await b.keeper.token(MODEL)
+
+    assert caught.value.until == b.clock.now() + timedelta(seconds=waits)
+    assert (b.grant.failures, b.grant.status) == (0, "active")
+    with pytest.raises(Throttled):
+        await b.keeper.token(MODEL)
+    assert len(b.desk.asked) == 1
+    b.clock.jump(timedelta(seconds=waits))
+    assert await b.keeper.token(MODEL) == Token("access-1", 2)
+
+
+async def test_under_a_rate_limit_of_refreshes_a_token_that_still_works_is_used() -> None:
+    b = Bench()
+    b.connect(timedelta(minutes=2))
+    b.desk.instead.append(RefusedRefresh("throttled", "429", timedelta(seconds=30)))
+
+    assert await b.keeper.token(MODEL) == Token("access-0", 1)
+    assert len(b.desk.asked) == 1
+
+
+@pytest.mark.parametrize(("asked_for", "waits"), [(45, 45), (None, 60)])
+async def test_a_rate_limit_while_connecting_says_until_when(
+    asked_for: int | None, waits: int
+) -> None:
+    b = Bench()
+    pause = None if asked_for is None else timedelta(seconds=asked_for)
+    b.desk.instead.append(RefusedRefresh("throttled", "429", pause))
+
+    with pytest.raises(Throttled) as caught:
+        await b.keeper.exchange("refresh-0")
+
+    assert caught.value.until == b.clock.now() + timedelta(seconds=waits)
 
 
 async def test_plain_tokens_of_an_older_application_are_sealed_at_first_use() -> None:

@@ -33,14 +33,16 @@ class Source:
 
     answers: list[TakenCalls | Exception] = field(default_factory=list)
     takes: list[tuple[str, int, Lane, SeenRate | None]] = field(default_factory=list)
+    endpoints: list[str] = field(default_factory=list)
     blocks: list[tuple[str, float]] = field(default_factory=list)
     failing_block: bool = False
     gate: asyncio.Event | None = None
 
     async def take_calls(
-        self, bucket: str, want: int, lane: Lane, seen: SeenRate | None
+        self, bucket: str, endpoint: str, want: int, lane: Lane, seen: SeenRate | None
     ) -> TakenCalls:
         self.takes.append((bucket, want, lane, seen))
+        self.endpoints.append(endpoint)
         if self.gate is not None:
             await self.gate.wait()
         answer = self.answers.pop(0) if self.answers else grant(want)
@@ -48,10 +50,10 @@ class Source:
             raise answer
         return answer
 
-    async def block_bucket(self, bucket: str, seconds: float) -> None:
+    async def block_bucket(self, bucket: str, endpoint: str, seconds: float) -> None:
         if self.failing_block:
             raise DatabaseUnavailable("no answer")
-        self.blocks.append((bucket, seconds))
+        self.blocks.append((bucket + endpoint, seconds))
 
 
 def budget(*answers: TakenCalls | Exception) -> tuple[SharedBudget, Source, ManualClock]:
@@ -301,10 +303,10 @@ async def test_idle_buckets_are_forgotten_and_closed_ones_are_not() -> None:
     limits, _, _ = budget()
     await limits.penalize(A, NOON + timedelta(seconds=50))
 
-    for number in range(5000):
+    for number in range(9000):
         await limits.acquire(f"bucket-{number}", Lane.LIVE)
 
-    assert len(limits._buckets) <= 2049
+    assert len(limits._endpoints) <= 8193
     with pytest.raises(Throttled):
         await limits.acquire(A, Lane.LIVE)
 

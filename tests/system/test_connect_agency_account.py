@@ -1,0 +1,221 @@
+"""An agency's administrator connects in the browser: from the dashboard to exact books."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.agency_stage import AgencyStage
+from tests.support.connect_stage import (
+    DASHBOARD,
+    engine_beside,
+    has_no_models,
+    known_fanvue,
+    new_creator,
+)
+from tests.support.consent import Browser, Member, new_member, open_browser, query_of
+from tests.support.program import Program
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from simulator.client import SimulatorControl
+    from tests.support.engine import Engine
+
+
+pytestmark = pytest.mark.system
+
+HOUR = 3600
+SECRETS = """
+select to_jsonb(a)::text from private.connection_attempts a
+union all select to_jsonb(c)::text from public.agency_connections c
+"""
+
+
+@pytest.fixture(scope="module")
+def fanvue(stack: dict[str, str]) -> Iterator[SimulatorControl]:
+    with known_fanvue(stack) as control:
+        yield control
+
+
+@pytest.fixture
+def engine(stack: dict[str, str], silent_cron: None, fanvue: SimulatorControl) -> Iterator[Engine]:
+    with engine_beside(stack, fanvue) as engine:
+        yield engine
+
+
+@pytest.fixture
+def agency(engine: Engine, tmp_path: Path) -> AgencyStage:
+    return AgencyStage(engine, Program(engine, tmp_path))
+
+
+@pytest.fixture
+def browser(stack: dict[str, str], engine: Engine) -> Iterator[Browser]:
+    yield from open_browser(f"{stack['SUPABASE_URL']}/functions/v1")
+
+
+def owner(engine: Engine, agency: str = "Atlas") -> Member:
+    """Return an owner of an agency."""
+    member = new_member(engine, agency)
+    engine.database.execute(
+        "update public.agency_members set role = 'owner' where user_id = %s", (member.user_id,)
+    )
+    return member
+
+
+def consented(browser: Browser, who: Member, account: str, **about: str) -> str:
+    """Consent at Fanvue as an account for the agency; return the state to confirm."""
+    end = browser.connect(who, account, None, **{"as": "agency", **about})
+    assert end.status_code == 302, end.text
+    assert end.headers["location"].startswith(f"{DASHBOARD}/?")
+    return query_of(end.headers["location"])["confirm"]
+
+
+def confirm(browser: Browser, who: Member, state: str) -> Any:
+    """Say yes, as the dashboard does."""
+    url = f"{browser.functions}/fanvue-connect/confirm"
+    return browser.http.post(url, params={"state": state}, headers=who.headers)
+
+
+def managed(engine: Engine) -> set[str]:
+    """Return the creators whom the agency manages by now, those of earlier tests among them."""
+    (theirs, *_) = engine.fanvue.world()["agencies"]
+    return {one["uuid"] for one in theirs["creators"]}
+
+
+def test_an_administrator_connects_all_creators_and_their_books_are_exact(
+    agency: AgencyStage, browser: Browser
+) -> None:
+    engine = agency.engine
+    agency.creators(3)
+    creators = managed(engine)
+    boss = owner(engine)
+
+    state = consented(browser, boss, agency.account)
+    shown = browser.get("/confirm", {"state": state}, boss.headers).json()
+    assert has_no_models(engine)
+    stored = confirm(browser, boss, state)
+
+    assert (shown["agency"], shown["creators"]) == ("Atlas", len(creators))
+    assert shown["account_uuid"] == agency.account
+    assert "read:agency" in shown["scopes"]
+    assert stored.json()["creators"] == {"created": len(creators)}
+    rows = engine.database.execute(
+        "select fanvue_user_uuid, id::text from public.models where agency_id = %s",
+        (boss.agency_id,),
+    ).fetchall()
+    engine.models |= dict(rows)
+    assert creators == set(engine.models)
+    # a lost answer is asked for again
+    assert confirm(browser, boss, state).json()["creators"] == {"unchanged": len(creators)}
+    engine.drain()
+    for creator in creators:
+        engine.assert_exact(creator)
+    for (text,) in engine.database.execute(SECRETS).fetchall():
+        assert "ory_" not in text
+
+
+def test_a_dead_grant_is_mended_by_reconnecting_the_same_account(
+    agency: AgencyStage, browser: Browser
+) -> None:
+    engine = agency.engine
+    agency.creators(2)
+    boss = owner(engine)
+    confirm(browser, boss, consented(browser, boss, agency.account))
+    engine.drain()
+    connection = agency.connection()["id"]
+    engine.database.execute(
+        "select private.demand_reauth(%s, 'Fanvue refuses the refresh token')", (connection,)
+    )
+    assert agency.statuses() == {"reauth_required": len(managed(engine))}
+    (problem, remedy) = engine.database.execute(
+        "select problem, remedy from private.troubles(now()) where kind = 'agency_reauth'"
+    ).fetchone() or ("", "")
+    assert boss.agency_id in problem
+    assert '"Reconnect" in the dashboard' in remedy
+
+    creator = new_creator(engine)
+    wrong = browser.connect(boss, creator, None, **{"as": "agency", "connection_id": connection})
+    state = consented(browser, boss, agency.account, connection_id=connection)
+    done = confirm(browser, boss, state).json()
+
+    assert wrong.status_code == 409
+    assert "another Fanvue account" in wrong.text
+    assert done["connection_id"] == connection
+    assert agency.statuses() == {"active": len(managed(engine))}
+
+
+def test_a_grant_is_stored_only_for_the_agency_that_its_giver_confirms(
+    agency: AgencyStage, browser: Browser
+) -> None:
+    """Somebody lures the administrator of another agency to consent on his own link."""
+    engine = agency.engine
+    agency.creators(1)
+    lurer, victim = owner(engine, "Lure"), owner(engine, "Victim")
+
+    state = consented(browser, lurer, agency.account)
+    answer = confirm(browser, victim, state)
+
+    # The victim's browser holds the state, and is signed in as nobody who may use it.
+    assert answer.status_code == 404
+    assert has_no_models(engine)
+    assert engine.database.execute("select from public.agency_connections").fetchall() == []
+
+
+def test_a_member_does_not_connect_the_agency(engine: Engine, browser: Browser) -> None:
+    answer = browser.start(new_member(engine), **{"as": "agency"})
+
+    assert answer.status_code == 403
+
+
+def test_the_wrong_kind_of_account_is_told_what_to_do(
+    agency: AgencyStage, browser: Browser
+) -> None:
+    engine = agency.engine
+    boss = owner(engine)
+    creator = new_creator(engine)
+
+    as_creator = browser.connect(boss, agency.account)
+    as_agency = browser.connect(boss, creator, None, **{"as": "agency"})
+
+    assert as_creator.status_code == as_agency.status_code == 409
+    assert "This is a manager account" in as_creator.text
+    assert "manages no creators" in as_agency.text
+    assert has_no_models(engine)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_scope_that_is_not_ticked_in_the_app_is_named(
+    engine: Engine, browser: Browser, *, named: bool
+) -> None:
+    boss = owner(engine)
+    asked = browser.start(boss, **{"as": "agency"})
+    scopes = query_of(asked.headers["location"])["scope"].split()
+    engine.fanvue.turn(
+        app_scopes=[scope for scope in scopes if scope != "read:agency"], scope_named=named
+    )
+
+    page = browser.follow(browser.consent(asked, "nobody"))
+
+    assert page.status_code == 403
+    missing = ["read:agency"] if named else scopes
+    assert f"Missing: {', '.join(missing)}</p>" in page.text
+
+
+def test_a_rate_limit_while_the_code_is_exchanged_is_noted_for_the_operators(
+    engine: Engine, browser: Browser
+) -> None:
+    member, creator = new_member(engine), new_creator(engine)
+    engine.fanvue.add_fault("status", path="/oauth2/token", status=429)
+
+    page = browser.connect(member, creator)
+
+    assert page.status_code == 503
+    assert "Fanvue asks for a pause" in page.text
+    blocks = engine.database.execute(
+        "select bucket, endpoint from private.api_endpoints where blocked_until > now()"
+    ).fetchall()
+    assert blocks == [("app", "/oauth2/token")]
