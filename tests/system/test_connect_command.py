@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.flaky_rest import flaky
 from tests.support.postgres import PROJECT
 from tests.support.program import Program
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
@@ -182,6 +183,41 @@ def test_a_pair_that_the_database_does_not_take_is_kept_and_told(program: Progra
     assert f"connect with --refresh-token-file {file}" in failed.stderr
     assert grant.refresh_token not in failed.stderr + failed.stdout
     assert mended.returncode == drained.returncode == 0, mended.stderr
+    assert engine.fanvue.stats()["creators"][creator]["chain_kills"] == 0
+
+
+def test_a_lost_answer_is_asked_for_again_and_stores_once(program: Program) -> None:
+    engine = program.engine
+    creator, grant = new_creator(engine)
+
+    with flaky(engine.environment["SUPABASE_URL"]) as rest:
+        lost = rest.lose_answer("store_grant")
+        token = ("--refresh-token", str(grant.refresh_token))
+        done = program.connect(creator, *token, SUPABASE_URL=rest.url)
+
+    assert lost.hits == 1
+    assert done.returncode == 0, done.stderr
+    assert written(engine)[:2] == (1, 1)
+    assert program("run", "--drain").returncode == 0
+
+
+def test_a_database_that_goes_away_meanwhile_loses_no_pair(program: Program) -> None:
+    engine = program.engine
+    creator, grant = new_creator(engine)
+
+    with flaky(engine.environment["SUPABASE_URL"]) as rest:
+        rest.refuse("connect_model", times=100)
+        token = ("--refresh-token", str(grant.refresh_token))
+        failed = program.connect(creator, *token, SUPABASE_URL=rest.url)
+    file = program.directory / f"fanvue-grant-{creator}.sealed"
+    mended = program.connect(creator, "--refresh-token-file", str(file))
+
+    assert failed.returncode == 1
+    assert len(failed.stderr.splitlines()) == 1
+    assert "check SUPABASE_URL and that the project is up" in failed.stderr
+    assert "if fanvue-sync tokens status does not show it stored, connect with" in failed.stderr
+    assert mended.returncode == 0, mended.stderr
+    assert program("run", "--drain").returncode == 0
     assert engine.fanvue.stats()["creators"][creator]["chain_kills"] == 0
 
 

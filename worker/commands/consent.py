@@ -22,7 +22,14 @@ import typer
 from worker.app import open_books
 from worker.commands.refusals import remedy_of
 from worker.commands.terminal import note, one_line
-from worker.errors import GrantInvalid, Rejected, SyncError, Unauthorized, UsageError
+from worker.errors import (
+    DatabaseUnavailable,
+    GrantInvalid,
+    Rejected,
+    SyncError,
+    Unauthorized,
+    UsageError,
+)
 from worker.jobs.grants import REFRESH_COLUMN, FreshPair, Token
 from worker.jobs.roster import Roster
 
@@ -191,9 +198,15 @@ def _keep(keyring: Keyring, pair: FreshPair, owner: str, error: Exception) -> No
             f"({failure.strerror}): let the account consent again"
         )
     else:
+        # A lost answer may have been a yes, and a token that was used twice ends the grant.
+        doubt = (
+            "if fanvue-sync tokens status does not show it stored, "
+            if isinstance(error, DatabaseUnavailable)
+            else ""
+        )
         where = (
             "the refresh token is used up, its successor is sealed in this folder: "
-            f"connect with --refresh-token-file {file}"
+            f"{doubt}connect with --refresh-token-file {file}"
         )
     if isinstance(error, SyncError):
         error.remedy = f"{remedy_of(error)}; {where}"
