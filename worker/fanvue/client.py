@@ -119,6 +119,7 @@ class FanvueClient:
 
         Raises what `get` raises.
         """
+        auth = replace(auth, endpoint=endpoint_of(path))
         meter, missing = RequestMeter(), []
         for family in self._families.candidates(path):
             request = self._request(method, full_path(family, path), auth, body=body)

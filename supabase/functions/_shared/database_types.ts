@@ -338,6 +338,7 @@ export type Database = {
           "agency_id": string;
           "auto_renews": boolean | null;
           "changed_at": string | null;
+          "changed_by": string | null;
           "display_name": string | null;
           "end_reason": string | null;
           "ended_at": string | null;
@@ -369,6 +370,7 @@ export type Database = {
           "agency_id": string;
           "auto_renews"?: boolean | null;
           "changed_at"?: string | null;
+          "changed_by"?: string | null;
           "display_name"?: string | null;
           "end_reason"?: string | null;
           "ended_at"?: string | null;
@@ -399,6 +401,7 @@ export type Database = {
           "agency_id"?: string;
           "auto_renews"?: boolean | null;
           "changed_at"?: string | null;
+          "changed_by"?: string | null;
           "display_name"?: string | null;
           "end_reason"?: string | null;
           "ended_at"?: string | null;
@@ -636,11 +639,11 @@ export type Database = {
           "day": string;
           "display_name": string | null;
           "fan_uuid": string;
-          "gross": number;
+          "gross": number | null;
           "handle": string | null;
           "messages": number | null;
           "model_id": string;
-          "net": number;
+          "net": number | null;
           "rank": number;
           "synced_at": string;
         };
@@ -650,11 +653,11 @@ export type Database = {
           "day": string;
           "display_name"?: string | null;
           "fan_uuid": string;
-          "gross": number;
+          "gross"?: number | null;
           "handle"?: string | null;
           "messages"?: number | null;
           "model_id": string;
-          "net": number;
+          "net"?: number | null;
           "rank": number;
           "synced_at"?: string;
         };
@@ -663,11 +666,11 @@ export type Database = {
           "day"?: string;
           "display_name"?: string | null;
           "fan_uuid"?: string;
-          "gross"?: number;
+          "gross"?: number | null;
           "handle"?: string | null;
           "messages"?: number | null;
           "model_id"?: string;
-          "net"?: number;
+          "net"?: number | null;
           "rank"?: number;
           "synced_at"?: string;
         };
@@ -1405,6 +1408,7 @@ export type Database = {
         Row: {
           "agency_id": string;
           "connected_at": string | null;
+          "connection_id": string | null;
           "display_name": string | null;
           "earnings_synced_at": string | null;
           "fanvue_token_expires_at": string | null;
@@ -1426,6 +1430,13 @@ export type Database = {
             isOneToOne: false;
             referencedRelation: "agencies";
             referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "models_connection_id_fkey";
+            columns: ["connection_id", "agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agency_connections";
+            referencedColumns: ["id", "agency_id"];
           },
         ];
       };
@@ -1475,6 +1486,7 @@ export type Database = {
       };
     };
     Functions: {
+      "announcements": { Args: { "p_agency_id": string }; Returns: Json };
       "attach_creators": {
         Args: {
           "p_connection_id": string;
@@ -1486,6 +1498,8 @@ export type Database = {
       "begin_connection": {
         Args: {
           "p_agency_id": string;
+          "p_as"?: string;
+          "p_connection_id"?: string;
           "p_model_id": string;
           "p_return_to": string;
           "p_state_hash": string;
@@ -1510,8 +1524,21 @@ export type Database = {
         };
         Returns: Json;
       };
+      "begin_webhook_registration": {
+        Args: {
+          "p_events": (string)[];
+          "p_id": string;
+          "p_model_id": string;
+          "p_url": string;
+        };
+        Returns: undefined;
+      };
       "block_bucket": {
-        Args: { "p_bucket": string; "p_seconds": number };
+        Args: {
+          "p_bucket": string;
+          "p_endpoint"?: string;
+          "p_seconds": number;
+        };
         Returns: undefined;
       };
       "cancel_sync_job": { Args: { "p_id": number }; Returns: Json };
@@ -1560,6 +1587,14 @@ export type Database = {
           "p_page": Json;
           "p_version": number;
         };
+        Returns: Json;
+      };
+      "confirm_connection": {
+        Args: { "p_confirm": boolean; "p_state_hash": string };
+        Returns: Json;
+      };
+      "confirmed_connection": {
+        Args: { "p_state_hash": string };
         Returns: Json;
       };
       "connect_agency": {
@@ -1615,6 +1650,7 @@ export type Database = {
           "p_grant_id": string;
           "p_kind": string;
           "p_message": string;
+          "p_retry_after_s"?: number;
           "p_version": number;
         };
         Returns: Json;
@@ -1640,6 +1676,15 @@ export type Database = {
         };
         Returns: Json;
       };
+      "finish_webhook_registration": {
+        Args: {
+          "p_events": (string)[];
+          "p_fanvue_id": string;
+          "p_id": string;
+          "p_secret": string;
+        };
+        Returns: undefined;
+      };
       "heartbeat_sync_jobs": {
         Args: {
           "p_jobs": Json;
@@ -1647,6 +1692,10 @@ export type Database = {
           "p_worker": string;
         };
         Returns: Json;
+      };
+      "hold_connection": {
+        Args: { "p_held": Json; "p_state_hash": string };
+        Returns: undefined;
       };
       "list_creators": { Args: Record<PropertyKey, never>; Returns: Json };
       "list_grants": {
@@ -1659,6 +1708,10 @@ export type Database = {
       };
       "list_streams": { Args: { "p_limit"?: number }; Returns: Json };
       "list_troubles": { Args: { "p_limit"?: number }; Returns: Json };
+      "list_webhook_subscriptions": {
+        Args: Record<PropertyKey, never>;
+        Returns: Json;
+      };
       "prune_history": {
         Args: {
           "p_batch"?: number;
@@ -1692,6 +1745,14 @@ export type Database = {
       "request_sync": {
         Args: { "p_model_id": string; "p_sync_type": string };
         Returns: Json;
+      };
+      "reseal_webhook_secret": {
+        Args: { "p_from": string; "p_id": string; "p_to": string };
+        Returns: boolean;
+      };
+      "retire_webhook_subscription": {
+        Args: { "p_expect_none"?: boolean; "p_id": string };
+        Returns: undefined;
       };
       "retry_sync_job": { Args: { "p_id": number }; Returns: Json };
       "sale_totals": { Args: { "p_model_id": string }; Returns: Json };
@@ -1739,6 +1800,7 @@ export type Database = {
       "take_calls": {
         Args: {
           "p_bucket": string;
+          "p_endpoint"?: string;
           "p_lane"?: string;
           "p_seen"?: Json;
           "p_want": number;
@@ -1746,6 +1808,10 @@ export type Database = {
         Returns: Json;
       };
       "take_connection": { Args: { "p_state_hash": string }; Returns: Json };
+      "take_webhook_test": {
+        Args: { "p_id": string; "p_subscription_id"?: string };
+        Returns: boolean;
+      };
       "try_connecting": {
         Args: {
           "p_account_uuid": string;
@@ -1754,6 +1820,10 @@ export type Database = {
           "p_kind": string;
           "p_replace"?: boolean;
         };
+        Returns: Json;
+      };
+      "webhook_gate": {
+        Args: { "p_refused"?: Json; "p_unopened"?: (string)[] };
         Returns: Json;
       };
     };
