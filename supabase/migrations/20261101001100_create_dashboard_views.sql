@@ -172,6 +172,6 @@ as $$
   ) d
 $$;
 comment on function public.sale_totals(uuid) is
-  'Gross per UTC day of one model without reversals, US dollars as text: what Fanvue''s earnings summary is compared with.';
+  'Gross per UTC day of one model without reversals, US dollars as text. Kept for the worker of the release before, which compared Fanvue''s summary with it.';
 revoke all on function public.sale_totals(uuid) from public, anon, authenticated;
 grant execute on function public.sale_totals(uuid) to service_role;

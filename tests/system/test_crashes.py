@@ -45,7 +45,8 @@ def test_backfill_survives_a_kill_at_each_call_and_reads_no_page_but_the_open_on
     engine: Engine,
 ) -> None:
     engine.fanvue.turn(rate_limit=100_000)
-    creator = engine.creator(50 * PAGES)
+    # Of each page but the last one row is read twice.
+    creator = engine.creator(49 * PAGES)
 
     with ambush(engine.environment) as road:
         for moment in MOMENTS:
@@ -61,7 +62,7 @@ def test_backfill_survives_a_kill_at_each_call_and_reads_no_page_but_the_open_on
     wasted = [
         m for m in MOMENTS if (m.call, m.after) in {("earnings", True), ("commit_sync_page", False)}
     ]
-    assert len(engine.calls(creator)) - (PAGES + 2) == len(wasted)
+    assert len(engine.calls(creator)) - PAGES == len(wasted)
 
 
 def test_a_claim_on_its_way_at_a_kill_takes_effect_before_the_next_step(engine: Engine) -> None:

@@ -82,7 +82,7 @@ def test_outage_longer_than_every_retry_only_delays_the_work(
         ("begin_token_refresh", 503),
         ("begin_sync_walk", 504),
         ("commit_sync_page", 520),
-        ("sale_totals", 429),
+        ("commit_sync_page", 429),
         ("settle_sync_jobs", 500),
     ],
 )
