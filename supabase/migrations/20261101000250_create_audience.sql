@@ -33,6 +33,7 @@ create table public.fanvue_fans (
   unfollowed_at timestamptz,
   changed_at timestamptz,
   changed_by text,
+  auto_renews_by text,
   read_until timestamptz,
   first_seen_at timestamptz not null default now(),
   last_seen_at timestamptz not null default now(),
@@ -67,6 +68,8 @@ comment on column public.fanvue_fans.first_seen_at is 'When we first heard of th
 comment on column public.fanvue_fans.last_seen_at is 'When we last heard of the fan.';
 comment on column public.fanvue_fans.ended_at is 'When the last subscription ended; null while one runs.';
 comment on column public.fanvue_fans.changed_at is 'Fanvue''s time of the newest subscription event applied: an older one that arrives late changes nothing.';
+comment on column public.fanvue_fans.auto_renews_by is
+  'The newest event that told auto_renews, its instant first: others change the subscription and say nothing of it.';
 comment on column public.fanvue_fans.changed_by is
   'That event: how much it weighs against others of its instant, and its id. The greatest text decides, whichever arrives last.';
 create index fanvue_fans_agency_id_idx on public.fanvue_fans (agency_id);

@@ -34,6 +34,9 @@ declare
   -- of one instant: what begins weighs more than what ends, since a change of plan is told as both
   v_by constant text := case e.kind when 'unsubscribed' then '1' when 'renewal' then '2' when 'payment' then '3' when 'subscribed' then '4' end
                         || ' ' || e.event_id;
+  v_cancels constant boolean := case when e.kind <> 'payment' and jsonb_typeof(e.data -> 'cancel_at_period_end') = 'boolean'
+                                     then (e.data -> 'cancel_at_period_end')::boolean end;
+  v_renews_by constant text := case when v_cancels is not null then to_char(p_at at time zone 'UTC', 'YYYYMMDDHH24MISSUS') || ' ' || v_by end;
 begin
   insert into public.fanvue_fans (agency_id, model_id, fan_uuid, first_seen_at, last_seen_at)
   values (p_model.agency_id, p_model.id, p_fan_uuid, p_now, p_now)
@@ -51,6 +54,9 @@ begin
       subscribed_at = least(f.subscribed_at, case when e.kind in ('subscribed', 'payment') then e.happened_at end),
       subscription_id = coalesce(f.subscription_id, case when e.kind <> 'payment' then e.data ->> 'id' end),
       read_until = greatest(f.read_until, case when e.kind = 'read' then p_at end),
+      -- a subscription that is cancelled runs to the end of its period
+      auto_renews = case when v_renews_by >= coalesce(f.auto_renews_by, '') then not v_cancels else f.auto_renews end,
+      auto_renews_by = greatest(f.auto_renews_by, v_renews_by),
       last_seen_at = greatest(f.last_seen_at, p_now)
   where f.model_id = p_model.id and f.fan_uuid = p_fan_uuid;
   if e.kind in ('subscribed', 'unsubscribed', 'renewal', 'payment') then
@@ -58,9 +64,6 @@ begin
     -- what the newest event decides, whichever arrives last
     update public.fanvue_fans f
     set is_subscriber = r.runs,
-        -- a subscription that is cancelled runs to the end of its period
-        auto_renews = case when jsonb_typeof(e.data -> 'cancel_at_period_end') = 'boolean' then not (e.data -> 'cancel_at_period_end')::boolean
-                           else f.auto_renews end,
         subscription_id = coalesce(case when e.kind <> 'payment' then e.data ->> 'id' end, f.subscription_id),
         subscription_status = case e.kind when 'payment' then null when 'renewal' then coalesce(e.data ->> 'status', f.subscription_status)
                                           else e.data ->> 'status' end,

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.system
 VECTORS = PROJECT / "tests" / "contract" / "vectors" / "webhook_oddities.json"
 ODDITIES = json.loads(VECTORS.read_text(encoding="utf-8"))["bodies"]
 ODD_CREATOR = "7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a01"
-# They name a creator and a topic we know, so they wait for her; nothing else means anything to us.
+# They name a creator and a topic we know, so they wait for the creator.
 WAITING = {
     "an amount beyond bigint",
     "a number beyond any column",
@@ -37,6 +37,14 @@ WAITING = {
     "a time that is none",
     "a flat body with a price beyond bigint",
 }
+# They name nobody, so that only a person can tell whose they are.
+NOBODYS = {
+    "an id that is a number",
+    "a creator that is no uuid",
+    "a creator that is a list",
+}
+# Neither a type, nor data, nor the form of an older event.
+NO_EVENTS = {"no id, no type", "an id alone", "a flat body of wrong types"}
 FAMILIES = {
     "creator": {},
     "nulls": {"webhook_optionals": "null"},
@@ -86,13 +94,23 @@ def postman(engine: Engine) -> Iterator[Postman]:
 
 
 def test_every_odd_body_is_stored_once_and_answered(engine: Engine, postman: Postman) -> None:
-    expected = ["parked" if odd["name"] in WAITING else "ignored" for odd in ODDITIES]
+    odd = {one["name"]: one["body"].encode() for one in ODDITIES if one["name"] not in NO_EVENTS}
+    expected = ["parked" if name in WAITING | NOBODYS else "ignored" for name in odd]
+    kept = ["failed" if name in NOBODYS else said for name, said in zip(odd, expected, strict=True)]
 
-    answered = postman.statuses([odd["body"].encode() for odd in ODDITIES for _ in range(2)])
+    answered = postman.statuses([body for body in odd.values() for _ in range(2)])
 
     assert answered[::2] == expected
-    assert answered[1::2] == ["duplicate"] * len(ODDITIES)
-    assert _statuses(engine) == expected
+    assert answered[1::2] == ["duplicate"] * len(odd)
+    assert _statuses(engine) == kept
+
+
+def test_what_is_no_event_is_refused_and_not_stored(engine: Engine, postman: Postman) -> None:
+    bodies = [one["body"].encode() for one in ODDITIES if one["name"] in NO_EVENTS]
+
+    assert [postman.deliver(body).status_code for body in bodies] == [400] * len(NO_EVENTS)
+
+    assert _statuses(engine) == []
 
 
 def test_odd_bodies_that_waited_hold_up_neither_the_connection_nor_the_good_ones(
@@ -166,7 +184,7 @@ def test_fans_and_counters_follow_who_came_and_went(engine: Engine, postman: Pos
     with kept_back(engine.fanvue) as story:
         _live(engine, creator)
 
-    assert set(postman.statuses(story)) == {"applied", "ignored"}
+    assert set(postman.statuses(story)) == {"applied"}
 
     counted = engine.database.execute(
         "select m.subscribers_count, m.followers_count,"
@@ -244,17 +262,17 @@ def test_flat_money_sent_again_under_another_header_id_is_counted_once(
     engine.assert_exact(creator)
 
 
-def test_what_came_before_its_creator_is_applied_when_she_connects(
+def test_what_came_before_its_creator_is_applied_when_they_connect(
     engine: Engine, postman: Postman
 ) -> None:
     creator = engine.fanvue.add_creators(fans=0)[0]["uuid"]
     with kept_back(engine.fanvue) as story:
         _live(engine, creator)
-    assert set(postman.statuses(story)) == {"parked", "ignored"}
+    assert set(postman.statuses(story)) == {"parked"}
 
     engine.connect(creator)
 
-    assert set(_statuses(engine)) == {"applied", "ignored"}
+    assert set(_statuses(engine)) == {"applied"}
     waited = _rows(engine)
     _forget(engine, creator)
     postman.statuses(story)
