@@ -13,6 +13,7 @@ import {
   FanvueAway,
   FanvueBusy,
   FanvueRefused,
+  Misconfigured,
 } from "../_shared/errors.ts";
 import { describe } from "../_shared/logs.ts";
 import {
@@ -126,6 +127,9 @@ async function finish(
   }
   const consent = { attempt, grant, account };
   if (attempt.kind === "agency") {
+    if (settings.dashboardUrl === null) {
+      throw new Misconfigured("DASHBOARD_URL is not set any more");
+    }
     await hold(work, consent, stateHash);
     effects.log("connection_held", { agency_id: attempt.agencyId });
     return backTo(settings.dashboardUrl, attempt.returnTo, "confirm", state);
@@ -174,13 +178,18 @@ async function takeAttempt(
   });
   const row = fieldsOf(answer, "take_connection");
   return {
-    kind: row.kind === "agency" ? "agency" : "creator",
+    kind: kindOf(row.kind),
     agencyId: textOf(row, "agency_id"),
     modelId: textOrNull(row, "model_id"),
     accountUuid: textOrNull(row, "creator_uuid")?.toLowerCase() ?? null,
     verifier: textOf(row, "verifier"),
     returnTo: textOrNull(row, "return_to"),
   };
+}
+
+function kindOf(kind: unknown): Attempt["kind"] {
+  if (kind === "creator" || kind === "agency") return kind;
+  throw new DatabaseAway("an answer names no kind of account");
 }
 
 async function exchange(

@@ -81,6 +81,24 @@ Deno.test("without a dashboard there is nowhere to confirm", async () => {
   assertEquals(world.order, []);
 });
 
+Deno.test("without a dashboard any more nothing is held", async () => {
+  const world = managing(1);
+  const back = await world.begun(AS_AGENCY);
+  delete world.env.DASHBOARD_URL;
+
+  assertEquals((await world.get(back)).status, 503);
+  assertEquals(world.held, null);
+});
+
+Deno.test("an attempt of a kind that nobody named is not taken for another", async () => {
+  const world = new World();
+  const back = await world.begun();
+  for (const attempt of world.attempts.values()) attempt.kind = "studio";
+
+  assertEquals((await world.get(back)).status, 503);
+  assert(!world.order.includes("token"));
+});
+
 Deno.test("a consent for an agency is held, and nothing is stored", async () => {
   const world = managing(120);
 
