@@ -337,6 +337,7 @@ export type Database = {
         Row: {
           "agency_id": string;
           "auto_renews": boolean | null;
+          "auto_renews_by": string | null;
           "changed_at": string | null;
           "changed_by": string | null;
           "display_name": string | null;
@@ -369,6 +370,7 @@ export type Database = {
         Insert: {
           "agency_id": string;
           "auto_renews"?: boolean | null;
+          "auto_renews_by"?: string | null;
           "changed_at"?: string | null;
           "changed_by"?: string | null;
           "display_name"?: string | null;
@@ -400,6 +402,7 @@ export type Database = {
         Update: {
           "agency_id"?: string;
           "auto_renews"?: boolean | null;
+          "auto_renews_by"?: string | null;
           "changed_at"?: string | null;
           "changed_by"?: string | null;
           "display_name"?: string | null;
