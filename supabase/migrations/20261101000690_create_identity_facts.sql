@@ -143,8 +143,8 @@ set enable_seqscan = off
 as $$
 declare
   v_pair record;
-  v_rows bigint[] := '{}';
-  v_ids uuid[] := '{}';
+  v_rows bigint[] := '{}'::bigint[];
+  v_ids uuid[] := '{}'::uuid[];
 begin
   -- nearly every row has an id, here and there: it is known by that
   if not exists (select from jsonb_array_elements(p_rows) r(item) where r.item ->> 'fanvue_id' is null)
@@ -223,8 +223,8 @@ begin
     order by alike desc nulls first, n, id
   loop
     continue when v_pair.n = any (v_rows) or v_pair.id = any (v_ids);
-    v_rows := v_rows || v_pair.n;
-    v_ids := v_ids || v_pair.id;
+    v_rows := array_append(v_rows, v_pair.n);
+    v_ids := array_append(v_ids, v_pair.id);
     p_rows := jsonb_set(p_rows, array[(v_pair.n - 1)::text, 'recalled'], to_jsonb(v_pair.id));
   end loop;
   return p_rows;
