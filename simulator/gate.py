@@ -30,7 +30,7 @@ from simulator.replies import (
     to_response,
     unsupported_version,
 )
-from simulator.spoiling import spoil
+from simulator.spoiling import in_capitals, spoil
 from simulator.validators import is_unchanged, validator_headers
 
 
@@ -139,6 +139,8 @@ class Visit:
         self._entry.rows = len(data) if isinstance(data, list) else None
         if every := self._knobs.spoilt_details:
             reply.body = spoil(self._served.endpoint.path, reply.body, every)
+        if self._knobs.ids_in_capitals:
+            reply.body = in_capitals(reply.body)
         return reply
 
     async def look_ahead(self, ahead: Ahead, body: bytes) -> Response | None:

@@ -126,6 +126,9 @@ class Knobs(WebhookKnobs):
     spoilt_details: int = Field(
         default=0, ge=0, description="every so many rows of a list have a detail spoilt; 0: none"
     )
+    ids_in_capitals: bool = Field(
+        default=False, description="uuids in answers and announcements are in capitals"
+    )
 
     # Lists that are not whole but look it
     list_share: dict[str, float] = Field(

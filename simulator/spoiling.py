@@ -1,16 +1,18 @@
-"""Rows whose details are spoilt: null, of another type, or no text at all.
+"""Rows whose details are spoilt: null, of another type, or no text at all; ids in capitals.
 
 What makes a row what it is stays as it is, so that its books can be exact all the same.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 
 # What Postgres cannot store: NUL and half a pair of surrogates.
 UNSTORABLE = "a\0b\ud83d"
 
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FAN = [("handle", 5), ("displayName", UNSTORABLE), ("isTopSpender", "often"), ("nickname", [])]
 _MONEY: list[tuple[str, Any]] = [
     ("user", {"uuid": None}),
@@ -48,6 +50,15 @@ def spoil(template: str, body: Any, every: int) -> Any:
     for turn, place in enumerate(range(0, len(rows), every)):
         rows[place] = _spoilt(rows[place], *details[turn % len(details)])
     return {**body, "data": rows}
+
+
+def in_capitals(body: Any) -> Any:
+    """Return JSON with every uuid in capitals; it names the same thing."""
+    if isinstance(body, dict):
+        return {name: in_capitals(value) for name, value in body.items()}
+    if isinstance(body, list):
+        return [in_capitals(value) for value in body]
+    return body.upper() if isinstance(body, str) and _UUID.fullmatch(body) else body
 
 
 def _spoilt(row: dict[str, Any], name: str, value: Any) -> dict[str, Any]:

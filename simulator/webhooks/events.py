@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.clock import stamp
 from simulator.replies import encode
+from simulator.spoiling import in_capitals
 from simulator.webhook_knobs import WebhookFamily
 from simulator.webhooks.checkout_bodies import checkout_event
 from simulator.webhooks.creator_bodies import creator_event
@@ -84,6 +85,8 @@ def announce(
         flat = legacy_event(happening, knobs, event_id)
         if flat is not None:
             events.append(Event(event_id, flat[0], creator_uuid, flat[1]))
+    if knobs.ids_in_capitals:
+        events = [replace(event, content=in_capitals(event.content)) for event in events]
     row = happening.row
     if row is None:
         return events

@@ -42,6 +42,19 @@ comment on function private.as_uuid(text) is 'A uuid in lower case, or null when
 revoke all on function private.as_uuid(text) from public, anon, authenticated;
 grant execute on function private.as_uuid(text) to service_role;
 
+create or replace function private.fold_id(p_id text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  -- other numbers than uuids may mean something by their case
+  select case when lower(p_id) ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(:refund|:chargeback)?$' then lower(p_id) else p_id end
+$$;
+comment on function private.fold_id(text) is 'The id of a payment, or of a reversal that bears its sale''s, in lower case where it is a uuid.';
+revoke all on function private.fold_id(text) from public, anon, authenticated;
+grant execute on function private.fold_id(text) to service_role;
+
 create or replace function private.fold_ids(p_rows jsonb)
 returns jsonb
 language plpgsql
@@ -53,7 +66,7 @@ begin
   if not exists (
     select from jsonb_array_elements(p_rows) r(item) cross join jsonb_each_text(r.item) k
     where (k.key like '%\_uuid' and k.value <> lower(k.value))
-       or (k.key in ('fanvue_id', 'reverses_fanvue_id') and k.value <> coalesce(private.as_uuid(k.value), k.value))
+       or (k.key in ('fanvue_id', 'reverses_fanvue_id') and k.value <> private.fold_id(k.value))
        or (k.key = 'currency' and k.value <> upper(k.value))) then
     return p_rows;
   end if;
@@ -61,7 +74,7 @@ begin
     select jsonb_agg(r.item || coalesce((
       select jsonb_object_agg(k.key, case when k.key = 'currency' then upper(k.value)
                                           when k.key like '%\_uuid' then lower(k.value)
-                                          else coalesce(private.as_uuid(k.value), k.value) end)
+                                          else private.fold_id(k.value) end)
       from jsonb_each_text(r.item) k
       where k.value is not null and (k.key in ('currency', 'fanvue_id', 'reverses_fanvue_id') or k.key like '%\_uuid')), '{}') order by r.ordinality)
     from jsonb_array_elements(p_rows) with ordinality r(item, ordinality));
@@ -146,8 +159,9 @@ declare
   v_rows bigint[] := '{}'::bigint[];
   v_ids uuid[] := '{}'::uuid[];
 begin
-  -- nearly every row has an id, here and there: it is known by that
-  if not exists (select from jsonb_array_elements(p_rows) r(item) where r.item ->> 'fanvue_id' is null)
+  -- nearly every row is a sale with an id, here and there: it is known by that
+  if not exists (select from jsonb_array_elements(p_rows) r(item)
+                 where r.item ->> 'fanvue_id' is null or (r.item ->> 'amount')::numeric < 0)
      and not exists (
        select
        from (select distinct (r.item ->> 'at')::timestamptz as at from jsonb_array_elements(p_rows) r(item)) a
@@ -159,22 +173,25 @@ begin
   for v_pair in
     with listed as (
       select r.ordinality as n, x.fanvue_id as base_id, x.fanvue_id is null as nameless, x.at, x.amount,
-             count(*) over (partition by x.at, x.fanvue_id) as under_id,
+             count(*) over (partition by x.at, i.own_id, x.amount < 0) as under_id, i.own_id,
              private.transaction_values(x.source, x.amount, x.net, x.currency, x.fan_uuid, x.message_uuid, x.post_uuid) as facts,
              array[x.net::text, x.currency, nullif(x.source, 'unknown'), x.fan_uuid, x.message_uuid, x.post_uuid] as details
       from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
       cross join lateral jsonb_to_record(r.item) as x(
         fanvue_id text, source text, amount numeric(14, 2), net numeric(14, 2), currency text,
         fan_uuid text, message_uuid text, post_uuid text, at timestamptz)
+      -- a reversal bears its sale's id with a suffix, or one of its own without, as Fanvue says what it reverses or does not
+      cross join lateral (select regexp_replace(x.fanvue_id, ':(refund|chargeback)$', '') as own_id) i
     ), stored as (
-      select t.id, b.base_id, t.fanvue_id, t.fanvue_id like 'h:%' as nameless, t.fanvue_created_at as at, t.amount,
-             count(*) over (partition by t.fanvue_created_at, b.base_id) as under_id,
+      select t.id, b.base_id, i.own_id, t.fanvue_id, t.fanvue_id like 'h:%' as nameless, t.fanvue_created_at as at, t.amount,
+             count(*) over (partition by t.fanvue_created_at, i.own_id, t.amount < 0) as under_id,
              private.transaction_values(t.source, t.amount, t.net_amount, t.currency, t.fan_uuid, t.message_uuid, t.post_uuid) as facts,
              array[t.net_amount::text, t.currency, nullif(t.source, 'unknown'), t.fan_uuid, t.message_uuid, t.post_uuid] as details
       from (select distinct l.at from listed l) a
       cross join lateral (select x.* from public.fanvue_transactions x
                           where x.model_id = p_model_id and x.fanvue_created_at = a.at and x.origin = 'api' offset 0) t
       cross join lateral (select regexp_replace(t.fanvue_id, '#[0-9a-f]{8}$', '') as base_id) b
+      cross join lateral (select regexp_replace(b.base_id, ':(refund|chargeback)$', '') as own_id) i
       where t.id <> all (p_border)
     ), same as (
       select l.n, s.id from listed l join stored s on s.at = l.at and s.base_id = l.base_id and s.facts = l.facts
@@ -182,7 +199,7 @@ begin
       -- named by one id, once here and once there: no equal of a row that came without its id, if that has others
       select l.n, s.id
       from listed l
-      join stored s on s.at = l.at and s.base_id = l.base_id and s.amount = l.amount and s.facts <> l.facts
+      join stored s on s.at = l.at and s.own_id = l.own_id and s.amount = l.amount and (s.base_id, s.facts) <> (l.base_id, l.facts)
       where l.under_id = 1 and s.under_id = 1 and private.likeness(l.details, s.details) is not null
         and (select count(*) from stored e where e.at = s.at and e.facts = s.facts and e.id <> s.id)
             >= (select count(*) from listed e where e.at = s.at and e.facts = s.facts and e.nameless)

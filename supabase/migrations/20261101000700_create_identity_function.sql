@@ -51,14 +51,14 @@ begin
       from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
       cross join lateral jsonb_to_record(r.item) as x(
         fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
-        fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz, sent_fan text)
+        fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz, sent_fan text, recalled uuid)
     ), numbered as (
       select l.*, row_number() over (partition by l.at, l.facts, l.fanvue_id is null order by l.n) as place
       from listed l
     )
     select i.*, private.transaction_hash(i.at, i.named) as hash into v_row
     from numbered i
-    where i.n <> all (v_taken)
+    where i.n <> all (v_taken) and i.recalled is null
       and (i.category in ('refund', 'chargeback')) = (v_provisional.category in ('refund', 'chargeback'))
       and (i.fanvue_id = v_provisional.fanvue_id
            -- a row that another announcement names is that one's
@@ -154,8 +154,9 @@ declare
 begin
   perform private.lock_model(p_model_id);
   p_rows := private.hide_erased_fans(p_agency_id, private.fold_ids(p_rows));
-  select c.confirmed, c.amount into v_confirmed from private.confirm_provisional(p_model_id, p_rows, p_now) c;
+  -- what is known again confirms nothing new
   p_rows := private.recall_rows(p_model_id, p_rows, p_border);
+  select c.confirmed, c.amount into v_confirmed from private.confirm_provisional(p_model_id, p_rows, p_now) c;
   with listed as (
     select r.ordinality as n, x.recalled, x.fanvue_id, x.source, x.category, x.amount, x.net, x.currency, x.status,
            x.fan_uuid, x.fan_handle, x.message_uuid, x.post_uuid, x.reverses_fanvue_id, x.at,

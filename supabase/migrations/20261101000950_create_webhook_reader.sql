@@ -68,8 +68,8 @@ begin
   return case
     when v_units <> trunc(v_units) then format('the amount %s is no whole number of minor units', left(p_amount::text, 60))
     when v_units < 0 then format('the amount %s is negative', left(p_amount::text, 60))
-    -- the ledger's columns are numeric(14, 2)
-    when v_units >= 1e14 then format('the amount %s is too large', left(p_amount::text, 60)) end;
+    -- a thousandth of what the ledger's numeric(14, 2) holds, so that sums stay far from its end
+    when v_units >= 1e11 then format('the amount %s is too large', left(p_amount::text, 60)) end;
 end
 $$;
 comment on function private.amount_fault(jsonb) is 'Why an amount as sent cannot be booked; null when it can, or when there is none.';

@@ -61,7 +61,7 @@ select f.id, a.name as agency, m.handle, f.model_id, f.kind, f.day, f.category, 
                      f.day, f.ledger_net, f.fanvue_net) end as what,
        case
          -- nobody closes what the last run could not see
-         when not p.read_whole then 'an earlier run found this, and the last one did not read everything: prove it again first'
+         when not p.read_whole then 'an earlier run found this, and the last one did not read its day to the end: prove it again first'
          when f.kind = 'not_listed' then 'look the row up at Fanvue; if it is no money, mark it there or here by hand; ops.accept_drift(id, note) closes this'
          when f.kind = 'unconfirmed' then 'look it up in webhook_events and at Fanvue; Fanvue may list it later, then this ends by itself; ops.accept_drift(id, note) closes it'
          else 'every row that Fanvue lists for the day is in the ledger: ask Fanvue which figure is right; ops.accept_drift(id, note) closes this'
@@ -72,7 +72,9 @@ from public.reconciliation_findings f
 join public.models m on m.id = f.model_id
 join public.agencies a on a.id = f.agency_id
 cross join lateral (
-  select coalesce((select r.last_proved_at >= r.started_at from private.reconciliations r where r.model_id = f.model_id), false) as read_whole) p
+  -- a run that is complete sees again what it finds
+  select coalesce((select r.last_proved_at >= r.started_at and f.last_seen_at >= r.started_at
+                   from private.reconciliations r where r.model_id = f.model_id), false) as read_whole) p
 where f.state = 'open'
 order by f.day desc, f.id;
 comment on view ops.drift is

@@ -150,6 +150,48 @@ def test_a_reversal_that_does_not_say_why_keeps_the_reason_it_has(ledger: Ledger
     assert ledger.rows("source, category") == [("chargeback", "chargeback")]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_refund_that_says_what_it_reverses_now_and_then_is_one_row(
+    ledger: Ledger, order: int
+) -> None:
+    told = Sale(0, -500, "R", "f1", "refund").listed() | {"reverses_fanvue_id": "A"}
+    untold = told | {"fanvue_id": "R:refund", "reverses_fanvue_id": None}
+
+    for row in [told, untold][::order] * 2:
+        ledger.apply(row)
+
+    assert ledger.rows("amount") == [(Decimal("-5.00"),)]
+
+
+def test_a_refund_in_capitals_is_the_same_refund(ledger: Ledger) -> None:
+    order = "ABCDEF00-77AA-4F0B-8C1E-5A5D2F3B2201"
+    refund = Sale(0, -500, f"{order}:refund", "f1", "refund").listed()
+
+    for fanvue_id in (f"{order}:refund", f"{order.lower()}:refund"):
+        ledger.apply(refund | {"fanvue_id": fanvue_id})
+
+    assert ledger.rows("fanvue_id") == [(f"{order.lower()}:refund",)]
+
+
+def test_a_row_that_is_known_again_confirms_no_announcement(ledger: Ledger) -> None:
+    first = Sale(0, -500, None, "f1", "refund").listed()
+    second = Sale(120, -500, None, "f1", "refund").listed()
+    ledger.apply(first | {"fan_uuid": None})
+    ledger.engine.rows(
+        "insert into public.fanvue_transactions (agency_id, model_id, fanvue_id, amount, category,"
+        " source, fan_uuid, origin, fanvue_created_at)"
+        " values (%s, %s, 'w:1', -5.00, 'refund', 'refund', 'f1', 'webhook', %s)",
+        ledger.agency_id,
+        ledger.model_id,
+        second["at"],
+    )
+
+    ledger.apply(first)
+    ledger.apply(first, second)
+
+    assert ledger.rows("amount, origin") == [(Decimal("-5.00"), "api")] * 2
+
+
 def test_a_page_read_again_writes_no_row(ledger: Ledger) -> None:
     page = [TIP.listed(), TIP.listed(with_id=False) | {"fan_uuid": "f2"}]
     first = ledger.apply(*page)

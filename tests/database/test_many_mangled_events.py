@@ -135,8 +135,15 @@ def _assert_it_came_in(event: dict[str, Any], row: dict[str, Any], about: Any) -
 def _assert_its_effect(came: dict[str, Any], row: dict[str, Any], about: Any) -> None:
     kind = str(came["type"]).removeprefix("creator.")
     if kind in MONEY:
-        # What was told without an amount reverses all of its sale.
+        sent = came["data"].get("gross", came["data"].get("amount"))
         assert row["amount"] is not None, about
+        # What was told without an amount reverses all of its sale.
+        assert sent is not None or kind != MONEY[0], about
+        if sent is not None:
+            assert int(sent) >= 0, about
+            assert row["sent_minor_units"] == int(sent) or (
+                abs(row["amount"]) == Decimal(str(sent)) / 100
+            ), about
         assert (row["category"] in {"refund", "chargeback"}) == (kind != MONEY[0]), about
     elif kind == "message.received":
         assert row["message_known"], about

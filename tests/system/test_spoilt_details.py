@@ -1,4 +1,4 @@
-"""Records whose details are spoilt are kept, and their runs end as whole ones."""
+"""Records whose details are spoilt are kept, whole runs of them, and ids are folded."""
 
 from __future__ import annotations
 
@@ -73,3 +73,22 @@ def test_what_was_told_once_is_not_forgotten_for_a_spoilt_detail(
     assert run["state"] == "succeeded"
     assert b.rows(told) == before
     b.assert_exact("earnings")
+
+
+@FAMILIES
+@pytest.mark.parametrize("first", [False, True], ids=["capitals later", "capitals first"])
+def test_an_id_in_capitals_names_the_same_record(
+    books: Callable[..., AudienceBooks], family: str, *, first: bool
+) -> None:
+    b = books(family)
+    kept = []
+    for capitals in (first, not first):
+        b.engine.fanvue.turn(ids_in_capitals=capitals)
+        states = [b.sync(sync_type, full=True)["state"] for sync_type in ESSENTIALS]
+        assert states == ["succeeded"] * len(ESSENTIALS)
+        kept.append([b.rows(f"{query} model_id = %(model)s") for query in ESSENTIALS.values()])
+
+    assert kept[0] == kept[1]
+    b.engine.fanvue.turn(ids_in_capitals=False)
+    for sync_type in ESSENTIALS.keys() - {"messages"}:
+        b.assert_exact(sync_type)

@@ -50,7 +50,9 @@ FAMILIES = {
     "nulls": {"webhook_optionals": "null"},
     "minimal": {"webhook_optionals": "minimal"},
     "metadata": {"webhook_message_text": False},
+    "capitals": {"ids_in_capitals": True},
     "legacy": {"webhook_family": "legacy"},
+    "legacy capitals": {"webhook_family": "legacy", "ids_in_capitals": True},
     "late legacy": {"webhook_family": "legacy", "webhook_legacy_purchase": "july_2026"},
     "both": {"webhook_family": "both"},
     "checkout": {"webhook_family": "checkout"},
@@ -175,6 +177,7 @@ def test_any_order_and_any_repetition_leaves_the_same_rows(
         answered = postman.statuses(shuffled)
         assert answered.count("duplicate") >= len(story)
         assert _rows(engine) == told
+    engine.fanvue.turn(ids_in_capitals=False)
     engine.sync(creator, full=True)
     engine.assert_exact(creator)
 

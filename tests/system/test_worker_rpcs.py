@@ -11,6 +11,7 @@ from tests.contract.worker_calls import read_calls
 from tests.support.agency_stage import AgencyStage
 from tests.support.postgres import PROJECT
 from tests.support.program import Program
+from tests.support.webhooks import REGISTRABLE
 from worker.app import open_books
 from worker.store.database import Database
 
@@ -84,6 +85,13 @@ def test_every_call_of_the_worker_is_answered_over_rest(
     )
     assert nights.rowcount == 1
     assert program("reconcile", "--model", model).returncode == 0
+
+    # A webhook's life.
+    fanvue.turn(**REGISTRABLE)
+    for words in (("register",), ("test",), ("rotate",), ("delete", "--yes")):
+        done = program("webhooks", words[0], model, *words[1:])
+        assert done.returncode == 0, done.stderr
+    fanvue.drop_webhook_target()
 
     # What people look at, and a key that is replaced.
     for words in (("status",), ("creators",), ("doctor",), ("tokens", "status")):

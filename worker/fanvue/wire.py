@@ -7,6 +7,7 @@ a value, since values are personal data.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-# numeric(14,2) holds twelve digits of dollars, which are fourteen of cents.
-LARGEST_CENTS = 10**14 - 1
+# A thousandth of what the ledger's numeric(14,2) holds, so that sums stay far from its end.
+LARGEST_CENTS = 10**11 - 1
 LONGEST_WORD = 200
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def _whole_cents(value: object) -> object:
@@ -73,6 +75,11 @@ def _number_as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _fold_uuid(value: str) -> str:
+    # Other numbers than uuids may mean something by their case.
+    return value.lower() if _UUID.fullmatch(value) else value
+
+
 def _cut(value: object) -> object:
     return value[:LONGEST_WORD] if isinstance(value, str) else value
 
@@ -84,7 +91,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_text_only), AfterValidator(_u
 Word = Annotated[
     str, StringConstraints(strict=True, pattern=r"\S", min_length=1, max_length=LONGEST_WORD)
 ]
-OrderId = Annotated[Word, BeforeValidator(_number_as_text)]
+OrderId = Annotated[Word, BeforeValidator(_number_as_text), AfterValidator(_fold_uuid)]
 Source = Annotated[Word, BeforeValidator(_cut)]
 # "eur" and "EUR" are one currency, and rows without an order id are told apart by it.
 Currency = Annotated[Word, AfterValidator(str.upper)]
