@@ -132,8 +132,11 @@ def test_what_a_reconciliation_found_fits_80_columns(
     drift = {"id": 4711, "kind": "unconfirmed", "what": "a webhook announced " * 5}
     advice = {"what_to_do": "look it up"}
 
+    unproved = {"model_id": "3b2f0a52-0d3c", "handle": WIDE[1], "reason": "Fanvue refuses " * 9}
+
     print_reconciliation(
-        {"models": models, "mended": [found | change], "drift": [found | drift | advice], "open": 1}
+        {"models": models, "mended": [found | change], "drift": [found | drift | advice]}
+        | {"open": 1, "verdict": "not_proved", "not_proved": [unproved]}
     )
 
     lines = capsys.readouterr().out.splitlines()

@@ -199,7 +199,8 @@ def _print_not_proved(models: list[dict[str, Any]]) -> None:
         return
     say(f"\nnot proved: {len(models)}")
     print_table(
-        ("creator", "why"), [(one["handle"] or one["model_id"], one["reason"]) for one in models]
+        ("creator", "why"),
+        [(one["handle"] or short_id(one["model_id"]), one["reason"]) for one in models],
     )
 
 
