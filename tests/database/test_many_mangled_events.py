@@ -139,7 +139,9 @@ def _assert_its_effect(came: dict[str, Any], row: dict[str, Any], about: Any) ->
         assert row["amount"] is not None, about
         # What was told without an amount reverses all of its sale.
         assert sent is not None or kind != MONEY[0], about
-        if sent is not None:
+        # Two that lost their own numbers to one and the same text are one payment.
+        is_its_own = str(came["data"].get("id")).startswith("FV-")
+        if sent is not None and is_its_own:
             assert int(sent) >= 0, about
             assert row["sent_minor_units"] == int(sent) or (
                 abs(row["amount"]) == Decimal(str(sent)) / 100
