@@ -1593,11 +1593,11 @@ export type Database = {
         Returns: Json;
       };
       "confirm_connection": {
-        Args: { "p_confirm": boolean; "p_state_hash": string };
+        Args: { "p_confirm": boolean; "p_nonce_hash": string };
         Returns: Json;
       };
       "confirmed_connection": {
-        Args: { "p_state_hash": string };
+        Args: { "p_nonce_hash": string };
         Returns: Json;
       };
       "connect_agency": {
@@ -1697,7 +1697,7 @@ export type Database = {
         Returns: Json;
       };
       "hold_connection": {
-        Args: { "p_held": Json; "p_state_hash": string };
+        Args: { "p_held": Json; "p_nonce_hash": string; "p_state_hash": string };
         Returns: undefined;
       };
       "list_creators": { Args: Record<PropertyKey, never>; Returns: Json };
