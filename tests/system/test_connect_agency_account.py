@@ -174,15 +174,15 @@ def test_who_lures_an_administrator_to_consent_and_who_is_lured_store_nothing(
     end = browser.follow(browser.consent_at(sent, agency.account))
     nonce = query_of(end.headers["location"])["confirm"]
 
-    # The victim's browser has the nonce, and is signed in as nobody who may use it.
-    assert confirm(browser, victim, nonce).status_code == 404
     # The sender is signed in, and knows every word of the address, but not the nonce.
-    assert nonce not in sent
     held = {"held": sha256(known["state"].encode()).hexdigest()}
     for word in {**known, **held}.values():
         answer = confirm(browser, lurer, word, state=word, confirm=word)
         assert answer.status_code in {400, 404}, answer.text
         assert called_as(engine, lurer, word).status_code == 404
+    assert nonce not in sent
+    # The victim's browser has the nonce, and is signed in as nobody who may use it.
+    assert confirm(browser, victim, nonce).status_code == 404
     assert has_no_models(engine)
     assert engine.database.execute("select from public.agency_connections").fetchall() == []
     unconfirmed = "select confirmed_at is null from private.connection_attempts"
