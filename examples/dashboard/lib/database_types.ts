@@ -1541,6 +1541,7 @@ export type Database = {
           "p_bucket": string;
           "p_endpoint"?: string;
           "p_seconds": number;
+          "p_seen"?: Json;
         };
         Returns: undefined;
       };
