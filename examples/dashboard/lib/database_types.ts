@@ -1698,7 +1698,11 @@ export type Database = {
         Returns: Json;
       };
       "hold_connection": {
-        Args: { "p_held": Json; "p_nonce_hash": string; "p_state_hash": string };
+        Args: {
+          "p_held": Json;
+          "p_nonce_hash": string;
+          "p_state_hash": string;
+        };
         Returns: undefined;
       };
       "list_creators": { Args: Record<PropertyKey, never>; Returns: Json };
