@@ -81,11 +81,7 @@ class _CallSource:
     async def take_calls(
         self, bucket: str, endpoint: str, want: int, lane: Lane, seen: SeenRate | None
     ) -> TakenCalls:
-        report: dict[str, Any] | None = None
-        if seen is not None:
-            reset = None if seen.reset_in is None else seen.reset_in.total_seconds()
-            report = {"limit": seen.limit, "remaining": seen.remaining, "reset_in_s": reset}
-        reply = await self._store.take_calls(bucket, endpoint, want, lane.value, report)
+        reply = await self._store.take_calls(bucket, endpoint, want, lane.value, _report(seen))
         return TakenCalls(
             granted=int(reply["granted"]),
             wait=timedelta(milliseconds=float(reply["wait_ms"])),
@@ -93,8 +89,17 @@ class _CallSource:
             valid_for=timedelta(milliseconds=float(reply["valid_ms"])),
         )
 
-    async def block_bucket(self, bucket: str, endpoint: str, seconds: float) -> None:
-        await self._store.block_bucket(bucket, endpoint, seconds)
+    async def block_bucket(
+        self, bucket: str, endpoint: str, seconds: float, seen: SeenRate | None
+    ) -> None:
+        await self._store.block_bucket(bucket, endpoint, seconds, _report(seen))
+
+
+def _report(seen: SeenRate | None) -> dict[str, Any] | None:
+    if seen is None:
+        return None
+    reset = None if seen.reset_in is None else seen.reset_in.total_seconds()
+    return {"limit": seen.limit, "remaining": seen.remaining, "reset_in_s": reset}
 
 
 class _Refresher:

@@ -280,6 +280,7 @@ create table private.api_endpoints (
   probed_at timestamptz not null default '-infinity',
   primary key (bucket, endpoint)
 ) with (fillfactor = 80);
+create index api_endpoints_blocked_until_idx on private.api_endpoints (blocked_until);
 comment on table private.api_endpoints is 'What Fanvue said of each endpoint of a bucket: its limit, and until when it refuses.';
 comment on column private.api_endpoints.endpoint is 'The path without its family and without the creator, as /chats/{uuid}/messages. Empty: the whole bucket.';
 comment on column private.api_endpoints.max_calls is 'The limit that its headers last told; it names the count in api_budgets. Null: not told yet, so it counts under the largest limit of its bucket.';

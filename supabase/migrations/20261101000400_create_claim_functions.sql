@@ -160,17 +160,26 @@ begin
   end if;
 
   if v_jobs = '[]' then
-    -- Nothing to do: say how long an idle worker may sleep.
+    -- Nothing to do: say how long an idle worker may sleep. One due job that waits for room settles a lane, however many are
+    -- behind it; where all that is due is refused, the first block to end is early enough, whosever it is.
     select min(n.run_at) into v_next
     from private.queue_lanes l
-    cross join lateral (select greatest(j.run_at, b.blocked_until) as run_at
-                        from public.sync_jobs j
-                        -- what Fanvue refuses is taken when it no longer does, however long it is due
-                        cross join lateral (select max(e.blocked_until) as blocked_until
-                                            from private.api_endpoints e
-                                            where j.run_at <= v_now and e.bucket = j.bucket and e.blocked_until > v_now
-                                              and j.sync_type = any (e.stops)) b
-                        where j.agency_id = l.agency_id and j.state = 'queued') n
+    cross join lateral (
+      select coalesce(
+        (select j.run_at
+         from public.sync_jobs j
+         where j.agency_id = l.agency_id and j.state = 'queued' and j.run_at <= v_now
+           and not exists (select from private.api_endpoints e
+                           where e.bucket = j.bucket and e.blocked_until > v_now and j.sync_type = any (e.stops) offset 0)
+         order by j.priority, j.run_at, j.id
+         limit 1),
+        least(
+          (select min(j.run_at) from public.sync_jobs j
+           where j.agency_id = l.agency_id and j.state = 'queued' and j.run_at > v_now),
+          case when exists (select from public.sync_jobs j
+                            where j.agency_id = l.agency_id and j.state = 'queued' and j.run_at <= v_now)
+               then (select min(e.blocked_until) from private.api_endpoints e where e.blocked_until > v_now) end)) as run_at
+      offset 0) n
     where not l.paused;
   end if;
   return jsonb_build_object(

@@ -1,9 +1,10 @@
 -- Purpose: accounts are connected in the browser: a one-time state bound to a user and an agency carries the PKCE verifier
 -- (sealed) from the start of the consent to its callback. The grant of an agency's account is held back, sealed, until the
--- person who began has seen for which agency it is, and confirmed it.
+-- person who began has seen for which agency it is, and confirmed it: by a second nonce, which only the browser that consented was
+-- given, since who sends somebody else to consent knows the state.
 -- Who may call: begin_connection members of the agency (for the agency's account: its owners and admins); confirm_connection
--- who began; the others service_role (the Edge Function).
--- Locks: the state's row.
+-- who began, with the nonce; the others service_role (the Edge Function).
+-- Locks: the attempt's row.
 
 create table private.connection_attempts (
   state_hash text primary key,
@@ -19,6 +20,7 @@ create table private.connection_attempts (
   connection_id uuid references public.agency_connections (id) on delete cascade,
   held jsonb,
   confirmed_at timestamptz,
+  nonce_hash text unique,
   constraint connection_attempts_kind_check check (kind in ('creator', 'agency'))
 );
 comment on table private.connection_attempts is 'Consents under way. The state itself is known to the browser only: its SHA-256 stands here, beside the sealed PKCE verifier.';
@@ -26,6 +28,8 @@ comment on column private.connection_attempts.kind is 'creator: a creator''s own
 comment on column private.connection_attempts.connection_id is 'The agency''s account that is to be connected again; null: any.';
 comment on column private.connection_attempts.held is
   'kind agency: what Fanvue granted (tokens sealed) and what the person is shown of it; stored as a connection only after they confirmed, gone when the time has passed.';
+comment on column private.connection_attempts.nonce_hash is
+  'kind agency: SHA-256 of the nonce by which the held grant is confirmed. Whoever began does not know it unless their own browser consented.';
 comment on column private.connection_attempts.confirmed_at is 'When who began it confirmed that this account is for this agency.';
 create index connection_attempts_connection_id_idx on private.connection_attempts (connection_id);
 create index connection_attempts_agency_id_idx on private.connection_attempts (agency_id);
@@ -150,7 +154,7 @@ comment on function public.take_connection(text) is
 revoke all on function public.take_connection(text) from public, anon, authenticated;
 grant execute on function public.take_connection(text) to service_role;
 
-create or replace function public.hold_connection(p_state_hash text, p_held jsonb)
+create or replace function public.hold_connection(p_state_hash text, p_nonce_hash text, p_held jsonb)
 returns void
 language plpgsql
 set search_path = ''
@@ -161,21 +165,25 @@ begin
   if coalesce(p_held ->> 'access_token', '') not like 'fse1.%' or coalesce(p_held ->> 'refresh_token', '') not like 'fse1.%' then
     raise sqlstate 'PT422' using message = 'a grant is held sealed';
   end if;
+  if coalesce(p_nonce_hash, '') !~ '^[0-9a-f]{64}$' or p_nonce_hash = p_state_hash then
+    raise sqlstate 'PT422' using message = 'a held grant is confirmed by a hashed nonce of its own';
+  end if;
   update private.connection_attempts a
   -- whoever reads what the account is has time for it
-  set held = p_held || jsonb_build_object('held_at', v_now), expires_at = v_now + interval '10 minutes'
-  where a.state_hash = p_state_hash and a.kind = 'agency' and a.used_at is not null and a.confirmed_at is null;
+  set held = p_held || jsonb_build_object('held_at', v_now), nonce_hash = p_nonce_hash, expires_at = v_now + interval '10 minutes'
+  where a.state_hash = p_state_hash and a.kind = 'agency' and a.used_at is not null and a.confirmed_at is null
+    and coalesce(a.nonce_hash, p_nonce_hash) = p_nonce_hash;
   if not found then
     raise sqlstate 'PT404' using message = 'this connection was not started here, or was finished already';
   end if;
 end
 $$;
-comment on function public.hold_connection(text, jsonb) is
-  'Keeps what Fanvue granted to an agency''s account (tokens sealed) until who began it confirms, ten minutes at most. Sent again, it changes nothing.';
-revoke all on function public.hold_connection(text, jsonb) from public, anon, authenticated;
-grant execute on function public.hold_connection(text, jsonb) to service_role;
+comment on function public.hold_connection(text, text, jsonb) is
+  'Keeps what Fanvue granted to an agency''s account (tokens sealed) until who began it confirms by the nonce, ten minutes at most. Sent again, it changes nothing.';
+revoke all on function public.hold_connection(text, text, jsonb) from public, anon, authenticated;
+grant execute on function public.hold_connection(text, text, jsonb) to service_role;
 
-create or replace function private.confirm_connection_as_member(p_state_hash text, p_confirm boolean)
+create or replace function private.confirm_connection_as_member(p_nonce_hash text, p_confirm boolean)
 returns jsonb
 language plpgsql
 security definer
@@ -187,7 +195,7 @@ declare
 begin
   select a.* into v_attempt
   from private.connection_attempts a
-  where a.state_hash = p_state_hash and a.user_id = (select auth.uid()) and a.held is not null
+  where a.nonce_hash = p_nonce_hash and a.user_id = (select auth.uid()) and a.held is not null
   for update;
   if not found then
     raise sqlstate 'PT404' using message = 'you have no such connection under way';
@@ -199,7 +207,7 @@ begin
     raise sqlstate 'PT403' using message = 'only an owner or admin connects the agency''s account';
   end if;
   if p_confirm then
-    update private.connection_attempts a set confirmed_at = coalesce(a.confirmed_at, v_now) where a.state_hash = p_state_hash;
+    update private.connection_attempts a set confirmed_at = coalesce(a.confirmed_at, v_now) where a.state_hash = v_attempt.state_hash;
   end if;
   return jsonb_build_object(
     'agency_id', v_attempt.agency_id, 'agency', (select a.name from public.agencies a where a.id = v_attempt.agency_id),
@@ -211,19 +219,19 @@ comment on function private.confirm_connection_as_member(text, boolean) is 'What
 revoke all on function private.confirm_connection_as_member(text, boolean) from public, anon;
 grant execute on function private.confirm_connection_as_member(text, boolean) to authenticated;
 
-create or replace function public.confirm_connection(p_state_hash text, p_confirm boolean)
+create or replace function public.confirm_connection(p_nonce_hash text, p_confirm boolean)
 returns jsonb
 language sql
 set search_path = ''
 as $$
-  select private.confirm_connection_as_member(p_state_hash, p_confirm)
+  select private.confirm_connection_as_member(p_nonce_hash, p_confirm)
 $$;
 comment on function public.confirm_connection(text, boolean) is
-  'What Fanvue granted, for which agency, and how many creators it serves: to be shown to who began it, and confirmed by them alone. No secrets. Errors: 403, 404 not yours, 410 too late.';
+  'What Fanvue granted, for which agency, and how many creators it serves: to be shown to who began it, and confirmed by them alone, with the nonce that the browser that consented was given. No secrets. Errors: 403, 404 not yours, 410 too late.';
 revoke all on function public.confirm_connection(text, boolean) from public, anon, authenticated;
 grant execute on function public.confirm_connection(text, boolean) to authenticated;
 
-create or replace function public.confirmed_connection(p_state_hash text)
+create or replace function public.confirmed_connection(p_nonce_hash text)
 returns jsonb
 language sql
 stable
@@ -233,8 +241,8 @@ as $$
     'agency_id', a.agency_id,
     'expires_in_s', greatest(0, (a.held ->> 'expires_in_s')::numeric - extract(epoch from private.engine_now() - (a.held ->> 'held_at')::timestamptz)))
   from private.connection_attempts a
-  where a.state_hash = p_state_hash and a.confirmed_at is not null and a.held is not null and a.expires_at >= private.engine_now()
+  where a.nonce_hash = p_nonce_hash and a.confirmed_at is not null and a.held is not null and a.expires_at >= private.engine_now()
 $$;
-comment on function public.confirmed_connection(text) is 'A held grant (tokens sealed for the attempt) that was confirmed, to be stored now; null when there is none.';
+comment on function public.confirmed_connection(text) is 'A held grant (tokens sealed for the nonce) that was confirmed, to be stored now; null when there is none.';
 revoke all on function public.confirmed_connection(text) from public, anon, authenticated;
 grant execute on function public.confirmed_connection(text) to service_role;

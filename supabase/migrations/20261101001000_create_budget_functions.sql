@@ -88,8 +88,8 @@ declare
   v_seen_left integer := greatest((p_seen ->> 'remaining')::integer, 0);
   v_wait integer := 0;
 begin
-  if coalesce(p_bucket, '') = '' or p_want < 1 or p_want > 1000 or p_endpoint is null then
-    raise sqlstate 'PT422' using message = 'take_calls wants a bucket, an endpoint and 1..1000 calls';
+  if coalesce(p_bucket, '') = '' or p_want < 0 or p_want > 1000 or p_endpoint is null then
+    raise sqlstate 'PT422' using message = 'take_calls wants a bucket, an endpoint and 0..1000 calls';
   end if;
   if coalesce(p_lane, '') not in ('live', 'normal', 'backfill', 'low') then
     raise sqlstate 'PT422' using message = format('no lane %L', p_lane);
@@ -133,7 +133,7 @@ begin
     from unnest(v_budgets) b
     cross join lateral (select sum(s.calls) as used from unnest(b.slots) s(calls)) u;
     v_granted := greatest(least(p_want, v_room), 0);
-    if v_granted = 0 and v_told is null and v_limit < v_until_told
+    if p_want > 0 and v_granted = 0 and v_told is null and v_limit < v_until_told
        and coalesce(v_probed_at, '-infinity') <= v_now - make_interval(secs => v_budgets[1].window_seconds) then
       -- only others were told this small limit: one call shows whether it is this endpoint's as well
       v_granted := 1;
@@ -161,7 +161,7 @@ begin
 end
 $$;
 comment on function public.take_calls(text, integer, text, jsonb, text) is
-  'Takes up to p_want calls of an endpoint''s window for a lane (live, normal, backfill, low): granted, or wait_ms until one is free. '
+  'Takes up to p_want calls (none: it only counts what p_seen says) of an endpoint''s window for a lane (live, normal, backfill, low): granted, or wait_ms until one is free. '
   'p_seen {limit, remaining, reset_in_s}: what Fanvue''s headers last said of this endpoint. p_endpoint empty: of no particular one. A lost reply costs its permits, never the limit.';
 revoke all on function public.take_calls(text, integer, text, jsonb, text) from public, anon, authenticated;
 grant execute on function public.take_calls(text, integer, text, jsonb, text) to service_role;
@@ -190,11 +190,13 @@ comment on function private.streams_without(text) is 'The streams that cannot go
 revoke all on function private.streams_without(text) from public, anon, authenticated;
 grant execute on function private.streams_without(text) to service_role;
 
-create or replace function public.block_bucket(p_bucket text, p_seconds numeric, p_endpoint text default '')
+create or replace function public.block_bucket(p_bucket text, p_seconds numeric, p_endpoint text default '', p_seen jsonb default null)
 returns void
 language sql
 set search_path = ''
 as $$
+  -- at once: endpoints that share the count need no refusals of their own, and what was left is untold once its window is over
+  select public.take_calls(p_bucket, 0, 'live', p_seen, p_endpoint) where p_seen is not null;
   insert into private.api_endpoints as e (bucket, endpoint, blocked_until, blocked_since, stops)
   select p_bucket, p_endpoint, n.now + make_interval(secs => least(greatest(p_seconds, 0), 3600)::double precision), n.now,
          private.streams_without(p_endpoint)
@@ -203,7 +205,8 @@ as $$
   set blocked_until = greatest(e.blocked_until, excluded.blocked_until), stops = excluded.stops,
       blocked_since = case when e.blocked_until > excluded.blocked_since - interval '5 minutes' then e.blocked_since else excluded.blocked_since end
 $$;
-comment on function public.block_bucket(text, numeric, text) is
-  'After a 429: no worker calls this endpoint of the bucket (empty: any) for so many seconds, an hour at most, and streams that need it are not claimed.';
-revoke all on function public.block_bucket(text, numeric, text) from public, anon, authenticated;
-grant execute on function public.block_bucket(text, numeric, text) to service_role;
+comment on function public.block_bucket(text, numeric, text, jsonb) is
+  'After a 429: no worker calls this endpoint of the bucket (empty: any) for so many seconds, an hour at most, and streams that need it are not claimed. '
+  'p_seen {limit, remaining, reset_in_s}: what its headers said, counted for all endpoints that are told this limit.';
+revoke all on function public.block_bucket(text, numeric, text, jsonb) from public, anon, authenticated;
+grant execute on function public.block_bucket(text, numeric, text, jsonb) to service_role;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
@@ -54,12 +55,22 @@ class Bucket:
             self.name,
             want,
             lane,
-            None if seen is None else str(seen).replace("'", '"'),
+            None if seen is None else json.dumps(seen),
             endpoint,
         )[0]["reply"]
         if row["granted"]:
             self.grants.append((self.now(), row["granted"]))
         return row
+
+    def block(self, seconds: int, endpoint: str, seen: dict[str, int]) -> None:
+        """Note a 429 and what its headers said."""
+        self.engine.rows(
+            "select public.block_bucket(%s, %s, %s, %s::jsonb)",
+            self.name,
+            seconds,
+            endpoint,
+            json.dumps(seen),
+        )
 
     def worst_window(self) -> int:
         """Return the most calls in any window, each used at once or as late as it is valid."""
@@ -211,7 +222,7 @@ def test_a_clock_that_steps_back_does_not_refill_the_budget(bucket: Bucket) -> N
     assert bucket.take(1)["granted"] == 0
 
 
-@pytest.mark.parametrize(("name", "want"), [("", 1), ("user:x", 0), ("user:x", 1001)])
+@pytest.mark.parametrize(("name", "want"), [("", 1), ("user:x", -1), ("user:x", 1001)])
 def test_a_nonsensical_wish_is_refused(engine: Engine, name: str, want: int) -> None:
     with pytest.raises(Exception, match="take_calls wants"):
         engine.call("take_calls", name, want)
@@ -283,6 +294,43 @@ def test_a_429_stops_its_endpoint_alone(bucket: Bucket) -> None:
     assert bucket.take(1, endpoint="/insights/earnings")["granted"] == 1
     bucket.engine.move_clock(seconds=31)
     assert bucket.take(1, endpoint="/chats")["granted"] == 1
+
+
+def test_what_a_429_says_holds_at_once_for_all_that_share_its_count(bucket: Bucket) -> None:
+    """Another tool used the same grant up: the siblings need no refusals of their own."""
+    for endpoint in ("/insights/earnings", "/chats"):
+        bucket.take(1, seen=told(100, 99), endpoint=endpoint)
+
+    bucket.block(30, "/insights/earnings", {**told(100, 0), "reset_in_s": 30})
+
+    assert bucket.take(1, endpoint="/chats")["granted"] == 0
+    bucket.engine.move_clock(seconds=WINDOW + VALID + 1)
+    assert bucket.take(1, endpoint="/chats")["granted"] == 1
+
+
+def test_what_a_429_says_of_a_smaller_limit_stops_its_endpoint_alone(bucket: Bucket) -> None:
+    for endpoint, limit in (("/insights/earnings", 100), ("/chats", 5)):
+        bucket.take(1, seen=told(limit, limit - 1), endpoint=endpoint)
+
+    bucket.block(30, "/chats", told(5, 0))
+
+    assert bucket.take(1, endpoint="/chats")["granted"] == 0
+    assert bucket.take(50, endpoint="/insights/earnings")["granted"] == 50
+
+
+def test_a_limit_is_learnt_from_a_429_too_and_takes_no_calls(bucket: Bucket) -> None:
+    bucket.take(1, seen=told(100, 100), endpoint="/insights/earnings")
+
+    bucket.block(30, "/chats", told(5, 0))
+
+    bucket.engine.move_clock(seconds=31)
+    assert bucket.take(1, endpoint="/chats") | {"wait_ms": 0} == {
+        "granted": 0,
+        "wait_ms": 0,
+        "limit": 5,
+        "valid_ms": 2000,
+    }
+    assert bucket.take(100, endpoint="/insights/earnings")["granted"] == 99
 
 
 def test_an_endpoint_that_was_refused_before_its_first_call_is_counted_later(

@@ -264,3 +264,26 @@ def test_a_refused_endpoint_holds_back_the_streams_that_need_it_alone(engine: En
     assert 29 < idle["next_due_in"] <= 30
     engine.move_clock(seconds=31)
     assert {job["sync_type"] for job in engine.claim()} == {"messages"}
+
+
+@pytest.mark.parametrize("due_in", [10, 90])
+def test_an_idle_worker_sleeps_until_a_block_ends_or_a_job_is_due_whichever_is_first(
+    engine: Engine, due_in: int
+) -> None:
+    agency_id = engine.agency()
+    for stops in (30, 60):
+        blocked = engine.model(agency_id)
+        engine.call("enqueue_due")
+        engine.rows(
+            "select public.block_bucket(bucket, %s) from public.sync_jobs where model_id = %s",
+            stops,
+            blocked,
+        )
+    later = engine.running_job(engine.model(agency_id, due=False))
+    engine.settle(later, "snooze", retry_in_s=due_in)
+
+    idle = engine.call("claim_sync_jobs", "w0", 1)
+
+    assert idle["jobs"] == []
+    expected = min(due_in, 30)
+    assert expected - 5 < idle["next_due_in"] <= expected

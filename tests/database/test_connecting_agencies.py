@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SEALED = "fse1.k1.made-up"
 ACCOUNT = str(uuid.uuid4())
+NONCE = sha256(b"nonce").hexdigest()
 HELD = {
     "user_uuid": ACCOUNT,
     "handle": "boss",
@@ -57,17 +58,21 @@ class Desk:
         self.call(who, "begin_connection", about.get("agency", self.agency_id), *named)
         return state
 
-    def held(self, who: str = "owner") -> str:
-        """Begin, come back from Fanvue with a grant, and return the hash of the state."""
+    def taken(self, who: str = "owner") -> str:
+        """Begin, come back from Fanvue, and return the hash of the state."""
         state = self.begin(who)
         self.engine.call("take_connection", state)
-        self.hold(state)
         return state
 
-    def hold(self, state: str, **changes: Any) -> None:
+    def held(self, who: str = "owner") -> str:
+        """Begin, come back from Fanvue with a grant, and return the hash of the nonce."""
+        self.hold(self.taken(who))
+        return NONCE
+
+    def hold(self, state: str, nonce: str = NONCE, **changes: Any) -> None:
         """Hold a grant as the function does."""
         held = json.dumps({**HELD, **changes})
-        self.engine.rows("select public.hold_connection(%s, %s::jsonb)", state, held)
+        self.engine.rows("select public.hold_connection(%s, %s, %s::jsonb)", state, nonce, held)
 
     def refused(self, who: str, name: str, *values: Any) -> str | None:
         with pytest.raises(psycopg.Error) as caught:
@@ -91,10 +96,10 @@ def desk(engine: Engine) -> Desk:
 
 @pytest.mark.parametrize("who", ["owner", "admin"])
 def test_who_began_is_shown_the_agency_and_confirms(desk: Desk, who: str) -> None:
-    state = desk.held(who)
+    nonce = desk.held(who)
     agency = desk.engine.value("select name from public.agencies")
 
-    shown = desk.call(who, "confirm_connection", state, False)
+    shown = desk.call(who, "confirm_connection", nonce, False)
 
     assert shown == {
         "agency_id": str(desk.agency_id),
@@ -104,14 +109,14 @@ def test_who_began_is_shown_the_agency_and_confirms(desk: Desk, who: str) -> Non
         "scopes": ["read:agency"],
         "creators": 1,
     }
-    assert desk.engine.call("confirmed_connection", state) is None
-    desk.call(who, "confirm_connection", state, True)
-    confirmed = desk.engine.call("confirmed_connection", state)
+    assert desk.engine.call("confirmed_connection", nonce) is None
+    desk.call(who, "confirm_connection", nonce, True)
+    confirmed = desk.engine.call("confirmed_connection", nonce)
     assert confirmed["agency_id"] == str(desk.agency_id)
     assert confirmed["refresh_token"] == SEALED
     # a lost answer is asked for again
-    desk.call(who, "confirm_connection", state, True)
-    assert desk.engine.call("confirmed_connection", state) is not None
+    desk.call(who, "confirm_connection", nonce, True)
+    assert desk.engine.call("confirmed_connection", nonce) is not None
 
 
 @pytest.mark.parametrize(("who", "code"), [("member", "PT403"), ("stranger", "PT404")])
@@ -124,34 +129,52 @@ def test_only_owners_and_admins_begin_for_the_agency(desk: Desk, who: str, code:
 
 @pytest.mark.parametrize("who", ["admin", "member", "stranger"])
 def test_nobody_else_sees_or_confirms_what_another_one_began(desk: Desk, who: str) -> None:
-    state = desk.held("owner")
+    nonce = desk.held("owner")
 
     for confirm in (False, True):
-        assert desk.refused(who, "confirm_connection", state, confirm) == "PT404"
-    assert desk.engine.call("confirmed_connection", state) is None
+        assert desk.refused(who, "confirm_connection", nonce, confirm) == "PT404"
+    assert desk.engine.call("confirmed_connection", nonce) is None
+
+
+def test_who_began_confirms_nothing_by_the_state(desk: Desk) -> None:
+    """Whoever sent the address knows it; the nonce went to the browser that consented."""
+    state = desk.taken()
+    with pytest.raises(psycopg.Error, match="nonce of its own"):
+        desk.hold(state, state)
+    desk.hold(state)
+
+    for confirm in (False, True):
+        assert desk.refused("owner", "confirm_connection", state, confirm) == "PT404"
+    for known in (state, NONCE):
+        assert desk.engine.call("confirmed_connection", known) is None
 
 
 def test_who_lost_the_right_meanwhile_confirms_nothing(desk: Desk) -> None:
-    state = desk.held("admin")
+    nonce = desk.held("admin")
     desk.engine.rows("update public.agency_members set role = 'member' where role = 'admin'")
 
-    assert desk.refused("admin", "confirm_connection", state, True) == "PT403"
+    assert desk.refused("admin", "confirm_connection", nonce, True) == "PT403"
 
 
 def test_what_nobody_confirms_in_time_is_gone(desk: Desk) -> None:
-    state = desk.held()
+    nonce = desk.held()
     desk.engine.move_clock(minutes=11)
 
-    assert desk.refused("owner", "confirm_connection", state, True) == "PT410"
+    assert desk.refused("owner", "confirm_connection", nonce, True) == "PT410"
     desk.engine.call("prune_history")
     assert desk.engine.value("select held is null from private.connection_attempts") is True
 
 
 def test_a_confirmed_grant_is_not_replaced_and_nothing_is_held_in_the_clear(desk: Desk) -> None:
-    state = desk.held()
+    state = desk.taken()
     with pytest.raises(psycopg.Error, match="sealed"):
         desk.hold(state, refresh_token="in the clear")
-    desk.call("owner", "confirm_connection", state, True)
+    desk.hold(state)
+    # a lost answer: the same again
+    desk.hold(state)
+    with pytest.raises(psycopg.Error, match="finished already"):
+        desk.hold(state, "a" * 64)
+    desk.call("owner", "confirm_connection", NONCE, True)
 
     with pytest.raises(psycopg.Error, match="finished already"):
         desk.hold(state)

@@ -129,3 +129,23 @@ def test_a_claim_under_a_held_snapshot_does_not_walk_the_finished_jobs(
 
     # one walk over the heads of a few lanes, not several over all that was ever queued
     assert held < 3 * clean
+
+
+@pytest.mark.usefixtures("fresh_sessions")
+def test_an_idle_claim_costs_the_same_however_much_is_due_behind_a_full_cap(
+    engine: Engine,
+) -> None:
+    agency_id = engine.agency()
+    engine.call("block_bucket", "user:somebody", 600)
+    engine.rows("update private.queue_lanes set max_running = 0")
+    pages = []
+    for more in (10, 290):
+        engine.models(agency_id, more)
+        enqueue_all(engine)
+        engine.rows("vacuum analyze public.sync_jobs")
+        # the first one pays for the plan
+        assert engine.call("claim_sync_jobs", "w0", 1) == {"jobs": [], "next_due_in": 0}
+        pages.append(pages_touched_by_a_claim(engine, 10))
+
+    few, many = pages
+    assert many < few + 20

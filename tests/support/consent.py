@@ -97,8 +97,12 @@ class Browser:
     def consent(self, asked: httpx.Response, creator: str, **changes: str) -> str:
         """Agree at Fanvue as this creator; return the address Fanvue sends the browser to."""
         assert asked.status_code == 302, asked.text
-        parts = urlsplit(asked.headers["location"])
-        query = {**query_of(asked.headers["location"]), "login_hint": creator, **changes}
+        return self.consent_at(asked.headers["location"], creator, **changes)
+
+    def consent_at(self, address: str, creator: str, **changes: str) -> str:
+        """Agree at an address of Fanvue, whoever sent it."""
+        parts = urlsplit(address)
+        query = {**query_of(address), "login_hint": creator, **changes}
         answer = self.http.get(f"{parts.scheme}://{parts.netloc}{parts.path}", params=query)
         assert answer.status_code == 302, answer.text
         return answer.headers["location"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from tests.support.agency_stage import AgencyStage
@@ -16,6 +18,7 @@ from tests.support.connect_stage import (
 )
 from tests.support.consent import Browser, Member, new_member, open_browser, query_of
 from tests.support.program import Program
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 if TYPE_CHECKING:
@@ -67,17 +70,25 @@ def owner(engine: Engine, agency: str = "Atlas") -> Member:
 
 
 def consented(browser: Browser, who: Member, account: str, **about: str) -> str:
-    """Consent at Fanvue as an account for the agency; return the state to confirm."""
+    """Consent at Fanvue as an account for the agency; return the nonce to confirm by."""
     end = browser.connect(who, account, None, **{"as": "agency", **about})
     assert end.status_code == 302, end.text
     assert end.headers["location"].startswith(f"{DASHBOARD}/?")
     return query_of(end.headers["location"])["confirm"]
 
 
-def confirm(browser: Browser, who: Member, state: str) -> Any:
+def confirm(browser: Browser, who: Member, nonce: str, **more: str) -> Any:
     """Say yes, as the dashboard does."""
     url = f"{browser.functions}/fanvue-connect/confirm"
-    return browser.http.post(url, params={"state": state}, headers=who.headers)
+    return browser.http.post(url, params={"nonce": nonce, **more}, headers=who.headers)
+
+
+def called_as(engine: Engine, who: Member, nonce_hash: str) -> httpx.Response:
+    """Say yes to the database itself, as anyone who is signed in can."""
+    url = f"{engine.environment['SUPABASE_URL']}/rest/v1/rpc/confirm_connection"
+    headers = {**who.headers, "apikey": engine.environment["SUPABASE_PUBLISHABLE_KEY"]}
+    body = {"p_nonce_hash": nonce_hash, "p_confirm": True}
+    return httpx.post(url, json=body, headers=headers, timeout=PATIENCE_SECONDS)
 
 
 def managed(engine: Engine) -> set[str]:
@@ -94,10 +105,10 @@ def test_an_administrator_connects_all_creators_and_their_books_are_exact(
     creators = managed(engine)
     boss = owner(engine)
 
-    state = consented(browser, boss, agency.account)
-    shown = browser.get("/confirm", {"state": state}, boss.headers).json()
+    nonce = consented(browser, boss, agency.account)
+    shown = browser.get("/confirm", {"nonce": nonce}, boss.headers).json()
     assert has_no_models(engine)
-    stored = confirm(browser, boss, state)
+    stored = confirm(browser, boss, nonce)
 
     assert (shown["agency"], shown["creators"]) == ("Atlas", len(creators))
     assert shown["account_uuid"] == agency.account
@@ -110,7 +121,7 @@ def test_an_administrator_connects_all_creators_and_their_books_are_exact(
     engine.models |= dict(rows)
     assert creators == set(engine.models)
     # a lost answer is asked for again
-    assert confirm(browser, boss, state).json()["creators"] == {"unchanged": len(creators)}
+    assert confirm(browser, boss, nonce).json()["creators"] == {"unchanged": len(creators)}
     engine.drain()
     for creator in creators:
         engine.assert_exact(creator)
@@ -139,8 +150,8 @@ def test_a_dead_grant_is_mended_by_reconnecting_the_same_account(
 
     creator = new_creator(engine)
     wrong = browser.connect(boss, creator, None, **{"as": "agency", "connection_id": connection})
-    state = consented(browser, boss, agency.account, connection_id=connection)
-    done = confirm(browser, boss, state).json()
+    nonce = consented(browser, boss, agency.account, connection_id=connection)
+    done = confirm(browser, boss, nonce).json()
 
     assert wrong.status_code == 409
     assert "another Fanvue account" in wrong.text
@@ -148,21 +159,34 @@ def test_a_dead_grant_is_mended_by_reconnecting_the_same_account(
     assert agency.statuses() == {"active": len(managed(engine))}
 
 
-def test_a_grant_is_stored_only_for_the_agency_that_its_giver_confirms(
+def test_who_lures_an_administrator_to_consent_and_who_is_lured_store_nothing(
     agency: AgencyStage, browser: Browser
 ) -> None:
-    """Somebody lures the administrator of another agency to consent on his own link."""
+    """The owner of an agency sends the address of a consent to another agency's administrator."""
     engine = agency.engine
     agency.creators(1)
     lurer, victim = owner(engine, "Lure"), owner(engine, "Victim")
+    headers = {**lurer.headers, "accept": "application/json"}
+    begun = {"agency_id": lurer.agency_id, "as": "agency"}
+    sent = browser.get("/start", begun, headers).json()["url"]
+    known = query_of(sent)
 
-    state = consented(browser, lurer, agency.account)
-    answer = confirm(browser, victim, state)
+    end = browser.follow(browser.consent_at(sent, agency.account))
+    nonce = query_of(end.headers["location"])["confirm"]
 
-    # The victim's browser holds the state, and is signed in as nobody who may use it.
-    assert answer.status_code == 404
+    # The sender is signed in, and knows every word of the address, but not the nonce.
+    held = {"held": sha256(known["state"].encode()).hexdigest()}
+    for word in {**known, **held}.values():
+        answer = confirm(browser, lurer, word, state=word, confirm=word)
+        assert answer.status_code in {400, 404}, answer.text
+        assert called_as(engine, lurer, word).status_code == 404
+    assert nonce not in sent
+    # The victim's browser has the nonce, and is signed in as nobody who may use it.
+    assert confirm(browser, victim, nonce).status_code == 404
     assert has_no_models(engine)
     assert engine.database.execute("select from public.agency_connections").fetchall() == []
+    unconfirmed = "select confirmed_at is null from private.connection_attempts"
+    assert engine.database.execute(unconfirmed).fetchall() == [(True,)]
 
 
 def test_a_member_does_not_connect_the_agency(engine: Engine, browser: Browser) -> None:

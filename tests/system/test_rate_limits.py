@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from tests.support.day_clock import DayClock, stopped_database
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.system
 
 CHATS, MESSAGES = "/chats", "/chats/{userUuid}/messages"
 LIMIT = 5
+SHARED_LIMIT = 100
 WINDOW_SECONDS = 60
 # Past the window, and the little while for which a call that was granted may still be made.
 STEP_SECONDS = WINDOW_SECONDS + 4
@@ -62,6 +65,18 @@ def calling_health(engine: Engine) -> tuple[str, str]:
     ).fetchone()
     assert row is not None
     return row[0], row[1]
+
+
+def use_up(b: AudienceBooks) -> None:
+    """Call Fanvue as another tool with the same app and account does, until it refuses."""
+    token = b.engine.fanvue.grant(b.creator).access_token
+    headers = {"authorization": f"Bearer {token}"}
+    url = f"{b.engine.environment['FANVUE_API_URL']}/v1/insights/earnings"
+    with httpx.Client(headers=headers, timeout=PATIENCE_SECONDS) as tool:
+        for _ in range(SHARED_LIMIT + 1):
+            if tool.get(url).status_code == 429:
+                return
+    raise AssertionError("Fanvue refuses nothing")
 
 
 def unblock(engine: Engine) -> None:
@@ -125,6 +140,36 @@ def test_chats_with_a_limit_of_five_are_read_in_turns_while_the_money_is_read_at
     enqueue(b, "messages")
     engine.drain(wait_seconds=0)
     b.assert_exact("messages")
+
+
+def test_what_another_tool_used_up_is_learnt_from_one_refusal(
+    books: Callable[..., AudienceBooks],
+) -> None:
+    b = books(messages=10, posts=2, subscribers=0, followers=0, fans=3)
+    engine = b.engine
+    only(engine, "earnings", "messages", "posts")
+    engine.fanvue.turn(rate_limit=SHARED_LIMIT, rate_window_seconds=3600)
+    engine.fanvue.freeze()
+    clock = DayClock(engine.fanvue, engine.database, datetime.now(UTC))
+    with stopped_database(engine.database):
+        clock.move_to(clock.instant)
+        enqueue(b, "earnings", "messages", "posts")
+        engine.drain(wait_seconds=0)
+        assert 429 not in statuses(b, "")
+        use_up(b)
+        engine.fanvue.clear_requests()
+
+        enqueue(b, "earnings")
+        engine.drain(wait_seconds=0)
+        assert statuses(b, "") == [429]
+        enqueue(b, "messages", "posts")
+        engine.drain(wait_seconds=0)
+
+    # The others are told the same limit: they wait without a refusal of their own.
+    assert statuses(b, "") == [429]
+    assert {waiting(b, stream) for stream in ("earnings", "messages", "posts")} == {
+        ("queued", 0, "throttled")
+    }
 
 
 def test_a_rate_limit_at_the_token_endpoint_pauses_and_shows(engine: Engine) -> None:

@@ -68,8 +68,10 @@ class BudgetSource(Protocol):
         """Take up to `want` calls of a bucket's endpoint for a lane."""
         ...
 
-    async def block_bucket(self, bucket: str, endpoint: str, seconds: float) -> None:
-        """Close an endpoint of a bucket for everyone."""
+    async def block_bucket(
+        self, bucket: str, endpoint: str, seconds: float, seen: SeenRate | None
+    ) -> None:
+        """Close an endpoint of a bucket for everyone, and count what its headers said."""
         ...
 
 
@@ -136,14 +138,20 @@ class SharedBudget:
             self._close(state, min(seen.reset_at, now + LONGEST_CLOSURE_BY_HEADER))
 
     async def penalize(self, bucket: str, until: datetime, *, endpoint: str = "") -> None:
-        """Close an endpoint for this worker at once, and for all others through the database."""
+        """Close an endpoint for this worker at once, and for all others through the database.
+
+        What the refusal said goes along: at the next take its window would be over, and the
+        endpoints that share the count would have met refusals of their own.
+        """
         state = self._endpoint(bucket, endpoint)
         state.permits.clear()
         self._close(state, until)
         seconds = max((until - self._clock.now()).total_seconds(), 0.0)
+        seen, state.seen = state.seen, None
         try:
-            await self._source.block_bucket(bucket, endpoint, seconds)
+            await self._source.block_bucket(bucket, endpoint, seconds, self._relative(seen))
         except Transient as error:
+            self._put_back(state, seen)
             # This worker stays closed; the others will meet their own 429.
             log.warning("endpoint_not_blocked", bucket=bucket, endpoint=endpoint, error=error.code)
 

@@ -31,8 +31,11 @@ class CallStore:
         )
         return reply
 
-    async def block_bucket(self, bucket: str, endpoint: str, seconds: float) -> None:
-        """Close an endpoint of a bucket for everybody, after a 429."""
+    async def block_bucket(
+        self, bucket: str, endpoint: str, seconds: float, seen: dict[str, Any] | None
+    ) -> None:
+        """Close an endpoint of a bucket for everybody, after a 429 with these headers."""
         await self._database.call(
-            "block_bucket", {"p_bucket": bucket, "p_endpoint": endpoint, "p_seconds": seconds}
+            "block_bucket",
+            {"p_bucket": bucket, "p_endpoint": endpoint, "p_seconds": seconds, "p_seen": seen},
         )

@@ -22,30 +22,30 @@ interface Props {
 
 /** Asks whoever comes back from Fanvue whether its account is for this agency; stores it then. */
 export function ConfirmConnection({ client, project, query, changeQuery, onStored }: Props) {
-  const state = query.get("confirm");
+  const nonce = query.get("confirm");
   const [held, setHeld] = useState<HeldConnection | null>(null);
   const [stored, setStored] = useState<StoredConnection | null>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
   const [isStoring, setStoring] = useState(false);
 
   useEffect(() => {
-    if (state === null) return;
+    if (nonce === null) return;
     let isGone = false;
-    fetchHeld(client, project, state).then(
+    fetchHeld(client, project, nonce).then(
       (found) => isGone || setHeld(found),
       (error) => isGone || setTrouble(Failure.from(error).sentence),
     );
     return () => {
       isGone = true;
     };
-  }, [client, project, state]);
+  }, [client, project, nonce]);
 
   async function store() {
-    if (state === null) return;
+    if (nonce === null) return;
     setStoring(true);
     setTrouble(null);
     try {
-      setStored(await confirmHeld(client, project, state));
+      setStored(await confirmHeld(client, project, nonce));
       changeQuery((edited) => edited.delete("confirm"));
       onStored();
     } catch (error) {
@@ -55,7 +55,7 @@ export function ConfirmConnection({ client, project, query, changeQuery, onStore
   }
 
   if (stored !== null) return <Stored stored={stored} onDismiss={() => setStored(null)} />;
-  if (state === null) return null;
+  if (nonce === null) return null;
   return (
     <section
       aria-label="An account to confirm"

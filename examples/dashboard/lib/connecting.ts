@@ -55,18 +55,18 @@ export async function connectAddress(
 export function fetchHeld(
   client: Client,
   project: Project,
-  state: string,
+  nonce: string,
 ): Promise<HeldConnection> {
-  return ask(client, project, "GET", `confirm?${new URLSearchParams({ state })}`);
+  return ask(client, project, "GET", `confirm?${new URLSearchParams({ nonce })}`);
 }
 
 /** Stores the agency's account and lets its creators be read through it. */
 export function confirmHeld(
   client: Client,
   project: Project,
-  state: string,
+  nonce: string,
 ): Promise<StoredConnection> {
-  return ask(client, project, "POST", `confirm?${new URLSearchParams({ state })}`);
+  return ask(client, project, "POST", `confirm?${new URLSearchParams({ nonce })}`);
 }
 
 async function ask<Answer>(

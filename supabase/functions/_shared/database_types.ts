@@ -1541,6 +1541,7 @@ export type Database = {
           "p_bucket": string;
           "p_endpoint"?: string;
           "p_seconds": number;
+          "p_seen"?: Json;
         };
         Returns: undefined;
       };
@@ -1593,11 +1594,11 @@ export type Database = {
         Returns: Json;
       };
       "confirm_connection": {
-        Args: { "p_confirm": boolean; "p_state_hash": string };
+        Args: { "p_confirm": boolean; "p_nonce_hash": string };
         Returns: Json;
       };
       "confirmed_connection": {
-        Args: { "p_state_hash": string };
+        Args: { "p_nonce_hash": string };
         Returns: Json;
       };
       "connect_agency": {
@@ -1697,7 +1698,11 @@ export type Database = {
         Returns: Json;
       };
       "hold_connection": {
-        Args: { "p_held": Json; "p_state_hash": string };
+        Args: {
+          "p_held": Json;
+          "p_nonce_hash": string;
+          "p_state_hash": string;
+        };
         Returns: undefined;
       };
       "list_creators": { Args: Record<PropertyKey, never>; Returns: Json };

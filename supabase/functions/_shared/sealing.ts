@@ -41,8 +41,8 @@ export function connectionVerifier(stateHash: string): string {
 }
 
 /** The place of a token that is held back until its owner confirms for whom it is. */
-export function heldToken(stateHash: string, column: string): string {
-  return `connections:${stateHash}:${column}`;
+export function heldToken(nonceHash: string, column: string): string {
+  return `connections:${nonceHash}:${column}`;
 }
 
 /** All keys of this installation: the first seals, every one opens. */

@@ -28,7 +28,7 @@ import {
   textOf,
   textOrNull,
 } from "./database_answers.ts";
-import { hashState, isState } from "./consent.ts";
+import { hashNonce, isNonce, makeNonce } from "./consent.ts";
 import { databaseOf, type Effects } from "./effects.ts";
 import { type Account, Fanvue, type Grant } from "./fanvue.ts";
 import { type PageName, PRIVATE_HEADERS, showPage } from "./pages.ts";
@@ -108,11 +108,11 @@ async function finish(
   }
   const state = query.get("state") ?? "";
   const code = query.get("code") ?? "";
-  if (!isState(state) || code === "") throw new Ended("incomplete");
+  if (!isNonce(state) || code === "") throw new Ended("incomplete");
 
   const settings = effects.settings();
   const database = databaseOf(settings, effects);
-  const stateHash = await hashState(state);
+  const stateHash = await hashNonce(state);
   const attempt = await takeAttempt(database, stateHash);
   const verifier = await settings.keyring.open(
     attempt.verifier,
@@ -130,9 +130,9 @@ async function finish(
     if (settings.dashboardUrl === null) {
       throw new Misconfigured("DASHBOARD_URL is not set any more");
     }
-    await hold(work, consent, stateHash);
+    const nonce = await hold(work, consent, stateHash);
     effects.log("connection_held", { agency_id: attempt.agencyId });
-    return backTo(settings.dashboardUrl, attempt.returnTo, "confirm", state);
+    return backTo(settings.dashboardUrl, attempt.returnTo, "confirm", nonce);
   }
   if (account.isCreator === false) throw new Ended("managerAccount");
   const modelId = await store(work, consent);
@@ -258,12 +258,16 @@ async function unhurried<Result>(
   }
 }
 
-/** Keeps what an agency's account granted until who began it has seen it and says yes. */
+/**
+ * Keeps what an agency's account granted until who began it has seen it and says yes. Returns the
+ * nonce to confirm it by: whoever sent the consent's address knows the state, only the browser that
+ * consented gets the nonce.
+ */
 async function hold(
   work: Work,
   { grant, account }: Consent,
   stateHash: string,
-): Promise<void> {
+): Promise<string> {
   const { settings, database, fanvue, effects } = work;
   const listed = await ask(work, () => fanvue.managed(grant.accessToken));
   // Its own data is not to be had as a creator's of its own.
@@ -272,8 +276,10 @@ async function hold(
     throw new Ended("creatorAccount");
   }
   const refreshToken = grant.refreshToken ?? "";
+  const nonce = makeNonce(effects.randomBytes);
+  const nonceHash = await hashNonce(nonce);
   const sealed = (token: string, column: string) =>
-    settings.keyring.seal(token, heldToken(stateHash, column));
+    settings.keyring.seal(token, heldToken(nonceHash, column));
   const held = {
     user_uuid: account.uuid,
     handle: account.handle,
@@ -288,6 +294,7 @@ async function hold(
     () =>
       database.callAsService("hold_connection", {
         p_state_hash: stateHash,
+        p_nonce_hash: nonceHash,
         p_held: held,
       }),
     DatabaseAway,
@@ -295,6 +302,7 @@ async function hold(
   ).catch((error) => {
     throw refusedWith(error, { 404: "changed" });
   });
+  return nonce;
 }
 
 async function store(

@@ -1,6 +1,7 @@
 // `/confirm`: who began to connect the agency's account sees for which agency it is (GET) and says
-// yes (POST); only then is the grant stored. Nobody else can: whoever was lured to consent at Fanvue
-// is not signed in here as the one who began.
+// yes (POST); only then is the grant stored. It takes the session of who began and the nonce that only
+// the browser that consented was given: who lures somebody to consent lacks the nonce, who is lured
+// the session.
 
 import type { DatabaseFunctions } from "../_shared/database.ts";
 import { DatabaseAway } from "../_shared/errors.ts";
@@ -19,7 +20,7 @@ import {
   refuseStranger,
   userToken,
 } from "./script_answers.ts";
-import { hashState, isState } from "./consent.ts";
+import { hashNonce, isNonce } from "./consent.ts";
 import { databaseOf, type Effects } from "./effects.ts";
 import { PRIVATE_HEADERS } from "./pages.ts";
 import type { Settings } from "./settings.ts";
@@ -40,22 +41,22 @@ export async function confirm(
 ): Promise<Response> {
   const token = userToken(request);
   if (token === null) return refuseStranger();
-  const state = new URL(request.url).searchParams.get("state") ?? "";
-  if (!isState(state)) {
-    return refuse(400, "state is not one that was made here");
+  const nonce = new URL(request.url).searchParams.get("nonce") ?? "";
+  if (!isNonce(nonce)) {
+    return refuse(400, "nonce is not one that was made here");
   }
   try {
     const settings = effects.settings();
     const database = databaseOf(settings, effects);
-    const stateHash = await hashState(state);
+    const nonceHash = await hashNonce(nonce);
     const isConfirmed = request.method === "POST";
     const shown = await database.callAsUser(token, "confirm_connection", {
-      p_state_hash: stateHash,
+      p_nonce_hash: nonceHash,
       p_confirm: isConfirmed,
     });
     return answer(
       isConfirmed
-        ? await storeHeld({ settings, database, effects }, stateHash)
+        ? await storeHeld({ settings, database, effects }, nonceHash)
         : fieldsOf(shown, "confirm_connection"),
     );
   } catch (error) {
@@ -64,11 +65,11 @@ export async function confirm(
 }
 
 /** Stores the grant and lets the account's creators be read through it; repeated, it goes on. */
-async function storeHeld(work: Work, stateHash: string): Promise<unknown> {
+async function storeHeld(work: Work, nonceHash: string): Promise<unknown> {
   const { settings, database, effects } = work;
   const held = fieldsOf(
     await database.callAsService("confirmed_connection", {
-      p_state_hash: stateHash,
+      p_nonce_hash: nonceHash,
     }),
     "confirmed_connection",
   );
@@ -93,7 +94,7 @@ async function storeHeld(work: Work, stateHash: string): Promise<unknown> {
         await settings.keyring.seal(
           await settings.keyring.open(
             textOf(held, column),
-            heldToken(stateHash, column),
+            heldToken(nonceHash, column),
           ),
           modelColumn(connectionId, `fanvue_${column}`),
         )

@@ -4,8 +4,8 @@ import { sha256, toBase64Url, toHex } from "../_shared/bytes.ts";
 import type { RandomBytes } from "../_shared/sealing.ts";
 import type { FanvueApp } from "./settings.ts";
 
-const SECRET_BYTES = 32;
-const STATE = /^[A-Za-z0-9_-]{43}$/;
+const NONCE_BYTES = 32;
+const NONCE = /^[A-Za-z0-9_-]{43}$/;
 
 /** What is made up for one connection; both parts are secret until they are used. */
 export interface Secrets {
@@ -15,19 +15,23 @@ export interface Secrets {
 
 export function makeSecrets(random: RandomBytes): Secrets {
   return {
-    state: toBase64Url(random(SECRET_BYTES)),
-    verifier: toBase64Url(random(SECRET_BYTES)),
+    state: makeNonce(random),
+    verifier: makeNonce(random),
   };
 }
 
-/** Tells whether a text can be a state made here. */
-export function isState(text: string): boolean {
-  return STATE.test(text);
+export function makeNonce(random: RandomBytes): string {
+  return toBase64Url(random(NONCE_BYTES));
 }
 
-/** What is stored of a state: whoever reads the table cannot finish a connection. */
-export async function hashState(state: string): Promise<string> {
-  return toHex(await sha256(state));
+/** Tells whether a text can be a nonce made here. */
+export function isNonce(text: string): boolean {
+  return NONCE.test(text);
+}
+
+/** What is stored of a nonce: whoever reads the table cannot finish a connection. */
+export async function hashNonce(nonce: string): Promise<string> {
+  return toHex(await sha256(nonce));
 }
 
 export async function challengeOf(verifier: string): Promise<string> {

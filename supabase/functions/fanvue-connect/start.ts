@@ -11,7 +11,7 @@ import {
   refuseStranger,
   userToken,
 } from "./script_answers.ts";
-import { consentUrl, hashState, makeSecrets } from "./consent.ts";
+import { consentUrl, hashNonce, makeSecrets } from "./consent.ts";
 import { databaseOf, type Effects } from "./effects.ts";
 import { PRIVATE_HEADERS } from "./pages.ts";
 import { safePath } from "./return_path.ts";
@@ -85,7 +85,7 @@ async function begin(
     );
   }
   const secrets = makeSecrets(effects.randomBytes);
-  const stateHash = await hashState(secrets.state);
+  const stateHash = await hashNonce(secrets.state);
   await databaseOf(settings, effects).callAsUser(token, "begin_connection", {
     p_agency_id: attempt.agencyId,
     p_model_id: attempt.modelId,

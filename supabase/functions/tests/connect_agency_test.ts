@@ -1,4 +1,4 @@
-import { hashState } from "../fanvue-connect/consent.ts";
+import { hashNonce } from "../fanvue-connect/consent.ts";
 import { heldToken, Keyring, modelColumn } from "../_shared/sealing.ts";
 import { assert, assertEquals, assertMatch } from "./assertions.ts";
 import {
@@ -27,8 +27,8 @@ function managing(count: number, isCreator = false): World {
   return world;
 }
 
-/** Comes back from Fanvue and returns the state that the dashboard is to confirm. */
-async function heldState(world: World): Promise<string> {
+/** Comes back from Fanvue and returns the nonce by which the dashboard is to confirm. */
+async function heldNonce(world: World): Promise<string> {
   const response = await world.connect(AS_AGENCY);
   const location = new URL(response.headers.get("location") ?? "");
   return location.searchParams.get("confirm") ?? "";
@@ -115,26 +115,28 @@ Deno.test("a consent for an agency is held, and nothing is stored", async () => 
   assertEquals((creators as unknown[]).length, 120);
   assertEquals(shown.user_uuid, MANAGER);
   assertEquals(shown.scopes, AGENCY_GRANT.scope.split(" "));
-  const state = new URL(location).searchParams.get("confirm") ?? "";
+  const nonce = new URL(location).searchParams.get("confirm") ?? "";
+  const nonceHash = await hashNonce(nonce);
+  assertEquals(world.body("hold_connection").p_nonce_hash, nonceHash);
+  assert(!world.attempts.has(nonceHash), "the state is known to its sender");
   const ring = Keyring.parse([KEYS]);
-  const place = async (column: string) =>
-    heldToken(await hashState(state), column);
+  const place = (column: string) => heldToken(nonceHash, column);
   assertEquals(
-    await ring.open(String(access_token), await place("access_token")),
+    await ring.open(String(access_token), place("access_token")),
     ACCESS,
   );
   assertEquals(
-    await ring.open(String(refresh_token), await place("refresh_token")),
+    await ring.open(String(refresh_token), place("refresh_token")),
     REFRESH,
   );
 });
 
 Deno.test("who began is shown what is to be confirmed, and nothing is stored", async () => {
   const world = managing(1);
-  const state = await heldState(world);
+  const nonce = await heldNonce(world);
   world.calls.length = 0;
 
-  const response = await world.get(`/confirm?state=${state}`, CALLER);
+  const response = await world.get(`/confirm?nonce=${nonce}`, CALLER);
 
   assertEquals(await response.json(), {
     agency_id: AGENCY,
@@ -150,11 +152,11 @@ Deno.test("who began is shown what is to be confirmed, and nothing is stored", a
 
 Deno.test("a confirmed grant is stored sealed, and its creators follow", async () => {
   const world = managing(120);
-  const state = await heldState(world);
+  const nonce = await heldNonce(world);
   world.calls.length = 0;
   world.instead.store_connection = [LOST];
 
-  const response = await world.ask("POST", `/confirm?state=${state}`, CALLER);
+  const response = await world.ask("POST", `/confirm?nonce=${nonce}`, CALLER);
 
   assertEquals(await response.json(), {
     connection_id: CONNECTION,
@@ -190,13 +192,13 @@ Deno.test("a confirmed grant is stored sealed, and its creators follow", async (
 
 Deno.test("a grant that is stored already is not stored again", async () => {
   const world = managing(1);
-  const state = await heldState(world);
+  const nonce = await heldNonce(world);
   world.calls.length = 0;
   world.instead.connect_agency = [
     () => ({ connection_id: CONNECTION, token_version: 4, repeated: true }),
   ];
 
-  await world.ask("POST", `/confirm?state=${state}`, CALLER);
+  await world.ask("POST", `/confirm?nonce=${nonce}`, CALLER);
 
   assert(!world.order.includes("store_connection"));
   assert(world.order.includes("attach_creators"));
@@ -205,22 +207,22 @@ Deno.test("a grant that is stored already is not stored again", async () => {
 for (const [status, told] of [[403, 403], [404, 404], [410, 410], [401, 401]]) {
   Deno.test(`a confirmation that is refused with ${status} stores nothing`, async () => {
     const world = managing(1);
-    const state = await heldState(world);
+    const nonce = await heldNonce(world);
     world.calls.length = 0;
     world.instead.confirm_connection = [() => refusal(status ?? 0)];
 
-    const response = await world.ask("POST", `/confirm?state=${state}`, CALLER);
+    const response = await world.ask("POST", `/confirm?nonce=${nonce}`, CALLER);
 
     assertEquals(response.status, told);
     assertEquals(world.order, ["confirm_connection"]);
   });
 }
 
-Deno.test("nobody confirms without signing in, or without a state", async () => {
+Deno.test("nobody confirms without signing in, or without a nonce", async () => {
   const world = managing(1);
 
   assertEquals(
-    (await world.ask("POST", "/confirm?state=x", CALLER)).status,
+    (await world.ask("POST", "/confirm?nonce=x", CALLER)).status,
     400,
   );
   assertEquals((await world.ask("POST", "/confirm")).status, 401);

@@ -1,7 +1,7 @@
 import {
   challengeOf,
   consentUrl,
-  hashState,
+  hashNonce,
 } from "../fanvue-connect/consent.ts";
 import { readSettings } from "../fanvue-connect/settings.ts";
 import { assert, assertEquals } from "./assertions.ts";
@@ -25,7 +25,7 @@ Deno.test("PKCE is S256 as in RFC 7636", async () => {
 });
 
 Deno.test("a state is stored as its SHA-256", async () => {
-  assertEquals(await hashState(VECTORS.state.state), VECTORS.state.hash);
+  assertEquals(await hashNonce(VECTORS.state.state), VECTORS.state.hash);
 });
 
 Deno.test("a member is sent to Fanvue with all that it asks for", async () => {
@@ -73,7 +73,7 @@ Deno.test("the database is asked as the caller and keeps no usable secret", asyn
   assertEquals(args, {
     p_agency_id: AGENCY,
     p_model_id: MODEL,
-    p_state_hash: await hashState(state),
+    p_state_hash: await hashNonce(state),
     p_return_to: "/models",
   });
   const verifier = await openVerifier(String(p_verifier), state);

@@ -3,7 +3,7 @@
 
 import type { Fields } from "../_shared/logs.ts";
 import { connectionVerifier, Keyring } from "../_shared/sealing.ts";
-import { challengeOf, hashState } from "../fanvue-connect/consent.ts";
+import { challengeOf, hashNonce } from "../fanvue-connect/consent.ts";
 import type { Effects } from "../fanvue-connect/effects.ts";
 import { handle } from "../fanvue-connect/handler.ts";
 import { readSettings } from "../fanvue-connect/settings.ts";
@@ -262,6 +262,6 @@ export async function openVerifier(
   sealed: string,
   state: string,
 ): Promise<string> {
-  const place = connectionVerifier(await hashState(state));
+  const place = connectionVerifier(await hashNonce(state));
   return await Keyring.parse([KEYS]).open(sealed, place);
 }

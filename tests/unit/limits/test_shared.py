@@ -35,6 +35,7 @@ class Source:
     takes: list[tuple[str, int, Lane, SeenRate | None]] = field(default_factory=list)
     endpoints: list[str] = field(default_factory=list)
     blocks: list[tuple[str, float]] = field(default_factory=list)
+    told: list[SeenRate | None] = field(default_factory=list)
     failing_block: bool = False
     gate: asyncio.Event | None = None
 
@@ -50,10 +51,13 @@ class Source:
             raise answer
         return answer
 
-    async def block_bucket(self, bucket: str, endpoint: str, seconds: float) -> None:
+    async def block_bucket(
+        self, bucket: str, endpoint: str, seconds: float, seen: SeenRate | None
+    ) -> None:
         if self.failing_block:
             raise DatabaseUnavailable("no answer")
         self.blocks.append((bucket + endpoint, seconds))
+        self.told.append(seen)
 
 
 def budget(*answers: TakenCalls | Exception) -> tuple[SharedBudget, Source, ManualClock]:
@@ -256,6 +260,18 @@ async def test_a_429_closes_the_bucket_here_and_for_all() -> None:
     assert caught.value.until == NOON + timedelta(seconds=23)
 
 
+async def test_what_a_429_said_goes_along_with_its_block_once() -> None:
+    limits, source, clock = budget()
+    limits.observe(A, RateSeen(100, 0, NOON + timedelta(seconds=20)))
+
+    await limits.penalize(A, NOON + timedelta(seconds=20))
+    clock.jump(timedelta(seconds=20))
+    await limits.acquire(A, Lane.LIVE)
+
+    assert source.told == [SeenRate(100, 0, timedelta(seconds=20))]
+    assert [take[3] for take in source.takes] == [None]
+
+
 async def test_a_429_during_the_question_wins_over_its_answer() -> None:
     limits, source, clock = budget(grant(4))
     source.gate = asyncio.Event()
@@ -277,13 +293,18 @@ async def test_without_the_database_nothing_is_granted() -> None:
 
 
 async def test_a_429_closes_this_worker_even_when_the_database_is_away() -> None:
-    limits, source, _ = budget()
+    limits, source, clock = budget()
     source.failing_block = True
+    limits.observe(A, RateSeen(100, 0, None))
 
     await limits.penalize(A, NOON + timedelta(seconds=23))
 
     with pytest.raises(Throttled):
         await limits.acquire(A, Lane.LIVE)
+    # what it said is not lost: it is told with the next take
+    clock.jump(timedelta(seconds=23))
+    await limits.acquire(A, Lane.LIVE)
+    assert [take[3] for take in source.takes] == [SeenRate(100, 0, None)]
 
 
 async def test_a_cancelled_caller_leaves_the_bucket_usable() -> None:
