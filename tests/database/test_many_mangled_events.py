@@ -140,7 +140,7 @@ def _assert_its_effect(came: dict[str, Any], row: dict[str, Any], about: Any) ->
         # What was told without an amount reverses all of its sale.
         assert sent is not None or kind != MONEY[0], about
         # Two that lost their own numbers to one and the same text are one payment.
-        is_its_own = str(came["data"].get("id")).startswith("FV-")
+        is_its_own = came["data"].get("id") == came["id"].replace("event", "FV")
         if sent is not None and is_its_own:
             assert int(sent) >= 0, about
             assert row["sent_minor_units"] == int(sent) or (
