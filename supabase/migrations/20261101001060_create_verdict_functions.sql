@@ -56,7 +56,8 @@ declare
   v_run private.reconciliations;
   v_days jsonb;
 begin
-  select r.* into v_run from private.reconciliations r where r.model_id = v_job.model_id;
+  -- a walk that compares itself has no run: the last one's ranges say nothing of what is listed now
+  select r.* into v_run from private.reconciliations r where r.model_id = v_job.model_id and v_job.sync_type = 'reconcile';
   with figures as (
     select e.day, e.gross, e.net, e.category
     from public.earnings_daily e

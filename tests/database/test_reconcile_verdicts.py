@@ -212,3 +212,16 @@ def test_sums_leave_out_reversals_and_what_has_a_finding_of_its_own(proof: Proof
     )
 
     assert sums == {"days": {str(at.date()): {"gross": "10.00", "net": "8.00"}}, "known": {}}
+
+
+def test_a_walk_gets_all_that_the_api_listed_whatever_the_last_run_was_shown(proof: Proof) -> None:
+    at = proof.ago(days=3)
+    proof.store(proof.listed("A", at))
+    proof.prove(proof.listed("A", at))
+    job = proof.engine.running_job(proof.model_id)
+
+    sums = proof.engine.call(
+        "reconcile_sums", job["id"], job["lease_id"], at.date(), at.date() + timedelta(days=1)
+    )
+
+    assert sums["days"] == {str(at.date()): {"gross": "10.00", "net": "8.00"}}

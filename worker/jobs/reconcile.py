@@ -19,7 +19,6 @@ from worker.jobs.outcomes import Cancelled, Done, Result, Yielded
 from worker.jobs.reconcile_sums import FanvueSums
 from worker.jobs.unreadable import NO_REVERSALS, note_doubts, note_unreadable, partial_of
 from worker.store.reconcile import RunCommit
-from worker.sync.drift import DaySum
 from worker.sync.listing import ENDLESS, is_endless
 from worker.sync.reconcile import (
     EARNINGS,
@@ -37,14 +36,13 @@ from worker.sync.window import HISTORY_BEGINS, Place, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date
 
     from worker.clock import Clock
     from worker.jobs.earnings_pages import ReadPage
     from worker.jobs.pages import PageReader
     from worker.jobs.walk import Slice
     from worker.store.jobs import Job
-    from worker.store.reconcile import OurSums, ReconcileStore, RunState
+    from worker.store.reconcile import ReconcileStore, RunState
 
 
 PATHS: Final = {SPENDING: "/insights/spending"}
@@ -178,14 +176,10 @@ class Reconciliation:
         if theirs is None:
             return None, None
         ours = await self._store.sums(self._job, whole.first, whole.until)
-        differences = compare(_held(ours), theirs, doubtful or whole)
+        differences = compare(ours.held(), theirs, doubtful or whole)
         if doubtful is not None:
             return differences, None
-        news = [
-            found
-            for found in differences
-            if ours.known.get(found.day) != (found.ledger.net, found.fanvue.net)
-        ]
+        news = [found for found in differences if not ours.knows(found)]
         if not news:
             return differences, None
         # Known ones are judged again beside the news, so the days span all of them.
@@ -198,13 +192,9 @@ class Reconciliation:
         theirs = await self._fanvue.report(days)
         if theirs is None:
             return None
-        ours = _held(await self._store.sums(self._job, days.first, days.until))
+        ours = (await self._store.sums(self._job, days.first, days.until)).held()
         # A day that the report leaves out, or has in other currencies, says nothing.
         return compare({day: ours[day] for day in ours.keys() & theirs.keys()}, theirs, days)
-
-
-def _held(ours: OurSums) -> dict[date, DaySum]:
-    return {day: DaySum(*sums) for day, sums in ours.days.items()}
 
 
 def _verdict(kind: str, days: Days, differences: list[Difference]) -> dict[str, Any]:

@@ -11,10 +11,13 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from worker.store.reconcile import fetch_sums
+
 
 if TYPE_CHECKING:
     from worker.store.database import Database
     from worker.store.jobs import Job
+    from worker.store.reconcile import OurSums
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,10 @@ class WalkStore:
             partial=(reply.get("partial") or page.partial or page.unlisted) if complete else None,
             todo=_todo(reply),
         )
+
+    async def sums(self, job: Job, first: date, until: date) -> OurSums:
+        """Return our sums per day, reversals left out, and the differences known already."""
+        return await fetch_sums(self._database, job, first, until)
 
 
 def _todo(reply: dict[str, Any]) -> list[ChatToRead]:

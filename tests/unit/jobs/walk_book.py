@@ -32,6 +32,8 @@ class WalkBook:
     version: int = 0
     walk: dict[str, Any] | None = None
     validator: dict[str, Any] | None = None
+    # Differences that are findings already.
+    known: dict[str, dict[str, str]] = field(default_factory=dict)
     _border: list[Entry] = field(default_factory=list)
     _replies: dict[str, dict[str, Any]] = field(default_factory=dict)
 
