@@ -163,7 +163,7 @@ class ReconcileStore:
     ) -> dict[str, Any]:
         """Close the run; return what it proved, as its history keeps it.
 
-        `partial`: what could not be read. `uncompared`: why days could not be compared.
+        `partial`: what could not be read. `uncompared`: what is judged but not proved.
         """
         reply: dict[str, Any] = await self._database.call(
             "finish_reconcile",
