@@ -46,7 +46,8 @@ class WalkState:
     """The open walk of a stream, as the database keeps it.
 
     `day` is the database's UTC day when the job began: snapshots are named by it. `known` counts
-    the rows held of the stream's list, as far as a bound on its pages needs it.
+    the rows held of the stream's list, as far as a bound on its pages needs it; of a poll that
+    begins nothing is `counted`.
     """
 
     version: int
@@ -69,6 +70,7 @@ class WalkState:
     keep_text: bool = True
     day: date | None = None
     known: int = 0
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ class WalkStore:
             keep_text=bool(settings.get("keep_text", True)),
             day=date.fromisoformat(settings["day"]) if settings.get("day") else None,
             known=int(reply.get("known") or 0),
+            counted=reply.get("known") is not None,
         )
 
     async def commit(self, job: Job, state: WalkState, page: PageCommit) -> Committed:

@@ -21,6 +21,7 @@ from worker.fanvue.calls import Family
 from worker.jobs.earnings_walk import ASIDE_LOOKBACK
 from worker.jobs.outcomes import Cancelled, Done, Yielded
 from worker.jobs.walk import Slice
+from worker.sync.listing import ANY_LIST
 from worker.sync.window import HISTORY_BEGINS
 
 
@@ -320,6 +321,29 @@ async def test_pages_that_go_on_for_ever_end_as_partial(rows: int) -> None:
     assert isinstance(result, Done)
     assert "go on and bring nothing new" in str(result.partial)
     assert len(w.api.calls) < 30
+
+
+@pytest.mark.parametrize("booked", [1500, 0])
+async def test_a_long_poll_of_what_others_brought_is_not_taken_for_endless(booked: int) -> None:
+    w = walking(1500)
+    w.book.ledger.apply(w.rows[:booked], [])
+
+    assert await w.run(Slice(pages=50, duration=PATIENT.duration)) == Done()
+
+    w.assert_exact()
+    assert len(w.api.calls) > ANY_LIST
+
+
+async def test_a_poll_that_goes_on_for_ever_ends_with_its_slice() -> None:
+    w = walking(300)
+    cursors = count()
+    w.api.list.page = lambda *_: (w.rows[-50:], f"c{next(cursors)}")  # type: ignore[method-assign]
+
+    result, _ = await w.run_in_slices(Slice(pages=50, duration=PATIENT.duration))
+
+    assert isinstance(result, Done)
+    assert "go on and bring nothing new" in str(result.partial)
+    assert len(w.api.calls) <= 2 * 50
 
 
 async def test_a_walk_that_an_older_worker_began_by_cursor_is_begun_again() -> None:

@@ -63,7 +63,10 @@ class WalkBook:
             "aside_due": self.aside_due,
             "aside_checked_at": _text(self.aside_checked_at),
             "validator": None if self.walk["pages"] else self.validator,
-            "known": len(self.ledger.entries),
+            # Nothing is counted for a poll of a few pages.
+            "known": len(self.ledger.entries)
+            if self.kind != "incremental" or self.walk["pages"]
+            else None,
         }
 
     def commit(self, asked: dict[str, Any]) -> dict[str, Any]:
