@@ -108,7 +108,7 @@ class Walker:
     def _read(self) -> ReadPage:
         # As a job that knows only what the database keeps.
         kept, place = self.place.as_json(), self.place
-        place = Place.resumed(place.mode, place.cursor, place.position, kept)
+        place = Place.resumed(place.mode, place.cursor, place.column, kept)
         pages = EarningsPages(cast("PageReader", Calls(self.fanvue)), self.fanvue.size)
         return result_of(pages.read(EarningsList("/", self.span), place, hint=None))
 

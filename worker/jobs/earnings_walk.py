@@ -83,10 +83,11 @@ class EarningsWalk:
     def _commit_of(self, state: WalkState, page: ReadPage) -> PageCommit:
         going = page.turn.after
         following = Next(state.phase, going) if going is not None else self._after_list(state, page)
-        notes = _notes_after(state, page, following.place)
+        notes, position = _notes_after(state, page, following.place), following.place.column
         if _wants_the_summary(state, notes) and following.complete:
             # The place stays: an older worker reads this page once more and ends there.
-            kept = Place(state.mode or BY_INSTANTS, state.cursor, state.position)
+            kept = Place(state.mode or BY_INSTANTS, state.cursor)
+            position = state.position
             notes |= {"place": state.notes.get("place"), "ended": following.unlisted}
             following = Next(state.phase, kept)
         return PageCommit(
@@ -95,7 +96,7 @@ class EarningsWalk:
             next_phase=following.phase,
             mode=following.place.mode,
             cursor=following.place.cursor,
-            position=following.place.position,
+            position=position,
             ceiling=page.date,
             complete=following.complete,
             partial=partial_of(notes) if following.complete else None,

@@ -235,7 +235,7 @@ def _commit_of(state: RunState, page: ReadPage, *, has_reversals: bool) -> RunCo
         todo=rest if going is None else [state.todo[0], *rest],
         mode=place.mode,
         cursor=place.cursor,
-        position=place.position,
+        position=place.column,
         rows=[row.as_json() for row in page.turn.rows],
         ceiling=page.date,
         notes={**note_unreadable(notes, page.complaints), "place": place.as_json()},

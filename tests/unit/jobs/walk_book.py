@@ -105,7 +105,7 @@ class WalkBook:
         walk["phase"] = page["next_phase"]
         walk["ceiling"] = walk["ceiling"] or page["ceiling"]
         walk["notes"] = {**walk["notes"], **page["notes"]}
-        if page["position"] is not None and page["mode"] == "cursor":
+        if page["position"] is not None and page["cursor"] and page["mode"] != "window":
             self._border = self.ledger.at(datetime.fromisoformat(page["position"]))
         else:
             self._border = []
