@@ -105,7 +105,10 @@ class Knobs(WebhookKnobs):
     swap_every: int = Field(
         default=0,
         ge=0,
-        description="every so many rows of earnings two neighbours have changed places; 0: none",
+        description="every so many rows of earnings one comes late; 0: none",
+    )
+    late_by: int = Field(
+        default=1, ge=1, description="how many places too late; 1: neighbours change places"
     )
     ids: OrderIds = OrderIds.PRESENT
     reversal_ids: ReversalIds = ReversalIds.OWN

@@ -129,11 +129,11 @@ def _page(call: Call, indexes: list[str], render: Any) -> Reply:
 
 
 def _page_by_offset(call: Call, indexes: list[str], render: Any, size: int) -> Reply:
-    """Answer from the whole list, in which some neighbours may have changed places."""
+    """Answer from the whole list, in which some rows may stand too late."""
     rows = list(call.creator.ledger.newest_before(None, None, indexes))
     every = call.knobs.swap_every
     for place in range(every, len(rows), every) if every else ():
-        rows[place - 1 : place + 1] = rows[place - 1 : place + 1][::-1]
+        rows.insert(place - 1 + call.knobs.late_by, rows.pop(place - 1))
     start, end = call.window()
     rows = [
         row for row in rows if (start is None or row.at >= start) and (end is None or row.at < end)

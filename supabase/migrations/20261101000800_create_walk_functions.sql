@@ -257,7 +257,8 @@ begin
   set version = s.version + 1, agency_id = v_job.agency_id, last_page_key = p_page ->> 'key', last_sync_at = v_now,
       walk_phase = v_phase, walk_mode = coalesce(p_page ->> 'mode', s.walk_mode), walk_ceiling = v_ceiling, walk_newest = v_newest,
       walk_position = v_position,
-      walk_border = case when v_job.sync_type <> 'earnings' or v_position is null or p_page ->> 'mode' <> 'cursor' then '{}'
+      -- only where a cursor may have split an instant; an older worker's cursor does so by days, too
+      walk_border = case when v_job.sync_type <> 'earnings' or v_position is null or p_page ->> 'mode' = 'window' or p_page ->> 'cursor' is null then '{}'
                     else array(select t.id from public.fanvue_transactions t
                                where t.model_id = v_job.model_id and t.fanvue_created_at = v_position) end,
       walk_pages = s.walk_pages + 1,

@@ -213,7 +213,7 @@ begin
   update private.reconciliations r
   set version = p_version + 1, last_page_key = p_page ->> 'key', last_page_reply = v_reply,
       todo = p_page -> 'todo', place = v_place, notes = r.notes || coalesce(p_page -> 'notes', '{}'),
-      border = case when v_place ->> 'position' is null or v_place ->> 'mode' <> 'cursor' then '{}'
+      border = case when v_place ->> 'position' is null or v_place ->> 'mode' = 'window' or v_place ->> 'cursor' is null then '{}'
                else array(select t.id from public.fanvue_transactions t
                           where t.model_id = v_job.model_id and t.fanvue_created_at = (v_place ->> 'position')::timestamptz) end,
       ceiling = coalesce(r.ceiling, (p_page ->> 'ceiling')::timestamptz, v_now),

@@ -16,6 +16,19 @@ comment on function private.judged_ranges(private.reconciliations) is 'The insta
 revoke all on function private.judged_ranges(private.reconciliations) from public, anon, authenticated;
 grant execute on function private.judged_ranges(private.reconciliations) to service_role;
 
+create or replace function private.is_listed_kind(p_run private.reconciliations, p_category text)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  -- of a creator whom an agency reads Fanvue may have no list of reversals: then nobody can say which are missing
+  select not coalesce(p_run.notes ? 'unlisted' and p_category in ('refund', 'chargeback'), false)
+$$;
+comment on function private.is_listed_kind(private.reconciliations, text) is 'Whether a run was shown a list that rows of a category would stand in.';
+revoke all on function private.is_listed_kind(private.reconciliations, text) from public, anon, authenticated;
+grant execute on function private.is_listed_kind(private.reconciliations, text) to service_role;
+
 create or replace function private.unlisted_rows(p_run private.reconciliations)
 returns setof public.fanvue_transactions
 language sql
@@ -30,6 +43,7 @@ as $$
     where t.origin = 'api'
       -- what a sync wrote meanwhile was listed, only not to us
       and coalesce(t.synced_at, '-infinity') < p_run.started_at
+      and private.is_listed_kind(p_run, t.category)
     -- a set operation, because an anti join over tables without statistics is a nested loop: 221 s for 60,000 rows, not 0.04 s
     except
     select l.id
@@ -56,7 +70,8 @@ declare
   v_run private.reconciliations;
   v_days jsonb;
 begin
-  select r.* into v_run from private.reconciliations r where r.model_id = v_job.model_id;
+  -- a walk that compares itself has no run: the last one's ranges say nothing of what is listed now
+  select r.* into v_run from private.reconciliations r where r.model_id = v_job.model_id and v_job.sync_type = 'reconcile';
   with figures as (
     select e.day, e.gross, e.net, e.category
     from public.earnings_daily e
@@ -120,7 +135,8 @@ begin
           join public.fanvue_transactions x on x.model_id = p_run.model_id and x.origin = 'webhook'
             and x.fanvue_created_at >= g.from_at and x.fanvue_created_at < g.until_at
           where x.fanvue_created_at < p_run.ceiling - coalesce(v_settings.unconfirmed_after, interval '2 hours')
-            and coalesce(x.created_at, '-infinity') < p_run.started_at) t
+            and coalesce(x.created_at, '-infinity') < p_run.started_at
+            and private.is_listed_kind(p_run, x.category)) t
     union all
     select s.kind, s.kind || ':' || s.day, s.day, null, null, null, s.day::timestamp at time zone 'UTC',
            s.ledger_gross, s.ledger_net, s.fanvue_gross, s.fanvue_net
@@ -143,7 +159,8 @@ begin
   set state = 'resolved', resolved_at = p_now
   where f.model_id = p_job.model_id and f.state = 'open' and f.run_id is distinct from p_run.run_id
     and (case when f.kind in ('not_listed', 'unconfirmed')
-           then exists (select from private.judged_ranges(p_run) g where f.happened_at >= g.from_at and f.happened_at < g.until_at)
+           then (private.is_listed_kind(p_run, f.category)
+                 and exists (select from private.judged_ranges(p_run) g where f.happened_at >= g.from_at and f.happened_at < g.until_at))
                 or not exists (select from public.fanvue_transactions t
                                where t.id = f.transaction_id and t.origin = case f.kind when 'not_listed' then 'api' else 'webhook' end)
            else exists (select from jsonb_array_elements(p_sums) w(item)
@@ -168,6 +185,7 @@ declare
   v_partial text := p_verdict ->> 'partial';
   -- every row was read, but its days could not be compared: rows are judged, nothing is proved
   v_uncompared text := p_verdict ->> 'uncompared';
+  v_read boolean;
   v_unlisted bigint;
   v_drift jsonb;
   v_detail jsonb;
@@ -195,6 +213,7 @@ begin
       and s.high_water is not null and make_interval(days => v_run.days) >= t.deep_lookback
       and (s.last_deep_at is null or s.last_deep_at < v_run.started_at);
   end if;
+  v_read := v_partial is null;
   v_partial := coalesce(v_partial, v_uncompared);
   select coalesce(jsonb_object_agg(d.kind, d.findings), '{}') into v_drift
   from (select f.kind, count(*) as findings from public.reconciliation_findings f
@@ -207,7 +226,8 @@ begin
   update private.reconciliations r
   set version = p_version + 1, last_page_key = p_verdict ->> 'key', last_page_reply = v_detail || jsonb_build_object('version', p_version + 1, 'partial', v_partial),
       run_id = null, todo = '[]', place = '{}', border = '{}',
-      older_month = case when v_partial is null then coalesce((r.notes ->> 'older_month')::date, r.older_month) else r.older_month end,
+      -- read is enough to go on to the next month: what cannot be compared today cannot be tomorrow
+      older_month = case when v_read then coalesce((r.notes ->> 'older_month')::date, r.older_month) else r.older_month end,
       last_proved_at = case when v_partial is null then v_now else r.last_proved_at end
   where r.model_id = v_job.model_id
   returning r.* into v_run;
@@ -218,6 +238,6 @@ end
 $$;
 comment on function public.finish_reconcile(bigint, bigint, bigint, jsonb) is
   'Closes a reconciliation. Read completely: drift is reported and what is no longer seen resolved. partial: what could not be read; then '
-  'nothing is said about rows that were not listed. uncompared: why days could not be compared; rows are judged, but nothing is proved. The reply''s partial is to be obeyed: a list that lacks most of the ledger is none.';
+  'nothing is said about rows that were not listed. uncompared: why days could not be compared, or what has no list; rows are judged, but nothing is proved. The reply''s partial is to be obeyed: a list that lacks most of the ledger is none.';
 revoke all on function public.finish_reconcile(bigint, bigint, bigint, jsonb) from public, anon, authenticated;
 grant execute on function public.finish_reconcile(bigint, bigint, bigint, jsonb) to service_role;

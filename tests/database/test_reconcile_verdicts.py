@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -212,3 +212,38 @@ def test_sums_leave_out_reversals_and_what_has_a_finding_of_its_own(proof: Proof
     )
 
     assert sums == {"days": {str(at.date()): {"gross": "10.00", "net": "8.00"}}, "known": {}}
+
+
+def test_a_walk_gets_all_that_the_api_listed_whatever_the_last_run_was_shown(proof: Proof) -> None:
+    at = proof.ago(days=3)
+    proof.store(proof.listed("A", at))
+    proof.prove(proof.listed("A", at))
+    job = proof.engine.running_job(proof.model_id)
+
+    sums = proof.engine.call(
+        "reconcile_sums", job["id"], job["lease_id"], at.date(), at.date() + timedelta(days=1)
+    )
+
+    assert sums["days"] == {str(at.date()): {"gross": "10.00", "net": "8.00"}}
+
+
+def test_without_a_list_of_reversals_only_the_other_rows_are_judged(proof: Proof) -> None:
+    at = proof.ago(days=3)
+    back = proof.listed("R", at, -500, category="refund", source="refund")
+    proof.store(proof.listed("A", at), proof.listed("B", at), back)
+    proof.provisional(at, "FV-9")
+    proof.engine.rows(
+        "update public.fanvue_transactions set category = 'refund' where fanvue_id = 'FV-9'"
+    )
+    known = proof.prove(proof.listed("A", at), proof.listed("B", at))["drift"]
+    unlisted: dict[str, Any] = {"page": {"notes": {"unlisted": "no list"}}, "uncompared": "no list"}
+
+    proved = proof.prove(proof.listed("A", at), **unlisted)
+
+    assert known == {"not_listed": 1, "unconfirmed": 1}
+    assert proved["partial"] == "no list"
+    # What was told of reversals before stands, and the sale that is gone is told.
+    assert proved["drift"] == {"not_listed": 2, "unconfirmed": 1}
+    assert proof.engine.value("select last_proved_at from private.reconciliations") is not None
+    proof.engine.rows("delete from public.reconciliation_findings")
+    assert proof.prove(proof.listed("A", at), **unlisted)["drift"] == {"not_listed": 1}

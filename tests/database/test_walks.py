@@ -305,3 +305,18 @@ def test_a_full_walk_in_any_pages_by_cursor_makes_the_ledger_equal_to_the_books(
         walk.model_id,
     )
     assert Counter(tuple(row.values()) for row in rows) == totals(book)
+
+
+@pytest.mark.parametrize(
+    ("mode", "cursor", "rows"),
+    [("cursor", "c1", 2), ("days", "c1", 2), ("days", None, 1), ("window", None, 1)],
+)
+def test_a_row_beyond_a_cursor_is_another_one_and_beyond_a_date_the_same(
+    walk: Walk, mode: str, cursor: str | None, rows: int
+) -> None:
+    # A worker of the release before follows cursors by days, too.
+    walk.commit("p1", sale(9, 500), mode=mode, cursor=cursor)
+
+    walk.commit("p2", sale(9, 900), mode=mode, cursor=None)
+
+    assert ledger_size(walk.engine) == rows

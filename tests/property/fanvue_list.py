@@ -44,6 +44,7 @@ class Order(StrEnum):
     NEWEST_FIRST = "newest first"
     SHUFFLED_PAGES = "shuffled within each page"
     SWAPPED = "neighbours swapped now and then, at borders too"
+    DISPLACED = "rows up to sixty places too late now and then"
     ANY = "none at all"
 
 
@@ -103,6 +104,8 @@ class FanvueList:
         self._ordered: list[Item] = [(self.rows[n].at, n, self.rows[n]) for n in order]
         if self.order is Order.SWAPPED:
             self._swap()
+        elif self.order is Order.DISPLACED:
+            self._displace()
         elif self.order is Order.ANY:
             self.chance.shuffle(self._ordered)
 
@@ -116,6 +119,13 @@ class FanvueList:
                 self._ordered[n - 1 : n + 1] = pair[::-1]
                 n += 1
             n += 1
+
+    def _displace(self) -> None:
+        """Move rows to later places."""
+        for n in reversed(range(len(self._ordered))):
+            if self.chance.random() < 0.1:
+                late = self._ordered.pop(n)
+                self._ordered.insert(n + self.chance.randint(2, 60), late)
 
     def within(self, span: Span) -> list[LedgerRow]:
         """Return what the filter lets through."""

@@ -6,7 +6,7 @@ The state after a crash is what the last commit left; a page read but not commit
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tests.property.fanvue_list import CursorRefused, never
@@ -15,6 +15,8 @@ from worker.errors import CursorExpired
 from worker.fanvue.calls import Family, Reply
 from worker.jobs.earnings_pages import EarningsList, EarningsPages
 from worker.jobs.unreadable import note_doubts, partial_of
+from worker.sync.drift import DaySum
+from worker.sync.reconcile import NOTHING, Days, compare
 from worker.sync.window import BY_CURSOR, Place, Span
 
 
@@ -89,12 +91,24 @@ class Walker:
             if self.crashes():
                 continue
             going = self._commit(page)
+        self._compare()
         return self.ledger
+
+    def _compare(self) -> None:
+        """Compare sales by day with what Fanvue says they come to, as a walk's end does."""
+        if self.partial is None and self.fanvue.calls > 1:
+            listed = Ledger()
+            listed.apply(self.fanvue.within(self.span), [])
+            ours, theirs = _sales(self.ledger), _sales(listed)
+            days = Days(date.min, date.max)
+            short = [found for found in compare(ours, theirs, days) if found.missing]
+            if short:
+                self.notes["short"] = {"days": len(short), "example": str(short[0].day)}
 
     def _read(self) -> ReadPage:
         # As a job that knows only what the database keeps.
         kept, place = self.place.as_json(), self.place
-        place = Place.resumed(place.mode, place.cursor, place.position, kept)
+        place = Place.resumed(place.mode, place.cursor, place.column, kept)
         pages = EarningsPages(cast("PageReader", Calls(self.fanvue)), self.fanvue.size)
         return result_of(pages.read(EarningsList("/", self.span), place, hint=None))
 
@@ -107,6 +121,15 @@ class Walker:
         by_cursor = self.place.mode == BY_CURSOR
         self.border = self.ledger.at(self.place.position) if by_cursor else []
         return True
+
+
+def _sales(ledger: Ledger) -> dict[date, DaySum]:
+    days: dict[date, DaySum] = {}
+    for entry in ledger.entries:
+        if entry.amount > 0:
+            held = days.get(entry.at.date(), NOTHING)
+            days[entry.at.date()] = DaySum(held.gross + entry.amount, held.net + entry.amount)
+    return days
 
 
 def result_of(coroutine: Coroutine[Any, Any, _T]) -> _T:

@@ -186,16 +186,17 @@ async def test_every_second_row_has_a_detail_spoilt_and_is_still_there(
     ]
 
 
-async def test_neighbours_change_places_and_no_row_is_lost_by_offset(
-    me: Caller, simulation: Simulation
+@pytest.mark.parametrize("places", [1, 2])
+async def test_rows_come_late_and_none_is_lost_by_offset(
+    me: Caller, simulation: Simulation, places: int
 ) -> None:
     whole = [row["date"] for row in await by_cursor(me, "/v1/insights/earnings")]
-    simulation.knobs.update({"swap_every": 3})
+    simulation.knobs.update({"swap_every": 3, "late_by": places})
 
     shown = [row["date"] for row in await by_cursor(me, "/v1/insights/earnings")]
 
     assert shown != whole
-    assert shown[2:4] == whole[3:1:-1]
+    assert shown[2 : 3 + places] == [*whole[3 : 3 + places], whole[2]]
     assert sorted(shown, reverse=True) == whole
 
 

@@ -62,7 +62,8 @@ def test_backfill_survives_a_kill_at_each_call_and_reads_no_page_but_the_open_on
     wasted = [
         m for m in MOMENTS if (m.call, m.after) in {("earnings", True), ("commit_sync_page", False)}
     ]
-    assert len(engine.calls(creator)) - PAGES == len(wasted)
+    summary = 1
+    assert len(engine.calls(creator)) - PAGES - summary == len(wasted)
 
 
 def test_a_claim_on_its_way_at_a_kill_takes_effect_before_the_next_step(engine: Engine) -> None:

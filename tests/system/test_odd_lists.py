@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.reconciling import reconcile
+
 
 if TYPE_CHECKING:
     from tests.support.engine import Engine
@@ -67,6 +69,27 @@ def test_a_row_that_comes_a_page_late_is_booked_and_the_walk_says_so(engine: Eng
     assert engine.run_states(creator) == ["partial"]
     assert "not in order from page to page" in last_error(engine)
     assert high_water(engine) is None
+
+
+def test_a_row_that_no_page_shows_is_told_by_the_summary_and_the_night_mends_it(
+    engine: Engine,
+) -> None:
+    engine.fanvue.turn(**NO_LIMIT, swap_every=49, late_by=2)
+    creator = engine.creator(120)
+
+    engine.drain()
+
+    assert engine.ledger(creator).count < 120
+    assert engine.run_states(creator) == ["partial"]
+    assert "summary has more than its list shows" in last_error(engine)
+    assert high_water(engine) is None
+
+    engine.fanvue.turn(swap_every=0)
+    reconcile(engine)
+    engine.assert_exact(creator)
+    engine.pass_time(25 * 3600)
+    engine.sync(creator)
+    assert engine.run_states(creator)[-1] == "succeeded"
 
 
 @pytest.mark.parametrize("ids", ["present", "absent"])

@@ -9,7 +9,15 @@ import pytest
 from tests.support.agency_stage import AgencyStage
 from tests.support.ledger_faults import LedgerFaults
 from tests.support.program import Program
-from tests.support.reconciling import NO_LIMIT, drift, mended, reconcile, runs, settled
+from tests.support.reconciling import (
+    NO_LIMIT,
+    drift,
+    drop_phantoms,
+    mended,
+    reconcile,
+    runs,
+    settled,
+)
 
 
 if TYPE_CHECKING:
@@ -50,6 +58,28 @@ def test_faults_are_mended_on_the_creators_paths_and_the_report_agrees(agency: A
     owner = agency.account
     own = {f"simulator-client:{owner}:{creator}" for creator in creators}
     assert set(engine.fanvue.stats()["buckets"]) == {*own, f"simulator-client:{owner}"}
+
+
+def test_without_a_list_of_reversals_rows_and_sums_are_judged_and_nothing_is_proved(
+    agency: AgencyStage,
+) -> None:
+    engine = agency.engine
+    engine.fanvue.turn(v1="missing")
+    (creator,) = agency.creators(1, transactions=150)
+    agency.connect(*agency.consent())
+    engine.drain()
+    before = engine.ledger(creator)
+    faults = LedgerFaults(engine.database, seed=22)
+    faults.inject(40, among=settled(engine))
+
+    reconcile(engine, days=80)
+
+    faults.assert_mended()
+    assert {row for _, row, *_ in drift(engine)} == faults.phantoms
+    ((state, detail),) = runs(engine)
+    assert (state, detail["compared"]) == ("partial", ["summary", "agency"])
+    drop_phantoms(engine, faults)
+    assert engine.ledger(creator) == before
 
 
 def test_an_account_that_may_not_read_the_report_is_proved_without_it(agency: AgencyStage) -> None:

@@ -2,7 +2,8 @@
 
 Phases of a walk: `rows` (the list itself) and `aside` (reversals, which Fanvue's unversioned API
 keeps apart). Each page commits its rows and the place after it together, so a walk killed anywhere
-goes on where it was. A list that cannot be vouched for ends the walk as partial.
+goes on where it was. A list that cannot be vouched for ends the walk as partial. A full or deep one
+of several pages ends with one look at Fanvue's summary: order between pages is no promise.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from worker.fanvue.calls import Family
 from worker.jobs.earnings_pages import EarningsList, EarningsPages
+from worker.jobs.reconcile_sums import FanvueSums
 from worker.jobs.unreadable import NO_REVERSALS, note_doubts, note_unreadable, partial_of
 from worker.store.walks import PageCommit
 from worker.streams.earnings import EARNINGS
 from worker.sync.listing import ENDLESS, is_endless
-from worker.sync.window import HISTORY_BEGINS, Place, Span
+from worker.sync.reconcile import compare, whole_days
+from worker.sync.window import BY_INSTANTS, HISTORY_BEGINS, Place, Span
 
 
 if TYPE_CHECKING:
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
 
     from worker.jobs.earnings_pages import ReadPage
     from worker.jobs.pages import PageReader
-    from worker.store.walks import WalkState
+    from worker.store.jobs import Job
+    from worker.store.walks import WalkState, WalkStore
 
 
 # A reversal may be dated back: what is kept apart is read with this much overlap.
@@ -50,7 +54,11 @@ class Next:
 class EarningsWalk:
     """Turns the pages of one earnings job."""
 
-    def __init__(self, reader: PageReader) -> None:
+    def __init__(self, job: Job, store: WalkStore, reader: PageReader) -> None:
+        self._job = job
+        self._store = store
+        # The sums are a net below the list: without them the walk ends as it would have.
+        self._fanvue = FanvueSums(job, reader, attempts=1)
         self._pages = EarningsPages(reader)
         self._has_reversals = reader.offers(EARNINGS.reversals)
 
@@ -58,8 +66,10 @@ class EarningsWalk:
         """Read the page at the walk's place and say what to commit."""
         if state.phase in OLD_PHASES:
             state = replace(state, phase="rows", mode=None, cursor=None, position=None)
+        if "ended" in state.notes:
+            return await self._against_summary(state)
         if is_endless(state.pages, state.known):
-            return _give_up(state)
+            return _close(state, {"stopped": ENDLESS})
         place = Place.resumed(state.mode, state.cursor, state.position, state.notes.get("place"))
         what = _list_of(state)
         # A backfill knows that it will call again; a poll expects a single page.
@@ -73,14 +83,20 @@ class EarningsWalk:
     def _commit_of(self, state: WalkState, page: ReadPage) -> PageCommit:
         going = page.turn.after
         following = Next(state.phase, going) if going is not None else self._after_list(state, page)
-        notes = _notes_after(state, page, following.place)
+        notes, position = _notes_after(state, page, following.place), following.place.column
+        if _wants_the_summary(state, notes) and following.complete:
+            # The place stays: an older worker reads this page once more and ends there.
+            kept = Place(state.mode or BY_INSTANTS, state.cursor)
+            position = state.position
+            notes |= {"place": state.notes.get("place"), "ended": following.unlisted}
+            following = Next(state.phase, kept)
         return PageCommit(
             rows=[row.as_json() for row in page.turn.rows],
             phase=state.phase,
             next_phase=following.phase,
             mode=following.place.mode,
             cursor=following.place.cursor,
-            position=following.place.position,
+            position=position,
             ceiling=page.date,
             complete=following.complete,
             partial=partial_of(notes) if following.complete else None,
@@ -111,6 +127,22 @@ class EarningsWalk:
             validator=page.validator,
         )
 
+    async def _against_summary(self, state: WalkState) -> PageCommit:
+        """Close a walk that was read to its end, as partial where Fanvue's days have more."""
+        doubts: dict[str, Any] = {}
+        days = whole_days(state.floor, state.ceiling) if state.ceiling is not None else None
+        theirs = None
+        if days is not None:
+            theirs = await self._fanvue.summary(days.span.start, state.ceiling)
+        if days is not None and theirs is not None:
+            # Asked after Fanvue: what arrives meanwhile must not look missing.
+            ours = await self._store.sums(self._job, days.first, days.until)
+            differing = compare(ours.held(), theirs, days)
+            short = [found for found in differing if found.missing and not ours.knows(found)]
+            if short:
+                doubts["short"] = {"days": len(short), "example": short[0].day.isoformat()}
+        return _close(state, doubts, unlisted=state.notes["ended"])
+
     def _after_list(self, state: WalkState, page: ReadPage) -> Next:
         """Say what follows the end of a phase's list."""
         kept_apart = state.phase == "rows" and page.family is Family.UNVERSIONED
@@ -121,9 +153,14 @@ class EarningsWalk:
         return Next("aside", Place())
 
 
-def _give_up(state: WalkState) -> PageCommit:
-    """Close a walk whose list does not end; what it read stays."""
-    notes = {**state.notes, "stopped": ENDLESS}
+def _wants_the_summary(state: WalkState, notes: dict[str, Any]) -> bool:
+    """Tell whether something may hide between pages that nothing else would show."""
+    return state.kind != "incremental" and state.pages > 0 and partial_of(notes) is None
+
+
+def _close(state: WalkState, doubts: dict[str, Any], unlisted: str | None = None) -> PageCommit:
+    """Close a walk with what it read; what it has doubts about stays to be read again."""
+    notes = {**state.notes, **doubts}
     return PageCommit(
         rows=[],
         phase=state.phase,
@@ -134,6 +171,8 @@ def _give_up(state: WalkState) -> PageCommit:
         ceiling=None,
         complete=True,
         partial=partial_of(notes),
+        unlisted=unlisted,
+        aside_checked=unlisted is not None,
         notes=notes,
     )
 

@@ -44,7 +44,7 @@ class ListWalk:
 
     async def turn(self, state: WalkState) -> PageCommit:
         """Read the page at the walk's place and say what to commit."""
-        if is_endless(state.pages, state.known):
+        if is_endless(state.pages - int(state.notes.get("restarted_at", 0)), state.known):
             return _give_up(state, ENDLESS)
         try:
             page = await self._pages.read(state, state.cursor)
@@ -63,7 +63,9 @@ class ListWalk:
         if restarts > RESTARTS:
             return _give_up(state, "its cursor expired again and again")
         page = await self._pages.read(state, None)
-        return self._commit(state, None, page, {**state.notes, "restarts": restarts})
+        # An earlier round is no reason to take this one for endless.
+        notes = {**state.notes, "restarts": restarts, "restarted_at": state.pages}
+        return self._commit(state, None, page, notes)
 
     def _commit(
         self, state: WalkState, asked: str | None, page: ListPage, notes: dict[str, Any]

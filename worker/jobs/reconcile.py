@@ -19,7 +19,6 @@ from worker.jobs.outcomes import Cancelled, Done, Result, Yielded
 from worker.jobs.reconcile_sums import FanvueSums
 from worker.jobs.unreadable import NO_REVERSALS, note_doubts, note_unreadable, partial_of
 from worker.store.reconcile import RunCommit
-from worker.sync.drift import DaySum
 from worker.sync.listing import ENDLESS, is_endless
 from worker.sync.reconcile import (
     EARNINGS,
@@ -37,7 +36,6 @@ from worker.sync.window import HISTORY_BEGINS, Place, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date
 
     from worker.clock import Clock
     from worker.jobs.earnings_pages import ReadPage
@@ -52,6 +50,7 @@ EARNINGS_PATH: Final = "/insights/earnings"
 # An agency's report is compared over so many days at most.
 LONGEST_REPORT: Final = timedelta(days=90)
 UNCOMPARED: Final = "every row was read, but no day was compared with Fanvue's summary"
+NOT_SETTLED: Final = "no day has settled yet"
 # Many pages follow: the budget is taken in blocks.
 CALLS_AHEAD: Final = 10
 
@@ -119,7 +118,8 @@ class Reconciliation:
 
     async def _read(self, state: RunState) -> RunCommit:
         """Read the page at the run's place and say what to commit."""
-        if is_endless(state.pages, state.known):
+        # Each list for itself: many short ones are not one that does not end.
+        if is_endless(state.pages - int(state.notes.get("read_before", 0)), state.known):
             return RunCommit([], notes={**state.notes, "stopped": ENDLESS}, pages=0)
         reading = Reading.from_json(state.todo[0])
         place = Place.resumed(state.mode, state.cursor, state.position, state.notes.get("place"))
@@ -132,7 +132,7 @@ class Reconciliation:
     async def _judge(self, state: RunState) -> RunCommit | Done:
         """Compare sums; return what to read once more, or how the run ended."""
         whole = self._days_of(state)
-        partial = partial_of(state.notes) or state.notes.get("unlisted")
+        partial = partial_of(state.notes)
         sums: list[dict[str, Any]] = []
         if whole is not None and partial is None:
             differences, again = await self._against_summary(state, whole)
@@ -141,12 +141,13 @@ class Reconciliation:
             if differences is not None:
                 sums.append(_verdict("summary", whole, differences))
             reported = Days(max(whole.first, whole.until - LONGEST_REPORT), whole.until)
-            differences = await self._against_report(reported)
+            differences = await self._against_report(state, reported)
             if differences is not None:
                 sums.append(_verdict("agency", reported, differences))
-        summary = self._fanvue.missing.get("summary")
-        uncompared = None if summary is None else f"{UNCOMPARED}: {summary}"
-        proved = await self._store.finish(self._job, state, sums, partial, uncompared)
+        unasked = NOT_SETTLED if whole is None else self._fanvue.missing.get("summary")
+        uncompared = None if unasked is None else f"{UNCOMPARED}: {unasked}"
+        unproved = "; ".join(filter(None, [state.notes.get("unlisted"), uncompared])) or None
+        proved = await self._store.finish(self._job, state, sums, partial, unproved)
         log.info(
             "reconciled",
             model_id=self._job.model_id,
@@ -178,14 +179,10 @@ class Reconciliation:
         if theirs is None:
             return None, None
         ours = await self._store.sums(self._job, whole.first, whole.until)
-        differences = compare(_held(ours), theirs, doubtful or whole)
+        differences = _certain(state, ours, compare(ours.held(), theirs, doubtful or whole))
         if doubtful is not None:
             return differences, None
-        news = [
-            found
-            for found in differences
-            if ours.known.get(found.day) != (found.ledger.net, found.fanvue.net)
-        ]
+        news = [found for found in differences if not ours.knows(found)]
         if not news:
             return differences, None
         # Known ones are judged again beside the news, so the days span all of them.
@@ -193,18 +190,22 @@ class Reconciliation:
         again = [reading.as_json() for reading in read_again(news, _ranges(state))]
         return None, RunCommit(again, notes={**notes, "place": Place().as_json()}, pages=0)
 
-    async def _against_report(self, days: Days) -> list[Difference] | None:
+    async def _against_report(self, state: RunState, days: Days) -> list[Difference] | None:
         """Return the days on which an agency's report differs; None where there is none."""
         theirs = await self._fanvue.report(days)
         if theirs is None:
             return None
-        ours = _held(await self._store.sums(self._job, days.first, days.until))
+        ours = await self._store.sums(self._job, days.first, days.until)
         # A day that the report leaves out, or has in other currencies, says nothing.
-        return compare({day: ours[day] for day in ours.keys() & theirs.keys()}, theirs, days)
+        held = {day: sums for day, sums in ours.held().items() if day in theirs}
+        return _certain(state, ours, compare(held, theirs, days))
 
 
-def _held(ours: OurSums) -> dict[date, DaySum]:
-    return {day: DaySum(*sums) for day, sums in ours.days.items()}
+def _certain(state: RunState, ours: OurSums, differences: list[Difference]) -> list[Difference]:
+    """Return the differences that reversals which nobody can list do not explain."""
+    if "unlisted" not in state.notes:
+        return differences
+    return [found for found in differences if found.missing or found.day in ours.known]
 
 
 def _verdict(kind: str, days: Days, differences: list[Difference]) -> dict[str, Any]:
@@ -226,13 +227,15 @@ def _commit_of(state: RunState, page: ReadPage, *, has_reversals: bool) -> RunCo
     going = page.turn.after
     place = going or Place()
     notes = note_doubts(state.notes, page.turn.trouble, page.withheld)
+    if going is None:
+        notes["read_before"] = state.pages + 1
     if kept_apart and not has_reversals:
         notes["unlisted"] = NO_REVERSALS
     return RunCommit(
         todo=rest if going is None else [state.todo[0], *rest],
         mode=place.mode,
         cursor=place.cursor,
-        position=place.position,
+        position=place.column,
         rows=[row.as_json() for row in page.turn.rows],
         ceiling=page.date,
         notes={**note_unreadable(notes, page.complaints), "place": place.as_json()},

@@ -48,9 +48,10 @@ log = structlog.get_logger(__name__)
 class FanvueSums:
     """Asks for one job; `missing` tells which opinions could not be had, and why."""
 
-    def __init__(self, job: Job, reader: PageReader) -> None:
+    def __init__(self, job: Job, reader: PageReader, attempts: int = ATTEMPTS) -> None:
         self._job = job
         self._reader = reader
+        self._attempts = attempts
         self.missing: dict[str, str] = {}
 
     async def summary(self, start: datetime, end: datetime | None) -> dict[date, DaySum] | None:
@@ -93,7 +94,7 @@ class FanvueSums:
         except (Throttled, DatabaseUnavailable, SchemaMissing):
             raise
         except Transient as error:
-            if self._job.attempt < ATTEMPTS:
+            if self._job.attempt < self._attempts:
                 raise
             reason = error.message
         except (ScopeMissing, Unavailable, ProviderContract, Misconfigured, ValueError) as error:

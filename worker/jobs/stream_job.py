@@ -68,7 +68,7 @@ class StreamJob:
     def _turns(self, job: Job, reader: PageReader) -> Turn:
         match self._stream:
             case MoneyStream():
-                return EarningsWalk(reader).turn
+                return EarningsWalk(job, self._walks, reader).turn
             case ChatStream() as chats:
                 return ChatWalk(job, chats, reader).turn
             case ListStream() as rows:

@@ -80,6 +80,11 @@ def partial_of(notes: Mapping[str, Any]) -> str | None:
             f"at {withheld} instants, such as {notes['withheld_example']}, Fanvue's cursor does "
             "not show every row: some may be missing"
         )
+    if short := notes.get("short"):
+        reasons.append(
+            f"Fanvue's summary has more than its list shows on {short['days']} days, such as "
+            f"{short['example']}: rows may be missing"
+        )
     if stopped := notes.get("stopped"):
         reasons.append(f"the list was not read to its end: {stopped}")
     if crowded := notes.get("crowded"):

@@ -88,6 +88,8 @@ class Walk:
 
 def _advance(state: WalkState, page: PageCommit, committed: Committed) -> WalkState:
     """Return the state as the database has it after a commit."""
+    # Where nothing was counted at first, what a page comes to is known, whoever brought it.
+    before = 0 if state.counted else committed.updated + committed.unchanged
     return replace(
         state,
         version=committed.version,
@@ -101,5 +103,5 @@ def _advance(state: WalkState, page: PageCommit, committed: Committed) -> WalkSt
         notes={**state.notes, **page.notes},
         todo=committed.todo,
         validator=None,
-        known=state.known + committed.inserted,
+        known=state.known + committed.inserted + before,
     )

@@ -11,10 +11,13 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from worker.sync.drift import DaySum
+
 
 if TYPE_CHECKING:
     from worker.store.database import Database
     from worker.store.jobs import Job
+    from worker.sync.reconcile import Difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,14 @@ class OurSums:
 
     days: dict[date, tuple[Decimal, Decimal]]
     known: dict[date, tuple[Decimal, Decimal]]
+
+    def knows(self, found: Difference) -> bool:
+        """Tell whether this very difference is a finding already."""
+        return self.known.get(found.day) == (found.ledger.net, found.fanvue.net)
+
+    def held(self) -> dict[date, DaySum]:
+        """Return the days as they are compared."""
+        return {day: DaySum(*sums) for day, sums in self.days.items()}
 
 
 class ReconcileStore:
@@ -140,24 +151,7 @@ class ReconcileStore:
 
     async def sums(self, job: Job, first: date, until: date) -> OurSums:
         """Return our sums per day, reversals left out, and the differences known already."""
-        reply = await self._database.call(
-            "reconcile_sums",
-            {
-                "p_job_id": job.id,
-                "p_lease_id": job.lease_id,
-                "p_from": first.isoformat(),
-                "p_until": until.isoformat(),
-            },
-        )
-        days = {
-            date.fromisoformat(day): (Decimal(sums["gross"]), Decimal(sums["net"]))
-            for day, sums in reply["days"].items()
-        }
-        known = {
-            date.fromisoformat(day): (Decimal(nets["ledger"]), Decimal(nets["fanvue"]))
-            for day, nets in reply["known"].items()
-        }
-        return OurSums(days, known)
+        return await fetch_sums(self._database, job, first, until)
 
     async def finish(
         self,
@@ -169,7 +163,7 @@ class ReconcileStore:
     ) -> dict[str, Any]:
         """Close the run; return what it proved, as its history keeps it.
 
-        `partial`: what could not be read. `uncompared`: why days could not be compared.
+        `partial`: what could not be read. `uncompared`: what is judged but not proved.
         """
         reply: dict[str, Any] = await self._database.call(
             "finish_reconcile",
@@ -203,6 +197,28 @@ class ReconcileStore:
             "reconcile_report", {"p_model_ids": model_ids, "p_run_ids": run_ids}
         )
         return reply
+
+
+async def fetch_sums(database: Database, job: Job, first: date, until: date) -> OurSums:
+    """Return a model's sums per day, reversals left out, and the differences known already."""
+    reply = await database.call(
+        "reconcile_sums",
+        {
+            "p_job_id": job.id,
+            "p_lease_id": job.lease_id,
+            "p_from": first.isoformat(),
+            "p_until": until.isoformat(),
+        },
+    )
+    days = {
+        date.fromisoformat(day): (Decimal(sums["gross"]), Decimal(sums["net"]))
+        for day, sums in reply["days"].items()
+    }
+    known = {
+        date.fromisoformat(day): (Decimal(nets["ledger"]), Decimal(nets["fanvue"]))
+        for day, nets in reply["known"].items()
+    }
+    return OurSums(days, known)
 
 
 def _key(job: Job, state: RunState) -> str:

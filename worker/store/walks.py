@@ -11,10 +11,13 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from worker.store.reconcile import fetch_sums
+
 
 if TYPE_CHECKING:
     from worker.store.database import Database
     from worker.store.jobs import Job
+    from worker.store.reconcile import OurSums
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class WalkState:
     """The open walk of a stream, as the database keeps it.
 
     `day` is the database's UTC day when the job began: snapshots are named by it. `known` counts
-    the rows held of the stream's list, as far as a bound on its pages needs it.
+    the rows held of the stream's list, as far as a bound on its pages needs it; of a poll that
+    begins nothing is `counted`.
     """
 
     version: int
@@ -66,6 +70,7 @@ class WalkState:
     keep_text: bool = True
     day: date | None = None
     known: int = 0
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,7 @@ class WalkStore:
             keep_text=bool(settings.get("keep_text", True)),
             day=date.fromisoformat(settings["day"]) if settings.get("day") else None,
             known=int(reply.get("known") or 0),
+            counted=reply.get("known") is not None,
         )
 
     async def commit(self, job: Job, state: WalkState, page: PageCommit) -> Committed:
@@ -196,6 +202,10 @@ class WalkStore:
             partial=(reply.get("partial") or page.partial or page.unlisted) if complete else None,
             todo=_todo(reply),
         )
+
+    async def sums(self, job: Job, first: date, until: date) -> OurSums:
+        """Return our sums per day, reversals left out, and the differences known already."""
+        return await fetch_sums(self._database, job, first, until)
 
 
 def _todo(reply: dict[str, Any]) -> list[ChatToRead]:

@@ -25,6 +25,8 @@ SPENDING: Final = "spending"
 # Days that are read once more because their sums differ.
 AGAIN: Final = "again"
 DAY: Final = timedelta(days=1)
+# Twice as long as Fanvue may answer with a summary that it made before.
+SETTLED_AFTER: Final = timedelta(minutes=20)
 NOTHING: Final = DaySum(Decimal("0.00"), Decimal("0.00"))
 
 
@@ -119,6 +121,12 @@ def compare(
         if day in days
     ]
     return [found for found in differing if found.ledger.net != found.fanvue.net]
+
+
+def whole_days(start: datetime | None, ceiling: datetime) -> Days | None:
+    """Return the settled days of which a walk from such a start read every hour."""
+    first = HISTORY_BEGINS if start is None else start + DAY
+    return judged_days(first, ceiling, SETTLED_AFTER)
 
 
 def read_again(differences: Sequence[Difference], read: Sequence[Span]) -> list[Reading]:

@@ -53,7 +53,8 @@ class Place:
     """Where a list stands.
 
     `position` is the oldest instant seen, `below` the end date to ask for: a cursor goes back with
-    the one it was given for. `left` rows between the two were seen and left for the next page.
+    the one it was given for. `left` rows between the two were seen and left for the next page, the
+    newest of them at `newest` where that is not `position`.
     """
 
     mode: str = BY_INSTANTS
@@ -61,10 +62,27 @@ class Place:
     position: datetime | None = None
     below: datetime | None = None
     left: int = 0
+    newest: datetime | None = None
+
+    @property
+    def column(self) -> datetime | None:
+        """Return the position to store: an older worker goes on there, and skips nothing left.
+
+        It asks for the rows up to this instant, itself included, and expects to find it; by days,
+        where such an end is cut to its day, the last instant of a day stands for the whole of it.
+        """
+        if self.mode == BY_DAYS and self.below is not None:
+            return self.below - INSTANT
+        return self.newest or self.position
 
     def as_json(self) -> dict[str, object]:
-        """Return what no column keeps; tied to its position, so that an older place is known."""
-        return {"position": _text(self.position), "below": _text(self.below), "left": self.left}
+        """Return what no column keeps."""
+        return {
+            "position": _text(self.position),
+            "below": _text(self.below),
+            "left": self.left,
+            "newest": _text(self.newest),
+        }
 
     @classmethod
     def resumed(
@@ -74,12 +92,22 @@ class Place:
         position: datetime | None,
         kept: Mapping[str, object] | None,
     ) -> Place:
-        """Return the place that was stored.
+        """Return the place that was stored; `position` is what its column had.
 
         A list that an older worker turned by cursor is begun again.
         """
-        if mode is not None and kept is not None and kept.get("position") == _text(position):
-            return cls(mode, cursor, position, _moment(kept.get("below")), int(str(kept["left"])))
+        if mode is not None and kept is not None:
+            place = cls(
+                mode,
+                cursor,
+                _moment(kept.get("position")),
+                _moment(kept.get("below")),
+                int(str(kept["left"])),
+                _moment(kept.get("newest")),
+            )
+            # Else an older worker went on meanwhile.
+            if place.column == position:
+                return place
         if mode == BY_INSTANTS and cursor is None and position is not None:
             return cls(BY_INSTANTS, None, position, position + INSTANT)
         return cls()
@@ -193,8 +221,10 @@ def _on_by_date(found: list[LedgerRow], mode: str, disorder: int) -> Turn:
     least = min(max(LEFT_IN_DISORDER, 2 * disorder), len(found) // 2) if disorder else 0
     borders = sorted({_begin(mode, row.at) for row in found})[1:]
     below = next((b for b in borders if sum(row.at < b for row in found) >= least), borders[-1])
-    oldest = found[-1].at
+    oldest, newest = found[-1].at, max(row.at for row in found if row.at < below)
     after = Place(mode, None, oldest, below, _between(found, oldest, below))
+    if newest != oldest:
+        after = replace(after, newest=newest)
     return Turn([row for row in found if row.at >= below], after)
 
 

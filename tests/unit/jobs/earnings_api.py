@@ -90,7 +90,7 @@ class EarningsApi:
                 days[row.at.date().isoformat()] += int(row.amount * 100)
         return {
             "overTime": [
-                {"periodStart": f"{day}T00:00:00.000Z", "gross": gross}
+                {"periodStart": f"{day}T00:00:00.000Z", "gross": gross, "net": gross}
                 for day, gross in sorted(days.items())
             ]
         }

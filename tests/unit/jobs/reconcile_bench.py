@@ -57,6 +57,7 @@ class ReconcileBench:
     meter: RequestMeter = field(default_factory=RequestMeter)
     lease_id: int = JOB.lease_id
     attempt: int = 1
+    path_prefix: str = JOB.path_prefix
     # Per answer of the summary: cents more (or less) on days; the last one stays.
     surplus: list[dict[str, int]] = field(default_factory=lambda: [{}])
 
@@ -76,7 +77,7 @@ class ReconcileBench:
 
     def answer(self, path: str, number: int, body: Any) -> Any:
         """Give the summary its nets, and what it says wrongly."""
-        if path != SUMMARY or not isinstance(body, dict):
+        if not path.endswith(SUMMARY) or not isinstance(body, dict):
             return body
         wrong = self.surplus[min(number, len(self.surplus)) - 1]
         for entry in body["overTime"]:
@@ -93,7 +94,13 @@ class ReconcileBench:
             Random(1),  # noqa: S311 - jitter is no secret
             fanvue_settings(),
         )
-        job = replace(JOB, lease_id=self.lease_id, attempt=self.attempt, sync_type="reconcile")
+        job = replace(
+            JOB,
+            lease_id=self.lease_id,
+            attempt=self.attempt,
+            sync_type="reconcile",
+            path_prefix=self.path_prefix,
+        )
         reader = PageReader(client, self.grants.keeper, job, Lane.LOW, self.meter)
         store = ReconcileStore(self.stub.database, timedelta(seconds=60))
         return await Reconciliation(job, store, reader, self.clock, limits, self.stopping).run()

@@ -66,13 +66,7 @@ class RunBook:
         }
 
     def sums(self, _: dict[str, Any]) -> dict[str, Any]:
-        days: dict[str, Decimal] = {}
-        for entry in self.ledger.entries:
-            if entry.amount > 0:
-                day = entry.at.date().isoformat()
-                days[day] = days.get(day, Decimal(0)) + entry.amount
-        texts = {day: {"gross": str(sum_), "net": str(sum_)} for day, sum_ in days.items()}
-        return {"days": texts, "known": self.known}
+        return sums_of(self.ledger, self.known)
 
     def finish(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.verdicts.append(asked["p_verdict"])
@@ -80,6 +74,17 @@ class RunBook:
         self.run = None
         partial = asked["p_verdict"]["partial"] or asked["p_verdict"]["uncompared"]
         return {"version": self.version, "mended": {}, "drift": {}, "partial": partial}
+
+
+def sums_of(ledger: Ledger, known: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Return the sums per day as the database does, reversals left out."""
+    days: dict[str, Decimal] = {}
+    for entry in ledger.entries:
+        if entry.amount > 0:
+            day = entry.at.date().isoformat()
+            days[day] = days.get(day, Decimal(0)) + entry.amount
+    texts = {day: {"gross": str(sum_), "net": str(sum_)} for day, sum_ in days.items()}
+    return {"days": texts, "known": known}
 
 
 def _row(item: dict[str, Any]) -> Any:

@@ -117,6 +117,25 @@ async def test_a_list_that_expires_again_and_again_ends_as_partial() -> None:
     assert sum(params.get("cursor") is None for _, params in b.house.calls) == RESTARTS + 1
 
 
+async def test_a_long_list_that_was_begun_again_is_not_taken_for_endless() -> None:
+    b = listing("subscribers", 2000)
+    b.house.expired = {"after-1900"}
+    begun = 0
+
+    def heal_in_the_third_round(_: str, __: int, body: Any) -> Any:
+        nonlocal begun
+        begun += "cursor" not in b.house.calls[-1][1]
+        if begun > RESTARTS:
+            b.house.expired.clear()
+        return body
+
+    b.house.tamper = heal_in_the_third_round
+
+    assert await b.run() == Done()
+
+    assert set(b.book.rows) == names("subscribers", 2000)
+
+
 def without_end(rows: list[Any]) -> Callable[[str, int, Any], Any]:
     """Show the same rows on page after page, each with a position that is new."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.fanvue_stub import json_answer
-from tests.unit.jobs.reconcile_bench import EARNINGS, SUMMARY, proving
+from tests.unit.jobs.reconcile_bench import EARNINGS, SUMMARY, ReconcileBench, proving
 from worker.errors import LeaseLost, Transient
 from worker.jobs.outcomes import Cancelled, Done, Yielded
 from worker.jobs.walk import Slice
@@ -119,6 +119,18 @@ async def test_without_a_summary_rows_are_judged_and_nothing_is_proved(answer: A
     assert result == Done(partial=verdict["uncompared"])
 
 
+async def test_where_no_day_has_settled_yet_nothing_is_proved() -> None:
+    p = proving(2, days=0, requested=1)
+
+    result = await p.run()
+
+    (verdict,) = p.book.verdicts
+    assert (verdict["sums"], verdict["partial"]) == ([], None)
+    assert verdict["uncompared"].endswith("summary: no day has settled yet")
+    assert result == Done(partial=verdict["uncompared"])
+    assert p.calls(SUMMARY) == 0
+
+
 async def test_a_summary_that_stays_broken_ends_the_run_at_the_third_attempt() -> None:
     p = proving(60)
     p.api.tamper = lambda path, _, body: json_answer({}, 500) if path == SUMMARY else body
@@ -162,6 +174,17 @@ async def test_pages_that_go_on_for_ever_make_the_run_partial() -> None:
     assert len(p.api.calls) < 30
 
 
+async def test_many_days_to_read_again_are_not_a_list_without_end() -> None:
+    p = proving(220, days=60)
+    doubtful = [p.day(ago) for ago in range(2, 52, 2)]
+    p.surplus = [dict.fromkeys(doubtful, 100)]
+
+    result = await p.run_in_slices(Slice(pages=6, duration=timedelta(hours=1)))
+
+    assert result == Done()
+    assert sorted(p.differing) == sorted(doubtful)
+
+
 async def test_reversals_kept_apart_are_read_as_well() -> None:
     p = proving(60)
     p.api.v1 = False
@@ -170,6 +193,36 @@ async def test_reversals_kept_apart_are_read_as_well() -> None:
 
     assert p.calls("/insights/spending") == 1 + 1, "the v1 path is tried first"
     p.assert_exact()
+
+
+def of_an_agency(surplus: dict[int, int]) -> ReconcileBench:
+    """Return a run over a list that has no reversals, and cents that the summary has more."""
+    p = proving(120)
+    p.api.v1 = False
+    p.path_prefix = "/creators/7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a01"
+    p.surplus = [{p.day(ago): cents for ago, cents in surplus.items()}]
+    return p
+
+
+async def test_a_creator_without_a_list_of_reversals_is_compared_and_not_proved() -> None:
+    p = of_an_agency({5: 100})
+
+    result = await p.run()
+
+    (verdict,) = p.book.verdicts
+    assert p.differing == [p.day(5)]
+    assert verdict["partial"] is None
+    assert verdict["uncompared"].startswith("Fanvue has no list of refunds")
+    assert result == Done(partial=verdict["uncompared"])
+
+
+async def test_less_in_fanvues_sums_may_be_reversals_that_have_no_list() -> None:
+    p = of_an_agency({5: -50})
+
+    await p.run()
+
+    assert p.differing == []
+    assert [sums["kind"] for sums in p.book.verdicts[0]["sums"]] == ["summary"]
 
 
 async def test_a_cancelled_run_stops_after_its_page_and_a_stopping_worker_yields() -> None:

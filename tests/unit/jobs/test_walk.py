@@ -14,26 +14,29 @@ import pytest
 from tests.property.fanvue_list import Cursors, Dates, Order
 from tests.property.ledger import money_of
 from tests.support.clock import NOON
+from tests.support.fanvue_stub import json_answer
 from tests.unit.jobs.walk_bench import PATIENT, WalkBench, walking
 from worker.errors import LeaseLost, Throttled
 from worker.fanvue.calls import Family
 from worker.jobs.earnings_walk import ASIDE_LOOKBACK
 from worker.jobs.outcomes import Cancelled, Done, Yielded
 from worker.jobs.walk import Slice
+from worker.sync.listing import ANY_LIST
 from worker.sync.window import HISTORY_BEGINS
 
 
 EARNINGS = "/v1/insights/earnings"
 SPENDING = "/insights/spending"
+SUMMARY = "/v1/insights/earnings/summary"
 
 
-async def test_history_of_5000_sales_costs_103_calls() -> None:
+async def test_history_of_5000_sales_costs_104_calls() -> None:
     w = walking(5000, kind="full")
 
     assert await w.run() == Done()
 
     w.assert_exact()
-    assert len(w.api.calls) == w.meter.requests == 103
+    assert len(w.api.calls) == w.meter.requests == 104
 
 
 @pytest.mark.parametrize("kind", ["incremental", "deep", "full"])
@@ -43,7 +46,8 @@ async def test_every_walk_goes_by_instants_and_ends_with_the_list(kind: str) -> 
     assert await w.run() == Done()
 
     w.assert_exact()
-    assert w.book.phases == ["rows"] * ceil(119 / 49)
+    # What is read to the end is compared once, in a commit of its own.
+    assert w.book.phases == ["rows"] * (ceil(119 / 49) + (kind != "incremental"))
     assert "cursor" not in {name for _, params in w.api.calls for name in params}
 
 
@@ -178,6 +182,77 @@ async def test_a_row_that_comes_a_page_late_is_booked_and_the_walk_is_partial() 
     assert w.book.high_water is None
 
 
+def with_a_row_two_places_late(kind: str = "full") -> WalkBench:
+    """Return a bench with a row that stands on the other side of a border, on a settled day."""
+    w = walking(400, kind=kind)
+    ordered = w.api.list._ordered
+    # The fourth page is 147 to 196.
+    ordered.insert(197, ordered.pop(195))
+    return w
+
+
+@pytest.mark.parametrize("kind", ["deep", "full"])
+async def test_a_row_that_no_page_shows_is_told_by_the_summary(kind: str) -> None:
+    w = with_a_row_two_places_late(kind)
+
+    result = await w.run()
+
+    assert isinstance(result, Done)
+    assert result.partial is not None
+    assert "summary has more than its list shows on 1 days, such as 2026-11-21" in result.partial
+    assert sum((money_of(w.rows) - w.book.ledger.contents()).values()) == 1
+    assert w.book.high_water is None
+    assert w.api.paths.count(SUMMARY) == 1
+
+
+async def test_a_walk_that_ended_is_compared_by_whoever_goes_on() -> None:
+    w = with_a_row_two_places_late()
+
+    result, runs = await w.run_in_slices(Slice(pages=1, duration=PATIENT.duration))
+
+    assert runs == 10
+    assert isinstance(result, Done)
+    assert "summary has more" in str(result.partial)
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+async def test_without_a_summary_a_walk_ends_as_it_would_have(status: int) -> None:
+    w = walking(400, kind="full")
+    w.api.tamper = lambda path, _, body: (
+        json_answer({"error": "no"}, status) if path == SUMMARY.removeprefix("/v1") else body
+    )
+
+    assert await w.run() == Done()
+
+    w.assert_exact()
+    assert w.book.high_water == w.rows[-1].at
+
+
+async def test_what_is_known_to_differ_and_days_that_still_move_make_no_walk_partial() -> None:
+    w = walking(400, kind="full")
+    w.api.extra_in_summary = {"2026-11-21": 500, "2026-11-22": 500}
+    held = sum(row.amount for row in w.rows if row.at.day == 21)
+    w.book.known = {"2026-11-21": {"ledger": str(held), "fanvue": str(held + 5)}}
+
+    assert await w.run() == Done()
+
+
+async def test_where_fanvue_has_less_nothing_is_missing() -> None:
+    w = walking(400, kind="full")
+    w.api.extra_in_summary = {"2026-11-21": -500}
+
+    assert await w.run() == Done()
+
+
+@pytest.mark.parametrize(("number", "kind"), [(40, "full"), (400, "incremental")])
+async def test_one_page_hides_nothing_and_a_poll_is_not_compared(number: int, kind: str) -> None:
+    w = walking(number, kind=kind)
+
+    await w.run()
+
+    assert SUMMARY not in w.api.paths
+
+
 @pytest.mark.parametrize("older", [0, 20])
 @pytest.mark.parametrize("ids", [True, False])
 @pytest.mark.parametrize("number", [50, 51, 60, 70, 200])
@@ -246,6 +321,29 @@ async def test_pages_that_go_on_for_ever_end_as_partial(rows: int) -> None:
     assert isinstance(result, Done)
     assert "go on and bring nothing new" in str(result.partial)
     assert len(w.api.calls) < 30
+
+
+@pytest.mark.parametrize("booked", [1500, 0])
+async def test_a_long_poll_of_what_others_brought_is_not_taken_for_endless(booked: int) -> None:
+    w = walking(1500)
+    w.book.ledger.apply(w.rows[:booked], [])
+
+    assert await w.run(Slice(pages=50, duration=PATIENT.duration)) == Done()
+
+    w.assert_exact()
+    assert len(w.api.calls) > ANY_LIST
+
+
+async def test_a_poll_that_goes_on_for_ever_ends_with_its_slice() -> None:
+    w = walking(300)
+    cursors = count()
+    w.api.list.page = lambda *_: (w.rows[-50:], f"c{next(cursors)}")  # type: ignore[method-assign]
+
+    result, _ = await w.run_in_slices(Slice(pages=50, duration=PATIENT.duration))
+
+    assert isinstance(result, Done)
+    assert "go on and bring nothing new" in str(result.partial)
+    assert len(w.api.calls) <= 2 * 50
 
 
 async def test_a_walk_that_an_older_worker_began_by_cursor_is_begun_again() -> None:
@@ -325,7 +423,7 @@ async def test_a_slice_ends_after_its_pages_and_the_next_one_goes_on_there() -> 
 
     result, runs = await w.run_in_slices(Slice(pages=3, duration=PATIENT.duration))
 
-    assert (result, runs) == (Done(), 3)
+    assert (result, runs) == (Done(), 4)
     w.assert_exact()
     assert w.api.paths.count(EARNINGS) == 9
 

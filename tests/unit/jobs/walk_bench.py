@@ -12,6 +12,7 @@ from tests.support.clock import ManualClock
 from tests.support.fanvue_stub import RecordingBudget, fanvue_settings
 from tests.unit.jobs.earnings_api import EarningsApi
 from tests.unit.jobs.grant_bench import Bench as GrantBench
+from tests.unit.jobs.run_book import sums_of
 from tests.unit.jobs.test_outcomes import JOB
 from tests.unit.jobs.walk_book import WalkBook, rows_every
 from worker.fanvue.calls import RequestMeter
@@ -63,6 +64,7 @@ class WalkBench:
         self.stub.functions |= {
             "begin_sync_walk": self.book.begin,
             "commit_sync_page": self.book.commit,
+            "reconcile_sums": lambda _: sums_of(self.book.ledger, self.book.known),
         }
 
     async def run(self, limits: Slice = PATIENT) -> Result:
@@ -78,7 +80,7 @@ class WalkBench:
         reader = PageReader(client, self.grants.keeper, job, Lane.LIVE, self.meter)
         store = WalkStore(self.stub.database, timedelta(seconds=60))
         walk = Walk(job, store, self.clock, limits, self.stopping)
-        return await walk.run(EarningsWalk(reader).turn)
+        return await walk.run(EarningsWalk(job, store, reader).turn)
 
     async def run_in_slices(self, limits: Slice) -> tuple[Result, int]:
         """Run again and again until the walk ends; count the runs."""

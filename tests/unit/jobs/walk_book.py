@@ -32,6 +32,8 @@ class WalkBook:
     version: int = 0
     walk: dict[str, Any] | None = None
     validator: dict[str, Any] | None = None
+    # Differences that are findings already.
+    known: dict[str, dict[str, str]] = field(default_factory=dict)
     _border: list[Entry] = field(default_factory=list)
     _replies: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -61,7 +63,10 @@ class WalkBook:
             "aside_due": self.aside_due,
             "aside_checked_at": _text(self.aside_checked_at),
             "validator": None if self.walk["pages"] else self.validator,
-            "known": len(self.ledger.entries),
+            # Nothing is counted for a poll of a few pages.
+            "known": len(self.ledger.entries)
+            if self.kind != "incremental" or self.walk["pages"]
+            else None,
         }
 
     def commit(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +105,7 @@ class WalkBook:
         walk["phase"] = page["next_phase"]
         walk["ceiling"] = walk["ceiling"] or page["ceiling"]
         walk["notes"] = {**walk["notes"], **page["notes"]}
-        if page["position"] is not None and page["mode"] == "cursor":
+        if page["position"] is not None and page["cursor"] and page["mode"] != "window":
             self._border = self.ledger.at(datetime.fromisoformat(page["position"]))
         else:
             self._border = []

@@ -79,7 +79,7 @@ def test_of_a_page_out_of_order_more_is_left() -> None:
     turn = turn_page(rows, "c1", Place())
 
     assert turn.rows == [at(n) for n in range(30)]
-    assert turn.after == Place(position=at(39).at, below=at(29).at, left=9)
+    assert turn.after == Place(position=at(39).at, below=at(29).at, left=9, newest=at(30).at)
 
 
 def test_a_row_above_what_was_left_shows_that_the_order_does_not_hold() -> None:
@@ -131,10 +131,29 @@ def test_an_empty_page_that_promises_more_is_followed() -> None:
 
 
 def test_a_place_comes_back_as_it_was_kept() -> None:
-    for place in (Place(), Place("days", "c", NOON, NOON + INSTANT, 3), Place(position=NOON)):
+    for place in (
+        Place(),
+        Place("days", "c", NOON, NOON + INSTANT, 3),
+        Place(position=NOON),
+        Place(position=at(9).at, below=at(1).at, left=4, newest=at(2).at),
+    ):
         kept = place.as_json()
 
-        assert Place.resumed(place.mode, place.cursor, place.position, kept) == place
+        assert Place.resumed(place.mode, place.cursor, place.column, kept) == place
+
+
+def test_an_older_worker_goes_on_above_everything_that_was_left() -> None:
+    rows = [at(n) for n in range(40)]
+    rows[7], rows[8] = rows[8], rows[7]
+    disordered, ordered = turn_page(rows, "c1", Place()), turn_page([at(1), at(2)], "c1", Place())
+    midnight = datetime(2026, 11, 20, tzinfo=UTC)
+
+    assert disordered.after is not None
+    assert ordered.after is not None
+    # An older worker asks for what is not newer than the stored position, and expects it there.
+    assert disordered.after.column == at(30).at
+    assert ordered.after.column == at(2).at
+    assert Place("days", None, NOON - timedelta(days=2), midnight).column == midnight - INSTANT
 
 
 def test_a_place_that_an_older_worker_kept_goes_on_by_instants_or_begins_again() -> None:
