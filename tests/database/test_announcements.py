@@ -279,6 +279,13 @@ def test_members_learn_the_state_of_their_own_agency_without_a_figure(
     refuse(engine, wrong_signature=100)
     engine.move_clock(minutes=1)
     refuse(engine, wrong_signature=100)
+    # they may be a stranger's, or another agency's
+    assert line(engine)["state"] == "attention"
+    assert asked_as(engine, mine, user)["state"] == "arriving"
+    poll(creator, 9)
+    # its announcement may still be on its way
+    assert asked_as(engine, mine, user)["state"] == "arriving"
+    engine.move_clock(minutes=11)
 
     refused = asked_as(engine, mine, user)
 
