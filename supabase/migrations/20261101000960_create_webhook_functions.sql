@@ -305,7 +305,7 @@ comment on function private.apply_event(uuid, timestamptz) is 'Applies one store
 revoke all on function private.apply_event(uuid, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_event(uuid, timestamptz) to service_role;
 
-create or replace function public.receive_webhook_event(p_payload jsonb, p_hint_topic text default null)
+create or replace function public.receive_webhook_event(p_payload jsonb, p_hint_topic text default null, p_vouched_for text default null)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -321,6 +321,10 @@ begin
     raise sqlstate 'PT422' using message = 'an event is a JSON object';
   end if;
   select r.* into e from private.read_event(p_payload, p_hint_topic) r;
+  if p_vouched_for is not null and e.creator_uuid is distinct from p_vouched_for then
+    -- the function reads a body too roughly to say whose event it is: what counts is who is booked
+    raise sqlstate 'PT403' using message = 'the event is not about the creator whose secret signed it';
+  end if;
   if e.topic = 'fanvue_sync.test' then
     -- our own question whether deliveries arrive; the answer is looked up and taken away by take_webhook_test
     insert into private.webhook_tests (id, received_at) values (e.event_id, v_now) on conflict (id) do nothing;
@@ -348,10 +352,11 @@ begin
     when 'duplicate_of_api' then 'duplicate' when 'failed' then 'parked' else v_status end);
 end
 $$;
-comment on function public.receive_webhook_event(jsonb, text) is
-  'Stores a verified event and applies it in the same transaction: applied, duplicate, ignored or parked; event_id where it has none of its own. The same event again changes nothing.';
-revoke all on function public.receive_webhook_event(jsonb, text) from public, anon, authenticated;
-grant execute on function public.receive_webhook_event(jsonb, text) to service_role;
+comment on function public.receive_webhook_event(jsonb, text, text) is
+  'Stores a verified event and applies it in the same transaction: applied, duplicate, ignored or parked; event_id where it has none of its own. The same event again changes nothing. '
+  'p_vouched_for: the creator whose registered webhook''s secret signed it, null for the settings'' secrets; 403: the event is not about them.';
+revoke all on function public.receive_webhook_event(jsonb, text, text) from public, anon, authenticated;
+grant execute on function public.receive_webhook_event(jsonb, text, text) to service_role;
 
 create or replace function private.apply_parked(p_creator_uuid text, p_now timestamptz)
 returns integer

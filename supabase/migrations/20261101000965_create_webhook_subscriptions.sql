@@ -33,6 +33,9 @@ comment on column private.webhook_subscriptions.changed_at is 'When state last c
 comment on column private.webhook_subscriptions.expires_at is 'registering: until when unsigned calls are let in. retired: until when its secret is accepted.';
 comment on column private.webhook_subscriptions.unopened_at is 'When the function last said that it cannot open the secret, for want of the key; null: it can, or was not asked to.';
 create index webhook_subscriptions_model_id_idx on private.webhook_subscriptions (model_id);
+-- who is being asked for, and whether anybody has a secret, are looked up without reading the others
+create index webhook_subscriptions_registering_idx on private.webhook_subscriptions (expires_at) where state = 'registering';
+create index webhook_subscriptions_secrets_idx on private.webhook_subscriptions (model_id, created_at) where state <> 'registering';
 revoke all on private.webhook_subscriptions from public, anon, authenticated;
 grant select, insert, update, delete on private.webhook_subscriptions to service_role;
 
@@ -191,10 +194,11 @@ grant execute on function public.take_webhook_test(text, uuid) to service_role;
 
 -- What the function asks --------------------------------------------------------------------------------
 
-create or replace function public.webhook_gate(p_refused jsonb default '{}', p_unopened uuid[] default '{}')
+create or replace function public.webhook_gate(p_refused jsonb default '{}', p_unopened uuid[] default '{}', p_creator text default null)
 returns jsonb
 language plpgsql
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
   v_now timestamptz := private.engine_now();
@@ -204,6 +208,9 @@ declare
   v_old bigint := least(greatest(coalesce((p_refused ->> 'too_old')::bigint, 0), 0), v_most);
   v_unset bigint := least(greatest(coalesce((p_refused ->> 'not_configured')::bigint, 0), 0), v_most);
   v_unsigned bigint := least(greatest(coalesce((p_refused ->> 'unsigned')::bigint, 0), 0), v_most);
+  -- one more than the function tries where a delivery names nobody
+  v_secrets constant integer := 51;
+  v_model_id uuid;
 begin
   if v_wrong + v_old + v_unset + v_unsigned > 0 then
     insert into private.webhook_refusals as r (minute, wrong_signature, too_old, not_configured, unsigned, last_at)
@@ -218,16 +225,30 @@ begin
     set unopened_at = v_now
     where w.id = any (p_unopened) and w.state = 'active' and coalesce(w.unopened_at, '-infinity') < v_now - interval '1 minute';
   end if;
+  select m.id into v_model_id from public.models m where m.fanvue_user_uuid = lower(p_creator);
   return jsonb_build_object(
     'registering', exists (select from private.webhook_subscriptions w where w.state = 'registering' and w.expires_at > v_now),
-    'secrets', (select coalesce(jsonb_agg(jsonb_build_object('id', w.id, 'creator', m.fanvue_user_uuid, 'sealed', w.secret)), '[]')
-                from private.webhook_subscriptions w
-                join public.models m on m.id = w.model_id
-                where w.state = 'active' or (w.state = 'retired' and w.expires_at > v_now)));
+    'awaited', exists (select from private.webhook_subscriptions w where w.model_id = v_model_id and w.state = 'registering' and w.expires_at > v_now),
+    'any', exists (select from private.webhook_subscriptions w where w.state <> 'registering' and coalesce(w.expires_at, 'infinity') > v_now),
+    'secrets', case when p_creator is null then
+        (select coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'creator', m.fanvue_user_uuid, 'sealed', s.secret)), '[]')
+         from (select w.id, w.model_id, w.secret
+               from private.webhook_subscriptions w
+               where w.state <> 'registering' and coalesce(w.expires_at, 'infinity') > v_now
+               limit v_secrets) s
+         join public.models m on m.id = s.model_id)
+      else
+        (select coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'creator', lower(p_creator), 'sealed', s.secret)), '[]')
+         from (select w.id, w.secret
+               from private.webhook_subscriptions w
+               where w.model_id = v_model_id and w.state <> 'registering' and coalesce(w.expires_at, 'infinity') > v_now
+               order by w.created_at desc
+               limit v_secrets) s) end);
 end
 $$;
-comment on function public.webhook_gate(jsonb, uuid[]) is
-  'What the webhook function knows for a minute: the sealed secrets of registered webhooks, and whether Fanvue is being asked for one. '
+comment on function public.webhook_gate(jsonb, uuid[], text) is
+  'What the webhook function knows of a creator for a minute: the sealed secrets of the webhooks registered for them, and whether Fanvue is being asked for one (awaited; for anybody: registering). '
+  'Of nobody (null): some secrets of all, one more than are tried where a delivery names nobody. any: somebody has a webhook. '
   'Along with the question it tells what it refused since the last one ({wrong_signature, too_old, not_configured, unsigned}) and which secrets it could not open. A lost answer may count twice.';
-revoke all on function public.webhook_gate(jsonb, uuid[]) from public, anon, authenticated;
-grant execute on function public.webhook_gate(jsonb, uuid[]) to service_role;
+revoke all on function public.webhook_gate(jsonb, uuid[], text) from public, anon, authenticated;
+grant execute on function public.webhook_gate(jsonb, uuid[], text) to service_role;

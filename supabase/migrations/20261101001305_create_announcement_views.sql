@@ -173,6 +173,7 @@ declare
   v_last_at timestamptz;
   v_expected bigint;
   v_silent_since timestamptz;
+  v_missed_since timestamptz;
 begin
   -- nothing below reads what is another agency's
   if p_agency_id is null or p_agency_id not in (select private.member_agency_ids()) then
@@ -180,17 +181,17 @@ begin
   end if;
   f := private.refusal_facts(v_now);
   select max(a.last_at), count(*),
-         min(a.unannounced_since) filter (where a.unannounced >= s.unannounced_after and a.unannounced_since <= v_now - s.patience)
-  into v_last_at, v_expected, v_silent_since
+         min(a.unannounced_since) filter (where a.unannounced >= s.unannounced_after and a.unannounced_since <= v_now - s.patience),
+         min(a.unannounced_since) filter (where a.unannounced > 0 and a.unannounced_since between f.refused_first_at and v_now - s.patience)
+  into v_last_at, v_expected, v_silent_since, v_missed_since
   from private.announcement_settings s
   cross join public.models m
   join private.announced_models a on a.model_id = m.id
   where m.agency_id = p_agency_id and m.status = 'active';
   return case
     when v_silent_since is not null then jsonb_build_object('state', 'missing', 'since', v_silent_since)
-    -- nobody knows whose they are: an agency whose own arrive is not concerned
-    when f.is_refused and coalesce(v_last_at, '-infinity') < f.refused_last_at - interval '2 minutes'
-      then jsonb_build_object('state', 'refused', 'since', greatest(f.refused_first_at, v_last_at))
+    -- nobody knows whose they are: an agency is concerned that misses an announcement of its own since
+    when f.is_refused and v_missed_since is not null then jsonb_build_object('state', 'refused', 'since', v_missed_since)
     when v_expected = 0 then jsonb_build_object('state', 'none', 'since', null)
     else jsonb_build_object('state', 'arriving', 'since', v_last_at) end;
 end
@@ -208,7 +209,7 @@ as $$
   select private.announcements_as_member(p_agency_id)
 $$;
 comment on function public.announcements(uuid) is
-  'For dashboards: whether Fanvue''s announcements reach your agency, {state, since}. arriving; none: nobody set webhooks up, polls find everything; refused: deliveries do not pass the check of their signature; missing: polls found sales that nobody announced. '
+  'For dashboards: whether Fanvue''s announcements reach your agency, {state, since}. arriving; none: nobody set webhooks up, polls find everything; refused: deliveries do not pass the check of their signature, and a sale of yours was not announced since; missing: polls found sales that nobody announced. '
   'Figures are right in every state, up to a poll''s pause late in the last three. 42501: not your agency.';
 revoke all on function public.announcements(uuid) from public, anon, authenticated;
 grant execute on function public.announcements(uuid) to authenticated;

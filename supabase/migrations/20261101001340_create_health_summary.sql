@@ -66,7 +66,8 @@ begin
     cross join lateral (select case when v_who in (m.id::text, m.fanvue_user_uuid, lower(m.handle)) then 1
                                     when v_who ~ '^[0-9a-f-]{8,35}$' and starts_with(m.id::text, v_who) then 2
                                     when v_who = lower(private.agency_name(m.display_name)) then 3 end as place) x
-    where x.place is not null
+    -- an empty name means nobody, also where somebody's is empty
+    where x.place is not null and v_who <> ''
   ) f
   where f.place = 1;
   if v_found is null then

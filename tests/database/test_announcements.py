@@ -279,6 +279,13 @@ def test_members_learn_the_state_of_their_own_agency_without_a_figure(
     refuse(engine, wrong_signature=100)
     engine.move_clock(minutes=1)
     refuse(engine, wrong_signature=100)
+    # they may be a stranger's, or another agency's
+    assert line(engine)["state"] == "attention"
+    assert asked_as(engine, mine, user)["state"] == "arriving"
+    poll(creator, 9)
+    # its announcement may still be on its way
+    assert asked_as(engine, mine, user)["state"] == "arriving"
+    engine.move_clock(minutes=11)
 
     refused = asked_as(engine, mine, user)
 
@@ -324,6 +331,72 @@ def test_a_secret_that_the_function_cannot_open_is_told_until_a_test_opens_it(
     assert line(engine)["state"] == "ok"
 
 
+def known_of(engine: Engine, creator: str) -> dict[str, Any]:
+    reply: dict[str, Any] = engine.call("webhook_gate", p_creator=creator)
+    return reply
+
+
+def test_the_function_learns_one_creators_secrets_and_reads_nobody_elses(
+    engine: Engine, creator: Creator
+) -> None:
+    register(engine, creator)
+    engine.models(engine.agency(), 300, due=False)
+    engine.rows(
+        "insert into private.webhook_subscriptions (id, model_id, fanvue_id, url, events, secret,"
+        " state, created_at, changed_at)"
+        " select gen_random_uuid(), m.id, m.id::text, 'https://x.test', '{}', %s, 'active',"
+        " private.engine_now(), private.engine_now() from public.models m where m.id <> %s",
+        SECRET,
+        creator.model_id,
+    )
+
+    with reading(engine, "models", "webhook_subscriptions") as meter:
+        known = known_of(engine, creator.uuid)
+
+    assert [one["creator"] for one in known["secrets"]] == [creator.uuid]
+    assert meter.rows <= 10
+    # enough to see that they are too many to be tried
+    assert len(engine.call("webhook_gate")["secrets"]) == 51
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {
+            "data": {"creator": {"uuid": "A"}},
+            "recipientUuid": "B",
+            "price": 100_000,
+            "context": "x",
+        },
+        {"type": "creator.payment.succeeded", "data": [], "recipientUuid": "B", "price": 100_000},
+        {"id": "t1", "type": "fanvue_sync.test", "data": {"creator": {"uuid": "B"}}},
+        {"id": "t1", "type": "fanvue_sync.test", "data": {}},
+    ],
+    ids=str,
+)
+def test_a_registered_secret_vouches_for_whom_is_booked_and_for_nobody_else(
+    engine: Engine, creator: Creator, event: dict[str, Any]
+) -> None:
+    other = str(uuid.uuid4())
+    text = json.dumps(event).replace('"A"', f'"{other}"').replace('"B"', f'"{creator.uuid}"')
+
+    with pytest.raises(psycopg.DatabaseError, match="whose secret signed it") as refused:
+        engine.call("receive_webhook_event", json.loads(text), p_vouched_for=other)
+
+    assert refused.value.sqlstate == "PT403"
+    assert engine.value("select count(*) from public.webhook_events") == 0
+    assert engine.value("select count(*) from private.webhook_tests") == 0
+
+
+def test_who_vouches_for_their_own_event_has_it_booked(engine: Engine, creator: Creator) -> None:
+    event = Sale(1, 0, 500, "fan-1", None).event("matching", 0)
+    event["data"] |= {"creator": {"uuid": creator.uuid.upper()}, "paid_at": creator.at()}
+
+    told = engine.call("receive_webhook_event", event, p_vouched_for=creator.uuid)
+
+    assert told == {"status": "applied"}
+
+
 def register(engine: Engine, creator: Creator) -> uuid.UUID:
     id_ = uuid.uuid4()
     events = "{creator.payment.succeeded}"
@@ -339,13 +412,17 @@ def test_unsigned_calls_are_let_in_while_a_registration_is_under_way_and_no_long
     assert engine.call("webhook_gate")["registering"] is False
     for _ in range(2):
         engine.call("begin_webhook_registration", id_, creator.model_id, "https://x.test", events)
-    assert engine.call("webhook_gate") == {"registering": True, "secrets": []}
+    none_yet = {"registering": True, "awaited": False, "any": False, "secrets": []}
+    assert engine.call("webhook_gate") == none_yet
+    assert known_of(engine, creator.uuid) == none_yet | {"awaited": True}
+    assert known_of(engine, str(uuid.uuid4())) == none_yet
 
     for _ in range(2):
         engine.call("finish_webhook_registration", id_, "fv-1", events, SECRET)
 
     gate = engine.call("webhook_gate")
-    assert gate["registering"] is False
+    assert (gate["registering"], gate["any"]) == (False, True)
+    assert known_of(engine, creator.uuid.upper()) == gate
     assert [one["sealed"] for one in gate["secrets"]] == [SECRET]
     second = uuid.uuid4()
     engine.call("begin_webhook_registration", second, creator.model_id, "https://x.test", events)

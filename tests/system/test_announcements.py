@@ -121,11 +121,12 @@ def test_the_doctor_sends_a_test_event_and_says_what_keeps_it_out(program: Progr
 
 def test_registering_and_testing_count_as_no_refusal(program: Program) -> None:
     program.engine.creator()
+    stranger = program.engine.fanvue.add_creators(transactions=0)[0]["uuid"]
     program.json("webhooks", "register", "--all")
     program("webhooks", "test", FANVUE_WEBHOOK_SECRETS="quite-another-secret")
     program.engine.fanvue.set_webhook_target(address(program), "a wrong secret")
     program.engine.fanvue.turn(webhook_retry_seconds=[])
-    program.engine.fanvue.send_webhook(next(iter(program.engine.models)), "presence")
+    program.engine.fanvue.send_webhook(stranger, "presence")
     deliver(program)
 
     wait_for_refusals(program, 1)

@@ -140,7 +140,10 @@ def test_a_handle_of_two_creators_is_refused_with_their_ids(program: Program) ->
     for creator in (one, other):
         named(engine, creator, "twin")
 
-    for words in (("sync",), ("reconcile", "--model"), ("tokens", "refresh")):
+    for words in (
+        *(("sync",), ("reconcile", "--model"), ("tokens", "refresh")),
+        *(("webhooks", "list"), ("webhooks", "test"), ("webhooks", "delete", "--yes")),
+    ):
         done = program(*words, "twin")
 
         assert done.returncode == 2

@@ -233,7 +233,7 @@ def check_announcements(facts: dict[str, Any]) -> Finding:
         return warn(
             "announcements",
             f"polls find sales of {facts['silent']} creators that nobody announced; "
-            "fanvue-sync webhooks list --all",
+            "fanvue-sync webhooks list",
         )
     if facts["last_accepted_at"] is None:
         return ok("announcements", "none ever arrived; polls find everything")

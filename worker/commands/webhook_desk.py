@@ -115,10 +115,12 @@ class Desk:
             if lost.fanvue_id not in ids:
                 await self.store.retire(lost.id)
         known = next((kept[one.id] for one in here if one.id in kept), None)
+        strays = [one for one in here if one.id not in kept]
         if known is not None:
+            await self._delete(subscriptions, strays)
             return Outcome(creator, "unchanged", known.events)
         made = await self._make(creator, subscriptions, self._url)
-        await self._delete_strays(subscriptions, here, but=made)
+        await self._delete(subscriptions, strays)
         return Outcome(creator, "registered", made.events, _left_out(made))
 
     async def rotate(self, creator: WebhookCreator) -> Outcome:
@@ -130,12 +132,18 @@ class Desk:
                 f"{creator.name} has no registered webhook",
                 remedy=f"fanvue-sync webhooks register {again}",
             )
+        urls = dict.fromkeys(one.url for one in creator.active)
+        kept = {one.fanvue_id for one in creator.active}
+        listed = await subscriptions.listed()
         made: NewSubscription | None = None
-        for url in dict.fromkeys(one.url for one in creator.active):
+        for url in urls:
             made = await self._make(creator, subscriptions, url)
             for old in creator.active:
                 if old.url == url:
                     await self._remove(subscriptions, old)
+        ours = {*urls, self._url}
+        strays = [one for one in listed if one.url in ours and one.id not in kept]
+        await self._delete(subscriptions, strays)
         events = () if made is None else made.events
         return Outcome(creator, "rotated", events, "" if made is None else _left_out(made))
 
@@ -145,7 +153,7 @@ class Desk:
         here = [one for one in await subscriptions.listed() if one.url == self._url]
         for old in creator.active:
             await self._remove(subscriptions, old, expect_none=True)
-        await self._delete_strays(subscriptions, here)
+        await self._delete(subscriptions, here)
         return Outcome(creator, "deleted" if creator.active or here else "none")
 
     async def _make(
@@ -180,7 +188,7 @@ class Desk:
             with suppress(SyncError):
                 listed = await subscriptions.listed()
                 lost = [one for one in listed if one.url == url and one.id not in before]
-                await self._delete_strays(subscriptions, lost)
+                await self._delete(subscriptions, lost)
             raise
 
     async def _until_taken(self, url: str, signer: Signer | None) -> None:
@@ -193,7 +201,8 @@ class Desk:
                 if signer is not None:
                     await self.store.take_test(event_id, signer.webhook_id)
                 return
-            if answer != 401:  # noqa: PLR2004 - HTTP's own
+            # 503: what an isolate of the function learned a moment ago has no secret yet.
+            if answer not in {401, 503}:
                 break
             await asyncio.sleep(LOOK_PAUSE_SECONDS)
         told = f"answers {answer}" if isinstance(answer, int) else f"does not answer ({answer})"
@@ -210,14 +219,9 @@ class Desk:
         await self.store.retire(old.id, expect_none=expect_none)
 
     @staticmethod
-    async def _delete_strays(
-        subscriptions: Subscriptions,
-        here: Sequence[Subscription],
-        but: NewSubscription | None = None,
-    ) -> None:
-        for stray in here:
-            if but is None or stray.id != but.id:
-                await subscriptions.delete(stray.id)
+    async def _delete(subscriptions: Subscriptions, strays: Sequence[Subscription]) -> None:
+        for stray in strays:
+            await subscriptions.delete(stray.id)
 
     def _subscriptions(self, creator: WebhookCreator) -> Subscriptions:
         if creator.grant == "agency":

@@ -8,6 +8,7 @@ its secret in FANVUE_WEBHOOK_SECRETS instead; both ways work side by side.
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from worker.commands.webhook_check import Signer
     from worker.settings import Settings
+    from worker.store.overview import OverviewStore
     from worker.store.webhooks import WebhookCreator
 
 
@@ -63,7 +65,7 @@ AT_ONCE: Final = 4
 
 Creators = Annotated[
     list[str] | None,
-    typer.Argument(metavar="CREATOR", help="Handles, model ids or Fanvue's uuids."),
+    typer.Argument(metavar="CREATOR", help="Handles, names, model ids or Fanvue's uuids."),
 ]
 Every = Annotated[bool, typer.Option("--all", help="Every active creator.")]
 Url = Annotated[
@@ -86,7 +88,7 @@ def register(
     Subscribes the webhook function to every topic that the creator's scopes allow, and keeps the
     subscription's secret sealed in the database. Run again, it changes nothing.
     """
-    wanted = _named(names, "register", every=every)
+    wanted = _named(names, "fanvue-sync webhooks register --all", every=every)
     _show(wait_for(_for_each(begin(), wanted, Desk.register, url)), as_json=as_json)
 
 
@@ -95,7 +97,7 @@ def rotate(names: Creators = None, *, every: Every = False, as_json: AsJson = Fa
 
     Both secrets are accepted while deliveries are under way: none is lost.
     """
-    wanted = _named(names, "rotate", every=every)
+    wanted = _named(names, "fanvue-sync webhooks rotate --all", every=every)
     _show(wait_for(_for_each(begin(), wanted, Desk.rotate)), as_json=as_json)
 
 
@@ -110,11 +112,11 @@ def delete(
 
     What happens is found by polls from then on.
     """
-    wanted = _named(names, "delete", every=every)
+    wanted = _named(names, "fanvue-sync webhooks delete --all", every=every)
     if not yes:
         words = "all webhooks" if every else f"the webhooks of {', '.join(wanted or ())}"
         if not sys.stdin.isatty():
-            again = " ".join(["--all"] if every else wanted or ())
+            again = shlex.join(["--all"] if every else wanted or ())
             raise UsageError(
                 f"deleting {words} needs a yes", remedy=f"fanvue-sync webhooks delete {again} --yes"
             )
@@ -148,12 +150,9 @@ def send_tests(names: Creators = None, *, url: Url = None, as_json: AsJson = Fal
         raise typer.Exit(1)
 
 
-def _named(names: list[str] | None, command: str, *, every: bool) -> list[str] | None:
+def _named(names: list[str] | None, for_all: str, *, every: bool) -> list[str] | None:
     if bool(names) == every:
-        raise UsageError(
-            f"name the creators whose webhooks to {command}",
-            remedy=f"fanvue-sync webhooks {command} --all",
-        )
+        raise UsageError("name the creators, or ask for all of them", remedy=for_all)
     return names
 
 
@@ -165,7 +164,7 @@ def _show(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
     if as_json:
         print_json([one.as_json() for one in outcomes])
     elif not outcomes:
-        note("no creators are connected: fanvue-sync connect does that")
+        note("no creators are connected; fanvue-sync connect --help says how to connect one")
     else:
         print_table(
             ("creator", "webhook", "events", "note"),
@@ -183,16 +182,11 @@ def _show(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _choose(creators: Sequence[WebhookCreator], names: Sequence[str]) -> list[WebhookCreator]:
-    chosen: list[WebhookCreator] = []
-    for name in names:
-        found = [one for one in creators if one.answers_to(name)]
-        if not found:
-            raise UsageError(
-                f"no creator is called {name}", remedy="fanvue-sync webhooks list names them"
-            )
-        chosen += [one for one in found if one not in chosen]
-    return chosen
+async def _choose(
+    overview: OverviewStore, creators: Sequence[WebhookCreator], names: Sequence[str]
+) -> list[WebhookCreator]:
+    wanted = {(await overview.find_model(name))["model_id"] for name in names}
+    return [one for one in creators if one.model_id in wanted]
 
 
 async def _for_each(
@@ -219,8 +213,9 @@ async def _for_each(
                 except SyncError as error:
                     return Outcome(creator, "failed", error=error)
 
-        chosen = creators if names is None else _choose(creators, names)
-        return list(await asyncio.gather(*map(one, chosen)))
+        if names is not None:
+            creators = await _choose(engine.books.overview, creators, names)
+        return list(await asyncio.gather(*map(one, creators)))
 
 
 async def _test(
@@ -230,8 +225,9 @@ async def _test(
     async with open_books(settings) as books, open_test_http() as http:
         store = WebhookStore(books.database)
         creators = await store.creators()
-        chosen = _choose(creators, names) if names else creators
-        known = signers(settings, chosen, with_settings=not names)
+        if names:
+            creators = await _choose(books.overview, creators, names)
+        known = signers(settings, creators, with_settings=not names)
         if not known:
             raise Misconfigured(
                 "there is no secret to sign a test event with",

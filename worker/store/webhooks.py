@@ -47,15 +47,6 @@ class WebhookCreator:
         """Return those that Fanvue delivers by."""
         return tuple(one for one in self.webhooks if one.state == "active")
 
-    def answers_to(self, name: str) -> bool:
-        """Tell whether somebody means this creator: by handle, model or uuid."""
-        wanted = name.strip().removeprefix("@").lower()
-        return wanted in {
-            (self.handle or "").removeprefix("@").lower(),
-            self.model_id.lower(),
-            (self.uuid or "").lower(),
-        }
-
     @classmethod
     def from_reply(cls, row: dict[str, Any]) -> WebhookCreator:
         """Read one creator."""

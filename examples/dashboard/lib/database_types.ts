@@ -1730,7 +1730,11 @@ export type Database = {
       };
       "reap_expired_leases": { Args: { "p_limit"?: number }; Returns: Json };
       "receive_webhook_event": {
-        Args: { "p_hint_topic"?: string; "p_payload": Json };
+        Args: {
+          "p_hint_topic"?: string;
+          "p_payload": Json;
+          "p_vouched_for"?: string;
+        };
         Returns: Json;
       };
       "reconcile_report": {
@@ -1831,7 +1835,11 @@ export type Database = {
         Returns: Json;
       };
       "webhook_gate": {
-        Args: { "p_refused"?: Json; "p_unopened"?: (string)[] };
+        Args: {
+          "p_creator"?: string;
+          "p_refused"?: Json;
+          "p_unopened"?: (string)[];
+        };
         Returns: Json;
       };
     };

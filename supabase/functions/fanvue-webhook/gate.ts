@@ -1,9 +1,10 @@
 // What the function knows beyond its own settings: the secrets of webhooks that were registered over
-// Fanvue's API, kept sealed in the database, and whether Fanvue is being asked for one. Asked for at
-// most once a minute, or every few seconds while deliveries fit nothing that is known. The same
-// question tells what was refused meanwhile, counted: a flood of forged requests costs the database
-// one call every few seconds, whatever its size.
+// Fanvue's API, kept sealed in the database, and whether Fanvue is being asked for one. Asked for
+// one creator at most once a minute, or every few seconds while deliveries fit nothing that is known.
+// The same question tells what was refused meanwhile, counted: a flood of forged requests costs the
+// database a bounded number of questions, whatever its size.
 
+import { DatabaseAway } from "../_shared/errors.ts";
 import { describe, type Log } from "../_shared/logs.ts";
 import { webhookSecret } from "../_shared/sealing.ts";
 
@@ -12,6 +13,9 @@ export const PAUSE_MS = 3_000;
 // A delivery that names nobody costs a comparison with every secret; with more than these it would
 // be a way to make us work. Those of registered webhooks name their creator.
 export const MOST_TRIED = 50;
+// A flood that names another creator each time must neither fill the memory nor ask without end.
+export const MOST_KNOWN = 1_000;
+export const MOST_QUESTIONS = 100;
 
 export type Refusal =
   | "wrong_signature"
@@ -21,8 +25,12 @@ export type Refusal =
 export type Counts = Partial<Record<Refusal, number>>;
 
 export interface GateEffects {
-  /** Asks the database function webhook_gate. */
-  readonly ask: (refused: Counts, unopened: string[]) => Promise<unknown>;
+  /** Asks the database function webhook_gate, about one creator or about nobody. */
+  readonly ask: (
+    creator: string | null,
+    refused: Counts,
+    unopened: string[],
+  ) => Promise<unknown>;
   /** Opens a sealed text for one place; throws `Misconfigured` or `SealBroken`. */
   readonly open: (sealed: string, place: string) => Promise<string>;
   readonly nowMs: () => number;
@@ -38,69 +46,77 @@ interface Subscription {
   readonly sealed: string;
 }
 
-/** Secrets in the clear, and why one of them could not be opened; null when all could. */
-export interface Registered {
-  readonly secrets: readonly string[];
-  readonly failure: unknown;
+interface Answer {
+  /** Whether Fanvue is being asked for a subscription: anybody's, this creator's. */
+  readonly registering: boolean;
+  readonly awaited: boolean;
+  /** Whether anybody has a registered webhook. */
+  readonly any: boolean;
+  readonly secrets: readonly Subscription[];
 }
 
-interface Answer {
-  readonly registering: boolean;
-  readonly secrets: readonly Subscription[];
+interface Known extends Answer {
+  readonly askedAtMs: number;
+  readonly opened: Map<string, string>;
+}
+
+/** Secrets in the clear, each with its creator, and why one of them could not be opened. */
+export interface Registered {
+  readonly secrets: readonly { creator: string; secret: string }[];
+  readonly failure: unknown;
+  readonly hasAny: boolean;
+  /** Whether there may be a secret that is not known yet to who asked before this moment. */
+  readonly mayMissOne: (arrivedMs: number) => boolean;
 }
 
 /** What one isolate of the function remembers between deliveries. */
 export class Gate {
   readonly #effects: GateEffects;
-  #known: Answer | null = null;
-  #knownAtMs = -Infinity;
+  /** By creator, those used last at the end. */
+  readonly #known = new Map<string | null, Known>();
+  readonly #asking = new Map<string | null, Promise<Known>>();
+  /** When questions were asked within the last pause. */
+  #questions: number[] = [];
   #askedAtMs = -Infinity;
   #failure: unknown = null;
-  #asking: Promise<void> | null = null;
   #isReporting = false;
   #refused: Counts = {};
   readonly #unopened = new Set<string>();
-  readonly #opened = new Map<string, string>();
 
   constructor(effects: GateEffects) {
     this.#effects = effects;
   }
 
   /** Returns the registered secrets that may vouch for a creator, of all where none is named. */
-  async secretsOf(creator: string | null): Promise<Registered> {
-    const { secrets } = await this.#look(FRESH_MS);
-    // A secret vouches for its own creator alone: one that leaks opens no other's books.
-    const fitting = creator === null
-      ? secrets
-      : secrets.filter((one) => one.creator === creator);
-    const found: string[] = [];
+  async secretsOf(
+    creator: string | null,
+    freshMs: number = FRESH_MS,
+  ): Promise<Registered> {
+    const known = await this.#look(creator, freshMs);
+    const secrets: { creator: string; secret: string }[] = [];
     let failure: unknown = null;
-    if (fitting.length > MOST_TRIED) return { secrets: found, failure };
-    for (const one of fitting) {
+    const isTooMuch = creator === null && known.secrets.length > MOST_TRIED;
+    for (const one of isTooMuch ? [] : known.secrets) {
       try {
-        found.push(await this.#open(one));
+        const secret = await this.#open(one, known.opened);
+        secrets.push({ creator: one.creator, secret });
       } catch (error) {
         failure = error;
       }
     }
-    return { secrets: found, failure };
-  }
-
-  /** Tells whether any webhook is registered. */
-  async hasAny(): Promise<boolean> {
-    return (await this.#look(FRESH_MS)).secrets.length > 0;
-  }
-
-  /** Asks again unless that was a moment ago; tells whether there is something new. */
-  async renew(): Promise<boolean> {
-    const before = this.#known;
-    await this.#look(PAUSE_MS);
-    return this.#known !== before;
+    return {
+      secrets,
+      failure,
+      hasAny: known.any,
+      mayMissOne: (arrivedMs) =>
+        creator !== null && (known.awaited ||
+          (known.secrets.length > 0 && known.askedAtMs < arrivedMs)),
+    };
   }
 
   /** Tells whether Fanvue is being asked for a subscription, and may call unsigned. */
   async isRegistering(): Promise<boolean> {
-    return (await this.#look(PAUSE_MS)).registering;
+    return (await this.#look(null, PAUSE_MS)).registering;
   }
 
   /** Counts a refused delivery; the database hears of it a little later. */
@@ -117,42 +133,58 @@ export class Gate {
     this.#isReporting = false;
     // Another question may have told it meanwhile.
     if (Object.keys(this.#refused).length === 0) return;
-    await this.#ask().catch(() => {});
+    await this.#ask(null).catch(() => {});
   }
 
-  async #look(freshMs: number): Promise<Answer> {
+  async #look(creator: string | null, freshMs: number): Promise<Known> {
     const now = this.#effects.nowMs();
-    if (this.#known !== null && now - this.#knownAtMs < freshMs) {
-      return this.#known;
+    const known = this.#known.get(creator);
+    if (known !== undefined && now - known.askedAtMs < freshMs) {
+      this.#remember(creator, known);
+      return known;
     }
     if (this.#failure !== null && now - this.#askedAtMs < PAUSE_MS) {
       throw this.#failure;
     }
-    await this.#ask();
-    if (this.#known === null) throw this.#failure;
-    return this.#known;
+    return await this.#ask(creator);
   }
 
-  #ask(): Promise<void> {
-    this.#asking ??= this.#exchange().finally(() => this.#asking = null);
-    return this.#asking;
+  #ask(creator: string | null): Promise<Known> {
+    const underWay = this.#asking.get(creator);
+    if (underWay !== undefined) return underWay;
+    const asked = this.#exchange(creator).finally(() =>
+      this.#asking.delete(creator)
+    );
+    this.#asking.set(creator, asked);
+    return asked;
   }
 
-  async #exchange(): Promise<void> {
+  async #exchange(creator: string | null): Promise<Known> {
+    const askedAtMs = this.#effects.nowMs();
+    this.#questions = this.#questions.filter((at) => askedAtMs - at < PAUSE_MS);
+    // About nobody it is asked every few seconds at most, whatever comes in.
+    if (creator !== null && this.#questions.length >= MOST_QUESTIONS) {
+      throw new DatabaseAway("asked for too many creators in a moment");
+    }
+    this.#questions.push(askedAtMs);
     const refused = this.#refused;
     const unopened = [...this.#unopened];
     this.#refused = {};
     this.#unopened.clear();
-    this.#askedAtMs = this.#effects.nowMs();
+    this.#askedAtMs = askedAtMs;
     try {
-      this.#known = readAnswer(await this.#effects.ask(refused, unopened));
-      this.#knownAtMs = this.#effects.nowMs();
+      const answer = readAnswer(
+        await this.#effects.ask(creator, refused, unopened),
+      );
       this.#failure = null;
-      for (const sealed of this.#opened.keys()) {
-        if (!this.#known.secrets.some((one) => one.sealed === sealed)) {
-          this.#opened.delete(sealed);
-        }
-      }
+      const opened = new Map(
+        [...this.#known.get(creator)?.opened ?? []].filter(([sealed]) =>
+          answer.secrets.some((one) => one.sealed === sealed)
+        ),
+      );
+      const known = { ...answer, askedAtMs, opened };
+      this.#remember(creator, known);
+      return known;
     } catch (error) {
       this.#failure = error;
       for (const [name, count] of Object.entries(refused)) {
@@ -164,15 +196,27 @@ export class Gate {
     }
   }
 
-  async #open(one: Subscription): Promise<string> {
-    const known = this.#opened.get(one.sealed);
+  #remember(creator: string | null, known: Known): void {
+    this.#known.delete(creator);
+    this.#known.set(creator, known);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > MOST_KNOWN && oldest !== undefined) {
+      this.#known.delete(oldest);
+    }
+  }
+
+  async #open(
+    one: Subscription,
+    opened: Map<string, string>,
+  ): Promise<string> {
+    const known = opened.get(one.sealed);
     if (known !== undefined) return known;
     try {
       const secret = await this.#effects.open(
         one.sealed,
         webhookSecret(one.id),
       );
-      this.#opened.set(one.sealed, secret);
+      opened.set(one.sealed, secret);
       return secret;
     } catch (error) {
       this.#unopened.add(one.id);
@@ -186,9 +230,11 @@ export class Gate {
 }
 
 function readAnswer(answer: unknown): Answer {
-  const { registering, secrets } = (answer ?? {}) as Partial<Answer>;
+  const { registering, awaited, any, secrets } = (answer ?? {}) as Partial<
+    Answer
+  >;
   if (typeof registering !== "boolean" || !Array.isArray(secrets)) {
     throw new TypeError("webhook_gate answered without secrets");
   }
-  return { registering, secrets };
+  return { registering, awaited: awaited === true, any: any === true, secrets };
 }

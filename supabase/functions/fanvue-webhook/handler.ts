@@ -12,14 +12,14 @@ import {
   SealBroken,
 } from "../_shared/errors.ts";
 import { describe, type Log } from "../_shared/logs.ts";
-import type { Gate, Refusal } from "./gate.ts";
+import { type Gate, PAUSE_MS, type Refusal, type Registered } from "./gate.ts";
 import { judge, type Verdict } from "./signature.ts";
 import { toStorable } from "./storable_json.ts";
 
 export const LARGEST_BODY_BYTES = 1024 * 1024;
 // Fanvue waits 10 s; the answer has to be on its way before that, also where secrets were asked for.
 export const ANSWER_WITHIN_MS = 8_000;
-const RETRY_AFTER_SECONDS = 10;
+const RETRY_AFTER = { "retry-after": "10" };
 const LONGEST_HINT = 200;
 const PROBING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 const ALLOWED = "POST, GET, HEAD, OPTIONS";
@@ -34,6 +34,8 @@ export type Status = typeof STATUSES[number];
 /** A signed delivery: the payload as storable JSON text, and what unsigned headers say of it. */
 export interface Delivery {
   readonly payload: string;
+  /** Whose registered webhook signed it; null where a secret of the settings did. */
+  readonly vouchedFor: string | null;
   readonly hintId: string | null;
   readonly hintTopic: string | null;
 }
@@ -70,30 +72,31 @@ export async function handleDelivery(
     count("unsigned", body, effects);
     return refuse(401, REFUSED);
   }
-  let verdict: Verdict;
+  // A byte order mark is no part of the JSON: it goes before anybody reads it.
+  const text = decodeUtf8(body)?.replace(/^\ufeff/, "") ?? null;
+  let judged: Judged;
   try {
-    verdict = await check(
-      header,
-      body,
-      Math.floor(startedMs / 1000),
-      effects,
-    );
+    judged = await check(header, body, creatorOf(text), startedMs, effects);
   } catch (error) {
     if (!(error instanceof DatabaseAway)) {
       count("not_configured", body, effects);
     }
     return unavailable("webhook_misconfigured", error, effects);
   }
-  if (verdict !== "fits") {
+  if (judged.verdict === "not known yet") {
+    effects.log("webhook_not_known_yet", {});
+    return refuse(503, "not known yet", RETRY_AFTER);
+  }
+  if (judged.verdict !== "fits") {
     effects.log("webhook_unsigned", { has_header: true });
     count(
-      verdict === "too old" ? "too_old" : "wrong_signature",
+      judged.verdict === "too old" ? "too_old" : "wrong_signature",
       body,
       effects,
     );
     return refuse(401, REFUSED);
   }
-  const event = readEvent(body);
+  const event = readEvent(text);
   if (event === null) {
     effects.log("webhook_no_event", { bytes: body.length });
     return refuse(400, "not a JSON object");
@@ -101,6 +104,7 @@ export async function handleDelivery(
 
   const delivery: Delivery = {
     payload: event.payload,
+    vouchedFor: judged.vouchedFor,
     hintId: hint(request, "x-fanvue-event-id"),
     hintTopic: hint(request, "x-fanvue-topic"),
   };
@@ -118,6 +122,11 @@ export async function handleDelivery(
     effects.log("webhook_received", { cause, ...fields, status, ms });
     return json(200, { status });
   } catch (error) {
+    if (error instanceof DatabaseRefused && error.code === "PT403") {
+      effects.log("webhook_of_another", fields);
+      count("wrong_signature", body, effects);
+      return refuse(401, REFUSED);
+    }
     if (error instanceof DatabaseRefused && isAboutTheEvent(error)) {
       effects.log("webhook_refused", { ...fields, code: error.code });
       return refuse(400, "not an event");
@@ -141,43 +150,65 @@ async function isExpected({ gate }: Effects): Promise<boolean> {
   }
 }
 
+interface Judged {
+  readonly verdict: Verdict | "not known yet";
+  readonly vouchedFor: string | null;
+}
+
 /** Tries the secrets of the settings first, then those of registered webhooks. */
 async function check(
   header: string,
   body: Bytes,
-  nowSeconds: number,
+  creator: string | null,
+  arrivedMs: number,
   { secrets, gate }: Effects,
-): Promise<Verdict> {
+): Promise<Judged> {
+  const nowSeconds = Math.floor(arrivedMs / 1000);
   const ours = secrets();
   const verdict = await judge(header, body, ours, nowSeconds);
-  if (verdict !== "does not fit") return verdict;
-  if (ours.length === 0 && !await gate.hasAny() && !await isRenewed(gate)) {
+  if (verdict !== "does not fit") return { verdict, vouchedFor: null };
+  let registered = await gate.secretsOf(creator);
+  let judged = await judgeRegistered(header, body, registered, nowSeconds);
+  if (judged.verdict === "does not fit") {
+    // A webhook may have been registered a moment ago.
+    registered = await gate.secretsOf(creator, PAUSE_MS);
+    judged = await judgeRegistered(header, body, registered, nowSeconds);
+  }
+  if (judged.verdict !== "does not fit") return judged;
+  if (ours.length === 0 && !registered.hasAny) {
     throw new Misconfigured(
       "FANVUE_WEBHOOK_SECRETS is not set, and no webhook is registered",
     );
   }
-  const creator = creatorOf(body);
-  const registered = await gate.secretsOf(creator);
-  const second = await judge(header, body, registered.secrets, nowSeconds);
-  if (second !== "does not fit") return second;
-  // A webhook may have been registered a moment ago.
-  const newer = await gate.renew() ? await gate.secretsOf(creator) : null;
-  const third = newer && await judge(header, body, newer.secrets, nowSeconds);
-  if (third !== null && third !== "does not fit") return third;
   // What a secret that does not open has signed nobody can tell: the sender comes again.
-  const failure = (newer ?? registered).failure;
-  if (failure !== null) throw failure;
-  return "does not fit";
+  if (registered.failure !== null) throw registered.failure;
+  // Nor what one has signed that was registered since we asked: refused, it might not be repeated.
+  return registered.mayMissOne(arrivedMs)
+    ? { verdict: "not known yet", vouchedFor: null }
+    : judged;
 }
 
-async function isRenewed(gate: Gate): Promise<boolean> {
-  return await gate.renew() && await gate.hasAny();
+/** Whether a registered secret signed it, and whose it is. */
+async function judgeRegistered(
+  header: string,
+  body: Bytes,
+  { secrets }: Registered,
+  nowSeconds: number,
+): Promise<Judged> {
+  for (const { creator, secret } of secrets) {
+    const verdict = await judge(header, body, [secret], nowSeconds);
+    if (verdict !== "does not fit") return { verdict, vouchedFor: creator };
+  }
+  return { verdict: "does not fit", vouchedFor: null };
 }
 
-/** The creator whom a body names, signed or not, in lower case. */
-function creatorOf(body: Bytes): string | null {
+/**
+ * The creator whom a body seems to name, signed or not, in lower case: whose secrets are tried.
+ * Whose event it is the database says.
+ */
+function creatorOf(text: string | null): string | null {
   try {
-    const { data, recipientUuid } = JSON.parse(decodeUtf8(body) ?? "");
+    const { data, recipientUuid } = JSON.parse(text ?? "");
     const named = data?.creator?.uuid ?? data?.creator_uuid ?? recipientUuid;
     return typeof named === "string" ? named.toLowerCase() : null;
   } catch {
@@ -203,9 +234,8 @@ interface Event {
   readonly topic: string | null;
 }
 
-function readEvent(body: Bytes): Event | null {
-  const text = decodeUtf8(body)?.replace(/^\ufeff/, "");
-  if (text === undefined) return null;
+function readEvent(text: string | null): Event | null {
+  if (text === null) return null;
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -269,7 +299,7 @@ function unavailable(
   const why = error instanceof Misconfigured || error instanceof SealBroken
     ? "not configured yet"
     : "not stored yet";
-  return refuse(503, why, { "retry-after": String(RETRY_AFTER_SECONDS) });
+  return refuse(503, why, RETRY_AFTER);
 }
 
 function refuse(

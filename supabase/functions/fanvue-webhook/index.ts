@@ -8,8 +8,6 @@ import { type Counts, Gate } from "./gate.ts";
 import { type Delivery, handleDelivery } from "./handler.ts";
 
 const GATE_TIMEOUT_MS = 2_500;
-// The secrets of some ten thousand creators.
-const LARGEST_GATE_BYTES = 8 * 1024 * 1024;
 
 function env(name: string): string | undefined {
   return Deno.env.get(name);
@@ -22,21 +20,29 @@ function receive(delivery: Delivery, withinMs: number): Promise<unknown> {
     // The payload travels as text: as values, long numbers would lose digits.
     new JsonText(
       `{"p_payload":${delivery.payload},` +
+        // An older database knows nothing of it; without it, nothing is missing.
+        (delivery.vouchedFor === null
+          ? ""
+          : `"p_vouched_for":${JSON.stringify(delivery.vouchedFor)},`) +
         `"p_hint_topic":${JSON.stringify(delivery.hintTopic)}}`,
     ),
   );
 }
 
-function ask(refused: Counts, unopened: string[]): Promise<unknown> {
+function ask(
+  creator: string | null,
+  refused: Counts,
+  unopened: string[],
+): Promise<unknown> {
   const database = new DatabaseFunctions(
     readProject(env),
     fetch,
     GATE_TIMEOUT_MS,
-    LARGEST_GATE_BYTES,
   );
   return database.callAsService("webhook_gate", {
     p_refused: refused,
     p_unopened: unopened,
+    p_creator: creator,
   });
 }
 

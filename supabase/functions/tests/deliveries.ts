@@ -3,7 +3,7 @@
 import { encodeUtf8, toHex } from "../_shared/bytes.ts";
 import { Misconfigured } from "../_shared/errors.ts";
 import type { Fields } from "../_shared/logs.ts";
-import { type Counts, Gate } from "../fanvue-webhook/gate.ts";
+import { type Counts, Gate, MOST_TRIED } from "../fanvue-webhook/gate.ts";
 import {
   type Delivery,
   type Effects,
@@ -57,9 +57,15 @@ export async function signed(
 /** What the database knows of registered webhooks, and what it was told. */
 export class Registrations {
   registering = false;
+  /** For whom Fanvue is being asked for a subscription. */
+  awaited: string | null = null;
   secrets: { id: string; creator: string; sealed: string }[] = [];
   failure: Error | null = null;
-  readonly asked: { refused: Counts; unopened: string[] }[] = [];
+  readonly asked: {
+    creator: string | null;
+    refused: Counts;
+    unopened: string[];
+  }[] = [];
 
   /** Registers a webhook; sealed here is the secret after its place. */
   add(id: string, creator: string, secret: string): void {
@@ -67,11 +73,22 @@ export class Registrations {
     this.secrets.push({ id, creator, sealed });
   }
 
-  ask(refused: Counts, unopened: string[]): Promise<unknown> {
-    this.asked.push({ refused, unopened });
+  ask(
+    creator: string | null,
+    refused: Counts,
+    unopened: string[],
+  ): Promise<unknown> {
+    this.asked.push({ creator, refused, unopened });
     if (this.failure !== null) return Promise.reject(this.failure);
-    const { registering, secrets } = this;
-    return Promise.resolve({ registering, secrets: [...secrets] });
+    const secrets = creator === null
+      ? this.secrets.slice(0, MOST_TRIED + 1)
+      : this.secrets.filter((one) => one.creator === creator);
+    return Promise.resolve({
+      registering: this.registering,
+      awaited: creator !== null && this.awaited === creator,
+      any: this.secrets.length > 0,
+      secrets,
+    });
   }
 
   /** What was told of refused deliveries, all together. */
@@ -100,7 +117,8 @@ export class Receiver {
   readonly background: Promise<void>[] = [];
   #endPause: () => void = () => {};
   readonly gate: Gate = new Gate({
-    ask: (refused, unopened) => this.registrations.ask(refused, unopened),
+    ask: (creator, refused, unopened) =>
+      this.registrations.ask(creator, refused, unopened),
     open: (sealed, place) => {
       const [stored, secret] = sealed.split("/");
       if (stored !== place || secret === undefined) {

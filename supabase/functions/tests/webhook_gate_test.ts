@@ -1,6 +1,14 @@
-import { DatabaseAway } from "../_shared/errors.ts";
+import { DatabaseAway, DatabaseRefused } from "../_shared/errors.ts";
 import { assert, assertEquals } from "./assertions.ts";
-import { deliver, EVENT, NOW_SECONDS, Receiver, sign } from "./deliveries.ts";
+import { MOST_QUESTIONS } from "../fanvue-webhook/gate.ts";
+import {
+  deliver,
+  EVENT,
+  NOW_SECONDS,
+  Receiver,
+  SECRET,
+  sign,
+} from "./deliveries.ts";
 
 const CREATOR = "7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a01";
 const OTHER = "7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a02";
@@ -51,6 +59,102 @@ Deno.test("a registered secret vouches for its own creator and for nobody else",
   const flat = JSON.stringify({ recipientUuid: OTHER, price: 500 });
   assertEquals(await statusOf(receiver, delivery(flat, OWN)), 401);
   assertEquals(receiver.received, []);
+});
+
+Deno.test("whose secret signed it goes with the event, and the settings' secrets say nothing of it", async () => {
+  const receiver = registered();
+  const flat = JSON.stringify({
+    data: { creator: { uuid: CREATOR } },
+    recipientUuid: OTHER,
+    price: 100_000,
+    context: "x",
+  });
+
+  await receiver.take(await delivery(flat, OWN));
+  await receiver.take(await delivery(about(null), OWN));
+  await receiver.take(await delivery(about(OTHER), SECRET));
+
+  assertEquals(receiver.received.map((one) => one.vouchedFor), [
+    CREATOR,
+    CREATOR,
+    null,
+  ]);
+});
+
+Deno.test("a byte order mark hides nobody's name", async () => {
+  const receiver = registered();
+
+  const theirs = delivery(`\ufeff${about(OTHER)}`, OWN);
+  assertEquals(await statusOf(receiver, theirs), 401);
+  const own = delivery(`\ufeff${about(CREATOR)}`, OWN);
+  assertEquals(await statusOf(receiver, own), 200);
+
+  assertEquals(receiver.received.length, 1);
+});
+
+Deno.test("an event of another creator than its secret's is refused like a forged one", async () => {
+  const receiver = registered();
+  receiver.answer = () => Promise.reject(new DatabaseRefused(403, "PT403"));
+
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 401);
+  await receiver.settle();
+
+  assertEquals(receiver.registrations.refused, { wrong_signature: 1 });
+});
+
+Deno.test("one creator's secrets are asked for, never those of all", async () => {
+  const receiver = registered();
+  receiver.registrations.add("s2", OTHER, "another");
+
+  await receiver.take(await delivery(about(CREATOR), OWN));
+  await receiver.take(await delivery(about(OTHER), "another"));
+
+  const asked = receiver.registrations.asked.map(({ creator }) => creator);
+  assertEquals(asked, [CREATOR, OTHER]);
+});
+
+Deno.test("a flood that names another creator each time asks a bounded number of times", async () => {
+  const receiver = registered();
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 200);
+  for (let number = 0; number < MOST_QUESTIONS + 50; number++) {
+    await receiver.take(await delivery(about(`nobody-${number}`), "forged"));
+  }
+
+  assertEquals(receiver.registrations.asked.length, MOST_QUESTIONS);
+  // Whoever is known is served meanwhile, and registering goes on.
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 200);
+  receiver.registrations.registering = true;
+  assertEquals((await receiver.take(deliver(EVENT))).status, 200);
+});
+
+Deno.test("a secret that was registered since we asked is the sender's to repeat, never refused", async () => {
+  const receiver = registered();
+  const secret = "the-new-secret-of-a-rotated-webhook";
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 200);
+  receiver.registrations.add("s2", CREATOR, secret);
+  receiver.nowSeconds += 1;
+
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), secret)), 503);
+  assertEquals(receiver.registrations.refused, {});
+  receiver.nowSeconds += 2;
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), secret)), 200);
+  assertEquals(
+    await statusOf(receiver, delivery(about(CREATOR), "forged")),
+    401,
+  );
+});
+
+Deno.test("what is signed before its secret is stored is the sender's to repeat", async () => {
+  const receiver = new Receiver();
+  receiver.registrations.awaited = CREATOR;
+
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 503);
+  assertEquals(await statusOf(receiver, delivery(about(OTHER), OWN)), 401);
+  receiver.registrations.awaited = null;
+  receiver.registrations.add("s1", CREATOR, OWN);
+  receiver.nowSeconds += 3;
+
+  assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 200);
 });
 
 Deno.test("a delivery that names nobody cannot make us try a thousand secrets", async () => {
@@ -224,9 +328,9 @@ Deno.test("a secret that does not open is said, and what it may have signed is k
 Deno.test("what asking for secrets took is no longer there for the commit: the answer is in time", async () => {
   const receiver = registered();
   const ask = receiver.registrations.ask.bind(receiver.registrations);
-  receiver.registrations.ask = (refused, unopened) => {
+  receiver.registrations.ask = (creator, refused, unopened) => {
     receiver.nowSeconds += 2;
-    return ask(refused, unopened);
+    return ask(creator, refused, unopened);
   };
 
   await receiver.take(await delivery(about(CREATOR), OWN));

@@ -44,6 +44,7 @@ Deno.test("the database is given the payload and what the headers say of it", as
 
   assertEquals(receiver.received, [{
     payload: EVENT,
+    vouchedFor: null,
     hintId: "hint-1",
     hintTopic: "creator.follow.created",
   }]);
