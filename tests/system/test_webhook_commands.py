@@ -8,10 +8,12 @@ from __future__ import annotations
 import base64
 import json
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from tests.support.deliveries import Postman
 from tests.support.edge_functions import FunctionLog, function_settings
 from tests.support.program import Program
 from tests.support.waiting import PATIENCE_SECONDS
@@ -96,21 +98,27 @@ def test_no_secret_is_stored_open_printed_or_logged(program: Program) -> None:
 
     for done in said:
         assert done.returncode == 0, done.stderr
-    rows = stored(program, "select id, secret from private.webhook_subscriptions")
-    keyring = Keyring(program.engine.settings().sealing.keys)
-    plain = [
-        keyring.open(sealed, str(row_id), SECRET_COLUMN, table=SECRET_TABLE).value
-        for row_id, sealed in rows
-    ]
+    plain = _secrets(program)
     assert len(set(plain)) == 2
     whole = log.read() + "".join(done.stdout + done.stderr for done in said)
     assert "webhook_received" in whole
     for secret in plain:
         assert secret not in whole
         assert _tables_with(program, secret) == []
-    for _, sealed in rows:
+    for (sealed,) in stored(program, "select secret from private.webhook_subscriptions"):
         assert sealed not in whole
         assert _tables_with(program, sealed) == ["private.webhook_subscriptions"]
+
+
+def _secrets(program: Program) -> list[str]:
+    """Return the secrets of registered webhooks in the clear."""
+    keyring = Keyring(program.engine.settings().sealing.keys)
+    return [
+        keyring.open(sealed, str(row_id), SECRET_COLUMN, table=SECRET_TABLE).value
+        for row_id, sealed in stored(
+            program, "select id, secret from private.webhook_subscriptions"
+        )
+    ]
 
 
 def _tables_with(program: Program, text: str) -> list[str]:
@@ -159,6 +167,31 @@ def _register_by_stealth(program: Program, creator: str) -> str:
     )
     assert made.status_code == 201, made.text
     return str(made.json()["id"])
+
+
+def test_a_registered_secret_books_nothing_for_another_creator(program: Program) -> None:
+    engine = program.engine
+    own, other = engine.creator(0), engine.creator(0)
+    engine.drain()
+    program.json("webhooks", "register", handle_of(program, own))
+    money = {"price": 100_000, "context": "message", "sender": {"uuid": str(uuid4())}}
+    stamp = "2026-11-20T12:00:00Z"
+    sale = {"id": "FV-1", "gross": 100_000, "currency": "USD", "creator": {"uuid": other}}
+    event = {"id": "e1", "type": "creator.payment.succeeded", "timestamp": stamp, "data": sale}
+    bodies = [
+        json.dumps({"data": {"creator": {"uuid": own}}, "recipientUuid": other, **money}),
+        json.dumps({"type": None, "data": {"creator_uuid": own}, "recipientUuid": other, **money}),
+        json.dumps(event),
+        "\ufeff" + json.dumps(event),
+    ]
+
+    with httpx.Client(timeout=PATIENCE_SECONDS) as http:
+        postman = Postman(http, address(program), _secrets(program))
+        answers = [postman.deliver(body.encode()).status_code for body in bodies]
+
+    assert answers == [401] * len(bodies)
+    assert stored(program, "select count(*) from public.webhook_events") == [(0,)]
+    assert engine.ledger(other).count == 0
 
 
 def test_an_empty_name_means_nobody(program: Program) -> None:

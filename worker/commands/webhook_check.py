@@ -172,7 +172,7 @@ def _refusal(url: str, status: int, signer: Signer) -> tuple[str, str]:
     if status == httpx.codes.SERVICE_UNAVAILABLE:
         return (
             "the function cannot take deliveries now: a secret, a key or the database is missing",
-            "its log says which; set what is missing with supabase secrets set",
+            "try again in a minute; then its log says which: supabase secrets set",
         )
     return f"the function answers {status}", "look at its log in Supabase (Edge Functions)"
 
