@@ -19,7 +19,7 @@ from worker.jobs.unreadable import NO_REVERSALS, note_doubts, note_unreadable, p
 from worker.store.walks import PageCommit
 from worker.streams.earnings import EARNINGS
 from worker.sync.listing import ENDLESS, is_endless
-from worker.sync.reconcile import compare, whole_days
+from worker.sync.reconcile import compare, held, is_known, whole_days
 from worker.sync.window import BY_INSTANTS, HISTORY_BEGINS, Place, Span
 
 
@@ -137,8 +137,8 @@ class EarningsWalk:
         if days is not None and theirs is not None:
             # Asked after Fanvue: what arrives meanwhile must not look missing.
             ours = await self._store.sums(self._job, days.first, days.until)
-            differing = compare(ours.held(), theirs, days)
-            short = [found for found in differing if found.missing and not ours.knows(found)]
+            lacking = [found for found in compare(held(ours.days), theirs, days) if found.missing]
+            short = [found for found in lacking if not is_known(found, ours.known)]
             if short:
                 doubts["short"] = {"days": len(short), "example": short[0].day.isoformat()}
         return _close(state, doubts, unlisted=state.notes["ended"])

@@ -28,6 +28,8 @@ from worker.sync.reconcile import (
     Reading,
     around,
     compare,
+    held,
+    is_known,
     judged_days,
     read_again,
 )
@@ -179,10 +181,10 @@ class Reconciliation:
         if theirs is None:
             return None, None
         ours = await self._store.sums(self._job, whole.first, whole.until)
-        differences = _certain(state, ours, compare(ours.held(), theirs, doubtful or whole))
+        differences = _certain(state, ours, compare(held(ours.days), theirs, doubtful or whole))
         if doubtful is not None:
             return differences, None
-        news = [found for found in differences if not ours.knows(found)]
+        news = [found for found in differences if not is_known(found, ours.known)]
         if not news:
             return differences, None
         # Known ones are judged again beside the news, so the days span all of them.
@@ -197,8 +199,8 @@ class Reconciliation:
             return None
         ours = await self._store.sums(self._job, days.first, days.until)
         # A day that the report leaves out, or has in other currencies, says nothing.
-        held = {day: sums for day, sums in ours.held().items() if day in theirs}
-        return _certain(state, ours, compare(held, theirs, days))
+        reported = {day: sums for day, sums in held(ours.days).items() if day in theirs}
+        return _certain(state, ours, compare(reported, theirs, days))
 
 
 def _certain(state: RunState, ours: OurSums, differences: list[Difference]) -> list[Difference]:

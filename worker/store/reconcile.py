@@ -11,13 +11,10 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from worker.sync.drift import DaySum
-
 
 if TYPE_CHECKING:
     from worker.store.database import Database
     from worker.store.jobs import Job
-    from worker.sync.reconcile import Difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +75,6 @@ class OurSums:
 
     days: dict[date, tuple[Decimal, Decimal]]
     known: dict[date, tuple[Decimal, Decimal]]
-
-    def knows(self, found: Difference) -> bool:
-        """Tell whether this very difference is a finding already."""
-        return self.known.get(found.day) == (found.ledger.net, found.fanvue.net)
-
-    def held(self) -> dict[date, DaySum]:
-        """Return the days as they are compared."""
-        return {day: DaySum(*sums) for day, sums in self.days.items()}
 
 
 class ReconcileStore:

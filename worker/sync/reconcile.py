@@ -123,6 +123,16 @@ def compare(
     return [found for found in differing if found.ledger.net != found.fanvue.net]
 
 
+def held(sums: Mapping[date, tuple[Decimal, Decimal]]) -> dict[date, DaySum]:
+    """Return our sums per day, gross and net, as they are compared."""
+    return {day: DaySum(*both) for day, both in sums.items()}
+
+
+def is_known(found: Difference, known: Mapping[date, tuple[Decimal, Decimal]]) -> bool:
+    """Tell whether this very difference, our net and theirs, is a finding already."""
+    return known.get(found.day) == (found.ledger.net, found.fanvue.net)
+
+
 def whole_days(start: datetime | None, ceiling: datetime) -> Days | None:
     """Return the settled days of which a walk from such a start read every hour."""
     first = HISTORY_BEGINS if start is None else start + DAY
