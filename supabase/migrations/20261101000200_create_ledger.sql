@@ -110,6 +110,10 @@ create index if not exists fanvue_transactions_model_id_fanvue_created_at_idx
 create index if not exists fanvue_transactions_agency_id_fanvue_created_at_idx
   on public.fanvue_transactions (agency_id, fanvue_created_at desc);
 -- Few at any time: what webhooks announced and the API has not confirmed yet.
+create index if not exists fanvue_transactions_netless_idx
+  on public.fanvue_transactions (model_id, fanvue_created_at)
+  where net_amount is null and source is not null and origin = 'api';
+comment on index public.fanvue_transactions_netless_idx is 'Rows that Fanvue listed without a net that could be read: their days cannot be compared.';
 create index if not exists fanvue_transactions_provisional_idx
   on public.fanvue_transactions (model_id, fanvue_created_at) where origin = 'webhook';
 -- The older application's indexes are prefixes of the first two above.

@@ -98,14 +98,20 @@ begin
         group by x.day) s;
   return jsonb_build_object(
     'days', coalesce(v_days, '{}'),
+    -- what is left after fees of a row that was listed without it is not nothing
+    'unknown', coalesce((select jsonb_agg(distinct (t.fanvue_created_at at time zone 'UTC')::date)
+                         from public.fanvue_transactions t
+                         where t.model_id = v_job.model_id and t.net_amount is null and t.source is not null and t.origin = 'api'
+                           and t.fanvue_created_at >= p_from::timestamp at time zone 'UTC' and t.fanvue_created_at < p_until::timestamp at time zone 'UTC'
+                           and t.category not in ('refund', 'chargeback')), '[]'),
     'known', coalesce((select jsonb_object_agg(f.day, jsonb_build_object('ledger', f.ledger_net::text, 'fanvue', f.fanvue_net::text))
                        from public.reconciliation_findings f
                        where f.model_id = v_job.model_id and f.kind = 'summary' and f.state in ('open', 'accepted')), '{}'));
 end
 $$;
 comment on function public.reconcile_sums(bigint, bigint, date, date) is
-  'Gross and net per UTC day of what Fanvue has listed of a leased job''s model, reversals left out, US dollars as text, and the '
-  'differences from Fanvue''s summary that are known already.';
+  'Gross and net per UTC day of what Fanvue has listed of a leased job''s model, reversals left out, US dollars as text; the '
+  'days on which a row lacks its net; and the differences from Fanvue''s summary that are known already.';
 revoke all on function public.reconcile_sums(bigint, bigint, date, date) from public, anon, authenticated;
 grant execute on function public.reconcile_sums(bigint, bigint, date, date) to service_role;
 
@@ -151,7 +157,7 @@ begin
         category = excluded.category, fanvue_id = excluded.fanvue_id, happened_at = excluded.happened_at, day = excluded.day,
         ledger_gross = excluded.ledger_gross, ledger_net = excluded.ledger_net,
         fanvue_gross = excluded.fanvue_gross, fanvue_net = excluded.fanvue_net,
-        -- an operator's word holds for what she saw
+        -- an operator's word holds for what they saw
         state = case when f.state = 'accepted' and (f.ledger_net, f.fanvue_net) is not distinct from (excluded.ledger_net, excluded.fanvue_net)
                      then 'accepted' else 'open' end;
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -92,3 +92,32 @@ def test_an_id_in_capitals_names_the_same_record(
     b.engine.fanvue.turn(ids_in_capitals=False)
     for sync_type in ESSENTIALS.keys() - {"messages"}:
         b.assert_exact(sync_type)
+
+
+def test_days_whose_nets_were_not_told_are_not_compared_and_not_proved(
+    books: Callable[..., AudienceBooks],
+) -> None:
+    b = books("v1")
+    b.engine.fanvue.turn(spoilt_details=2)
+    b.sync("earnings", full=True)
+    b.engine.pass_time(24 * 3600)
+
+    first = _reconciled(b)
+    b.engine.fanvue.turn(spoilt_details=0)
+    second = _reconciled(b)
+
+    assert first[0] == "partial"
+    assert "the days they are of were not compared" in first[1]["message"]
+    assert second == ("succeeded", None)
+    assert b.rows("select kind from public.reconciliation_findings where state = 'open'") == []
+
+
+def _reconciled(b: AudienceBooks) -> tuple[str, Any]:
+    """Prove the creator's money now; return the run's state and error."""
+    b.engine.database.execute("select public.enqueue_reconcile(%s::uuid)", (b.model,))
+    b.engine.drain()
+    ((state, error),) = b.rows(
+        "select state, error from public.sync_runs where model_id = %(model)s"
+        " and sync_type = 'reconcile' order by id desc limit 1"
+    )
+    return state, error

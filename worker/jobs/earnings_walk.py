@@ -138,7 +138,11 @@ class EarningsWalk:
             # Asked after Fanvue: what arrives meanwhile must not look missing.
             ours = await self._store.sums(self._job, days.first, days.until)
             lacking = [found for found in compare(held(ours.days), theirs, days) if found.missing]
-            short = [found for found in lacking if not is_known(found, ours.known)]
+            short = [
+                found
+                for found in lacking
+                if found.day not in ours.unknown and not is_known(found, ours.known)
+            ]
             if short:
                 doubts["short"] = {"days": len(short), "example": short[0].day.isoformat()}
         return _close(state, doubts, unlisted=state.notes["ended"])

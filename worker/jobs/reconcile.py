@@ -38,6 +38,7 @@ from worker.sync.window import HISTORY_BEGINS, Place, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import date
 
     from worker.clock import Clock
     from worker.jobs.earnings_pages import ReadPage
@@ -76,6 +77,8 @@ class Reconciliation:
         self._pages = EarningsPages(reader)
         self._has_reversals = reader.offers(PATHS[SPENDING])
         self._fanvue = FanvueSums(job, reader)
+        # Days of which no net can be told.
+        self._without_net: set[date] = set()
         self._clock = clock
         self._limits = limits
         self._stopping = stopping
@@ -148,6 +151,12 @@ class Reconciliation:
                 sums.append(_verdict("agency", reported, differences))
         unasked = NOT_SETTLED if whole is None else self._fanvue.missing.get("summary")
         uncompared = None if unasked is None else f"{UNCOMPARED}: {unasked}"
+        if unasked is None and self._without_net:
+            example = min(self._without_net).isoformat()
+            uncompared = (
+                f"Fanvue listed rows without what is left of them after fees, on {example} first: "
+                f"the days they are of were not compared ({len(self._without_net)})"
+            )
         unproved = "; ".join(filter(None, [state.notes.get("unlisted"), uncompared])) or None
         proved = await self._store.finish(self._job, state, sums, partial, unproved)
         log.info(
@@ -181,6 +190,7 @@ class Reconciliation:
         if theirs is None:
             return None, None
         ours = await self._store.sums(self._job, whole.first, whole.until)
+        self._without_net |= ours.unknown
         differences = _certain(state, ours, compare(held(ours.days), theirs, doubtful or whole))
         if doubtful is not None:
             return differences, None
@@ -204,10 +214,17 @@ class Reconciliation:
 
 
 def _certain(state: RunState, ours: OurSums, differences: list[Difference]) -> list[Difference]:
-    """Return the differences that reversals which nobody can list do not explain."""
-    if "unlisted" not in state.notes:
-        return differences
-    return [found for found in differences if found.missing or found.day in ours.known]
+    """Return the differences that neither a net which nobody told explains, nor reversals.
+
+    What is a finding already stays one.
+    """
+    only_missing = "unlisted" in state.notes
+    return [
+        found
+        for found in differences
+        if found.day in ours.known
+        or (found.day not in ours.unknown and (found.missing or not only_missing))
+    ]
 
 
 def _verdict(kind: str, days: Days, differences: list[Difference]) -> dict[str, Any]:

@@ -71,10 +71,14 @@ class RunCommitted:
 
 @dataclass(frozen=True, slots=True)
 class OurSums:
-    """Gross and net per day in the ledger; and which nets, ours and theirs, are known to differ."""
+    """Gross and net per day in the ledger; and which nets, ours and theirs, are known to differ.
+
+    `unknown`: days of which no net can be told, since Fanvue listed a row without one.
+    """
 
     days: dict[date, tuple[Decimal, Decimal]]
     known: dict[date, tuple[Decimal, Decimal]]
+    unknown: frozenset[date] = frozenset()
 
 
 class ReconcileStore:
@@ -207,7 +211,9 @@ async def fetch_sums(database: Database, job: Job, first: date, until: date) -> 
         date.fromisoformat(day): (Decimal(nets["ledger"]), Decimal(nets["fanvue"]))
         for day, nets in reply["known"].items()
     }
-    return OurSums(days, known)
+    # An older database says nothing of it.
+    unknown = frozenset(date.fromisoformat(day) for day in reply.get("unknown", []))
+    return OurSums(days, known, unknown)
 
 
 def _key(job: Job, state: RunState) -> str:
