@@ -38,6 +38,12 @@ where m.agency_id = %s
 on conflict do nothing
 """
 # As the function reports what it refuses.
+MISSED = (
+    "insert into private.announced_models as a (model_id, since, unannounced, unannounced_since)"
+    " values (%s, now() - interval '1 day', 1, now() - interval '12 minutes')"
+    " on conflict (model_id) do update"
+    " set unannounced = excluded.unannounced, unannounced_since = excluded.unannounced_since"
+)
 REFUSED = """
 insert into private.webhook_refusals (minute, wrong_signature, last_at)
 select x.at, 100, x.at from (select now() - make_interval(mins => %s) as at) x
@@ -91,8 +97,10 @@ def test_a_page_does_not_say_live_while_announcements_are_refused(
     tab.sign_in(*agency.owner.login)
     expect(tab.part("connection", state="live")).to_have_text("Live")
 
-    for minutes in (2, 0):
+    for minutes in (14, 13):
         stage.database.execute(REFUSED, (minutes,))
+    # They may be anybody's, until a sale of the agency's own was not announced since.
+    stage.database.execute(MISSED, (stage.model(creator),))
     tab.page.reload()
     late = tab.part("connection", state="late")
     expect(late).to_contain_text("Fanvue's announcements are refused")
