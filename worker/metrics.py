@@ -130,7 +130,7 @@ class Metric(Enum):
         "fanvue_sync_token_refreshes_total",
         "counter",
         "Answers of Fanvue's token endpoint.",
-        (Label("result", ("refreshed", "invalid_grant", "config", "transient")),),
+        (Label("result", ("refreshed", "transient", "throttled", "invalid_grant", "config")),),
     )
     DATABASE_CALLS = Series(
         "fanvue_sync_database_calls_total",

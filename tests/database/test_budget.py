@@ -194,17 +194,17 @@ def test_a_larger_limit_is_learnt_and_a_smaller_one_obeyed_at_once(bucket: Bucke
 
 
 def test_a_429_stops_every_lane_until_it_is_over(bucket: Bucket) -> None:
-    bucket.engine.call("block_bucket", bucket.name, 3600)
+    bucket.engine.call("block_bucket", bucket.name, 30)
     reply = bucket.take(1)
     assert reply["granted"] == 0
-    # However slow the machine is: an hour, and not a second.
-    assert 3_000_000 < reply["wait_ms"] <= 3_600_000
+    # The clock of these tests is a sequence: it stands while a machine is busy.
+    assert 29_000 < reply["wait_ms"] <= 30_000
 
     bucket.engine.call("block_bucket", bucket.name, 5)
     bucket.engine.move_clock(seconds=10)
     assert bucket.take(1)["granted"] == 0
 
-    bucket.engine.move_clock(seconds=3591)
+    bucket.engine.move_clock(seconds=21)
     assert bucket.take(1)["granted"] == 1
 
 
@@ -286,14 +286,14 @@ def test_the_smallest_limits_leave_every_lane_a_call(bucket: Bucket, lane: str) 
 
 
 def test_a_429_stops_its_endpoint_alone(bucket: Bucket) -> None:
-    bucket.engine.call("block_bucket", bucket.name, 3600, "/chats")
+    bucket.engine.call("block_bucket", bucket.name, 30, "/chats")
 
     refused = bucket.take(1, endpoint="/chats")
 
     assert refused["granted"] == 0
-    assert 3_000_000 < refused["wait_ms"] <= 3_600_001
+    assert 29_000 <= refused["wait_ms"] <= 30_001
     assert bucket.take(1, endpoint="/insights/earnings")["granted"] == 1
-    bucket.engine.move_clock(seconds=3601)
+    bucket.engine.move_clock(seconds=31)
     assert bucket.take(1, endpoint="/chats")["granted"] == 1
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 from uuid import uuid4
 
 import pytest
 
+from worker.fanvue.oauth import RefusalKind
 from worker.metrics import MOST_WORDS, OF_THE_ENGINE, OTHER, Metric, Metrics
 
 
@@ -64,8 +65,14 @@ def test_endless_words_make_no_endless_series() -> None:
 def test_counters_of_known_words_begin_at_zero() -> None:
     found = lines(Metrics(), Metric.REFRESHES)
 
-    assert len(found) == 4
+    assert len(found) == 5
     assert all(line.endswith(" 0.0") for line in found)
+
+
+def test_every_answer_of_the_token_endpoint_has_a_word_of_its_own() -> None:
+    (result,) = Metric.REFRESHES.value.labels
+
+    assert set(result.words) == {"refreshed", *get_args(RefusalKind)}
 
 
 def test_two_engines_count_apart() -> None:

@@ -19,8 +19,10 @@ from worker.jobs.outcomes import Cancelled, Done, Result, Yielded
 from worker.jobs.reconcile_sums import FanvueSums
 from worker.jobs.unreadable import NO_REVERSALS, note_doubts, note_unreadable, partial_of
 from worker.store.reconcile import RunCommit
+from worker.streams.earnings import EARNINGS as MONEY
 from worker.sync.listing import ENDLESS, is_endless
 from worker.sync.reconcile import (
+    AGAIN,
     EARNINGS,
     SPENDING,
     Days,
@@ -48,8 +50,7 @@ if TYPE_CHECKING:
     from worker.store.reconcile import OurSums, ReconcileStore, RunState
 
 
-PATHS: Final = {SPENDING: "/insights/spending"}
-EARNINGS_PATH: Final = "/insights/earnings"
+PATHS: Final = {EARNINGS: MONEY.rows, AGAIN: MONEY.rows, SPENDING: MONEY.reversals}
 # An agency's report is compared over so many days at most.
 LONGEST_REPORT: Final = timedelta(days=90)
 UNCOMPARED: Final = "every row was read, but no day was compared with Fanvue's summary"
@@ -75,7 +76,7 @@ class Reconciliation:
         self._job = job
         self._store = store
         self._pages = EarningsPages(reader)
-        self._has_reversals = reader.offers(PATHS[SPENDING])
+        self._has_reversals = reader.offers(MONEY.reversals)
         self._fanvue = FanvueSums(job, reader)
         # Days of which no net can be told.
         self._without_net: set[date] = set()
@@ -128,7 +129,7 @@ class Reconciliation:
             return RunCommit([], notes={**state.notes, "stopped": ENDLESS}, pages=0)
         reading = Reading.from_json(state.todo[0])
         place = Place.resumed(state.mode, state.cursor, state.position, state.notes.get("place"))
-        what = EarningsList(PATHS.get(reading.list, EARNINGS_PATH), reading.span)
+        what = EarningsList(PATHS[reading.list], reading.span)
         page = await self._pages.read(what, place, hint=CALLS_AHEAD)
         return _commit_of(state, page, has_reversals=self._has_reversals)
 

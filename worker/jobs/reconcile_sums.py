@@ -21,6 +21,7 @@ from worker.errors import (
     Unavailable,
 )
 from worker.fanvue.pages import position, read_envelope
+from worker.streams.earnings import EARNINGS
 from worker.sync.drift import report_sums, summary_sums
 from worker.sync.listing import is_endless
 from worker.sync.window import HISTORY_BEGINS, PAGE_SIZE
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from worker.sync.reconcile import Days
 
 
-SUMMARY_PATH: Final = "/insights/earnings/summary"
 REPORT_PATH: Final = "/agencies/earnings"
 # So often a job tries before it ends its run without.
 ATTEMPTS: Final = 3
@@ -66,7 +66,7 @@ class FanvueSums:
 
     async def _summary(self, start: datetime, end: datetime | None) -> dict[date, DaySum]:
         asked = {"startDate": start, "endDate": end, "granularity": "day"}
-        return summary_sums((await self._reader.get(SUMMARY_PATH, asked)).body)
+        return summary_sums((await self._reader.get(EARNINGS.summary, asked)).body)
 
     async def _report(self, days: Days, creator_uuid: str) -> dict[date, DaySum]:
         asked = {
