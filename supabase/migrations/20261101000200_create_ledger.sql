@@ -116,6 +116,14 @@ create index if not exists fanvue_transactions_netless_idx
 comment on index public.fanvue_transactions_netless_idx is 'Rows that Fanvue listed without a net that could be read: their days cannot be compared.';
 create index if not exists fanvue_transactions_provisional_idx
   on public.fanvue_transactions (model_id, fanvue_created_at) where origin = 'webhook';
+create index if not exists fanvue_transactions_reverses_idx
+  on public.fanvue_transactions (reverses_fanvue_id, model_id) where reverses_fanvue_id is not null;
+comment on index public.fanvue_transactions_reverses_idx is 'The reversals of a sale, however old it is: few of all rows.';
+create index if not exists fanvue_transactions_fan_uuid_idx on public.fanvue_transactions (fan_uuid) where fan_uuid is not null;
+comment on index public.fanvue_transactions_fan_uuid_idx is 'Finds a person''s rows, so that an erasure holds their models for moments.';
+create index if not exists fanvue_transactions_nameless_idx
+  on public.fanvue_transactions (agency_id, lower(fan_handle)) where fan_uuid is null and fan_handle is not null;
+comment on index public.fanvue_transactions_nameless_idx is 'Rows that know a person by the handle alone. Few.';
 -- The older application's indexes are prefixes of the first two above.
 drop index if exists public.idx_transactions_agency;
 drop index if exists public.idx_transactions_model_created;

@@ -73,6 +73,7 @@ comment on column public.fanvue_top_fans.gross is 'What the fan paid, US dollars
 comment on column public.fanvue_top_fans.net is 'The creator''s share of it, US dollars; null when Fanvue did not say.';
 comment on column public.fanvue_top_fans.messages is 'Messages between the two, as Fanvue counts them.';
 comment on column public.fanvue_top_fans.synced_at is 'When this row was last written by a sync.';
+create index fanvue_top_fans_fan_uuid_idx on public.fanvue_top_fans (fan_uuid);
 create index fanvue_top_fans_agency_id_day_idx on public.fanvue_top_fans (agency_id, day);
 
 create table public.fanvue_accounts (

@@ -319,11 +319,17 @@ create table public.webhook_events (
   error text,
   received_at timestamptz not null default now(),
   applied_at timestamptz,
-  constraint webhook_events_event_id_key unique (event_id),
+  attempts smallint not null default 0,
+  retry_at timestamptz,
+  -- two creators' events may bear one id; those that name no creator share theirs
+  constraint webhook_events_event_id_key unique nulls not distinct (event_id, creator_uuid),
   constraint webhook_events_status_check check (status in ('applied', 'duplicate_of_api', 'ignored', 'parked', 'failed'))
 );
-comment on table public.webhook_events is 'Every signed event Fanvue sent, kept with what became of it. Nothing signed is dropped.';
-comment on column public.webhook_events.event_id is 'Fanvue''s event id, or a hash of the body where it sends none: the same event arrives once.';
+comment on table public.webhook_events is 'Every signed event Fanvue sent, kept with what became of it. Nothing signed is dropped. Members see that it came and what became of it, not what it said.';
+comment on column public.webhook_events.event_id is 'Fanvue''s event id, or a hash of the body where it sends none: the same event of one creator arrives once.';
+comment on column public.webhook_events.payload is 'The event as Fanvue sent it, without texts of messages and without erased fans. Members cannot read it.';
+comment on column public.webhook_events.attempts is 'How often it was tried to apply the event.';
+comment on column public.webhook_events.retry_at is 'When the worker tries a failed event again; null: only a person can tell what is to be done.';
 comment on column public.webhook_events.status is
   'applied, duplicate_of_api (the ledger had it), ignored (no meaning for us, or set aside with ops.ignore_webhook), parked (unknown creator; applied when they connect), failed (not in the books: see error).';
 comment on column public.webhook_events.topic is 'Fanvue''s event type; legacy bodies without one get the type that their fields tell.';
@@ -337,6 +343,7 @@ create index webhook_events_parked_idx on public.webhook_events (creator_uuid) w
 create index webhook_events_status_received_at_idx on public.webhook_events (status, received_at);
 create index webhook_events_model_id_received_at_idx on public.webhook_events (model_id, received_at desc);
 create index webhook_events_agency_id_idx on public.webhook_events (agency_id);
+create index webhook_events_retry_at_idx on public.webhook_events (retry_at) where retry_at is not null;
 
 -- Row security -----------------------------------------------------------------------------------------
 
@@ -346,7 +353,9 @@ alter table public.sync_runs enable row level security;
 alter table public.webhook_events enable row level security;
 
 revoke all on public.sync_state, public.sync_jobs, public.sync_runs, public.webhook_events from public, anon, authenticated;
-grant select on public.sync_state, public.sync_jobs, public.sync_runs, public.webhook_events to authenticated;
+grant select on public.sync_state, public.sync_jobs, public.sync_runs to authenticated;
+-- not what an event said, and not why it failed: both may name a fan
+grant select (id, event_id, topic, agency_id, model_id, transaction_id, status, received_at, applied_at) on public.webhook_events to authenticated;
 grant all on public.sync_state, public.sync_jobs, public.sync_runs, public.webhook_events to service_role;
 
 -- What a hosted project grants on new sequences is taken back too.

@@ -30,6 +30,23 @@ comment on function private.lock_model(uuid) is
 revoke all on function private.lock_model(uuid) from public, anon, authenticated;
 grant execute on function private.lock_model(uuid) to service_role;
 
+create or replace function private.lock_page(p_job_id bigint)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.share_erasures(j.agency_id) from public.sync_jobs j where j.id = p_job_id;
+  perform private.lock_model(j.model_id) from public.sync_jobs j where j.id = p_job_id;
+  -- the model may have gone to another agency while this waited for it; else it is held already
+  perform private.share_erasures(j.agency_id) from public.sync_jobs j where j.id = p_job_id;
+end
+$$;
+comment on function private.lock_page(bigint) is
+  'What a page of a job takes before it writes: its agency''s gate of erasures, so that no fan is erased meanwhile, then the model.';
+revoke all on function private.lock_page(bigint) from public, anon, authenticated;
+grant execute on function private.lock_page(bigint) to service_role;
+
 create or replace function private.as_uuid(p_text text)
 returns text
 language sql

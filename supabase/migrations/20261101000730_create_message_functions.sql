@@ -230,8 +230,6 @@ set search_path = ''
 as $$
 declare
   v_count integer;
-  v_events integer;
-  v_creator constant text := (select m.fanvue_user_uuid from public.models m where m.id = p_model_id);
 begin
   if not exists (select from public.agencies a where a.id = p_agency_id)
      or (p_model_id is not null and not exists (select from public.models m where m.id = p_model_id and m.agency_id = p_agency_id)) then
@@ -242,22 +240,15 @@ begin
   set body = null
   where m.agency_id = p_agency_id and (p_model_id is null or m.model_id = p_model_id) and m.body is not null;
   get diagnostics v_count = row_count;
-  update public.webhook_events w
-  set payload = w.payload #- '{data,text}' #- '{message,text}'
-  where (w.payload #> '{data,text}' is not null or w.payload #> '{message,text}' is not null)
-    and private.agency_of_event(w.agency_id, w.creator_uuid, w.payload) = p_agency_id
-    and (p_model_id is null or w.model_id = p_model_id
-         or (w.model_id is null and v_creator = any (private.uuids_in(w.payload))));
-  get diagnostics v_events = row_count;
-  if v_count + v_events > 0 then
+  if v_count > 0 then
     perform private.note_action('erase_message_texts', coalesce('model ' || p_model_id, 'agency ' || p_agency_id),
-                                jsonb_build_object('agency_id', p_agency_id, 'model_id', p_model_id), jsonb_build_object('messages', v_count, 'events', v_events));
+                                jsonb_build_object('agency_id', p_agency_id, 'model_id', p_model_id), jsonb_build_object('messages', v_count));
   end if;
   return v_count;
 end
 $$;
 comment on function ops.erase_message_texts(uuid, uuid) is
-  'Removes the texts of all messages of an agency, or of one of its models, from messages and kept events; who, when and price stay. '
+  'Removes the texts of all messages of an agency, or of one of its models; who, when and price stay. '
   'Switch keep_text off first (private.sync_overrides), or they come back. Returns how many messages had one. Safe to repeat.';
 revoke all on function ops.erase_message_texts(uuid, uuid) from public, anon, authenticated;
 grant execute on function ops.erase_message_texts(uuid, uuid) to service_role;

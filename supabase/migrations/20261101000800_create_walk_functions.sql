@@ -216,7 +216,7 @@ declare
   v_phase text := coalesce(p_page ->> 'next_phase', p_page ->> 'phase', 'rows');
   v_reply jsonb;
 begin
-  perform private.lock_model(j.model_id) from public.sync_jobs j where j.id = p_job_id;
+  perform private.lock_page(p_job_id);
   v_job := private.hold_job(p_job_id, p_lease_id);
   -- events that came before the model was known, and were too many for the moment of the grant
   perform private.apply_parked(m.fanvue_user_uuid, v_now) from public.models m where m.id = v_job.model_id;

@@ -122,28 +122,25 @@ comment on function private.apply_message(public.models, text, private.webhook_f
 revoke all on function private.apply_message(public.models, text, private.webhook_facts, text, timestamptz, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_message(public.models, text, private.webhook_facts, text, timestamptz, timestamptz) to service_role;
 
-create or replace function private.apply_audience(p_event public.webhook_events, p_model public.models, p_now timestamptz)
+create or replace function private.apply_audience(
+  p_event public.webhook_events, e private.webhook_facts, p_text text, p_model public.models, p_now timestamptz)
 returns text
 language plpgsql
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  e private.webhook_facts;
-  v_fan text;
+  v_fan constant text := e.fan ->> 'uuid';
   v_at timestamptz;
 begin
-  select r.* into e from private.read_event(p_event.payload, p_event.topic) r;
-  v_fan := e.fan ->> 'uuid';
   if v_fan is null then
     raise exception 'the event names no fan';
   end if;
-  perform private.lock_model(p_model.id);
   v_at := coalesce(private.as_moment(p_event.payload ->> 'timestamp'), e.happened_at, p_event.received_at);
   perform private.require_moment(v_at, p_now);
   perform private.require_moment(e.happened_at, p_now);
   if e.kind in ('message', 'deleted') then
-    perform private.apply_message(p_model, v_fan, e, coalesce(e.data ->> 'text', p_event.payload #>> '{message,text}'), v_at, p_now);
+    perform private.apply_message(p_model, v_fan, e, p_text, v_at, p_now);
   elsif e.kind <> 'read' then
     perform private.apply_fan(p_model, v_fan, e, v_at, p_now);
   elsif e.message_uuid is not null then
@@ -161,7 +158,7 @@ begin
   return 'applied';
 end
 $$;
-comment on function private.apply_audience(public.webhook_events, public.models, timestamptz) is
-  'Applies follows, subscriptions, messages, reads and deletions, in whatever order they come.';
-revoke all on function private.apply_audience(public.webhook_events, public.models, timestamptz) from public, anon, authenticated;
-grant execute on function private.apply_audience(public.webhook_events, public.models, timestamptz) to service_role;
+comment on function private.apply_audience(public.webhook_events, private.webhook_facts, text, public.models, timestamptz) is
+  'Applies follows, subscriptions, messages, reads and deletions, in whatever order they come. p_text: what a message said, which the event does not keep.';
+revoke all on function private.apply_audience(public.webhook_events, private.webhook_facts, text, public.models, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_audience(public.webhook_events, private.webhook_facts, text, public.models, timestamptz) to service_role;

@@ -1,6 +1,7 @@
--- Purpose: a signed event is stored and applied in one transaction, before it is acknowledged.
--- Who may call: receive_webhook_event service_role (the Edge Function); ops.replay_webhook operators.
--- A poison event is kept as failed and never blocks another. Lock order: the creator's advisory lock, then the model.
+-- Purpose: a signed event is applied and stored before it is acknowledged; what applying does never keeps it from being stored.
+-- Who may call: receive_webhook_event service_role (the Edge Function), retry_webhook_events the worker; ops.replay_webhook operators.
+-- An event that cannot be applied is kept as failed and never blocks another; where that is not its own fault, the worker tries again.
+-- Lock order: the creator's advisory lock, the fans (tried, never waited for), the model, the event's row.
 
 create or replace function private.is_placeholder(p_uuid text)
 returns boolean
@@ -15,19 +16,18 @@ comment on function private.is_placeholder(text) is 'Whether a uuid (in lower ca
 revoke all on function private.is_placeholder(text) from public, anon, authenticated;
 grant execute on function private.is_placeholder(text) to service_role;
 
-create or replace function private.is_test_delivery(p_event public.webhook_events)
+create or replace function private.is_test_delivery(e private.webhook_facts)
 returns boolean
 language sql
-stable
+immutable
 set search_path = ''
 as $$
-  select private.is_placeholder(r.creator_uuid) or private.is_placeholder(r.fan ->> 'uuid')
-  from private.read_event(p_event.payload, p_event.topic) r
+  select private.is_placeholder(e.creator_uuid) or private.is_placeholder(e.fan ->> 'uuid')
 $$;
-comment on function private.is_test_delivery(public.webhook_events) is
+comment on function private.is_test_delivery(private.webhook_facts) is
   'Whether an event was sent by the Test button of Fanvue''s dashboard: the creator or the fan is a placeholder.';
-revoke all on function private.is_test_delivery(public.webhook_events) from public, anon, authenticated;
-grant execute on function private.is_test_delivery(public.webhook_events) to service_role;
+revoke all on function private.is_test_delivery(private.webhook_facts) from public, anon, authenticated;
+grant execute on function private.is_test_delivery(private.webhook_facts) to service_role;
 
 create or replace function private.pull_forward(p_model_id uuid, p_sync_type text, p_now timestamptz, p_cause text)
 returns void
@@ -79,14 +79,13 @@ comment on function private.rows_of_payment(uuid, text, uuid) is
 revoke all on function private.rows_of_payment(uuid, text, uuid) from public, anon, authenticated;
 grant execute on function private.rows_of_payment(uuid, text, uuid) to service_role;
 
-create or replace function private.apply_money(p_event public.webhook_events, p_model public.models, p_now timestamptz)
-returns text
+create or replace function private.apply_money(
+  p_event public.webhook_events, e private.webhook_facts, p_model public.models, p_now timestamptz, out status text, out transaction_id uuid)
 language plpgsql
 set search_path = ''
 as $$
 declare
   v_tolerance constant interval := interval '5 minutes';
-  e private.webhook_facts;
   v_reversal boolean;
   v_category text;
   v_amount numeric(14, 2);
@@ -96,7 +95,6 @@ declare
   v_sale public.fanvue_transactions;
   v_name text;
 begin
-  select r.* into e from private.read_event(p_event.payload, p_event.topic) r;
   v_reversal := e.kind in ('refund', 'dispute');
   v_category := case e.kind
     when 'refund' then 'refund' when 'dispute' then 'chargeback'
@@ -108,7 +106,6 @@ begin
   if e.amount_fault is not null then
     raise exception '%', e.amount_fault;
   end if;
-  perform private.lock_model(p_model.id);
 
   if v_reversal and e.reverses_payment_id is not null then
     -- the sale it reverses: by its id, or by the event that announced it
@@ -143,14 +140,16 @@ begin
   --    announced; one row is claimed by one event of a family
   if v_row.id is null then
     select t.* into v_row
-    from public.fanvue_transactions t
-    where t.model_id = p_model.id
-      and (t.origin = 'api' or t.category = v_category)
-      -- a dispute may be booked days after it began: a reversal is known by its sale, too
-      and t.fanvue_created_at between least(e.happened_at - v_tolerance, v_sale.fanvue_created_at)
-                                  and case when v_sale.id is null then e.happened_at + v_tolerance else 'infinity' end
-      and (t.fanvue_created_at between e.happened_at - v_tolerance and e.happened_at + v_tolerance
-           or (t.category = v_category and t.reverses_fanvue_id = v_sale.fanvue_id))
+    -- Two probes, however old the sale is: what stands about that time, and what reverses the same sale. A dispute may be
+    -- booked days after it began.
+    from (select x.* from public.fanvue_transactions x
+          where x.model_id = p_model.id and x.fanvue_created_at between e.happened_at - v_tolerance and e.happened_at + v_tolerance
+          union
+          select x.* from public.fanvue_transactions x
+          -- as text, so that only the index that leads with the sale can answer, whatever the statistics say
+          where x.reverses_fanvue_id = v_sale.fanvue_id and x.model_id::text = p_model.id::text and x.category = v_category
+            and x.fanvue_created_at >= least(e.happened_at - v_tolerance, v_sale.fanvue_created_at)) t
+    where (t.origin = 'api' or t.category = v_category)
       and (coalesce(t.category, '') in ('refund', 'chargeback')) = v_reversal
       and (t.fan_uuid = e.fan ->> 'uuid' or t.fan_uuid is null or e.fan ->> 'uuid' is null)
       and (t.message_uuid = e.message_uuid or t.message_uuid is null or e.message_uuid is null)
@@ -169,22 +168,26 @@ begin
     limit 1;
   end if;
   if v_row.id is not null then
-    update public.webhook_events w set transaction_id = v_row.id where w.id = p_event.id;
     if v_foreign and v_row.origin = 'webhook' and v_row.currency is null then
       -- what a flat body announced was no dollars
       update public.fanvue_transactions t
       set amount = 0, net_amount = 0, currency = e.currency, sent_minor_units = e.minor_units, sent_currency = e.currency
       where t.id = v_row.id;
     end if;
-    return 'duplicate_of_api';
+    status := 'duplicate_of_api';
+    transaction_id := v_row.id;
+    return;
   end if;
 
   -- 3. news: a provisional row, which becomes the API's row when that arrives
-  v_name := coalesce(e.payment_id, 'w:' || p_event.event_id);
-  if exists (select from public.fanvue_transactions t where t.fanvue_id = v_name and t.model_id::text = p_model.id::text) then
-    v_name := v_name || ':' || v_category;
-  end if;
-  insert into public.fanvue_transactions (
+  -- a reversal may bear its sale's number, and there may be several of a sale; events are told apart by creator, as rows are
+  select n.name into v_name
+  from unnest(array[e.payment_id, e.payment_id || ':' || v_category, 'w:' || p_event.event_id]) with ordinality n(name, place)
+  where n.name is not null
+    and not exists (select from public.fanvue_transactions t where t.fanvue_id = n.name and t.model_id::text = p_model.id::text)
+  order by n.place
+  limit 1;
+  insert into public.fanvue_transactions as t (
     agency_id, model_id, fanvue_id, amount, net_amount, currency, sent_minor_units, sent_currency, source, category, status,
     fan_uuid, fan_handle, message_uuid, post_uuid, reverses_fanvue_id, origin, fanvue_created_at, synced_at, created_at)
   values (
@@ -193,15 +196,14 @@ begin
     coalesce(e.source, v_category), v_category, 'pending', e.fan ->> 'uuid', e.fan ->> 'handle', e.message_uuid, e.post_uuid,
     case when v_reversal then coalesce(v_sale.fanvue_id, e.reverses_payment_id) end,
     'webhook', e.happened_at, p_now, p_now)
-  returning * into v_row;
-  update public.webhook_events w set transaction_id = v_row.id where w.id = p_event.id;
-  return 'applied';
+  returning t.id into transaction_id;
+  status := 'applied';
 end
 $$;
-comment on function private.apply_money(public.webhook_events, public.models, timestamptz) is
-  'Books a payment, refund or dispute once: matched to a row that is there, or as a provisional row. applied or duplicate_of_api.';
-revoke all on function private.apply_money(public.webhook_events, public.models, timestamptz) from public, anon, authenticated;
-grant execute on function private.apply_money(public.webhook_events, public.models, timestamptz) to service_role;
+comment on function private.apply_money(public.webhook_events, private.webhook_facts, public.models, timestamptz) is
+  'Books a payment, refund or dispute once, under the model''s lock: matched to a row that is there, or as a provisional row. applied or duplicate_of_api, and the row.';
+revoke all on function private.apply_money(public.webhook_events, private.webhook_facts, public.models, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_money(public.webhook_events, private.webhook_facts, public.models, timestamptz) to service_role;
 
 create or replace function private.keeps_text(p_model public.models)
 returns boolean
@@ -215,106 +217,201 @@ comment on function private.keeps_text(public.models) is 'Whether the texts of t
 revoke all on function private.keeps_text(public.models) from public, anon, authenticated;
 grant execute on function private.keeps_text(public.models) to service_role;
 
-create or replace function private.apply_event(p_event_id uuid, p_now timestamptz)
-returns text
+create or replace function private.apply_to_model(
+  p_event public.webhook_events, e private.webhook_facts, p_text text, p_model public.models, p_now timestamptz, out status text, out transaction_id uuid)
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if e.kind in ('payment', 'refund', 'dispute') then
+    select a.status, a.transaction_id into status, transaction_id from private.apply_money(p_event, e, p_model, p_now) a;
+    if p_event.topic = 'legacy.subscriber.new' then
+      perform private.apply_audience(p_event, e, null, p_model, p_now);
+    end if;
+    perform private.note_announced(p_model.id, p_event.topic, p_now);
+  else
+    status := private.apply_audience(p_event, e, p_text, p_model, p_now);
+  end if;
+  if status = 'applied' then
+    perform private.confirm_by_poll(p_event, e.kind, p_now);
+  end if;
+end
+$$;
+comment on function private.apply_to_model(public.webhook_events, private.webhook_facts, text, public.models, timestamptz) is
+  'Books what an event says of a creator, under the model''s lock.';
+revoke all on function private.apply_to_model(public.webhook_events, private.webhook_facts, text, public.models, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_to_model(public.webhook_events, private.webhook_facts, text, public.models, timestamptz) to service_role;
+
+create or replace function private.confirm_by_poll(p_event public.webhook_events, p_kind text, p_now timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_stream constant text := case
+    when p_kind in ('payment', 'refund', 'dispute') then 'earnings'
+    when p_kind in ('subscribed', 'unsubscribed', 'renewal') then 'subscribers'
+    when p_kind = 'follow' then 'followers'
+    when p_kind in ('message', 'read', 'deleted') then 'messages' end;
+begin
+  if v_stream is null then
+    raise exception 'no stream is named for events of kind %', p_kind;
+  end if;
+  perform private.pull_forward(p_event.model_id, v_stream, p_now, 'webhook ' || p_event.event_id);
+end
+$$;
+comment on function private.confirm_by_poll(public.webhook_events, text, timestamptz) is 'Brings the stream forward that an event is about.';
+revoke all on function private.confirm_by_poll(public.webhook_events, text, timestamptz) from public, anon, authenticated;
+grant execute on function private.confirm_by_poll(public.webhook_events, text, timestamptz) to service_role;
+
+create or replace function private.fail_event(p_event public.webhook_events, p_sqlstate text, p_reason text, p_now timestamptz)
+returns public.webhook_events
+language plpgsql
+set search_path = ''
+as $$
+begin
+  p_event.status := 'failed';
+  p_event.error := p_reason;
+  if left(p_sqlstate, 2) in ('40', '53', '55', '57', '58', 'XX') then
+    -- Not the event's fault: a lock, a time-out, a dead lock, a full disk. The next tick, then after 1, 3, 7 minutes, at last hourly.
+    p_event.error := format('not applied in time (%s); the worker tries it again', p_reason);
+    p_event.retry_at := p_now + make_interval(mins => least(60, power(2, least(p_event.attempts, 7) - 1)::integer - 1));
+  end if;
+  return p_event;
+end
+$$;
+comment on function private.fail_event(public.webhook_events, text, text, timestamptz) is
+  'An event that could not be applied: failed with its reason, and tried again by the worker where the reason is not the event''s own.';
+revoke all on function private.fail_event(public.webhook_events, text, text, timestamptz) from public, anon, authenticated;
+grant execute on function private.fail_event(public.webhook_events, text, text, timestamptz) to service_role;
+
+create or replace function private.apply_event(p_event public.webhook_events, e private.webhook_facts, p_is_new boolean, p_now timestamptz)
+returns public.webhook_events
 language plpgsql
 set search_path = ''
 -- planned anew each time, and by an index: a plan from when the ledger was short reads all of a model, that of a foreign key too
 set plan_cache_mode = force_custom_plan
 set enable_seqscan = off
+-- no wait for a lock is longer; whatever it raises is caught here
+set lock_timeout = '2s'
 as $$
 declare
-  v_event public.webhook_events;
+  v public.webhook_events := p_event;
   v_model public.models;
-  v_kind text;
-  v_detail_fault text;
-  v_status text;
-  v_error text;
-  v_stream text;
+  v_text text := coalesce(e.data ->> 'text', p_event.payload #>> '{message,text}');
+  v_hidden jsonb;
 begin
-  select w.* into v_event from public.webhook_events w where w.id = p_event_id for update;
-  select r.kind, r.detail_fault into v_kind, v_detail_fault from private.read_event(v_event.payload, v_event.topic) r;
-  -- held, so that the event lands in the agency that the creator is in when it is committed, and a fan who is being erased is erased by then
-  select m.* into v_model from public.models m where m.fanvue_user_uuid = v_event.creator_uuid for no key update;
-  if exists (select from private.erased_fans) then
-    update public.webhook_events w
-    set payload = private.hide_erased_in_event(v_model.agency_id, v_event.payload, v_event.topic)
-    where w.id = p_event_id;
+  v.attempts := v.attempts + 1;
+  v.retry_at := null;
+  v.error := null;
+  -- The message's row keeps the text, as long as it may. In the event it would outlive a deletion.
+  v.payload := private.without_texts(v.payload);
+  if not private.share_fans(v.payload, e.creator_uuid) then
+    -- nobody can say yet under which name the fan may be stored
+    v.payload := private.without_names(v.payload);
+    return private.fail_event(v, '55P03', 'a fan whom it names is being erased', p_now);
   end if;
-  if v_kind is null or (v_event.creator_uuid is null and v_event.topic like 'app.%') then
-    -- no meaning for us; sales of the app itself are no creator's
-    v_status := 'ignored';
-  elsif private.is_test_delivery(v_event) then
-    -- its creator never connects, its sale never was; should one be real, polls find it
-    v_status := 'ignored';
-    v_error := 'a test delivery: its users are placeholders';
-  elsif v_event.creator_uuid is null then
-    -- it says something of somebody, and nobody will connect as that: only a person can tell whose it is
-    v_status := 'failed';
-    v_error := 'the event names no creator';
-  elsif v_model.id is null then
-    v_status := 'parked';
-  else
-    update public.webhook_events w set model_id = v_model.id, agency_id = v_model.agency_id where w.id = p_event_id
-    returning w.* into v_event;
-    begin
-      if v_kind in ('payment', 'refund', 'dispute') then
-        v_status := private.apply_money(v_event, v_model, p_now);
-        v_error := v_detail_fault;
-        if v_event.topic = 'legacy.subscriber.new' then
-          perform private.apply_audience(v_event, v_model, p_now);
-        end if;
-        perform private.note_announced(v_model.id, v_event.topic, p_now);
-      else
-        v_status := private.apply_audience(v_event, v_model, p_now);
-      end if;
-    exception when others then
-      if left(sqlstate, 2) in ('40', '53', '55', '57', '58') then
-        -- Not the event's fault: nothing is stored, and the sender tries again.
-        raise;
-      end if;
-      -- A poison event: kept with its reason, replayable, in nobody's way.
-      v_status := 'failed';
-      v_error := sqlerrm;
-    end;
-    if v_status = 'applied' or (v_status = 'failed' and v_kind in ('payment', 'refund', 'dispute')) then
-      -- what an event says of money and cannot be booked, the list may tell
-      v_stream := case
-        when v_kind in ('payment', 'refund', 'dispute') then 'earnings'
-        when v_kind in ('subscribed', 'unsubscribed', 'renewal') then 'subscribers'
-        when v_kind = 'follow' then 'followers'
-        when v_kind in ('message', 'read', 'deleted') then 'messages' end;
-      if v_stream is null then
-        raise exception 'no stream is named for events of kind %', v_kind;
-      end if;
-      perform private.pull_forward(v_model.id, v_stream, p_now, 'webhook ' || v_event.event_id);
+  begin
+    -- held, so that the event lands in the agency that the creator is in when it is committed
+    select m.* into v_model from public.models m where m.fanvue_user_uuid = e.creator_uuid for no key update;
+  exception when others or query_canceled then
+    v.payload := private.without_names(v.payload);
+    return private.fail_event(v, sqlstate, sqlerrm, p_now);
+  end;
+  if p_is_new and exists (select from public.webhook_events w
+                          where w.event_id = v.event_id and w.creator_uuid is not distinct from v.creator_uuid) then
+    return null;
+  end if;
+  if exists (select from private.erased_fans) then
+    v_hidden := private.hide_erased_in_event(v_model.agency_id, v.payload, v.topic, e.creator_uuid);
+    if v_hidden <> v.payload then
+      v.payload := v_hidden;
+      v_text := null;
+      select r.* into e from private.read_event(v_hidden, v.topic) r;
+      e.event_id := v.event_id;
     end if;
   end if;
-  update public.webhook_events w
-  set status = v_status, error = v_error,
-      -- what was deleted, or may not be stored, keeps no text
-      payload = case when v_kind = 'deleted'
-                       or (v_model.id is not null and coalesce(v_kind, 'message') = 'message' and not private.keeps_text(v_model))
-                then w.payload #- '{data,text}' #- '{message,text}' else w.payload end,
-      applied_at = case when v_status in ('applied', 'duplicate_of_api') then p_now end
-  where w.id = p_event_id;
-  return v_status;
+  if e.kind is null or (e.creator_uuid is null and v.topic like 'app.%') then
+    -- no meaning for us; sales of the app itself are no creator's
+    v.status := 'ignored';
+  elsif private.is_test_delivery(e) then
+    -- its creator never connects, its sale never was; should one be real, polls find it
+    v.status := 'ignored';
+    v.error := 'a test delivery: its users are placeholders';
+  elsif e.creator_uuid is null then
+    -- it says something of somebody, and nobody will connect as that: only a person can tell whose it is
+    v.status := 'failed';
+    v.error := 'the event names no creator';
+  elsif v_model.id is null then
+    v.status := 'parked';
+  else
+    v.model_id := v_model.id;
+    v.agency_id := v_model.agency_id;
+    begin
+      select a.status, a.transaction_id into v.status, v.transaction_id from private.apply_to_model(v, e, v_text, v_model, p_now) a;
+      v.applied_at := p_now;
+      v.error := case when e.kind in ('payment', 'refund', 'dispute') then e.detail_fault end;
+    -- a cancelled statement, too: neither a time-out nor a person who cancels undoes that the event is stored
+    exception when others or query_canceled then
+      v := private.fail_event(v, sqlstate, sqlerrm, p_now);
+    end;
+    if v.status = 'failed' and e.kind in ('payment', 'refund', 'dispute') then
+      begin
+        -- what an event says of money and cannot be booked, the list may tell
+        perform private.confirm_by_poll(v, e.kind, p_now);
+      exception when others or query_canceled then
+        v.error := format('%s; the poll that may tell was not brought forward: %s', v.error, sqlerrm);
+      end;
+    end if;
+  end if;
+  return v;
 end
 $$;
-comment on function private.apply_event(uuid, timestamptz) is 'Applies one stored event and notes what became of it.';
-revoke all on function private.apply_event(uuid, timestamptz) from public, anon, authenticated;
-grant execute on function private.apply_event(uuid, timestamptz) to service_role;
+comment on function private.apply_event(public.webhook_events, private.webhook_facts, boolean, timestamptz) is
+  'Applies an event that was read, and returns its row as it is to be stored; null: a new one that is stored already. Raises nothing that applying raised.';
+revoke all on function private.apply_event(public.webhook_events, private.webhook_facts, boolean, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_event(public.webhook_events, private.webhook_facts, boolean, timestamptz) to service_role;
 
-create or replace function public.receive_webhook_event(p_payload jsonb, p_hint_topic text default null, p_vouched_for text default null)
+create or replace function private.apply_stored_event(p_event public.webhook_events, p_now timestamptz)
+returns public.webhook_events
+language plpgsql
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+  e private.webhook_facts;
+  v public.webhook_events;
+begin
+  select r.* into e from private.read_event(p_event.payload, p_event.topic) r;
+  -- names of rows are made of it, and what is stored of the event may be less than what came
+  e.event_id := p_event.event_id;
+  v := private.apply_event(p_event, e, false, p_now);
+  update public.webhook_events w
+  set status = v.status, error = v.error, payload = v.payload, model_id = v.model_id, agency_id = v.agency_id,
+      transaction_id = v.transaction_id, applied_at = v.applied_at, attempts = v.attempts, retry_at = v.retry_at
+  where w.id = p_event.id;
+  return v;
+end
+$$;
+comment on function private.apply_stored_event(public.webhook_events, timestamptz) is 'Applies an event that is stored, and notes what became of it. The caller holds its row.';
+revoke all on function private.apply_stored_event(public.webhook_events, timestamptz) from public, anon, authenticated;
+grant execute on function private.apply_stored_event(public.webhook_events, timestamptz) to service_role;
+
+create or replace function public.receive_webhook_event(
+  p_payload jsonb, p_hint_topic text default null, p_vouched_for text default null, p_apply boolean default true)
 returns jsonb
 language plpgsql
 set search_path = ''
+-- the foreign key's plan, too, is one from when the ledger was short
+set enable_seqscan = off
+set lock_timeout = '2s'
+-- PostgREST takes this for the whole call: it ends before the function's caller stops waiting
+set statement_timeout = '4s'
 as $$
 declare
   v_now timestamptz := private.engine_now();
   e private.webhook_facts;
-  v_id uuid;
-  v_status text;
+  v public.webhook_events;
   v_named jsonb;
 begin
   if jsonb_typeof(p_payload) is distinct from 'object' then
@@ -334,29 +431,91 @@ begin
   if e.topic = 'unknown' and jsonb_typeof(p_payload -> 'data') is distinct from 'object' then
     raise sqlstate 'PT422' using message = 'no event: neither a type, nor data, nor the form of an older one';
   end if;
-  if e.creator_uuid is not null then
-    -- An event is parked before its creator connects, or sees their model: never neither.
-    perform pg_advisory_xact_lock_shared(hashtextextended('fanvue-creator:' || e.creator_uuid, 0));
-  end if;
-  insert into public.webhook_events (event_id, topic, creator_uuid, payment_id, payload, status, received_at)
-  values (e.event_id, e.topic, e.creator_uuid, e.payment_id, p_payload, 'parked', v_now)
-  on conflict (event_id) do nothing
-  returning id into v_id;
+  v.id := gen_random_uuid();
+  v.event_id := e.event_id;
+  v.topic := e.topic;
+  v.creator_uuid := e.creator_uuid;
+  v.payment_id := e.payment_id;
+  v.payload := p_payload;
+  v.received_at := v_now;
+  v.attempts := 0;
   -- where Fanvue sent no id that could be kept: the one by which logs and jobs name the event
   v_named := case when e.event_id is distinct from p_payload ->> 'id' then jsonb_build_object('event_id', e.event_id) else '{}' end;
-  if v_id is null then
-    return v_named || jsonb_build_object('status', 'duplicate');
+  if p_apply then
+    if e.creator_uuid is not null then
+      -- An event is parked before its creator connects, or sees their model: never neither.
+      perform pg_advisory_xact_lock_shared(hashtextextended('fanvue-creator:' || e.creator_uuid, 0));
+    end if;
+    v := private.apply_event(v, e, true, v_now);
+  else
+    -- Waits for nobody, and asks nobody whom it may name.
+    v.payload := private.without_names(private.without_texts(p_payload));
+    v.status := 'failed';
+    v.error := 'not applied in time (the database gave no answer); the worker tries it again';
+    v.retry_at := v_now;
   end if;
-  v_status := private.apply_event(v_id, v_now);
-  return v_named || jsonb_build_object('status', case v_status
-    when 'duplicate_of_api' then 'duplicate' when 'failed' then 'parked' else v_status end);
+  if v.id is not null then
+    -- once, as what it became
+    insert into public.webhook_events select (v).* on conflict (event_id, creator_uuid) do nothing;
+    if found then
+      return v_named || jsonb_build_object('status', case v.status
+        when 'duplicate_of_api' then 'duplicate' when 'failed' then 'parked' else v.status end);
+    end if;
+    if v.status in ('applied', 'duplicate_of_api') then
+      -- stored unapplied a moment ago, by the second call for it: booked then, once
+      raise sqlstate 'PT409' using message = 'the same event is being stored by another call';
+    end if;
+  end if;
+  return v_named || jsonb_build_object('status', 'duplicate');
 end
 $$;
-comment on function public.receive_webhook_event(jsonb, text, text) is
-  'Stores a verified event and applies it in the same transaction: applied, duplicate, ignored or parked; event_id where it has none of its own. The same event again changes nothing. '
-  'p_vouched_for: the creator whose registered webhook''s secret signed it, null for the settings'' secrets; 403: the event is not about them.';
-revoke all on function public.receive_webhook_event(jsonb, text, text) from public, anon, authenticated;
-grant execute on function public.receive_webhook_event(jsonb, text, text) to service_role;
+comment on function public.receive_webhook_event(jsonb, text, text, boolean) is
+  'Applies and stores a verified event: applied, duplicate, ignored or parked; event_id where it has none of its own. The same event of the same creator again changes nothing. '
+  'p_vouched_for: the creator whose registered webhook''s secret signed it, null for the settings'' secrets; 403: the event is not about them. '
+  'p_apply false: after a call that gave no answer; stores it, waits for no lock, and leaves the applying to the worker.';
+revoke all on function public.receive_webhook_event(jsonb, text, text, boolean) from public, anon, authenticated;
+grant execute on function public.receive_webhook_event(jsonb, text, text, boolean) to service_role;
+
+create or replace function public.retry_webhook_events(p_limit integer default 50)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_due record;
+  v public.webhook_events;
+  v_applied integer := 0;
+  v_failed integer := 0;
+begin
+  for v_due in
+    select w.id, w.creator_uuid
+    from public.webhook_events w
+    where w.retry_at <= v_now
+    order by w.retry_at, w.id
+    limit p_limit
+  loop
+    -- the model first, as everywhere; who is busy now has their turn at the next tick
+    perform from public.models m where m.fanvue_user_uuid = v_due.creator_uuid for no key update skip locked;
+    continue when not found and exists (select from public.models m where m.fanvue_user_uuid = v_due.creator_uuid);
+    select w.* into v from public.webhook_events w where w.id = v_due.id and w.retry_at <= v_now for update skip locked;
+    continue when not found;
+    v := private.apply_stored_event(v, v_now);
+    if v.status = 'failed' then
+      v_failed := v_failed + 1;
+      -- a time-out counts once a call: what came after this one would have none
+      exit when v.retry_at is not null;
+    else
+      v_applied := v_applied + 1;
+    end if;
+  end loop;
+  return jsonb_build_object('applied', v_applied, 'failed', v_failed);
+end
+$$;
+comment on function public.retry_webhook_events(integer) is
+  'Tries the events again that could not be applied in time, the longest waiting first. Every tick of a worker calls it; any number of callers apply nothing twice.';
+revoke all on function public.retry_webhook_events(integer) from public, anon, authenticated;
+grant execute on function public.retry_webhook_events(integer) to service_role;
 
 create or replace function private.apply_parked(p_creator_uuid text, p_now timestamptz)
 returns integer
@@ -364,19 +523,22 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_id uuid;
+  v_event public.webhook_events;
   v_count integer := 0;
   -- a grant waits for this; the page commits that follow take the rest
   v_most constant integer := 200;
 begin
-  for v_id in
-    select w.id from public.webhook_events w
+  for v_event in
+    select w.* from public.webhook_events w
     where w.creator_uuid = p_creator_uuid and w.status = 'parked'
     order by w.received_at, w.id
     limit v_most
+    for update
   loop
-    perform private.apply_event(v_id, p_now);
+    v_event := private.apply_stored_event(v_event, p_now);
     v_count := v_count + 1;
+    -- what was too slow once must not be followed by more
+    exit when v_event.retry_at is not null;
   end loop;
   return v_count;
 end
@@ -421,8 +583,7 @@ begin
   if v_before in ('applied', 'duplicate_of_api') then
     return jsonb_build_object('id', p_id, 'status', v_before, 'message', 'nothing to do: the event is applied already');
   end if;
-  perform private.apply_event(p_id, private.engine_now());
-  select w.* into v_event from public.webhook_events w where w.id = p_id;
+  v_event := private.apply_stored_event(v_event, private.engine_now());
   if v_event.status <> v_before then
     perform private.note_action('replay_webhook', 'webhook event ' || p_id, jsonb_build_object('id', p_id),
                                 jsonb_build_object('status', jsonb_build_array(v_before, v_event.status)));

@@ -193,7 +193,7 @@ declare
   v_mended record;
   v_reply jsonb;
 begin
-  perform private.lock_model(j.model_id) from public.sync_jobs j where j.id = p_job_id;
+  perform private.lock_page(p_job_id);
   v_job := private.hold_job(p_job_id, p_lease_id);
   v_run := private.hold_reconciliation(v_job.model_id, p_version, (p_page ->> 'run_id')::uuid, p_page ->> 'key');
   if v_run.version > p_version then

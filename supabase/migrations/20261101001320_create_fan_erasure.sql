@@ -2,7 +2,8 @@
 -- The fan's uuid takes part in the identity of money, so it is not deleted but replaced, everywhere and from then on, by an
 -- alias that leads to nobody: rows, amounts, names of rows and what matches what stay exactly as they were.
 -- Who may call: ops.erase_fan service_role, and the owner in Studio; the rest is asked by whatever stores what Fanvue sends.
--- Locks: erase_fan takes the lock of erasures, then all models of the agency, in the order of their ids, and reads each table once from end to end.
+-- Locks: erase_fan takes the lock of erasures, then the fan's: events that name the fan wait as failed meanwhile, no other does. Then, for
+-- moments, the gate of the agency's pages, and the models that have rows of the fan, in the order of their ids.
 
 create table private.erased_fans (
   id bigint generated always as identity primary key,
@@ -49,6 +50,69 @@ comment on function private.hold_erasures() is
   'Taken before any model by what erases fans and what moves models between agencies: neither overlooks what the other does.';
 revoke all on function private.hold_erasures() from public, anon, authenticated;
 grant execute on function private.hold_erasures() to service_role;
+
+create or replace function private.erasure_gate(p_place integer)
+returns bigint
+language sql
+immutable
+set search_path = ''
+as $$
+  select hashtextextended('fanvue-erasure-gate ' || p_place, 0)
+$$;
+comment on function private.erasure_gate(integer) is 'The key of one of the sixteen gates, among which agencies are spread: few enough to close them all.';
+revoke all on function private.erasure_gate(integer) from public, anon, authenticated;
+grant execute on function private.erasure_gate(integer) to service_role;
+
+create or replace function private.gate_of(p_agency_id uuid)
+returns integer
+language sql
+immutable
+set search_path = ''
+as $$
+  select mod(abs(hashtextextended(p_agency_id::text, 0)::numeric), 16)::integer
+$$;
+comment on function private.gate_of(uuid) is 'Which gate an agency''s pages pass.';
+revoke all on function private.gate_of(uuid) from public, anon, authenticated;
+grant execute on function private.gate_of(uuid) to service_role;
+
+create or replace function private.share_erasures(p_agency_id uuid)
+returns void
+language sql
+set search_path = ''
+as $$
+  select pg_advisory_xact_lock_shared(private.erasure_gate(private.gate_of(p_agency_id)))
+$$;
+comment on function private.share_erasures(uuid) is
+  'Taken by a page before its model: no fan of the agency is erased between the page''s look at the list and its commit.';
+revoke all on function private.share_erasures(uuid) from public, anon, authenticated;
+grant execute on function private.share_erasures(uuid) to service_role;
+
+create or replace function private.close_gates(p_agency_id uuid)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform pg_advisory_xact_lock(private.erasure_gate(g.place))
+  from generate_series(0, 15) g(place)
+  where p_agency_id is null or g.place = private.gate_of(p_agency_id);
+end
+$$;
+comment on function private.close_gates(uuid) is 'Waits for the pages of an agency, or of all, that are being written, and lets no other begin.';
+revoke all on function private.close_gates(uuid) from public, anon, authenticated;
+grant execute on function private.close_gates(uuid) to service_role;
+
+create or replace function private.fan_key(p_fan_uuid text)
+returns bigint
+language sql
+immutable
+set search_path = ''
+as $$
+  select hashtextextended('fanvue-fan ' || p_fan_uuid, 0)
+$$;
+comment on function private.fan_key(text) is 'The key of the lock by which events that name a fan and the erasure of the fan exclude each other.';
+revoke all on function private.fan_key(text) from public, anon, authenticated;
+grant execute on function private.fan_key(text) to service_role;
 
 create or replace function private.fan_hash(p_fan_uuid text)
 returns text
@@ -119,7 +183,7 @@ begin
       v_about := exists (select from jsonb_each_text(p) k where lower(k.value) in (p_fan_uuid, p_alias));
       return coalesce((
         -- a name counts where names stand: a fan may be called as a currency or a kind of sale is
-        select jsonb_object_agg(k.key, case when jsonb_typeof(k.value) = 'string' and k.key ~* '(^name|handle|display_?name|nickname|username)$'
+        select jsonb_object_agg(k.key, case when jsonb_typeof(k.value) = 'string' and private.is_name(k.key)
                                               and (v_about and k.key !~* '^name$' or lower(k.value #>> '{}') = any (p_names)) then 'null'::jsonb
                                             else private.scrub_fan(k.value, p_fan_uuid, p_alias, p_names) end)
         from jsonb_each(p) k), '{}'::jsonb);
@@ -137,6 +201,51 @@ comment on function private.scrub_fan(jsonb, text, text, text[]) is
   'A payload without a fan: the uuid becomes the alias, the fan''s object loses everything else; names become null under the keys of names, and nowhere else.';
 revoke all on function private.scrub_fan(jsonb, text, text, text[]) from public, anon, authenticated;
 grant execute on function private.scrub_fan(jsonb, text, text, text[]) to service_role;
+
+create or replace function private.without_texts(p_payload jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  -- what is a list has no such part
+  select p_payload #- case when jsonb_typeof(p_payload -> 'data') = 'object' then '{data,text}'::text[] else '{}' end
+                   #- case when jsonb_typeof(p_payload -> 'message') = 'object' then '{message,text}'::text[] else '{}' end
+                   #- case when jsonb_typeof(p_payload #> '{data,message}') = 'object' then '{data,message,text}'::text[] else '{}' end
+$$;
+comment on function private.without_texts(jsonb) is 'An event without what a message said.';
+revoke all on function private.without_texts(jsonb) from public, anon, authenticated;
+grant execute on function private.without_texts(jsonb) to service_role;
+
+create or replace function private.is_name(p_key text)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+  select p_key ~* '(^name|handle|display_?name|nickname|username)$'
+$$;
+comment on function private.is_name(text) is 'Whether a name of somebody stands under this key of an event.';
+revoke all on function private.is_name(text) from public, anon, authenticated;
+grant execute on function private.is_name(text) to service_role;
+
+create or replace function private.without_names(p jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  select case jsonb_typeof(p)
+    when 'object' then coalesce((select jsonb_object_agg(k.key, case when private.is_name(k.key) and jsonb_typeof(k.value) = 'string' then 'null'::jsonb
+                                                                     else private.without_names(k.value) end)
+                                 from jsonb_each(p) k), '{}')
+    when 'array' then coalesce((select jsonb_agg(private.without_names(x.value) order by x.ordinality)
+                                from jsonb_array_elements(p) with ordinality x), '[]')
+    else p end
+$$;
+comment on function private.without_names(jsonb) is 'An event without anybody''s name: what is stored while nobody can say whether a fan in it is being erased.';
+revoke all on function private.without_names(jsonb) from public, anon, authenticated;
+grant execute on function private.without_names(jsonb) to service_role;
 
 create or replace function private.uuids_in(p_payload jsonb)
 returns text[]
@@ -167,38 +276,142 @@ comment on function private.agency_of_event(uuid, text, jsonb) is 'Whose an even
 revoke all on function private.agency_of_event(uuid, text, jsonb) from public, anon, authenticated;
 grant execute on function private.agency_of_event(uuid, text, jsonb) to service_role;
 
-create or replace function private.hide_erased_in_event(p_agency_id uuid, p_payload jsonb, p_topic text)
+create or replace function private.share_fans(p_payload jsonb, p_creator_uuid text)
+returns boolean
+language sql
+set search_path = ''
+as $$
+  -- every uuid may be one of a fan; tried, not waited for: an erasure may wait for what the caller holds
+  select coalesce(bool_and(pg_try_advisory_xact_lock_shared(private.fan_key(u.uuid))), true)
+  from unnest(private.uuids_in(p_payload)) u(uuid)
+  where u.uuid is distinct from p_creator_uuid
+$$;
+comment on function private.share_fans(jsonb, text) is
+  'Keeps everybody whom an event names from being erased until it is stored; false: somebody is being erased just now.';
+revoke all on function private.share_fans(jsonb, text) from public, anon, authenticated;
+grant execute on function private.share_fans(jsonb, text) to service_role;
+
+create or replace function private.forget_in_event(p_payload jsonb, p_topic text, p_fan_uuid text, p_alias text, p_names text[])
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+  -- the number of a subscription leads to one person
+  select private.without_texts(private.scrub_fan(p_payload, p_fan_uuid, p_alias, p_names))
+         #- case when jsonb_typeof(p_payload -> 'data') is distinct from 'object' then '{}'::text[]
+                 when p_topic like '%.subscription.%' then '{data,id}' else '{data,subscription_id}' end
+$$;
+comment on function private.forget_in_event(jsonb, text, text, text, text[]) is 'An event without a fan, what the fan wrote and the number of the fan''s subscription.';
+revoke all on function private.forget_in_event(jsonb, text, text, text, text[]) from public, anon, authenticated;
+grant execute on function private.forget_in_event(jsonb, text, text, text, text[]) to service_role;
+
+create or replace function private.alias_in_event(p_agency_id uuid, p_fan_uuid text)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(private.erased_alias(p_agency_id, p_fan_uuid),
+                  -- Of no agency yet: whose it will be nobody knows, so whoever was erased by one loses the name. The uuid stays,
+                  -- by which another agency, which has not erased them, books their money.
+                  case when p_agency_id is null and exists (select from private.erased_fans e where e.fan_hash = private.fan_hash(p_fan_uuid))
+                       then p_fan_uuid end)
+$$;
+comment on function private.alias_in_event(uuid, text) is
+  'What stands for a fan in an event of an agency, or of none; null: the fan was never erased there.';
+revoke all on function private.alias_in_event(uuid, text) from public, anon, authenticated;
+grant execute on function private.alias_in_event(uuid, text) to service_role;
+
+create or replace function private.hide_erased_in_event(p_agency_id uuid, p_payload jsonb, p_topic text, p_creator_uuid text)
 returns jsonb
 language plpgsql
 stable
 set search_path = ''
 as $$
 declare
-  v_creator text := (select r.creator_uuid from private.read_event(p_payload, p_topic) r);
-  v_agency uuid := private.agency_of_event(p_agency_id, v_creator, p_payload);
+  v_agency uuid := private.agency_of_event(p_agency_id, p_creator_uuid, p_payload);
   v_payload jsonb := p_payload;
   v_fan record;
 begin
   -- whatever the event means, and even if it means nothing: every uuid in it may be one of a fan; the creator is none here
   for v_fan in
-    select u.uuid, private.erased_alias(v_agency, u.uuid) as alias
+    select u.uuid, a.alias
     from unnest(private.uuids_in(p_payload)) u(uuid)
-    where u.uuid is distinct from v_creator and private.erased_alias(v_agency, u.uuid) is not null
+    cross join lateral (select private.alias_in_event(v_agency, u.uuid) as alias offset 0) a
+    where u.uuid is distinct from p_creator_uuid and a.alias is not null
   loop
-    v_payload := private.scrub_fan(v_payload, v_fan.uuid, v_fan.alias, array(
+    v_payload := private.forget_in_event(v_payload, p_topic, v_fan.uuid, v_fan.alias, array(
       select lower(k.value)
       from jsonb_path_query(p_payload, 'strict $.**') o(item)
       cross join lateral jsonb_each_text(case when jsonb_typeof(o.item) = 'object' then o.item else '{}' end) k
-      where lower(o.item ->> 'uuid') = v_fan.uuid and k.key in ('handle', 'displayName', 'display_name', 'nickname', 'username', 'name')
-        and k.value is not null)) #- '{data,text}' #- '{message,text}';
+      where lower(o.item ->> 'uuid') = v_fan.uuid and private.is_name(k.key) and k.value is not null));
   end loop;
   return v_payload;
 end
 $$;
-comment on function private.hide_erased_in_event(uuid, jsonb, text) is
+comment on function private.hide_erased_in_event(uuid, jsonb, text, text) is
   'An event as it may be stored: without every erased fan whom it names, understood or not, and then without text.';
-revoke all on function private.hide_erased_in_event(uuid, jsonb, text) from public, anon, authenticated;
-grant execute on function private.hide_erased_in_event(uuid, jsonb, text) to service_role;
+revoke all on function private.hide_erased_in_event(uuid, jsonb, text, text) from public, anon, authenticated;
+grant execute on function private.hide_erased_in_event(uuid, jsonb, text, text) to service_role;
+
+create or replace function private.names_of_fan(p_fan_uuid text)
+returns table (agency_id uuid, name text, is_handle boolean)
+language sql
+stable
+set search_path = ''
+as $$
+  select x.agency_id, n.name, n.is_handle
+  from (select m.agency_id, f.handle, f.display_name
+        from public.models m cross join lateral (select * from public.fanvue_fans y where y.model_id = m.id and y.fan_uuid = p_fan_uuid offset 0) f
+        union all
+        select m.agency_id, c.handle, c.display_name
+        from public.models m cross join lateral (select * from public.fanvue_chats y where y.model_id = m.id and y.fan_uuid = p_fan_uuid offset 0) c
+        union all
+        select t.agency_id, t.handle, t.display_name from public.fanvue_top_fans t where t.fan_uuid = p_fan_uuid
+        union all
+        select t.agency_id, t.fan_handle, null from public.fanvue_transactions t where t.fan_uuid = p_fan_uuid) x
+  cross join lateral (values (lower(x.handle), true), (lower(x.display_name), false)) n(name, is_handle)
+  where n.name <> ''
+$$;
+comment on function private.names_of_fan(text) is 'Every name under which a fan was ever seen, in lower case, by agency. By indexes.';
+revoke all on function private.names_of_fan(text) from public, anon, authenticated;
+grant execute on function private.names_of_fan(text) to service_role;
+
+create or replace function private.erase_fan_history(p_fan_uuid text, p_agency_id uuid)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_names text[] := array(select distinct n.name from private.names_of_fan(p_fan_uuid) n);
+  v_counts jsonb := '{}'::jsonb;
+  v_count integer;
+begin
+  update public.webhook_events w
+  set payload = private.forget_in_event(w.payload, w.topic, p_fan_uuid, a.alias, v_names)
+  from (select x.id, private.alias_in_event(private.agency_of_event(x.agency_id, x.creator_uuid, x.payload), p_fan_uuid) as alias
+        from public.webhook_events x
+        where x.payload::text ilike '%' || p_fan_uuid || '%' and x.creator_uuid is distinct from p_fan_uuid
+          -- what belongs to nobody yet is nobody's to keep
+          and (p_agency_id is null or coalesce(private.agency_of_event(x.agency_id, x.creator_uuid, x.payload), p_agency_id) = p_agency_id)
+        offset 0) a
+  where w.id = a.id and a.alias is not null
+    and w.payload <> private.forget_in_event(w.payload, w.topic, p_fan_uuid, a.alias, v_names);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('webhook_events', v_count);
+  update public.sync_runs r
+  set error = regexp_replace(r.error::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid), 'gi')::jsonb,
+      detail = regexp_replace(r.detail::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid), 'gi')::jsonb
+  where concat(r.error, r.detail) ilike '%' || p_fan_uuid || '%' and (p_agency_id is null or r.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  return v_counts || jsonb_build_object('runs', v_count);
+end
+$$;
+comment on function private.erase_fan_history(text, uuid) is
+  'The fan in what is over, events and runs, once the fan is on the list. Reads both from end to end, and holds nobody who works. Before erase_fan_rows: names are looked up there.';
+revoke all on function private.erase_fan_history(text, uuid) from public, anon, authenticated;
+grant execute on function private.erase_fan_history(text, uuid) to service_role;
 
 create or replace function private.erase_fan_rows(p_fan_uuid text, p_agency_id uuid)
 returns jsonb
@@ -206,61 +419,40 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_names text[];
-  v_handles jsonb;
+  v_models uuid[] := array(select m.id from public.models m where p_agency_id is null or m.agency_id = p_agency_id);
   v_counts jsonb := '{}'::jsonb;
   v_count integer;
 begin
-  -- every name under which the fan was ever seen, for events; handles by agency, for rows that say nothing else
-  select coalesce(array_agg(distinct lower(x.name)) filter (where x.name <> ''), '{}'),
-         coalesce(jsonb_agg(distinct jsonb_build_array(x.agency_id, lower(x.name))) filter (where x.is_handle and x.name <> ''), '[]')
-  into v_names, v_handles
-  from (select f.agency_id, n.name, n.is_handle from public.fanvue_fans f
-        cross join lateral (values (f.handle, true), (f.display_name, false)) n(name, is_handle) where lower(f.fan_uuid) = p_fan_uuid
-        union all
-        select c.agency_id, n.name, n.is_handle from public.fanvue_chats c
-        cross join lateral (values (c.handle, true), (c.display_name, false)) n(name, is_handle) where lower(c.fan_uuid) = p_fan_uuid
-        union all
-        select t.agency_id, n.name, n.is_handle from public.fanvue_top_fans t
-        cross join lateral (values (t.handle, true), (t.display_name, false)) n(name, is_handle) where lower(t.fan_uuid) = p_fan_uuid
-        union all
-        select t.agency_id, t.fan_handle, true from public.fanvue_transactions t where lower(t.fan_uuid) = p_fan_uuid) x;
-  update public.fanvue_transactions t
-  set fan_uuid = private.erased_alias(t.agency_id, p_fan_uuid), fan_handle = null
-  where lower(t.fan_uuid) = p_fan_uuid and (p_agency_id is null or t.agency_id = p_agency_id);
-  get diagnostics v_count = row_count;
-  v_counts := v_counts || jsonb_build_object('transactions', v_count);
   update public.fanvue_transactions t
   set fan_handle = null
-  where t.fan_uuid is null and t.fan_handle is not null and v_handles @> jsonb_build_array(jsonb_build_array(t.agency_id, lower(t.fan_handle)))
+  from (select distinct n.agency_id, n.name from private.names_of_fan(p_fan_uuid) n where n.is_handle) n
+  where t.agency_id = n.agency_id and lower(t.fan_handle) = n.name and t.fan_uuid is null and t.fan_handle is not null
     and (p_agency_id is null or t.agency_id = p_agency_id);
+  update public.fanvue_transactions t
+  set fan_uuid = private.erased_alias(t.agency_id, p_fan_uuid), fan_handle = null
+  where t.fan_uuid = p_fan_uuid and (p_agency_id is null or t.agency_id = p_agency_id);
+  get diagnostics v_count = row_count;
+  v_counts := v_counts || jsonb_build_object('transactions', v_count);
   update public.fanvue_fans f
   set fan_uuid = private.erased_alias(f.agency_id, p_fan_uuid), handle = null, display_name = null, registered_at = null, subscription_id = null
-  where lower(f.fan_uuid) = p_fan_uuid and (p_agency_id is null or f.agency_id = p_agency_id);
+  where f.model_id = any (v_models) and f.fan_uuid = p_fan_uuid;
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('fans', v_count);
   update public.fanvue_messages m
   set fan_uuid = private.erased_alias(m.agency_id, p_fan_uuid), body = null
-  where lower(m.fan_uuid) = p_fan_uuid and (p_agency_id is null or m.agency_id = p_agency_id);
+  where m.model_id = any (v_models) and m.fan_uuid = p_fan_uuid;
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('messages', v_count);
   -- a chat is its fan's uuid and names, and is read by it
-  delete from public.fanvue_chats c where lower(c.fan_uuid) = p_fan_uuid and (p_agency_id is null or c.agency_id = p_agency_id);
+  delete from public.fanvue_chats c where c.model_id = any (v_models) and c.fan_uuid = p_fan_uuid;
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('chats', v_count);
   update public.fanvue_top_fans t
   set fan_uuid = private.erased_alias(t.agency_id, p_fan_uuid), handle = null, display_name = null
-  where lower(t.fan_uuid) = p_fan_uuid and (p_agency_id is null or t.agency_id = p_agency_id);
+  where t.fan_uuid = p_fan_uuid and (p_agency_id is null or t.agency_id = p_agency_id);
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('top_fans', v_count);
-  update public.webhook_events w
-  set payload = private.scrub_fan(w.payload, p_fan_uuid, private.erased_alias(coalesce(p_agency_id, w.agency_id), p_fan_uuid), v_names)
-                #- '{data,text}' #- '{message,text}'
-  where w.payload::text ilike '%' || p_fan_uuid || '%' and w.creator_uuid is distinct from p_fan_uuid
-    and (p_agency_id is null or private.agency_of_event(w.agency_id, w.creator_uuid, w.payload) = p_agency_id);
-  get diagnostics v_count = row_count;
-  v_counts := v_counts || jsonb_build_object('webhook_events', v_count);
-  -- what jobs, walks and errors remember; jobs before states, as a settlement takes them
+  -- what jobs and walks remember; jobs before states, as a settlement takes them
   update public.sync_jobs j
   set progress = regexp_replace(j.progress::text, p_fan_uuid, private.erased_alias(j.agency_id, p_fan_uuid), 'gi')::jsonb,
       last_error = regexp_replace(j.last_error::text, p_fan_uuid, private.erased_alias(j.agency_id, p_fan_uuid), 'gi')::jsonb
@@ -271,20 +463,39 @@ begin
   set walk_notes = regexp_replace(s.walk_notes::text, p_fan_uuid, a.alias, 'gi')::jsonb,
       last_page_reply = regexp_replace(s.last_page_reply::text, p_fan_uuid, a.alias, 'gi')::jsonb,
       last_error = regexp_replace(s.last_error::text, p_fan_uuid, a.alias, 'gi')::jsonb
-  from (select x.id, private.erased_alias(x.agency_id, p_fan_uuid) as alias from public.sync_state x) a
-  where a.id = s.id and concat(s.walk_notes, s.last_page_reply, s.last_error) ilike '%' || p_fan_uuid || '%'
-    and (p_agency_id is null or s.agency_id = p_agency_id);
-  update public.sync_runs r
-  set error = regexp_replace(r.error::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid), 'gi')::jsonb,
-      detail = regexp_replace(r.detail::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid), 'gi')::jsonb
-  where concat(r.error, r.detail) ilike '%' || p_fan_uuid || '%' and (p_agency_id is null or r.agency_id = p_agency_id);
-  get diagnostics v_count = row_count;
-  return v_counts || jsonb_build_object('runs', v_count);
+  from (select x.id, private.erased_alias(x.agency_id, p_fan_uuid) as alias
+        from public.sync_state x
+        where concat(x.walk_notes, x.last_page_reply, x.last_error) ilike '%' || p_fan_uuid || '%'
+          and (p_agency_id is null or x.agency_id = p_agency_id) offset 0) a
+  where a.id = s.id;
+  return v_counts;
 end
 $$;
-comment on function private.erase_fan_rows(text, uuid) is 'What ops.erase_fan does to the rows, once the fan is on the list and the models are held. Returns how many of each.';
+comment on function private.erase_fan_rows(text, uuid) is
+  'What ops.erase_fan does to rows that pages and events write, once the fan is on the list and the models that have some are held. By indexes, but for jobs and states. Returns how many of each.';
 revoke all on function private.erase_fan_rows(text, uuid) from public, anon, authenticated;
 grant execute on function private.erase_fan_rows(text, uuid) to service_role;
+
+create or replace function private.models_of_fan(p_fan_uuid text, p_agency_id uuid)
+returns setof uuid
+language sql
+stable
+set search_path = ''
+as $$
+  select t.model_id from public.fanvue_transactions t where t.fan_uuid = p_fan_uuid and (p_agency_id is null or t.agency_id = p_agency_id)
+  union
+  select t.model_id from public.fanvue_top_fans t where t.fan_uuid = p_fan_uuid and (p_agency_id is null or t.agency_id = p_agency_id)
+  union
+  select m.id
+  from public.models m
+  where (p_agency_id is null or m.agency_id = p_agency_id)
+    and (exists (select from public.fanvue_fans f where f.model_id = m.id and f.fan_uuid = p_fan_uuid)
+         or exists (select from public.fanvue_messages y where y.model_id = m.id and y.fan_uuid = p_fan_uuid)
+         or exists (select from public.fanvue_chats c where c.model_id = m.id and c.fan_uuid = p_fan_uuid))
+$$;
+comment on function private.models_of_fan(text, uuid) is 'The models that have rows of a fan. By indexes.';
+revoke all on function private.models_of_fan(text, uuid) from public, anon, authenticated;
+grant execute on function private.models_of_fan(text, uuid) to service_role;
 
 create or replace function ops.erase_fan(p_fan_uuid text, p_agency_id uuid default null)
 returns jsonb
@@ -305,13 +516,17 @@ begin
     raise sqlstate 'PT404' using message = format('no agency %s', p_agency_id), hint = 'ops.queue_health lists the agencies; none at all means every agency';
   end if;
   perform private.hold_erasures();
-  -- Nothing that names a fan is stored without its model's lock: who waits for it finds the fan on the list.
-  perform from public.models m where p_agency_id is null or m.agency_id = p_agency_id order by m.id for no key update;
+  -- Waits for the events that name the fan and are being stored. Who comes now is stored without a name, and tried again.
+  perform pg_advisory_xact_lock(private.fan_key(v_fan));
   insert into private.erased_fans (fan_hash, agency_id, erased_at) values (private.fan_hash(v_fan), p_agency_id, private.engine_now())
   on conflict do nothing;
   v_new := found;
   v_alias := private.erased_alias(p_agency_id, v_fan);
-  v_counts := private.erase_fan_rows(v_fan, p_agency_id);
+  -- what takes long comes first, while nobody is held
+  v_counts := private.erase_fan_history(v_fan, p_agency_id);
+  perform private.close_gates(p_agency_id);
+  perform from public.models m where m.id in (select private.models_of_fan(v_fan, p_agency_id)) order by m.id for no key update;
+  v_counts := private.erase_fan_rows(v_fan, p_agency_id) || v_counts;
   select sum(k.value::bigint) into v_rows from jsonb_each_text(v_counts) k;
   if v_rows = 0 and not v_new then
     return jsonb_build_object('changed', false, 'message', 'nothing to do: this fan is erased already, and nothing came since', 'alias', v_alias);
@@ -326,6 +541,6 @@ end
 $$;
 comment on function ops.erase_fan(text, uuid) is
   'Erases a fan''s personal data, of one agency or of all: names, handles, message texts, chats, what webhooks and errors said. The uuid becomes an alias; money and totals stay to the cent. '
-  'Later syncs and webhooks store the alias. Reads each table once from end to end and holds the agency''s models meanwhile. Safe to repeat.';
+  'Later syncs and webhooks store the alias. Subscription numbers go, too. Reads events and runs once from end to end while everybody works; pages of the agency wait for moments. Safe to repeat.';
 revoke all on function ops.erase_fan(text, uuid) from public, anon, authenticated;
 grant execute on function ops.erase_fan(text, uuid) to service_role;

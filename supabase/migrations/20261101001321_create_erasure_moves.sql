@@ -73,6 +73,7 @@ begin
   order by m.id
   for no key update;
   foreach v_fan in array v_fans loop
+    perform private.erase_fan_history(v_fan, new.agency_id);
     perform private.erase_fan_rows(v_fan, new.agency_id);
   end loop;
   return null;
