@@ -307,6 +307,7 @@ async def _first_round(jobs: JobStore, *, drain: bool) -> None:
     """
     try:
         await jobs.reap()
+        await jobs.retry_webhooks()
         await jobs.enqueue_due("worker")
     except (DatabaseUnavailable, SchemaMissing) as error:
         if drain:

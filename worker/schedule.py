@@ -1,4 +1,4 @@
-"""The worker's own clockwork (APScheduler): the second scheduler, and the reaper's rounds.
+"""The worker's own clockwork (APScheduler): the second scheduler, the reaper, late webhooks.
 
 Every tick is the same idempotent call that pg_cron makes; if pg_cron stops, nothing else changes.
 No business work happens here.
@@ -49,6 +49,7 @@ class Schedule:
         # Jitter keeps ten workers that started together from ticking together.
         self._every(tick, self._enqueue, jitter=tick / 10)
         self._every(min(REAP_EVERY, tick), self._reap, jitter=timedelta(seconds=2))
+        self._every(tick, self._retry_webhooks, jitter=tick / 10)
         if tell is not None:
             self._every(tick, tell, jitter=tick / 10)
 
@@ -77,6 +78,16 @@ class Schedule:
         self._metrics.count(Metric.TICKS, result="done")
         if done["enqueued"] or done["revived"]:
             log.info("tick", **done)
+            self._wake()
+
+    async def _retry_webhooks(self) -> None:
+        try:
+            done = await self._store.retry_webhooks()
+        except SyncError as error:
+            log.warning("webhook_retry_failed", reason=error.message)
+            return
+        if any(done.values()):
+            log.info("webhooks_retried", **done)
             self._wake()
 
     async def _reap(self) -> None:

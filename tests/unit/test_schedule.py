@@ -45,17 +45,21 @@ class Bench:
         await calls[name]()
 
 
-def test_it_enqueues_every_tick_and_reaps_more_often() -> None:
-    enqueue, reap = Bench().ticks
+def test_it_enqueues_and_retries_webhooks_every_tick_and_reaps_more_often() -> None:
+    ticks = {job.func.__name__: job.trigger for job in Bench().ticks}
 
-    assert (enqueue.trigger.interval, reap.trigger.interval) == (MINUTE, REAP_EVERY)
-    assert all(job.trigger.jitter >= 1 for job in (enqueue, reap))
+    assert {name: trigger.interval for name, trigger in ticks.items()} == {
+        "_enqueue": MINUTE,
+        "_retry_webhooks": MINUTE,
+        "_reap": REAP_EVERY,
+    }
+    assert all(trigger.jitter >= 1 for trigger in ticks.values())
 
 
 def test_reaping_is_never_rarer_than_the_tick() -> None:
     assert [job.trigger.interval for job in Bench(timedelta(seconds=5)).ticks] == [
         timedelta(seconds=5)
-    ] * 2
+    ] * 3
 
 
 @pytest.mark.parametrize("tick", [timedelta(0), timedelta(milliseconds=10)])
@@ -112,17 +116,33 @@ async def test_jobs_taken_back_from_vanished_workers_wake_the_loop() -> None:
     assert b.woken == 1
 
 
+@pytest.mark.parametrize("waiting", [0, 2])
+async def test_webhooks_that_were_applied_after_all_wake_the_loop(waiting: int) -> None:
+    b = Bench()
+    b.queue.waiting_webhooks = waiting
+
+    await b.tick("_retry_webhooks")
+
+    assert b.queue.stub.calls == [("retry_webhook_events", {})]
+    assert b.woken == min(waiting, 1)
+
+
 async def test_a_database_that_is_away_costs_a_tick_and_no_more() -> None:
     b = Bench()
-    b.queue.down = {"enqueue_due", "reap_expired_leases"}
+    b.queue.down = {"enqueue_due", "reap_expired_leases", "retry_webhook_events"}
 
     with structlog.testing.capture_logs() as logged:
         await b.tick("_enqueue")
         await b.tick("_reap")
+        await b.tick("_retry_webhooks")
     b.queue.down.clear()
     await b.tick("_enqueue")
 
-    assert [event["event"] for event in logged] == ["tick_failed", "reap_failed"]
+    assert [event["event"] for event in logged] == [
+        "tick_failed",
+        "reap_failed",
+        "webhook_retry_failed",
+    ]
     assert b.woken == 1
 
 

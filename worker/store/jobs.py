@@ -171,6 +171,11 @@ class JobStore:
         reply = await self._database.call("reap_expired_leases", {})
         return int(reply["reaped"])
 
+    async def retry_webhooks(self) -> dict[str, int]:
+        """Try events again that could not be applied in time."""
+        reply: dict[str, int] = await self._database.call("retry_webhook_events", {})
+        return reply
+
     async def enqueue(self, model_id: str, sync_type: str, *, full: bool) -> dict[str, Any]:
         """Queue one model's stream now."""
         reply: dict[str, Any] = await self._database.call(

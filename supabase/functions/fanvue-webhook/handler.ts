@@ -1,5 +1,5 @@
 // Takes Fanvue's deliveries: checks size, signature and age, and answers 200 only after the
-// database committed. Holds no state and interprets no event; that is the database function's work.
+// database committed. Where applying one gave no answer, it is stored unapplied by a second call. Holds no state and interprets no event; that is the database function's work.
 // Who makes a subscription over Fanvue's API has the address called unsigned first, and is refused
 // where that call is: what carries no event and no signature is told that somebody is there, and
 // while we make one, whatever is unsigned. What is refused is counted, without its content.
@@ -19,6 +19,8 @@ import { toStorable } from "./storable_json.ts";
 export const LARGEST_BODY_BYTES = 1024 * 1024;
 // Fanvue waits 10 s; the answer has to be on its way before that, also where secrets were asked for.
 export const ANSWER_WITHIN_MS = 8_000;
+/** What of it is left for storing a delivery that could not be applied. The database gives up applying after 4 s. */
+export const STORE_WITHIN_MS = 2_000;
 const RETRY_AFTER = { "retry-after": "10" };
 const LONGEST_HINT = 200;
 const PROBING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -26,6 +28,8 @@ const ALLOWED = "POST, GET, HEAD, OPTIONS";
 const READY = { status: "ready" };
 // What `fanvue-sync webhooks test` and `register` send; whoever forges it is refused all the same.
 const OWN_TEST = /"type": ?"fanvue_sync\.test"/;
+/** Said of the delivery itself, before it is applied: storing it alone would be refused alike. */
+const FINAL: ReadonlySet<string> = new Set(["PT400", "PT403", "PT422"]);
 const REFUSED = "signature missing, wrong or too old";
 const STATUSES = ["applied", "duplicate", "ignored", "parked"] as const;
 
@@ -44,8 +48,15 @@ export interface Effects {
   /** The signing secrets of the settings, the current one first; may be none. */
   readonly secrets: () => readonly string[];
   readonly gate: Gate;
-  /** Commits a delivery within so much time and returns what the database said of it. */
-  readonly receive: (delivery: Delivery, withinMs: number) => Promise<unknown>;
+  /**
+   * Commits a delivery within so much time and returns what the database said of it. What is not
+   * to be applied is stored alone, and waits for no lock.
+   */
+  readonly receive: (
+    delivery: Delivery,
+    withinMs: number,
+    apply: boolean,
+  ) => Promise<unknown>;
   readonly nowMs: () => number;
   readonly log: Log;
 }
@@ -113,8 +124,7 @@ export async function handleDelivery(
     topic: event.topic ?? delivery.hintTopic,
   };
   try {
-    const left = ANSWER_WITHIN_MS - (effects.nowMs() - startedMs);
-    const answer = await effects.receive(delivery, Math.max(left, 1_000));
+    const answer = await receive(delivery, startedMs, fields, effects);
     const status = statusOf(answer);
     const ms = effects.nowMs() - startedMs;
     // The jobs that come of it bear the same name, in the queue, in history and in the worker's log.
@@ -132,6 +142,26 @@ export async function handleDelivery(
       return refuse(400, "not an event");
     }
     return unavailable("webhook_not_stored", error, effects, fields);
+  }
+}
+
+/** Has a delivery applied and stored; where that fails, stored: nothing signed depends on applying. */
+async function receive(
+  delivery: Delivery,
+  startedMs: number,
+  fields: Record<string, string | null>,
+  effects: Effects,
+): Promise<unknown> {
+  const left = () => ANSWER_WITHIN_MS - (effects.nowMs() - startedMs);
+  try {
+    const withinMs = Math.max(left() - STORE_WITHIN_MS, 1_000);
+    const answer = await effects.receive(delivery, withinMs, true);
+    statusOf(answer);
+    return answer;
+  } catch (error) {
+    if (error instanceof DatabaseRefused && FINAL.has(error.code)) throw error;
+    effects.log("webhook_not_applied", { ...fields, error: describe(error) });
+    return await effects.receive(delivery, Math.max(left(), 1_000), false);
   }
 }
 

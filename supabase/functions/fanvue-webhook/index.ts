@@ -13,7 +13,11 @@ function env(name: string): string | undefined {
   return Deno.env.get(name);
 }
 
-function receive(delivery: Delivery, withinMs: number): Promise<unknown> {
+function receive(
+  delivery: Delivery,
+  withinMs: number,
+  apply: boolean,
+): Promise<unknown> {
   const database = new DatabaseFunctions(readProject(env), fetch, withinMs);
   return database.callAsService(
     "receive_webhook_event",
@@ -24,6 +28,7 @@ function receive(delivery: Delivery, withinMs: number): Promise<unknown> {
         (delivery.vouchedFor === null
           ? ""
           : `"p_vouched_for":${JSON.stringify(delivery.vouchedFor)},`) +
+        (apply ? "" : `"p_apply":false,`) +
         `"p_hint_topic":${JSON.stringify(delivery.hintTopic)}}`,
     ),
   );

@@ -111,6 +111,9 @@ export class Receiver {
   answer: () => Promise<unknown> = () => Promise.resolve({ status: "applied" });
   readonly received: Delivery[] = [];
   readonly withinMs: number[] = [];
+  /** What storing alone answers, where applying gave no answer; by default, the same. */
+  store: (() => Promise<unknown>) | null = null;
+  readonly stored: Delivery[] = [];
   readonly logged: { event: string; fields: Fields }[] = [];
   readonly registrations = new Registrations();
   /** Work that goes on after an answer; a pause in it lasts until the test lets it end. */
@@ -136,10 +139,10 @@ export class Receiver {
     return {
       secrets: () => this.secrets,
       gate: this.gate,
-      receive: (delivery, withinMs) => {
-        this.received.push(delivery);
+      receive: (delivery, withinMs, apply) => {
+        (apply ? this.received : this.stored).push(delivery);
         this.withinMs.push(withinMs);
-        return this.answer();
+        return apply ? this.answer() : (this.store ?? this.answer)();
       },
       nowMs: () => this.nowSeconds * 1000,
       log: (event, fields) => this.logged.push({ event, fields }),

@@ -1,5 +1,9 @@
 import { DatabaseAway, DatabaseRefused } from "../_shared/errors.ts";
-import { LARGEST_BODY_BYTES } from "../fanvue-webhook/handler.ts";
+import {
+  ANSWER_WITHIN_MS,
+  LARGEST_BODY_BYTES,
+  STORE_WITHIN_MS,
+} from "../fanvue-webhook/handler.ts";
 import { assert, assertEquals, assertMatch } from "./assertions.ts";
 import { deliver, EVENT, Receiver, sign, signed } from "./deliveries.ts";
 import { oddBodies, signatureCases } from "./vectors.ts";
@@ -246,7 +250,46 @@ for (const [name, answer] of Object.entries(TROUBLES)) {
     assertMatch(response.headers.get("retry-after") ?? "", /^\d+$/);
     assertEquals(receiver.logged.at(-1)?.event, "webhook_not_stored");
   });
+
+  Deno.test(`an event is stored all the same when the database ${name} as it is applied`, async () => {
+    const receiver = new Receiver();
+    receiver.answer = answer;
+    receiver.store = () => Promise.resolve({ status: "parked" });
+
+    const response = await receiver.take(await signed(EVENT));
+
+    assertEquals(response.status, 200);
+    assertEquals(await response.json(), { status: "parked" });
+    assertEquals(receiver.stored, receiver.received);
+    assertEquals(receiver.logged.map((line) => line.event), [
+      "webhook_not_applied",
+      "webhook_received",
+    ]);
+  });
 }
+
+Deno.test("storing what was not applied in time is answered before the sender gives up", async () => {
+  const receiver = new Receiver();
+  receiver.answer = () => {
+    receiver.nowSeconds += (receiver.withinMs[0] ?? 0) / 1000;
+    return Promise.reject(new DatabaseAway("no answer of the database"));
+  };
+  receiver.store = () => Promise.resolve({ status: "parked" });
+
+  assertEquals((await receiver.take(await signed(EVENT))).status, 200);
+
+  const [applying, storing] = receiver.withinMs;
+  assertEquals(storing, STORE_WITHIN_MS);
+  assertEquals((applying ?? 0) + (storing ?? 0), ANSWER_WITHIN_MS);
+});
+
+Deno.test("what is refused for what it is, is not stored by a second call", async () => {
+  const receiver = new Receiver();
+  receiver.answer = () => Promise.reject(new DatabaseRefused(422, "PT422"));
+
+  assertEquals((await receiver.take(await signed(EVENT))).status, 400);
+  assertEquals(receiver.stored, []);
+});
 
 for (const code of ["PT422", "PT400", "22003", "22P05"]) {
   Deno.test(`the sender need not come again when the data is refused with ${code}`, async () => {

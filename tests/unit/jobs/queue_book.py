@@ -45,6 +45,8 @@ class QueueBook:
     down: set[str] = field(default_factory=set)
     running_elsewhere: int = 0
     reaped: int = 0
+    # Events that could not be applied in time.
+    waiting_webhooks: int = 0
     _numbers: count[int] = field(default_factory=lambda: count(1))
     _leases: count[int] = field(default_factory=lambda: count(1001))
 
@@ -57,6 +59,7 @@ class QueueBook:
             reap_expired_leases=self.reap,
             engine_status=self.status,
             enqueue_due=self.tick,
+            retry_webhook_events=self.retry_webhooks,
         )
         self.store = JobStore(self.stub.database, "worker one", LEASE)
 
@@ -133,6 +136,11 @@ class QueueBook:
         self._fail("enqueue_due")
         self.add()
         return {"enqueued": 1, "revived": 0}
+
+    def retry_webhooks(self, _: dict[str, Any]) -> dict[str, int]:
+        self._fail("retry_webhook_events")
+        applied, self.waiting_webhooks = self.waiting_webhooks, 0
+        return {"applied": applied, "failed": 0}
 
     def _holds(self, item: dict[str, Any]) -> bool:
         job = self.jobs.get(item["id"])
