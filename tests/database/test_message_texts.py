@@ -106,6 +106,23 @@ def test_a_deletion_that_was_faster_than_its_message_stays_one(creator: Creator)
     assert texts(creator) == {"m1": None}
 
 
+@pytest.mark.parametrize("order", [("sent", "deleted"), ("deleted", "sent")])
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_no_event_keeps_the_text_of_a_deleted_message(
+    creator: Creator, order: tuple[str, str], is_connected: bool
+) -> None:
+    if not is_connected:
+        creator.engine.rows("delete from public.models")
+    for what in order:
+        if what == "sent":
+            creator.wrote("m1", text="secret")
+        else:
+            delete(creator, "m1")
+
+    assert "secret" not in kept_events(creator)
+    assert set(texts(creator).values()) <= {None}
+
+
 # Not wanted -----------------------------------------------------------------------------------
 
 
