@@ -5,8 +5,10 @@ The simulated Fanvue signs and sends; the function runs in Deno behind the stack
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
@@ -44,6 +46,10 @@ WAYS: list[dict[str, Any]] = [
     {"webhook_stale_probability": 0.5},
 ]
 BURST = 200
+_KILL = """
+  select pg_terminate_backend(pid) from pg_stat_activity
+  where wait_event_type = 'Lock' and query like '%receive_webhook_event%'
+"""
 
 
 @pytest.fixture
@@ -129,7 +135,42 @@ def test_nothing_is_lost_or_doubled_when_the_database_stops_during_deliveries(
     ]
     assert refused
     assert set(refused) == {503}
+    # what came as it stopped or started may be stored alone: a worker's tick books it
+    announced.database.execute("select public.retry_webhook_events()")
     announced.assert_exact(creator)
+
+
+@pytest.mark.parametrize("fault", ["the creator is held", "the session is killed"])
+def test_what_cannot_be_applied_in_time_is_acknowledged_stored_and_applied_by_the_worker(
+    announced: Engine, fault: str
+) -> None:
+    creator = announced.creator(0)
+    announced.drain()
+    announced.fanvue.clear_requests()
+    holder = psycopg.connect(announced.environment["SUPABASE_DB_URL"])
+
+    with holder, ThreadPoolExecutor(1) as thread:
+        holder.execute("select private.lock_model(id) from public.models")
+        _tip(announced, creator, 1)
+        delivered = thread.submit(_deliver, announced)
+        if fault == "the session is killed":
+            wait_until(lambda: announced.database.execute(_KILL).fetchall())
+        delivered.result(PATIENCE_SECONDS)
+        (event,) = announced.database.execute(
+            "select status, error from public.webhook_events where retry_at is not null"
+        ).fetchall()
+    assert event[0] == "failed"
+    assert ("no answer" in event[1]) == (fault == "the session is killed")
+    (delivery,) = announced.fanvue.webhooks(creator)["deliveries"]
+    assert [attempt["status"] for attempt in delivery["attempts"]] == [200]
+    assert announced.ledger(creator).count == 0
+
+    with announced.worker():
+        wait_until(lambda: announced.ledger(creator).count == 1)
+
+    announced.assert_exact(creator)
+    events = announced.database.execute("select status from public.webhook_events").fetchall()
+    assert events == [("applied",)]
 
 
 def test_forged_and_stale_deliveries_store_nothing(announced: Engine) -> None:
