@@ -242,7 +242,7 @@ begin
     raise sqlstate 'PT422' using message = 'an event is ignored for a reason', hint = 'say why: it is money that a creator may miss';
   end if;
   -- the failure goes to the trail; with the event stays why nobody waits for it
-  update public.webhook_events w set status = 'ignored', error = 'an operator ignored it: ' || v_reason where w.id = p_event_id;
+  update public.webhook_events w set status = 'ignored', error = 'an operator ignored it: ' || v_reason, retry_at = null where w.id = p_event_id;
   perform private.note_action('ignore_webhook', 'webhook event ' || p_event_id, jsonb_build_object('id', p_event_id, 'reason', v_reason),
                               jsonb_build_object('status', jsonb_build_array(v_event.status, 'ignored'), 'error', v_event.error));
   return jsonb_build_object('changed', true, 'message', format('the event no longer waits; select ops.replay_webhook(%L) tries it after all', p_event_id));

@@ -113,6 +113,15 @@ def test_a_poison_event_is_stored_and_left_to_a_person(books: Books) -> None:
     assert (stored(books)["status"], stored(books)["error"]) == ("failed", "put in by the test")
 
 
+def test_what_an_operator_set_aside_is_not_tried_again(books: Books) -> None:
+    books.engine.call(RECEIVE, SALE.event("matching", 0), p_apply=False)
+    books.engine.rows("select ops.ignore_webhook(id, 'a trial') from public.webhook_events")
+
+    assert tick(books) == {"applied": 0, "failed": 0}
+
+    assert (stored(books)["status"], stored(books)["retry_at"]) == ("ignored", None)
+
+
 def test_what_goes_on_failing_is_tried_ever_less_often(books: Books) -> None:
     engine = books.engine
     pauses = []

@@ -46,6 +46,15 @@ WAYS: list[dict[str, Any]] = [
     {"webhook_stale_probability": 0.5},
 ]
 BURST = 200
+_SLOW = """
+  create function private.take_long() returns trigger language plpgsql as $$
+  begin
+    perform pg_sleep(600);
+    return new;
+  end $$;
+  create trigger take_long before insert on public.fanvue_transactions
+    for each row execute function private.take_long();
+"""
 _KILL = """
   select pg_terminate_backend(pid) from pg_stat_activity
   where wait_event_type = 'Lock' and query like '%receive_webhook_event%'
@@ -171,6 +180,27 @@ def test_what_cannot_be_applied_in_time_is_acknowledged_stored_and_applied_by_th
     announced.assert_exact(creator)
     events = announced.database.execute("select status from public.webhook_events").fetchall()
     assert events == [("applied",)]
+
+
+def test_a_ledger_that_takes_too_long_loses_no_announcement(announced: Engine) -> None:
+    creator = announced.creator(0)
+    announced.drain()
+
+    announced.database.execute(_SLOW)
+    try:
+        _tip(announced, creator, 1)
+        _deliver(announced)
+        (event,) = announced.database.execute(
+            "select status, error from public.webhook_events where retry_at is not null"
+        ).fetchall()
+    finally:
+        announced.database.execute("drop function private.take_long() cascade")
+    print(event)  # noqa: T201 - who gave up first, the database or its caller
+    assert event[0] == "failed"
+
+    announced.database.execute("select public.retry_webhook_events()")
+
+    announced.assert_exact(creator)
 
 
 def test_forged_and_stale_deliveries_store_nothing(announced: Engine) -> None:
