@@ -11,7 +11,7 @@ create table if not exists public.agencies (
 );
 comment on table public.agencies is 'A tenant: an agency that manages creators on Fanvue.';
 comment on column public.agencies.owner_id is
-  'The user who founded the agency; kept equal to a membership with role owner, so older applications keep working.';
+  'One of the agency''s owners, kept equal to a membership with role owner in both directions, so older applications keep working.';
 
 create table if not exists public.agency_members (
   agency_id uuid not null references public.agencies (id) on delete cascade,
@@ -38,6 +38,7 @@ alter table public.models
   add column if not exists display_name text,
   add column if not exists status text default 'active',
   add column if not exists status_reason text,
+  add column if not exists reason_code text,
   add column if not exists status_changed_at timestamptz not null default now(),
   add column if not exists revenue_total numeric(14, 2) default 0,
   add column if not exists fanvue_access_token text,
@@ -53,6 +54,9 @@ comment on column public.models.fanvue_user_uuid is 'The creator''s uuid on Fanv
 comment on column public.models.status is
   'active: synced on schedule. paused: an operator stopped it. reauth_required: the creator must connect again; the grant is kept.';
 comment on column public.models.status_reason is 'Why the status is what it is, in words for an operator.';
+comment on column public.models.reason_code is
+  'Why it is paused, for programs. operator: an operator paused it, and only an operator ends that. connecting: its first grant is on its way. '
+  'disconnected: an owner or admin disconnected it. Null: as adopted, or not paused.';
 comment on column public.models.revenue_total is
   'Sum of fanvue_transactions.amount of this model, US dollars; kept by triggers, never written by hand.';
 comment on column public.models.fanvue_access_token is
@@ -138,6 +142,11 @@ begin
     alter table public.models add constraint models_status_check
       check (status in ('active', 'paused', 'reauth_required'));
   end if;
+  if not exists (select 1 from pg_catalog.pg_constraint
+                 where conname = 'models_reason_code_check' and conrelid = 'public.models'::regclass) then
+    alter table public.models add constraint models_reason_code_check
+      check (reason_code in ('operator', 'connecting', 'disconnected'));
+  end if;
 end
 $$;
 create unique index if not exists models_fanvue_user_uuid_key
@@ -200,28 +209,3 @@ create policy "members see who else is a member" on public.agency_members
 create policy "members see their models" on public.models
   for select to authenticated
   using (agency_id in (select private.member_agency_ids()));
-
--- Triggers -----------------------------------------------------------------------------------------
-
-create or replace function private.add_owner_as_member()
-returns trigger
-language plpgsql
-security definer
-set search_path = ''
-as $$
-begin
-  insert into public.agency_members (agency_id, user_id, role)
-  values (new.id, new.owner_id, 'owner')
-  on conflict (agency_id, user_id) do update set role = 'owner' where agency_members.role <> 'owner';
-  return null;
-end
-$$;
-comment on function private.add_owner_as_member() is
-  'An agency written with an owner_id (as older applications do) gets that owner as a member.';
-revoke all on function private.add_owner_as_member() from public, anon, authenticated;
-
-drop trigger if exists agencies_owner_is_member on public.agencies;
-create trigger agencies_owner_is_member
-  after insert or update of owner_id on public.agencies
-  for each row when (new.owner_id is not null)
-  execute function private.add_owner_as_member();

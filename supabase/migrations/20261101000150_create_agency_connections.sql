@@ -69,7 +69,7 @@ revoke all on public.agency_connections from public, anon, authenticated;
 grant select (id, agency_id, fanvue_user_uuid, handle, status, status_reason, status_changed_at,
               connected_at, listed_at, created_at, updated_at)
   on public.agency_connections to authenticated;
-grant select (connection_id) on public.models to authenticated;
+grant select (connection_id, reason_code) on public.models to authenticated;
 grant all on public.agency_connections to service_role;
 
 create policy "members see their agency's connections" on public.agency_connections
@@ -135,6 +135,21 @@ $$;
 comment on function private.has_grant(public.models) is 'Whether a model can be read at all: through its agency''s grant or its own.';
 revoke all on function private.has_grant(public.models) from public, anon, authenticated;
 grant execute on function private.has_grant(public.models) to service_role;
+
+create or replace function private.status_with_grant(p_model public.models)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case when p_model.status = 'paused'
+                   and (p_model.reason_code = 'operator' or (p_model.reason_code is null and private.has_grant(p_model)))
+              then 'paused' else 'active' end
+$$;
+comment on function private.status_with_grant(public.models) is
+  'What a model becomes when a fresh grant is stored: active, unless an operator paused it. An adopted one that was paused with a grant counts as that.';
+revoke all on function private.status_with_grant(public.models) from public, anon, authenticated;
+grant execute on function private.status_with_grant(public.models) to service_role;
 
 create or replace function private.path_prefix(p_model public.models)
 returns text

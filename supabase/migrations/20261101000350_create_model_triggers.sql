@@ -166,11 +166,15 @@ begin
   new.updated_at := private.engine_now();
   if new.status is distinct from old.status then
     new.status_changed_at := new.updated_at;
+    -- Whoever pauses without saying why is an operator, in Studio too: no connection ends that.
+    if new.reason_code is not distinct from old.reason_code then
+      new.reason_code := case when new.status = 'paused' then 'operator' end;
+    end if;
   end if;
   return new;
 end
 $$;
-comment on function private.stamp_model() is 'Dates a model''s changes and keeps its creator uuid in lower case.';
+comment on function private.stamp_model() is 'Dates a model''s changes, keeps its creator uuid in lower case, and knows an operator''s pause.';
 revoke all on function private.stamp_model() from public, anon, authenticated;
 grant execute on function private.stamp_model() to service_role;
 create trigger models_stamp

@@ -278,7 +278,7 @@ begin
                  where x.resolved_at < v_now - v_keep.keep_findings and x.state in ('mended', 'resolved')
                  order by x.resolved_at limit p_batch);
   get diagnostics v_findings = row_count;
-  perform private.forget_attempts(v_now);
+  perform private.prune_agencies(v_now, p_batch);
   v_actions := private.prune_actions(v_now - v_keep.keep_actions, p_batch);
   return jsonb_build_object('sync_runs', v_runs, 'webhook_events', v_events, 'findings', v_findings, 'actions', v_actions);
 end

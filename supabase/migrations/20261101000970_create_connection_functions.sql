@@ -1,16 +1,17 @@
--- Purpose: accounts are connected in the browser: a one-time state bound to a user and an agency carries the PKCE verifier
--- (sealed) from the start of the consent to its callback. The grant of an agency's account is held back, sealed, until the
--- person who began has seen for which agency it is, and confirmed it: by a second nonce, which only the browser that consented was
--- given, since who sends somebody else to consent knows the state.
--- Who may call: begin_connection members of the agency (for the agency's account: its owners and admins); confirm_connection
--- who began, with the nonce; the others service_role (the Edge Function).
--- Locks: the attempt's row.
+-- Purpose: accounts are connected in the browser. A one-time state, bound to an agency and to who began (a user, or a link), carries
+-- the PKCE verifier (sealed) from the start of the consent to its callback. Whatever Fanvue granted is held back, sealed, until
+-- the person has seen for which agency it is and what it reads, and confirmed that: with a nonce in the address and a secret in a
+-- cookie, both given to the browser that came back from Fanvue and to nobody else. Who sends somebody else to consent has neither.
+-- Who may call: begin_connection owners and admins; the others service_role (the Edge Function): begin_linked_connection for
+-- whoever holds a link, instead of a session.
+-- Locks: the attempt's row, the link's; the agency's while attempts are counted.
 
 create table private.connection_attempts (
   state_hash text primary key,
   agency_id uuid not null references public.agencies (id) on delete cascade,
   model_id uuid references public.models (id) on delete cascade,
-  user_id uuid not null,
+  user_id uuid,
+  link_id uuid references public.connect_links (id) on delete cascade,
   verifier text not null,
   return_to text,
   started_at timestamptz not null,
@@ -21,18 +22,30 @@ create table private.connection_attempts (
   held jsonb,
   confirmed_at timestamptz,
   nonce_hash text unique,
-  constraint connection_attempts_kind_check check (kind in ('creator', 'agency'))
+  browser_hash text,
+  placed jsonb,
+  finished_at timestamptz,
+  constraint connection_attempts_kind_check check (kind in ('creator', 'agency')),
+  constraint connection_attempts_begun_check check ((user_id is null) <> (link_id is null) and (link_id is null or kind = 'creator'))
 );
 comment on table private.connection_attempts is 'Consents under way. The state itself is known to the browser only: its SHA-256 stands here, beside the sealed PKCE verifier.';
 comment on column private.connection_attempts.kind is 'creator: a creator''s own grant. agency: that of the agency''s administrator account.';
 comment on column private.connection_attempts.connection_id is 'The agency''s account that is to be connected again; null: any.';
+comment on column private.connection_attempts.user_id is 'Who began it, signed in; null: the holder of a link.';
+comment on column private.connection_attempts.link_id is 'The link it was begun with; its end is the attempt''s, too.';
 comment on column private.connection_attempts.held is
-  'kind agency: what Fanvue granted (tokens sealed) and what the person is shown of it; stored as a connection only after they confirmed, gone when the time has passed.';
+  'What Fanvue granted (tokens sealed) and what the person is shown of it; stored only after they confirmed, gone when that is done or the time has passed.';
 comment on column private.connection_attempts.nonce_hash is
-  'kind agency: SHA-256 of the nonce by which the held grant is confirmed. Whoever began does not know it unless their own browser consented.';
-comment on column private.connection_attempts.confirmed_at is 'When who began it confirmed that this account is for this agency.';
+  'SHA-256 of the nonce by which the held grant is shown and confirmed. Whoever began does not know it unless their own browser consented.';
+comment on column private.connection_attempts.browser_hash is
+  'SHA-256 of the secret in the cookie of the browser that came back from Fanvue: without it nothing is confirmed.';
+comment on column private.connection_attempts.confirmed_at is 'When the person confirmed that this account is for this agency.';
+comment on column private.connection_attempts.placed is
+  'kind creator: {model_id, token_version} as they were when the grant was about to be stored first: repeated, it is never stored over a younger one.';
+comment on column private.connection_attempts.finished_at is 'When the grant was stored.';
 create index connection_attempts_connection_id_idx on private.connection_attempts (connection_id);
-create index connection_attempts_agency_id_idx on private.connection_attempts (agency_id);
+create index connection_attempts_agency_id_idx on private.connection_attempts (agency_id, started_at);
+create index connection_attempts_link_id_idx on private.connection_attempts (link_id);
 create index connection_attempts_model_id_idx on private.connection_attempts (model_id);
 create index connection_attempts_expires_at_idx on private.connection_attempts (expires_at);
 revoke all on private.connection_attempts from public, anon, authenticated;
@@ -50,18 +63,64 @@ comment on function private.forget_attempts(timestamptz) is 'Drops grants that n
 revoke all on function private.forget_attempts(timestamptz) from public, anon, authenticated;
 grant execute on function private.forget_attempts(timestamptz) to service_role;
 
-create or replace function private.administers(p_agency_id uuid)
-returns boolean
-language sql
-stable
+create or replace function private.prune_agencies(p_now timestamptz, p_batch integer)
+returns integer
+language plpgsql
 set search_path = ''
 as $$
-  select exists (select from public.agency_members m
-                 where m.agency_id = p_agency_id and m.user_id = (select auth.uid()) and m.role in ('owner', 'admin'))
+declare
+  v_count integer;
+begin
+  perform private.forget_attempts(p_now);
+  delete from public.invitations i
+  where i.id in (select x.id from public.invitations x where x.expires_at < p_now - interval '30 days' order by x.expires_at limit p_batch);
+  delete from public.connect_links l
+  where l.id in (select x.id from public.connect_links x where x.expires_at < p_now - interval '30 days' order by x.expires_at limit p_batch);
+  v_count := private.prune_trail(p_now - (select r.keep_actions from private.retention r), p_batch);
+  return v_count + private.forget_missing_users();
+end
 $$;
-comment on function private.administers(uuid) is 'Whether the caller is an owner or admin of an agency.';
-revoke all on function private.administers(uuid) from public, anon, authenticated;
-grant execute on function private.administers(uuid) to service_role;
+comment on function private.prune_agencies(timestamptz, integer) is
+  'Deletes what is over of connections under way, invitations, links and trails, a batch of each, and memberships of users who are gone.';
+revoke all on function private.prune_agencies(timestamptz, integer) from public, anon, authenticated;
+grant execute on function private.prune_agencies(timestamptz, integer) to service_role;
+
+-- Beginning ----------------------------------------------------------------------------------------
+
+create or replace function private.put_attempt(p_attempt private.connection_attempts)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_now timestamptz := private.engine_now();
+  v_lifetime constant interval := interval '10 minutes';
+begin
+  if p_attempt.state_hash !~ '^[0-9a-f]{64}$' or coalesce(p_attempt.verifier, '') not like 'fse1.%' or length(p_attempt.verifier) > 1000
+     or length(coalesce(p_attempt.return_to, '')) > 500 then
+    raise sqlstate 'PT422' using message = 'a connection begins with a hashed state and a sealed verifier';
+  end if;
+  -- the counts below are one caller's at a time
+  perform from public.agencies a where a.id = p_attempt.agency_id for no key update;
+  if (select count(*) >= 120 from private.connection_attempts c
+      where c.agency_id = p_attempt.agency_id and c.started_at > v_now - interval '1 hour' and c.state_hash <> p_attempt.state_hash)
+     or (select count(*) >= 20 from private.connection_attempts c
+         where c.link_id = p_attempt.link_id and c.started_at > v_now - interval '1 hour' and c.state_hash <> p_attempt.state_hash) then
+    raise sqlstate 'PT429' using message = 'this agency began too many connections within the last hour',
+      hint = 'an agency begins 120 an hour, a link 20';
+  end if;
+  perform private.forget_attempts(v_now);
+  insert into private.connection_attempts (state_hash, agency_id, model_id, user_id, link_id, verifier, return_to, started_at, expires_at, kind, connection_id)
+  values (p_attempt.state_hash, p_attempt.agency_id, p_attempt.model_id, p_attempt.user_id, p_attempt.link_id, p_attempt.verifier,
+          p_attempt.return_to, v_now, v_now + v_lifetime, p_attempt.kind, p_attempt.connection_id)
+  on conflict (state_hash) do nothing;
+  return jsonb_build_object('expires_at', v_now + v_lifetime);
+end
+$$;
+comment on function private.put_attempt(private.connection_attempts) is
+  'Notes a connection that begins, good for ten minutes. Errors: 422 malformed, 429 too many within an hour.';
+revoke all on function private.put_attempt(private.connection_attempts) from public, anon, authenticated;
+grant execute on function private.put_attempt(private.connection_attempts) to service_role;
 
 create or replace function private.begin_connection_as_member(
   p_agency_id uuid, p_model_id uuid, p_state_hash text, p_verifier text, p_return_to text, p_as text, p_connection_id uuid)
@@ -71,18 +130,12 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_now timestamptz := private.engine_now();
-  v_lifetime constant interval := interval '10 minutes';
+  v_attempt private.connection_attempts;
 begin
-  if p_agency_id not in (select private.member_agency_ids()) then
-    raise sqlstate 'PT404' using message = 'no such agency among yours';
-  end if;
+  perform private.require_role(p_agency_id, array['owner', 'admin']);
   if p_model_id is not null
      and not exists (select from public.models m where m.id = p_model_id and m.agency_id = p_agency_id) then
     raise sqlstate 'PT404' using message = 'no such model in this agency';
-  end if;
-  if p_as = 'agency' and not private.administers(p_agency_id) then
-    raise sqlstate 'PT403' using message = 'only an owner or admin connects the agency''s account';
   end if;
   if coalesce(p_as, '') not in ('creator', 'agency') or (p_as = 'agency' and p_model_id is not null) or (p_as = 'creator' and p_connection_id is not null) then
     raise sqlstate 'PT422' using message = 'a connection is a creator''s, or that of the agency';
@@ -91,15 +144,15 @@ begin
      and not exists (select from public.agency_connections c where c.id = p_connection_id and c.agency_id = p_agency_id) then
     raise sqlstate 'PT404' using message = 'no such connection in this agency';
   end if;
-  if p_state_hash !~ '^[0-9a-f]{64}$' or coalesce(p_verifier, '') not like 'fse1.%' or length(p_verifier) > 1000
-     or length(coalesce(p_return_to, '')) > 500 then
-    raise sqlstate 'PT422' using message = 'a connection begins with a hashed state and a sealed verifier';
-  end if;
-  perform private.forget_attempts(v_now);
-  insert into private.connection_attempts (state_hash, agency_id, model_id, user_id, verifier, return_to, started_at, expires_at, kind, connection_id)
-  values (p_state_hash, p_agency_id, p_model_id, (select auth.uid()), p_verifier, p_return_to, v_now, v_now + v_lifetime, p_as, p_connection_id)
-  on conflict (state_hash) do nothing;
-  return jsonb_build_object('expires_at', v_now + v_lifetime);
+  v_attempt.agency_id := p_agency_id;
+  v_attempt.model_id := p_model_id;
+  v_attempt.user_id := (select auth.uid());
+  v_attempt.state_hash := p_state_hash;
+  v_attempt.verifier := p_verifier;
+  v_attempt.return_to := p_return_to;
+  v_attempt.kind := p_as;
+  v_attempt.connection_id := p_connection_id;
+  return private.put_attempt(v_attempt);
 end
 $$;
 comment on function private.begin_connection_as_member(uuid, uuid, text, text, text, text, uuid) is 'What begin_connection does, with the right to write the attempt.';
@@ -115,9 +168,53 @@ as $$
   select private.begin_connection_as_member(p_agency_id, p_model_id, p_state_hash, p_verifier, p_return_to, p_as, p_connection_id)
 $$;
 comment on function public.begin_connection(uuid, uuid, text, text, text, text, uuid) is
-  'Notes that a member of an agency starts to connect a creator or, as an owner or admin, the agency''s own account (p_as agency); good for ten minutes. Errors: 403 not yours to do, 404 not yours, 422 malformed.';
+  'Notes that an owner or admin of an agency starts to connect a creator or the agency''s own account (p_as agency); good for ten minutes. Errors: 403 not yours to do, 404 not yours, 422 malformed, 429 more than 120 an hour.';
 revoke all on function public.begin_connection(uuid, uuid, text, text, text, text, uuid) from public, anon, authenticated;
 grant execute on function public.begin_connection(uuid, uuid, text, text, text, text, uuid) to authenticated;
+
+create or replace function public.begin_linked_connection(p_link_hash text, p_state_hash text, p_verifier text)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_link public.connect_links;
+  v_attempt private.connection_attempts;
+begin
+  select l.* into v_link from public.connect_links l where l.link_hash = p_link_hash;
+  if v_link.id is null or not private.is_open(v_link) then
+    raise sqlstate 'PT404' using message = 'this link is unknown, used or over';
+  end if;
+  v_attempt.agency_id := v_link.agency_id;
+  v_attempt.model_id := v_link.creator_id;
+  v_attempt.link_id := v_link.id;
+  v_attempt.state_hash := p_state_hash;
+  v_attempt.verifier := p_verifier;
+  v_attempt.kind := 'creator';
+  return private.put_attempt(v_attempt);
+end
+$$;
+comment on function public.begin_linked_connection(text, text, text) is
+  'Notes that the holder of a link starts to connect a creator. Errors: 404 the link is unknown, used or over, 422 malformed, 429 too many within an hour.';
+revoke all on function public.begin_linked_connection(text, text, text) from public, anon, authenticated;
+grant execute on function public.begin_linked_connection(text, text, text) to service_role;
+
+-- Coming back from Fanvue --------------------------------------------------------------------------
+
+create or replace function private.may_go_on(p_attempt private.connection_attempts)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select case when p_attempt.link_id is null
+    then exists (select from public.agency_members m
+                 where m.agency_id = p_attempt.agency_id and m.user_id = p_attempt.user_id and m.role in ('owner', 'admin'))
+    else exists (select from public.connect_links l where l.id = p_attempt.link_id and private.is_open(l)) end
+$$;
+comment on function private.may_go_on(private.connection_attempts) is 'Whether who began a connection still may: an owner or admin as before, or the holder of a link that is still open.';
+revoke all on function private.may_go_on(private.connection_attempts) from public, anon, authenticated;
+grant execute on function private.may_go_on(private.connection_attempts) to service_role;
 
 create or replace function public.take_connection(p_state_hash text)
 returns jsonb
@@ -135,9 +232,8 @@ begin
   if v_attempt.expires_at < v_now then
     raise sqlstate 'PT410' using message = 'this connection took too long', hint = 'start again';
   end if;
-  if not exists (select from public.agency_members m
-                 where m.agency_id = v_attempt.agency_id and m.user_id = v_attempt.user_id) then
-    raise sqlstate 'PT404' using message = 'who started this connection is no member any more';
+  if not private.may_go_on(v_attempt) then
+    raise sqlstate 'PT404' using message = 'who started this connection may not connect accounts any more';
   end if;
   update private.connection_attempts a set used_at = v_now where a.state_hash = p_state_hash;
   return jsonb_build_object(
@@ -154,7 +250,7 @@ comment on function public.take_connection(text) is
 revoke all on function public.take_connection(text) from public, anon, authenticated;
 grant execute on function public.take_connection(text) to service_role;
 
-create or replace function public.hold_connection(p_state_hash text, p_nonce_hash text, p_held jsonb)
+create or replace function public.hold_connection(p_state_hash text, p_nonce_hash text, p_browser_hash text, p_held jsonb)
 returns void
 language plpgsql
 set search_path = ''
@@ -165,84 +261,22 @@ begin
   if coalesce(p_held ->> 'access_token', '') not like 'fse1.%' or coalesce(p_held ->> 'refresh_token', '') not like 'fse1.%' then
     raise sqlstate 'PT422' using message = 'a grant is held sealed';
   end if;
-  if coalesce(p_nonce_hash, '') !~ '^[0-9a-f]{64}$' or p_nonce_hash = p_state_hash then
-    raise sqlstate 'PT422' using message = 'a held grant is confirmed by a hashed nonce of its own';
+  if coalesce(p_nonce_hash, '') !~ '^[0-9a-f]{64}$' or coalesce(p_browser_hash, '') !~ '^[0-9a-f]{64}$'
+     or p_nonce_hash in (p_state_hash, p_browser_hash) or p_browser_hash = p_state_hash then
+    raise sqlstate 'PT422' using message = 'a held grant is confirmed by a hashed nonce of its own, in a browser with a hashed secret of its own';
   end if;
   update private.connection_attempts a
   -- whoever reads what the account is has time for it
-  set held = p_held || jsonb_build_object('held_at', v_now), nonce_hash = p_nonce_hash, expires_at = v_now + interval '10 minutes'
-  where a.state_hash = p_state_hash and a.kind = 'agency' and a.used_at is not null and a.confirmed_at is null
-    and coalesce(a.nonce_hash, p_nonce_hash) = p_nonce_hash;
+  set held = p_held || jsonb_build_object('held_at', v_now), nonce_hash = p_nonce_hash, browser_hash = p_browser_hash,
+      expires_at = v_now + interval '10 minutes'
+  where a.state_hash = p_state_hash and a.used_at is not null and a.confirmed_at is null
+    and coalesce(a.nonce_hash, p_nonce_hash) = p_nonce_hash and coalesce(a.browser_hash, p_browser_hash) = p_browser_hash;
   if not found then
     raise sqlstate 'PT404' using message = 'this connection was not started here, or was finished already';
   end if;
 end
 $$;
-comment on function public.hold_connection(text, text, jsonb) is
-  'Keeps what Fanvue granted to an agency''s account (tokens sealed) until who began it confirms by the nonce, ten minutes at most. Sent again, it changes nothing.';
-revoke all on function public.hold_connection(text, text, jsonb) from public, anon, authenticated;
-grant execute on function public.hold_connection(text, text, jsonb) to service_role;
-
-create or replace function private.confirm_connection_as_member(p_nonce_hash text, p_confirm boolean)
-returns jsonb
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  v_now timestamptz := private.engine_now();
-  v_attempt private.connection_attempts;
-begin
-  select a.* into v_attempt
-  from private.connection_attempts a
-  where a.nonce_hash = p_nonce_hash and a.user_id = (select auth.uid()) and a.held is not null
-  for update;
-  if not found then
-    raise sqlstate 'PT404' using message = 'you have no such connection under way';
-  end if;
-  if v_attempt.expires_at < v_now then
-    raise sqlstate 'PT410' using message = 'this connection took too long', hint = 'start again';
-  end if;
-  if not private.administers(v_attempt.agency_id) then
-    raise sqlstate 'PT403' using message = 'only an owner or admin connects the agency''s account';
-  end if;
-  if p_confirm then
-    update private.connection_attempts a set confirmed_at = coalesce(a.confirmed_at, v_now) where a.state_hash = v_attempt.state_hash;
-  end if;
-  return jsonb_build_object(
-    'agency_id', v_attempt.agency_id, 'agency', (select a.name from public.agencies a where a.id = v_attempt.agency_id),
-    'account', v_attempt.held ->> 'handle', 'account_uuid', v_attempt.held ->> 'user_uuid', 'scopes', v_attempt.held -> 'scopes',
-    'creators', jsonb_array_length(v_attempt.held -> 'creators'));
-end
-$$;
-comment on function private.confirm_connection_as_member(text, boolean) is 'What confirm_connection does, with the right to read the attempt.';
-revoke all on function private.confirm_connection_as_member(text, boolean) from public, anon;
-grant execute on function private.confirm_connection_as_member(text, boolean) to authenticated;
-
-create or replace function public.confirm_connection(p_nonce_hash text, p_confirm boolean)
-returns jsonb
-language sql
-set search_path = ''
-as $$
-  select private.confirm_connection_as_member(p_nonce_hash, p_confirm)
-$$;
-comment on function public.confirm_connection(text, boolean) is
-  'What Fanvue granted, for which agency, and how many creators it serves: to be shown to who began it, and confirmed by them alone, with the nonce that the browser that consented was given. No secrets. Errors: 403, 404 not yours, 410 too late.';
-revoke all on function public.confirm_connection(text, boolean) from public, anon, authenticated;
-grant execute on function public.confirm_connection(text, boolean) to authenticated;
-
-create or replace function public.confirmed_connection(p_nonce_hash text)
-returns jsonb
-language sql
-stable
-set search_path = ''
-as $$
-  select a.held || jsonb_build_object(
-    'agency_id', a.agency_id,
-    'expires_in_s', greatest(0, (a.held ->> 'expires_in_s')::numeric - extract(epoch from private.engine_now() - (a.held ->> 'held_at')::timestamptz)))
-  from private.connection_attempts a
-  where a.nonce_hash = p_nonce_hash and a.confirmed_at is not null and a.held is not null and a.expires_at >= private.engine_now()
-$$;
-comment on function public.confirmed_connection(text) is 'A held grant (tokens sealed for the nonce) that was confirmed, to be stored now; null when there is none.';
-revoke all on function public.confirmed_connection(text) from public, anon, authenticated;
-grant execute on function public.confirmed_connection(text) to service_role;
+comment on function public.hold_connection(text, text, text, jsonb) is
+  'Keeps what Fanvue granted (tokens sealed) until the person confirms by the nonce, in the browser with the secret, ten minutes at most. Sent again, it changes nothing.';
+revoke all on function public.hold_connection(text, text, text, jsonb) from public, anon, authenticated;
+grant execute on function public.hold_connection(text, text, text, jsonb) to service_role;

@@ -80,8 +80,8 @@ begin
     if v_agency_id is null then
       insert into public.agencies (name) values (private.agency_name(p_agency)) returning id into v_agency_id;
     end if;
-    insert into public.models (agency_id, fanvue_user_uuid, handle, status, status_reason)
-    values (v_agency_id, p_creator_uuid::text, p_handle, 'paused', 'connecting: the grant is not stored yet')
+    insert into public.models (agency_id, fanvue_user_uuid, handle, status, status_reason, reason_code)
+    values (v_agency_id, p_creator_uuid::text, p_handle, 'paused', 'connecting: the grant is not stored yet', 'connecting')
     returning * into v_model;
     v_created := true;
   end if;
@@ -102,7 +102,7 @@ revoke all on function public.connect_model(text, uuid, text, boolean, uuid) fro
 grant execute on function public.connect_model(text, uuid, text, boolean, uuid) to service_role;
 
 create or replace function public.store_grant(
-  p_model_id uuid, p_version bigint, p_access_token text, p_refresh_token text, p_expires_in_s numeric default null)
+  p_model_id uuid, p_version bigint, p_access_token text, p_refresh_token text, p_expires_in_s numeric default null, p_nonce_hash text default null)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -120,11 +120,18 @@ begin
   if not found then
     raise sqlstate 'PT404' using message = format('no model %s', p_model_id);
   end if;
+  if p_nonce_hash is not null then
+    -- refuses when the link was used meanwhile: then nothing below is kept
+    perform private.finish_connection(p_nonce_hash);
+  end if;
   if v_model.token_version = p_version then
     update public.models m
     set fanvue_access_token = p_access_token, fanvue_refresh_token = p_refresh_token,
         fanvue_token_expires_at = v_now + make_interval(secs => p_expires_in_s::double precision), fanvue_token_issued_at = v_now, token_version = p_version + 1,
-        status = 'active', status_reason = null, connected_at = v_now,
+        status = private.status_with_grant(m),
+        status_reason = case when private.status_with_grant(m) = 'paused' then m.status_reason end,
+        reason_code = case when private.status_with_grant(m) = 'paused' then 'operator' end,
+        connected_at = v_now,
         -- a creator's own consent goes before the agency's
         connection_id = null
     where m.id = p_model_id
@@ -139,14 +146,17 @@ begin
   end if;
   -- what Fanvue announced before the creator connected
   perform private.apply_parked(v_model.fanvue_user_uuid, v_now);
-  select j.* into v_job from private.put_job(v_model, 'earnings', 100::smallint, v_now, v_now, 'connect') j;
-  return jsonb_build_object('version', v_model.token_version, 'job_id', v_job.id);
+  if v_model.status = 'active' then
+    select j.* into v_job from private.put_job(v_model, 'earnings', 100::smallint, v_now, v_now, 'connect') j;
+  end if;
+  return jsonb_build_object('version', v_model.token_version, 'job_id', v_job.id, 'status', v_model.status);
 end
 $$;
-comment on function public.store_grant(uuid, bigint, text, text, numeric) is
-  'Stores a fresh (sealed) grant, makes the model active and queues its first sync. Sent again, it changes nothing.';
-revoke all on function public.store_grant(uuid, bigint, text, text, numeric) from public, anon, authenticated;
-grant execute on function public.store_grant(uuid, bigint, text, text, numeric) to service_role;
+comment on function public.store_grant(uuid, bigint, text, text, numeric, text) is
+  'Stores a fresh (sealed) grant, makes the model active and queues its first sync; a model that an operator paused stays paused (no job_id). '
+  'p_nonce_hash: the confirmed connection that ends with it. Sent again, it changes nothing.';
+revoke all on function public.store_grant(uuid, bigint, text, text, numeric, text) from public, anon, authenticated;
+grant execute on function public.store_grant(uuid, bigint, text, text, numeric, text) to service_role;
 
 create or replace function private.follow_connection()
 returns trigger
@@ -176,3 +186,57 @@ create trigger models_follow_connection
   after update on public.models
   for each row when (new.connection_id is distinct from old.connection_id)
   execute function private.follow_connection();
+
+-- Disconnecting ------------------------------------------------------------------------------------
+
+create or replace function private.disconnect_as_member(p_model_id uuid)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_agency_id uuid := (select m.agency_id from public.models m where m.id = p_model_id and m.agency_id in (select private.member_agency_ids()));
+  v_model public.models;
+begin
+  if v_agency_id is null then
+    raise sqlstate 'PT404' using message = 'no such model in your agencies';
+  end if;
+  perform private.require_role(v_agency_id, array['owner', 'admin']);
+  -- the grant's row before the model's, as whoever stores a grant
+  perform from private.token_refreshes r where r.model_id = p_model_id for update;
+  select m.* into v_model from public.models m where m.id = p_model_id and m.agency_id = v_agency_id for no key update;
+  if not found then
+    raise sqlstate 'PT404' using message = 'no such model in your agencies';
+  end if;
+  if not private.has_grant(v_model) and v_model.status = 'paused' then
+    return jsonb_build_object('changed', false);
+  end if;
+  update public.models m
+  set fanvue_access_token = null, fanvue_refresh_token = null, fanvue_token_expires_at = null, fanvue_token_issued_at = null,
+      -- a refresh under way finds that the grant moved
+      token_version = m.token_version + 1, connection_id = null, status = 'paused',
+      reason_code = case when private.status_with_grant(m) = 'paused' then 'operator' else 'disconnected' end,
+      status_reason = case when private.status_with_grant(m) = 'paused' then m.status_reason else 'an owner or admin disconnected it' end
+  where m.id = p_model_id;
+  update private.token_refreshes r
+  set fence = null, holder = null, lease_until = null, next_try_at = null, suspect_at = null, failures = 0, last_error = null
+  where r.model_id = p_model_id;
+  return jsonb_build_object('changed', true);
+end
+$$;
+comment on function private.disconnect_as_member(uuid) is 'What disconnect_creator does, with the right to write the model.';
+revoke all on function private.disconnect_as_member(uuid) from public, anon;
+grant execute on function private.disconnect_as_member(uuid) to authenticated;
+
+create or replace function public.disconnect_creator(p_model_id uuid)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.disconnect_as_member(p_model_id)
+$$;
+comment on function public.disconnect_creator(uuid) is
+  'Forgets a creator''s grant and stops their syncing, as an owner or admin; what was synced stays. Only a new consent brings it back. changed false: not connected. Errors: 403, 404.';
+revoke all on function public.disconnect_creator(uuid) from public, anon, authenticated;
+grant execute on function public.disconnect_creator(uuid) to authenticated;

@@ -82,7 +82,7 @@ grant execute on function public.try_connecting(text, text, uuid, boolean, text)
 
 create or replace function public.store_connection(
   p_connection_id uuid, p_version bigint, p_access_token text, p_refresh_token text, p_expires_in_s numeric,
-  p_fingerprint text, p_handle text default null)
+  p_fingerprint text, p_handle text default null, p_nonce_hash text default null)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -98,6 +98,7 @@ begin
   if coalesce(p_refresh_token, '') = '' then
     raise sqlstate 'PT422' using message = 'a grant needs a refresh token';
   end if;
+  perform private.act_for(a) from private.connection_attempts a where a.nonce_hash = p_nonce_hash;
   insert into private.token_refreshes (connection_id)
   select c.id from public.agency_connections c where c.id = p_connection_id
   on conflict do nothing;
@@ -135,10 +136,10 @@ begin
   return jsonb_build_object('version', p_version + 1, 'mended', v_mended);
 end
 $$;
-comment on function public.store_connection(uuid, bigint, text, text, numeric, text, text) is
-  'Stores a fresh (sealed) grant of an agency''s account and wakes every model behind it that waited for one. Sent again, it changes nothing.';
-revoke all on function public.store_connection(uuid, bigint, text, text, numeric, text, text) from public, anon, authenticated;
-grant execute on function public.store_connection(uuid, bigint, text, text, numeric, text, text) to service_role;
+comment on function public.store_connection(uuid, bigint, text, text, numeric, text, text, text) is
+  'Stores a fresh (sealed) grant of an agency''s account and wakes every model behind it that waited for one. p_nonce_hash: the confirmed connection, for the trail. Sent again, it changes nothing.';
+revoke all on function public.store_connection(uuid, bigint, text, text, numeric, text, text, text) from public, anon, authenticated;
+grant execute on function public.store_connection(uuid, bigint, text, text, numeric, text, text, text) to service_role;
 
 create or replace function private.attach_creator(
   p_connection public.agency_connections, p_creator_uuid uuid, p_handle text, p_display_name text, p_replace boolean, p_now timestamptz)
@@ -168,16 +169,18 @@ begin
     update public.sync_state s
     set next_sync_at = p_now
     where s.model_id = v_model.id and s.next_sync_at > p_now and s.last_error ->> 'kind' in ('not_found', 'gone');
-  elsif v_model.connection_id is distinct from p_connection.id and private.has_grant(v_model)
-        and v_model.status <> 'reauth_required' and not p_replace then
+  elsif not p_replace
+        -- a grant of their own works, or an owner or admin disconnected them: on purpose only
+        and (v_model.reason_code = 'disconnected'
+             or (v_model.connection_id is distinct from p_connection.id and private.has_grant(v_model) and v_model.status <> 'reauth_required')) then
     v_outcome := 'kept';
   else
     v_outcome := case when v_model.connection_id = p_connection.id then 'mended' else 'attached' end;
     update public.models m
     set connection_id = p_connection.id, connected_at = p_now,
-        -- an operator's pause of a model that worked stays a pause
-        status = case when m.status = 'paused' and private.has_grant(m) then m.status else 'active' end,
-        status_reason = case when m.status = 'paused' and private.has_grant(m) then m.status_reason end,
+        status = private.status_with_grant(m),
+        status_reason = case when private.status_with_grant(m) = 'paused' then m.status_reason end,
+        reason_code = case when private.status_with_grant(m) = 'paused' then 'operator' end,
         handle = coalesce(p_handle, m.handle), display_name = coalesce(m.display_name, p_display_name)
     where m.id = v_model.id
     returning m.* into v_model;
@@ -192,7 +195,7 @@ begin
 end
 $$;
 comment on function private.attach_creator(public.agency_connections, uuid, text, text, boolean, timestamptz) is
-  'Lets one creator be read through a connection: created, attached, mended, unchanged, kept (a grant of their own works) or refused (another agency''s).';
+  'Lets one creator be read through a connection: created, attached, mended, unchanged, kept (a grant of their own works, or they were disconnected on purpose) or refused (another agency''s).';
 revoke all on function private.attach_creator(public.agency_connections, uuid, text, text, boolean, timestamptz) from public, anon, authenticated;
 grant execute on function private.attach_creator(public.agency_connections, uuid, text, text, boolean, timestamptz) to service_role;
 

@@ -63,9 +63,9 @@ select is(pg_temp.try_as('authenticated', t.user_id, w.statement), 'denied',
           format('a member of %s cannot %s %s', t.letter, w.operation, w.relation))
 from writes w cross join tenants t;
 
--- Rollups are written by triggers alone.
+-- Rollups and the agencies' trail are written by triggers alone.
 select case
-         when w.name in ('earnings_daily')
+         when w.name in ('earnings_daily', 'agency_trail')
            then is(pg_temp.try_as('service_role', null, w.statement), 'denied',
                    format('service_role cannot %s %s: triggers keep it', w.operation, w.relation))
          else isnt(pg_temp.try_as('service_role', null, w.statement), 'denied',

@@ -38,7 +38,13 @@ insert into for_members values
   ('public', 'confirm_connection'), ('private', 'confirm_connection_as_member'),
   ('private', 'require_agency'), ('private', 'require_days'), ('private', 'stats_stamp'), ('private', 'stats_freshness'),
   ('private', 'begin_connection_as_member'), ('public', 'announcements'), ('private', 'announcements_as_member'),
-  ('private', 'member_agency_ids'), ('private', 'engine_now'), ('private', 'request_sync_as_member');
+  ('private', 'member_agency_ids'), ('private', 'administered_agency_ids'), ('private', 'engine_now'), ('private', 'request_sync_as_member'),
+  ('public', 'invite_member'), ('private', 'invite_as_member'), ('public', 'revoke_invitation'), ('private', 'revoke_invitation_as_member'),
+  ('public', 'set_member_role'), ('public', 'remove_member'), ('private', 'change_member_as_member'),
+  ('public', 'members_of'), ('private', 'members_as_member'), ('public', 'my_invitations'), ('private', 'invitations_as_invited'),
+  ('public', 'accept_invitation'), ('private', 'accept_as_invited'),
+  ('public', 'create_connect_link'), ('private', 'connect_link_as_member'), ('public', 'revoke_connect_link'), ('private', 'revoke_link_as_member'),
+  ('public', 'disconnect_creator'), ('private', 'disconnect_as_member');
 
 select is(has_function_privilege('authenticated', f.oid, 'execute'), m.name is not null,
           format('authenticated %s call %s', case when m.name is null then 'cannot' else 'may' end, f.signature))
@@ -46,10 +52,17 @@ from functions f left join for_members m on m.schema = f.schema and m.name = f.p
 
 select ok(has_function_privilege('service_role', f.oid, 'execute'), format('service_role may call %s', f.signature))
 from functions f
-where f.schema in ('public', 'ops') and f.prorettype <> 'trigger'::regtype and f.proname not in ('request_sync', 'begin_connection', 'confirm_connection', 'announcements');
+where f.schema in ('public', 'ops') and f.prorettype <> 'trigger'::regtype 
+  -- these ask who is signed in
+  and f.proname not in ('request_sync', 'begin_connection', 'confirm_connection', 'announcements', 'invite_member', 'revoke_invitation',
+                        'set_member_role', 'remove_member', 'members_of', 'my_invitations', 'accept_invitation', 'create_connect_link',
+                        'revoke_connect_link', 'disconnect_creator');
 
 select ok(not f.prosecdef or f.prorettype in ('trigger'::regtype, 'event_trigger'::regtype)
-            or f.proname in ('member_agency_ids', 'request_sync_as_member', 'begin_connection_as_member', 'confirm_connection_as_member', 'announcements_as_member', 'engine_now', 'schedule_facts', 'cron_runs', 'note_action', 'prune_actions', 'stats_stamp', 'held_snapshots'),
+            or f.proname ~ '_as_(member|invited)$'
+            or f.proname in ('member_agency_ids', 'administered_agency_ids', 'require_role', 'engine_now', 'schedule_facts', 'cron_runs', 'note_action', 'prune_actions',
+                             'note_change', 'prune_trail', 'put_invitation', 'put_connect_link', 'list_people', 'confirmed_email', 'user_with_email',
+                             'forget_user', 'forget_missing_users', 'stats_stamp', 'held_snapshots'),
           format('%s runs with its caller''s rights, or is known to need its owner''s', f.signature))
 from functions f;
 

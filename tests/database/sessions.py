@@ -75,7 +75,7 @@ begin
                       'private.scheduler_ticks', 'private.engine_clock',
                       'private.adoption_findings', 'private.pushes',
                       'private.webhook_refusals', 'private.webhook_tests',
-                      'private.alert_states', 'ops.actions']) x
+                      'private.alert_states', 'ops.actions', 'auth.users']) x
     union
     select c.conrelid from t join pg_constraint c on c.contype = 'f' and c.confrelid = t.oid
   )

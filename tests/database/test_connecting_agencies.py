@@ -1,4 +1,4 @@
-"""The agency's account in the browser: whose right it is, and nothing is stored unconfirmed."""
+"""Accounts in the browser: whose right it is, and nothing is stored unconfirmed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.database.engine import Engine
+    from tests.support.postgres import Connection
 
 
 SEALED = "fse1.k1.made-up"
 ACCOUNT = str(uuid.uuid4())
 NONCE = sha256(b"nonce").hexdigest()
+BROWSER = sha256(b"browser").hexdigest()
 HELD = {
     "user_uuid": ACCOUNT,
     "handle": "boss",
@@ -29,6 +31,7 @@ HELD = {
     "expires_in_s": 3600,
     "fingerprint": "f" * 64,
 }
+KINDS = ["creator", "agency"]
 
 
 @dataclass
@@ -38,10 +41,11 @@ class Desk:
     engine: Engine
     agency_id: Any
     people: dict[str, str]
+    connection: Connection
 
     def call(self, who: str, name: str, *values: Any) -> Any:
         """Call a function as a signed-in user."""
-        connection = self.engine.another().connection
+        connection = self.connection
         with connection.transaction():
             claims = json.dumps({"sub": self.people[who], "role": "authenticated"})
             connection.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
@@ -58,21 +62,45 @@ class Desk:
         self.call(who, "begin_connection", about.get("agency", self.agency_id), *named)
         return state
 
-    def taken(self, who: str = "owner") -> str:
+    def taken(self, who: str = "owner", **about: Any) -> str:
         """Begin, come back from Fanvue, and return the hash of the state."""
-        state = self.begin(who)
+        state = self.begin(who, **about)
         self.engine.call("take_connection", state)
         return state
 
-    def held(self, who: str = "owner") -> str:
+    def held(self, who: str = "owner", **about: Any) -> str:
         """Begin, come back from Fanvue with a grant, and return the hash of the nonce."""
-        self.hold(self.taken(who))
+        self.hold(self.taken(who, **about))
         return NONCE
+
+    def linked(self, name: str = "s", nonce: str = NONCE, **about: Any) -> dict[str, Any]:
+        """Make a link; return it, and what comes back from Fanvue with it is held."""
+        made = self.call("owner", "create_connect_link", self.agency_id, about.get("model"))
+        self.follow(made, name, nonce)
+        return dict(made)
+
+    def follow(self, link: dict[str, Any], name: str = "s", nonce: str = NONCE) -> str:
+        """Follow a link to Fanvue and back, with a grant; return the hash of the state."""
+        secret = link["path"].split("=")[1]
+        state = sha256(name.encode()).hexdigest()
+        hashed = sha256(secret.encode()).hexdigest()
+        self.engine.call("begin_linked_connection", hashed, state, SEALED)
+        self.engine.call("take_connection", state)
+        self.hold(state, nonce)
+        return state
+
+    def store(self, nonce: str = NONCE, tokens: str = "1") -> dict[str, Any]:
+        """Store a confirmed creator's grant as the function does."""
+        place = self.engine.call("confirmed_connection", nonce)
+        sealed = (f"access-{tokens}", f"refresh-{tokens}", 3600, nonce)
+        version = place["token_version"]
+        return dict(self.engine.call("store_grant", place["model_id"], version, *sealed))
 
     def hold(self, state: str, nonce: str = NONCE, **changes: Any) -> None:
         """Hold a grant as the function does."""
         held = json.dumps({**HELD, **changes})
-        self.engine.rows("select public.hold_connection(%s, %s, %s::jsonb)", state, nonce, held)
+        hold = "select public.hold_connection(%s, %s, %s, %s::jsonb)"
+        self.engine.rows(hold, state, nonce, BROWSER, held)
 
     def refused(self, who: str, name: str, *values: Any) -> str | None:
         with pytest.raises(psycopg.Error) as caught:
@@ -91,17 +119,21 @@ def desk(engine: Engine) -> Desk:
             people[who],
             who,
         )
-    return Desk(engine, agency_id, people)
+    return Desk(engine, agency_id, people, engine.another().connection)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("who", ["owner", "admin"])
-def test_who_began_is_shown_the_agency_and_confirms(desk: Desk, who: str) -> None:
-    nonce = desk.held(who)
+def test_who_began_is_shown_the_agency_and_confirms(desk: Desk, who: str, kind: str) -> None:
+    nonce = desk.held(who, kind=kind)
     agency = desk.engine.value("select name from public.agencies")
 
-    shown = desk.call(who, "confirm_connection", nonce, False)
+    shown = desk.call(who, "confirm_connection", nonce)
 
     assert shown == {
+        "kind": kind,
+        "by_link": False,
+        "return_to": "/",
         "agency_id": str(desk.agency_id),
         "agency": agency,
         "account": "boss",
@@ -110,29 +142,47 @@ def test_who_began_is_shown_the_agency_and_confirms(desk: Desk, who: str) -> Non
         "creators": 1,
     }
     assert desk.engine.call("confirmed_connection", nonce) is None
-    desk.call(who, "confirm_connection", nonce, True)
+    desk.call(who, "confirm_connection", nonce, BROWSER)
     confirmed = desk.engine.call("confirmed_connection", nonce)
     assert confirmed["agency_id"] == str(desk.agency_id)
     assert confirmed["refresh_token"] == SEALED
     # a lost answer is asked for again
-    desk.call(who, "confirm_connection", nonce, True)
-    assert desk.engine.call("confirmed_connection", nonce) is not None
+    desk.call(who, "confirm_connection", nonce, BROWSER)
+    again = desk.engine.call("confirmed_connection", nonce)
+    assert again.pop("expires_in_s") <= confirmed.pop("expires_in_s")
+    assert again == confirmed
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_browser_confirms_nothing(desk: Desk, kind: str) -> None:
+    nonce = desk.held(kind=kind)
+
+    for browser in (sha256(b"another").hexdigest(), nonce, ""):
+        assert desk.refused("owner", "confirm_connection", nonce, browser) == "PT412"
+    assert desk.engine.call("confirmed_connection", nonce) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("who", "code"), [("member", "PT403"), ("stranger", "PT404")])
-def test_only_owners_and_admins_begin_for_the_agency(desk: Desk, who: str, code: str) -> None:
+def test_only_owners_and_admins_begin(desk: Desk, who: str, code: str, kind: str) -> None:
     with pytest.raises(psycopg.Error) as caught:
-        desk.begin(who)
+        desk.begin(who, kind=kind)
 
     assert caught.value.sqlstate == code
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("who", ["admin", "member", "stranger"])
-def test_nobody_else_sees_or_confirms_what_another_one_began(desk: Desk, who: str) -> None:
-    nonce = desk.held("owner")
+def test_nobody_else_sees_or_confirms_what_another_one_began(
+    desk: Desk, who: str, kind: str
+) -> None:
+    nonce = desk.held("owner", kind=kind)
 
-    for confirm in (False, True):
-        assert desk.refused(who, "confirm_connection", nonce, confirm) == "PT404"
+    for browser in (None, BROWSER):
+        assert desk.refused(who, "confirm_connection", nonce, browser) == "PT404"
+        with pytest.raises(psycopg.Error) as caught:
+            desk.engine.call("confirm_linked_connection", nonce, browser)
+        assert caught.value.sqlstate == "PT401"
     assert desk.engine.call("confirmed_connection", nonce) is None
 
 
@@ -143,8 +193,8 @@ def test_who_began_confirms_nothing_by_the_state(desk: Desk) -> None:
         desk.hold(state, state)
     desk.hold(state)
 
-    for confirm in (False, True):
-        assert desk.refused("owner", "confirm_connection", state, confirm) == "PT404"
+    for browser in (None, BROWSER):
+        assert desk.refused("owner", "confirm_connection", state, browser) == "PT404"
     for known in (state, NONCE):
         assert desk.engine.call("confirmed_connection", known) is None
 
@@ -153,14 +203,14 @@ def test_who_lost_the_right_meanwhile_confirms_nothing(desk: Desk) -> None:
     nonce = desk.held("admin")
     desk.engine.rows("update public.agency_members set role = 'member' where role = 'admin'")
 
-    assert desk.refused("admin", "confirm_connection", nonce, True) == "PT403"
+    assert desk.refused("admin", "confirm_connection", nonce, BROWSER) == "PT403"
 
 
 def test_what_nobody_confirms_in_time_is_gone(desk: Desk) -> None:
     nonce = desk.held()
     desk.engine.move_clock(minutes=11)
 
-    assert desk.refused("owner", "confirm_connection", nonce, True) == "PT410"
+    assert desk.refused("owner", "confirm_connection", nonce, BROWSER) == "PT410"
     desk.engine.call("prune_history")
     assert desk.engine.value("select held is null from private.connection_attempts") is True
 
@@ -174,15 +224,7 @@ def test_a_confirmed_grant_is_not_replaced_and_nothing_is_held_in_the_clear(desk
     desk.hold(state)
     with pytest.raises(psycopg.Error, match="finished already"):
         desk.hold(state, "a" * 64)
-    desk.call("owner", "confirm_connection", NONCE, True)
-
-    with pytest.raises(psycopg.Error, match="finished already"):
-        desk.hold(state)
-
-
-def test_a_creators_connection_holds_nothing(desk: Desk) -> None:
-    state = desk.begin("member", kind="creator")
-    desk.engine.call("take_connection", state)
+    desk.call("owner", "confirm_connection", NONCE, BROWSER)
 
     with pytest.raises(psycopg.Error, match="finished already"):
         desk.hold(state)
@@ -199,3 +241,214 @@ def test_a_reconnection_says_whose_consent_it_must_be(desk: Desk) -> None:
         desk.begin("owner", "t", connection=str(uuid.uuid4()))
     with pytest.raises(psycopg.Error, match="or that of the agency"):
         desk.begin("owner", "u", kind="boss")
+
+
+# A creator's grant ----------------------------------------------------------------------------
+
+
+def test_a_confirmed_creator_is_stored_once_and_nothing_is_held_any_more(desk: Desk) -> None:
+    desk.held(kind="creator")
+    desk.call("owner", "confirm_connection", NONCE, BROWSER)
+    assert desk.engine.value("select count(*) from public.models") == 0
+    place = desk.engine.call("confirmed_connection", NONCE)
+    stored = desk.store()
+
+    # a lost answer: the same again
+    again = (place["model_id"], place["token_version"], "access-1", "refresh-1", 3600, NONCE)
+    assert desk.engine.call("store_grant", *again) == stored
+    (model,) = desk.engine.rows("select * from public.models")
+    assert (model["status"], model["reason_code"], model["token_version"]) == ("active", None, 1)
+    assert desk.engine.call("confirmed_connection", NONCE) is None
+    assert desk.refused("owner", "confirm_connection", NONCE, BROWSER) == "PT404"
+    assert desk.engine.value("select count(held) from private.connection_attempts") == 0
+
+
+def test_a_confirmation_pressed_twice_never_stores_over_a_younger_grant(desk: Desk) -> None:
+    desk.held(kind="creator")
+    desk.call("owner", "confirm_connection", NONCE, BROWSER)
+    place = desk.engine.call("confirmed_connection", NONCE)
+    # the other press stored it, and a refresh rotated it
+    desk.engine.call("store_grant", place["model_id"], 0, "access-1", "refresh-1", 3600)
+    desk.engine.rows("update public.models set token_version = 2, fanvue_refresh_token = 'two'")
+
+    with pytest.raises(psycopg.Error) as caught:
+        desk.store(tokens="again")
+
+    assert caught.value.sqlstate == "PT409"
+    assert desk.engine.value("select fanvue_refresh_token from public.models") == "two"
+
+
+def test_the_trail_names_who_began_what_the_service_finished(desk: Desk) -> None:
+    desk.held("admin", kind="creator")
+    desk.call("admin", "confirm_connection", NONCE, BROWSER)
+    desk.store()
+
+    lines = desk.engine.rows(
+        "select action, who, user_id::text from public.agency_trail"
+        " where action like 'creator_%%' order by at"
+    )
+    assert [tuple(line.values()) for line in lines] == [
+        ("creator_added", "member", desk.people["admin"]),
+        ("creator_connected", "member", desk.people["admin"]),
+    ]
+
+
+def test_an_operators_pause_outlives_a_reconnection(desk: Desk) -> None:
+    model = desk.engine.model(desk.agency_id, fanvue_user_uuid=ACCOUNT)
+    desk.engine.rows("select ops.pause_model(%s, 'legal hold')", model)
+    desk.held(kind="creator", model=str(model))
+    desk.call("owner", "confirm_connection", NONCE, BROWSER)
+
+    stored = desk.store()
+
+    held = "select status, status_reason, fanvue_refresh_token from public.models"
+    assert desk.engine.rows(held) == [
+        {
+            "status": "paused",
+            "status_reason": "legal hold",
+            "fanvue_refresh_token": "refresh-1",
+        }
+    ]
+    assert (stored["status"], stored["job_id"]) == ("paused", None)
+    assert desk.engine.value("select count(*) from public.sync_jobs") == 0
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_disconnected_creator_is_connected_again_unless_an_operator_paused_it(
+    desk: Desk, held: bool
+) -> None:
+    model = desk.engine.model(desk.agency_id, fanvue_user_uuid=ACCOUNT)
+    if held:
+        # as somebody does it in Studio
+        desk.engine.rows("update public.models set status = 'paused', status_reason = 'court'")
+    assert desk.call("admin", "disconnect_creator", model) == {"changed": True}
+    assert desk.call("admin", "disconnect_creator", model) == {"changed": False}
+    (row,) = desk.engine.rows("select * from public.models")
+    assert (row["status"], row["fanvue_refresh_token"]) == ("paused", None)
+
+    desk.held(kind="creator", model=str(model))
+    desk.call("owner", "confirm_connection", NONCE, BROWSER)
+    desk.store()
+
+    expected = ("paused", "court") if held else ("active", None)
+    (row,) = desk.engine.rows("select status, status_reason from public.models")
+    assert (row["status"], row["status_reason"]) == expected
+
+
+def test_what_is_disconnected_is_not_attached_again_by_the_way(desk: Desk) -> None:
+    place = desk.engine.call("connect_agency", str(desk.agency_id), str(uuid.uuid4()), "f" * 64)
+    connection = place["connection_id"]
+    desk.engine.call("store_connection", connection, 0, "access", "refresh", 3600, "f" * 64)
+    listed = [{"uuid": ACCOUNT}]
+    (attached,) = desk.engine.call("attach_creators", connection, listed)
+    desk.call("owner", "disconnect_creator", attached["model_id"])
+
+    (kept,) = desk.engine.call("attach_creators", connection, listed)
+    (replaced,) = desk.engine.call("attach_creators", connection, listed, p_replace=True)
+
+    assert (kept["outcome"], kept["status"]) == ("kept", "paused")
+    assert (replaced["outcome"], replaced["status"]) == ("attached", "active")
+
+
+# Links and limits -----------------------------------------------------------------------------
+
+
+def test_a_link_connects_one_creator_without_signing_in(desk: Desk) -> None:
+    link = desk.linked()
+    shown = desk.engine.call("confirm_linked_connection", NONCE)
+    assert (shown["kind"], shown["by_link"], shown["account"]) == ("creator", True, "boss")
+
+    desk.engine.call("confirm_linked_connection", NONCE, BROWSER)
+    desk.store()
+
+    assert desk.engine.value("select status from public.models") == "active"
+    assert desk.engine.value("select used_at is not null from public.connect_links") is True
+    with pytest.raises(psycopg.Error, match="used or over"):
+        desk.follow(link, "t", "b" * 64)
+
+
+def test_a_link_used_twice_at_once_stores_one_grant(desk: Desk) -> None:
+    link = desk.linked()
+    other = "b" * 64
+    desk.follow(link, "t", other)
+    for nonce in (NONCE, other):
+        desk.engine.call("confirm_linked_connection", nonce, BROWSER)
+        desk.engine.call("confirmed_connection", nonce)
+    desk.store(NONCE)
+
+    with pytest.raises(psycopg.Error, match="used or over"):
+        desk.store(other, "2")
+
+    assert desk.engine.value("select fanvue_refresh_token from public.models") == "refresh-1"
+
+
+ENDS = {
+    "its time is over": "update public.connect_links set expires_at = now() - interval '1 day'",
+    "it was revoked": "delete from public.connect_links",
+    "its maker went": "update public.agency_members set role = 'member' where user_id = %(owner)s",
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_link_that_ended_ends_what_was_begun_with_it(desk: Desk, how: str) -> None:
+    link = desk.linked()
+    desk.engine.rows("update public.agency_members set role = 'owner' where role = 'admin'")
+    desk.engine.owner.execute(ENDS[how].encode(), {"owner": desk.people["owner"]})
+
+    with pytest.raises(psycopg.Error) as caught:
+        desk.engine.call("confirm_linked_connection", NONCE, BROWSER)
+    assert caught.value.sqlstate in {"PT403", "PT404"}
+    with pytest.raises(psycopg.Error) as caught:
+        desk.follow(link, "t", "b" * 64)
+    assert caught.value.sqlstate == "PT404"
+
+
+def test_a_link_for_a_creator_wants_that_creator(desk: Desk) -> None:
+    model = desk.engine.model(desk.agency_id)
+    made = desk.call("owner", "create_connect_link", desk.agency_id, model)
+    hashed = sha256(made["path"].split("=")[1].encode()).hexdigest()
+    state = sha256(b"s").hexdigest()
+    desk.engine.call("begin_linked_connection", hashed, state, SEALED)
+
+    taken = desk.engine.call("take_connection", state)
+
+    creator = desk.engine.value("select fanvue_user_uuid from public.models")
+    assert (taken["model_id"], taken["creator_uuid"]) == (str(model), creator)
+    assert desk.refused("owner", "create_connect_link", desk.agency_id, uuid.uuid4()) == "PT404"
+
+
+def test_a_links_secret_stands_nowhere(desk: Desk) -> None:
+    link = desk.linked()
+    secret = link["path"].split("=")[1]
+
+    told = desk.engine.rows(
+        "select l::text, t::text, a::text from public.connect_links l, public.agency_trail t,"
+        " private.connection_attempts a"
+    )
+
+    assert told
+    assert secret not in str(told)
+
+
+def test_an_agency_begins_a_limited_number_of_connections_an_hour(desk: Desk) -> None:
+    for number in range(120):
+        desk.begin("owner", f"n{number}", kind="creator")
+
+    with pytest.raises(psycopg.Error) as caught:
+        desk.begin("admin", "one more")
+    assert caught.value.sqlstate == "PT429"
+    # a lost answer is asked for again, and another agency is not kept waiting
+    desk.begin("owner", "n0", kind="creator")
+    desk.engine.move_clock(minutes=61)
+    desk.begin("admin", "one more")
+
+
+def test_a_link_begins_a_limited_number_of_connections_an_hour(desk: Desk) -> None:
+    link = desk.linked()
+    for number in range(19):
+        desk.follow(link, f"n{number}", sha256(str(number).encode()).hexdigest())
+
+    with pytest.raises(psycopg.Error) as caught:
+        desk.follow(link, "one more", "b" * 64)
+
+    assert caught.value.sqlstate == "PT429"

@@ -32,6 +32,7 @@ AT_LEAST = {
     "03-rules": 1463,
     "04-stats": 37,
     "05-operators": 269,
+    "06-roles": 121,
 }
 
 

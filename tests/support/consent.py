@@ -1,4 +1,4 @@
-"""A creator's way through a connection, as a browser walks it: start, consent, callback.
+"""A creator's way through a connection, as a browser walks it: start, consent, callback, confirm.
 
 Every answer is kept, so that a test can look for what must not be in it. Judges nothing itself.
 """
@@ -51,7 +51,7 @@ def mint(
     return jwt.encode({**usual, **claims}, key, algorithm)
 
 
-def new_member(engine: Engine, agency: str = "Atlas") -> Member:
+def new_member(engine: Engine, agency: str = "Atlas", role: str = "admin") -> Member:
     """Return a member of an agency, which is made if there is none of that name."""
     user_id = str(uuid.uuid4())
     row = engine.database.execute(
@@ -65,7 +65,8 @@ def new_member(engine: Engine, agency: str = "Atlas") -> Member:
     )
     assert row is not None
     engine.database.execute(
-        "insert into public.agency_members (agency_id, user_id) values (%s, %s)", (row[0], user_id)
+        "insert into public.agency_members (agency_id, user_id, role) values (%s, %s, %s)",
+        (row[0], user_id, role),
     )
     return Member(str(row[0]), user_id, mint(engine.environment, user_id))
 
@@ -111,12 +112,19 @@ class Browser:
         """Go to the callback's address."""
         return self._keep(self.http.get(url))
 
+    def confirm(self, back: httpx.Response, member: Member | None = None) -> httpx.Response:
+        """Say yes to what the browser came back with, as the dashboard's form does."""
+        nonce = query_of(back.headers["location"])["confirm"]
+        form = {"nonce": nonce, "access_token": "" if member is None else member.token}
+        return self._keep(self.http.post(f"{self.functions}/fanvue-connect/confirm", data=form))
+
     def connect(
         self, member: Member, creator: str, changes: Mapping[str, str] | None = None, **query: str
     ) -> httpx.Response:
         """Walk the whole way; return where it ends."""
         asked = self.start(member, **query)
-        return self.follow(self.consent(asked, creator, **dict(changes or {})))
+        back = self.follow(self.consent(asked, creator, **dict(changes or {})))
+        return self.confirm(back, member) if back.status_code == 302 else back
 
     def _keep(self, answer: httpx.Response) -> httpx.Response:
         self.answers.append(answer)

@@ -154,4 +154,10 @@ def _bootstrap(url: str) -> None:
         for file in _BEFORE_AUTH:
             run_file(connection, _BOOTSTRAP / file)
         connection.execute("create schema auth")
+        # What the engine reads of Auth's table, by its names.
+        connection.execute(
+            "create table auth.users (id uuid primary key default gen_random_uuid(),"
+            " email varchar(255), email_confirmed_at timestamptz, deleted_at timestamptz,"
+            " created_at timestamptz default now())"
+        )
         run_file(connection, _BOOTSTRAP / "50-auth.sql")

@@ -62,32 +62,35 @@ def browser(stack: dict[str, str], engine: Engine) -> Iterator[Browser]:
 
 def owner(engine: Engine, agency: str = "Atlas") -> Member:
     """Return an owner of an agency."""
-    member = new_member(engine, agency)
-    engine.database.execute(
-        "update public.agency_members set role = 'owner' where user_id = %s", (member.user_id,)
-    )
-    return member
+    return new_member(engine, agency, "owner")
 
 
-def consented(browser: Browser, who: Member, account: str, **about: str) -> str:
-    """Consent at Fanvue as an account for the agency; return the nonce to confirm by."""
-    end = browser.connect(who, account, None, **{"as": "agency", **about})
-    assert end.status_code == 302, end.text
-    assert end.headers["location"].startswith(f"{DASHBOARD}/?")
-    return query_of(end.headers["location"])["confirm"]
+def consented(browser: Browser, who: Member, account: str, **about: str) -> httpx.Response:
+    """Consent at Fanvue as an account for the agency; return what the browser came back with."""
+    asked = browser.start(who, **{"as": "agency", **about})
+    back = browser.follow(browser.consent(asked, account))
+    assert back.status_code == 302, back.text
+    assert back.headers["location"].startswith(f"{DASHBOARD}/?")
+    return back
 
 
-def confirm(browser: Browser, who: Member, nonce: str, **more: str) -> Any:
-    """Say yes, as the dashboard does."""
+def connection_of(end: httpx.Response) -> str:
+    """Return the connection that the dashboard is told of."""
+    assert end.status_code == 303, end.text
+    return query_of(end.headers["location"])["connected"]
+
+
+def say_yes(browser: Browser, who: Member, nonce: str) -> httpx.Response:
+    """Say yes with a nonce, from wherever it is known."""
     url = f"{browser.functions}/fanvue-connect/confirm"
-    return browser.http.post(url, params={"nonce": nonce, **more}, headers=who.headers)
+    return browser.http.post(url, data={"nonce": nonce, "access_token": who.token})
 
 
 def called_as(engine: Engine, who: Member, nonce_hash: str) -> httpx.Response:
     """Say yes to the database itself, as anyone who is signed in can."""
     url = f"{engine.environment['SUPABASE_URL']}/rest/v1/rpc/confirm_connection"
     headers = {**who.headers, "apikey": engine.environment["SUPABASE_PUBLISHABLE_KEY"]}
-    body = {"p_nonce_hash": nonce_hash, "p_confirm": True}
+    body = {"p_nonce_hash": nonce_hash, "p_browser_hash": nonce_hash}
     return httpx.post(url, json=body, headers=headers, timeout=PATIENCE_SECONDS)
 
 
@@ -105,23 +108,26 @@ def test_an_administrator_connects_all_creators_and_their_books_are_exact(
     creators = managed(engine)
     boss = owner(engine)
 
-    nonce = consented(browser, boss, agency.account)
+    back = consented(browser, boss, agency.account)
+    cookies = dict(browser.http.cookies)
+    nonce = query_of(back.headers["location"])["confirm"]
     shown = browser.get("/confirm", {"nonce": nonce}, boss.headers).json()
     assert has_no_models(engine)
-    stored = confirm(browser, boss, nonce)
+    stored = connection_of(browser.confirm(back, boss))
 
     assert (shown["agency"], shown["creators"]) == ("Atlas", len(creators))
     assert shown["account_uuid"] == agency.account
     assert "read:agency" in shown["scopes"]
-    assert stored.json()["creators"] == {"created": len(creators)}
+    assert stored == agency.connection()["id"]
     rows = engine.database.execute(
         "select fanvue_user_uuid, id::text from public.models where agency_id = %s",
         (boss.agency_id,),
     ).fetchall()
     engine.models |= dict(rows)
     assert creators == set(engine.models)
-    # a lost answer is asked for again
-    assert confirm(browser, boss, nonce).json()["creators"] == {"unchanged": len(creators)}
+    # the browser that lost the answer asks again
+    browser.http.cookies.update(cookies)
+    assert connection_of(browser.confirm(back, boss)) == stored
     engine.drain()
     for creator in creators:
         engine.assert_exact(creator)
@@ -135,7 +141,7 @@ def test_a_dead_grant_is_mended_by_reconnecting_the_same_account(
     engine = agency.engine
     agency.creators(2)
     boss = owner(engine)
-    confirm(browser, boss, consented(browser, boss, agency.account))
+    browser.confirm(consented(browser, boss, agency.account), boss)
     engine.drain()
     connection = agency.connection()["id"]
     engine.database.execute(
@@ -150,12 +156,12 @@ def test_a_dead_grant_is_mended_by_reconnecting_the_same_account(
 
     creator = new_creator(engine)
     wrong = browser.connect(boss, creator, None, **{"as": "agency", "connection_id": connection})
-    nonce = consented(browser, boss, agency.account, connection_id=connection)
-    done = confirm(browser, boss, nonce).json()
+    back = consented(browser, boss, agency.account, connection_id=connection)
+    done = connection_of(browser.confirm(back, boss))
 
     assert wrong.status_code == 409
     assert "another Fanvue account" in wrong.text
-    assert done["connection_id"] == connection
+    assert done == connection
     assert agency.statuses() == {"active": len(managed(engine))}
 
 
@@ -177,12 +183,12 @@ def test_who_lures_an_administrator_to_consent_and_who_is_lured_store_nothing(
     # The sender is signed in, and knows every word of the address, but not the nonce.
     held = {"held": sha256(known["state"].encode()).hexdigest()}
     for word in {**known, **held}.values():
-        answer = confirm(browser, lurer, word, state=word, confirm=word)
-        assert answer.status_code in {400, 404}, answer.text
+        answer = say_yes(browser, lurer, word)
+        assert answer.status_code in {400, 403}, answer.text
         assert called_as(engine, lurer, word).status_code == 404
     assert nonce not in sent
     # The victim's browser has the nonce, and is signed in as nobody who may use it.
-    assert confirm(browser, victim, nonce).status_code == 404
+    assert say_yes(browser, victim, nonce).status_code == 400
     assert has_no_models(engine)
     assert engine.database.execute("select from public.agency_connections").fetchall() == []
     unconfirmed = "select confirmed_at is null from private.connection_attempts"
@@ -190,7 +196,7 @@ def test_who_lures_an_administrator_to_consent_and_who_is_lured_store_nothing(
 
 
 def test_a_member_does_not_connect_the_agency(engine: Engine, browser: Browser) -> None:
-    answer = browser.start(new_member(engine), **{"as": "agency"})
+    answer = browser.start(new_member(engine, role="member"), **{"as": "agency"})
 
     assert answer.status_code == 403
 

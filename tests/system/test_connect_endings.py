@@ -106,12 +106,17 @@ def test_a_consent_that_took_too_long_connects_nobody(engine: Engine, browser: B
 def test_an_address_used_again_changes_nothing(engine: Engine, browser: Browser) -> None:
     member, creator = new_member(engine), new_creator(engine, 10)
     back = browser.consent(browser.start(member), creator)
-    assert browser.follow(back).status_code == 302
+    held = browser.follow(back)
+    cookies = dict(browser.http.cookies)
+    assert browser.confirm(held, member).status_code == 303
     before = engine.database.execute(UNCHANGED).fetchall()
 
     again = browser.follow(back)
+    # even by a browser that kept its cookie
+    browser.http.cookies.update(cookies)
+    pressed = browser.confirm(held, member)
 
-    assert _title(again) == (400, "This connection is no longer open")
+    assert _title(again) == _title(pressed) == (400, "This connection is no longer open")
     assert engine.database.execute(UNCHANGED).fetchall() == before
     model_of(engine, creator)
     engine.drain()
@@ -123,9 +128,15 @@ def test_of_eight_browsers_at_one_address_one_connects(engine: Engine, browser: 
     back = browser.consent(browser.start(member), creator)
 
     with ThreadPoolExecutor(8) as pool:
-        ends = list(pool.map(lambda _: browser.follow(back).status_code, range(8)))
+        ends = list(pool.map(lambda _: browser.follow(back), range(8)))
+        assert sorted(end.status_code for end in ends) == [302, *[400] * 7]
+        (held,) = [end for end in ends if end.status_code == 302]
+        pressed = list(pool.map(lambda _: browser.confirm(held, member).status_code, range(8)))
 
-    assert sorted(ends) == [302, *[400] * 7]
+    # a page says to all others that it is connected, or that another window was faster
+    assert pressed.count(303) == 1
+    assert set(pressed) <= {303, 400, 403, 409}
+    assert model_of(engine, creator)["token_version"] == 1
     model_of(engine, creator)
     engine.drain()
     engine.assert_exact(creator)
@@ -170,7 +181,7 @@ def test_a_creator_of_another_agency_stays_there_and_the_page_names_nobody(
     [
         ("/oauth2/token$", 1, (502, "Fanvue could not be reached")),
         ("/users/me$", 3, (502, "Fanvue could not be reached")),
-        ("/users/me$", 2, (302, "")),
+        ("/users/me$", 2, (303, "")),
     ],
 )
 def test_a_fanvue_that_fails_is_asked_again_where_that_is_safe(
@@ -182,13 +193,19 @@ def test_a_fanvue_that_fails_is_asked_again_where_that_is_safe(
     answer = browser.connect(member, creator)
 
     assert _title(answer) == end
-    assert has_no_models(engine) == (end[0] != 302)
+    assert has_no_models(engine) == (end[0] != 303)
 
 
-def test_a_member_who_left_meanwhile_connects_nobody(engine: Engine, browser: Browser) -> None:
+@pytest.mark.parametrize(
+    "change",
+    ["delete from public.agency_members", "update public.agency_members set role = 'member'"],
+)
+def test_who_left_or_lost_the_right_meanwhile_connects_nobody(
+    engine: Engine, browser: Browser, change: str
+) -> None:
     member, creator = new_member(engine), new_creator(engine)
     back = browser.consent(browser.start(member), creator)
-    engine.database.execute("delete from public.agency_members")
+    engine.database.execute(change.encode())
 
     end = browser.follow(back)
 
@@ -206,7 +223,7 @@ def test_the_way_back_leads_to_the_dashboard_only(engine: Engine, browser: Brows
         end = browser.connect(member, new_creator(engine), return_to=path)
 
         back = urlsplit(end.headers["location"])
-        assert (end.status_code, f"{back.scheme}://{back.netloc}") == (302, DASHBOARD), path
+        assert (end.status_code, f"{back.scheme}://{back.netloc}") == (303, DASHBOARD), path
         assert not back.path.startswith("//"), path
 
 
@@ -229,8 +246,10 @@ def test_no_secret_is_in_any_page_address_or_log(
     log = FunctionLog("fanvue-connect")
     asked = browser.start(member)
     back = browser.consent(asked, creator)
+    held = browser.follow(back)
     browser.follow(back)
-    browser.follow(back)
+    cookies = dict(browser.http.cookies)
+    browser.confirm(held, member)
     browser.connect(member, creator, {"sim_consent": "deny"})
     browser.connect(member, other, model_id=model_of(engine, creator)["id"])
     engine.fanvue.add_fault("status", path="/users/me$", status=403)
@@ -242,15 +261,18 @@ def test_no_secret_is_in_any_page_address_or_log(
         *(query_of(back)[name] for name in ("state", "code")),
         *opened,
         member.token,
+        *cookies.values(),
         engine.environment["SUPABASE_SECRET_KEY"],
         CLIENT["FANVUE_CLIENT_SECRET"],
         engine.environment["TOKEN_ENCRYPTION_KEYS"].partition(":")[2],
     ]
     shown = [written]
     for answer in browser.answers:
-        # Only the question to Fanvue carries the state, and nothing else that is secret.
+        # Only the question to Fanvue carries the state, only cookies a browser's own secret.
         headers = {
-            k: v for k, v in answer.headers.items() if answer is not asked or k != "location"
+            k: v
+            for k, v in answer.headers.items()
+            if k != "set-cookie" and (answer is not asked or k != "location")
         }
         shown += [answer.text, str(headers)]
     assert len(opened) == 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.support.connect_stage import (
@@ -15,14 +16,16 @@ from tests.support.connect_stage import (
     connection_vectors,
     count_attempts,
     engine_beside,
+    has_no_models,
     known_fanvue,
     model_of,
     new_creator,
     opened_tokens,
     sealed_tokens,
 )
-from tests.support.consent import Browser, mint, new_member, open_browser, query_of
+from tests.support.consent import Browser, Member, mint, new_member, open_browser, query_of
 from tests.support.edge_functions import run_deno
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 if TYPE_CHECKING:
@@ -60,10 +63,18 @@ def test_a_creator_connects_and_her_first_sync_gives_exact_books(
 ) -> None:
     member, creator = new_member(engine), new_creator(engine, 30)
 
-    end = browser.connect(member, creator, return_to="/creators?tab=all")
+    back = browser.follow(
+        browser.consent(browser.start(member, return_to="/creators?tab=all"), creator)
+    )
+    assert has_no_models(engine)
+    nonce = query_of(back.headers["location"])["confirm"]
+    shown = browser.get("/confirm", {"nonce": nonce}, member.headers).json()
+    assert (shown["agency"], shown["account_uuid"]) == ("Atlas", creator)
+    assert "read:insights" in shown["scopes"]
+    end = browser.confirm(back, member)
 
     model = model_of(engine, creator)
-    assert end.status_code == 302
+    assert end.status_code == 303
     assert end.headers["location"] == f"{DASHBOARD}/creators?tab=all&connected={model['id']}"
     assert (model["status"], model["agency_id"]) == ("active", member.agency_id)
     jobs = engine.database.execute("select state, sync_type from public.sync_jobs").fetchall()
@@ -87,7 +98,8 @@ def test_the_dashboard_gets_the_address_as_json_where_it_cannot_follow(
     assert url.startswith(f"{engine.fanvue.url}/oauth2/auth?")
     assert query_of(url)["code_challenge_method"] == "S256"
     answer = browser.http.get(url, params={**query_of(url), "login_hint": creator})
-    assert browser.follow(answer.headers["location"]).status_code == 302
+    back = browser.follow(answer.headers["location"])
+    assert browser.confirm(back, member).status_code == 303
 
 
 def test_a_connection_named_for_a_model_connects_her_again_in_place(
@@ -173,7 +185,85 @@ def test_an_adopted_model_does_not_take_a_creator_from_another_model(
     assert engine.database.execute(UNCHANGED).fetchall() == before
 
 
+# Links and lures ----------------------------------------------------------------------------------
+
+
+def test_a_creator_connects_by_a_link_without_signing_in(engine: Engine, browser: Browser) -> None:
+    member, creator = new_member(engine), new_creator(engine, 10)
+    link = create_link(engine, member)
+
+    # a messenger looks at it for its preview
+    for _ in range(2):
+        asked = browser.http.get(link)
+    back = browser.follow(browser.consent(asked, creator))
+    nonce = query_of(back.headers["location"])["confirm"]
+    shown = browser.get("/confirm", {"nonce": nonce}).json()
+    end = browser.confirm(back)
+
+    assert (shown["agency"], shown["by_link"]) == ("Atlas", True)
+    assert (end.status_code, "<h1>Connected</h1>" in end.text) == (200, True)
+    model_of(engine, creator)
+    engine.drain()
+    engine.assert_exact(creator)
+    again = browser.http.get(link)
+    assert (again.status_code, "works no more" in again.text) == (404, True)
+
+
+def test_who_is_lured_and_who_lures_connect_nobody(
+    engine: Engine, browser: Browser, stack: dict[str, str]
+) -> None:
+    """An admin of one agency sends a creator the address at Fanvue that was made for themselves."""
+    lurer, creator = new_member(engine, "Lure"), new_creator(engine)
+    sent = browser.start(lurer).headers["location"]
+    for victim in open_browser(f"{stack['SUPABASE_URL']}/functions/v1"):
+        back = victim.follow(victim.consent_at(sent, creator))
+        # the creator is not signed in as the one who began
+        refused = victim.confirm(back)
+        nonce = query_of(back.headers["location"])["confirm"]
+
+    # even the whole address lacks the cookie
+    assert browser.get("/confirm", {"nonce": nonce}).status_code == 401
+    stolen = browser.confirm(back, lurer)
+
+    assert "Who began confirms" in refused.text
+    assert "another browser" in stolen.text
+    assert has_no_models(engine)
+
+
+def test_an_operators_pause_outlives_a_reconnection(engine: Engine, browser: Browser) -> None:
+    member, creator = new_member(engine), new_creator(engine)
+    model_id = engine.connect(creator, "Atlas")
+    engine.database.execute("select ops.pause_model(%s, 'legal hold')", (model_id,))
+
+    browser.connect(member, creator, model_id=model_id)
+
+    model = model_of(engine, creator)
+    assert (model["status"], model["status_reason"]) == ("paused", "legal hold")
+    assert model["token_version"] == 2
+
+
+def create_link(engine: Engine, member: Member) -> str:
+    """Make a link as the dashboard does; return its address."""
+    url = engine.environment["SUPABASE_URL"]
+    headers = {**member.headers, "apikey": engine.environment["SUPABASE_PUBLISHABLE_KEY"]}
+    body = {"p_agency_id": member.agency_id, "p_label": "Ana"}
+    made = httpx.post(
+        f"{url}/rest/v1/rpc/create_connect_link",
+        json=body,
+        headers=headers,
+        timeout=PATIENCE_SECONDS,
+    )
+    return f"{url}{made.json()['path']}"
+
+
 # Who may not --------------------------------------------------------------------------------------
+
+
+def test_a_member_does_not_begin(engine: Engine, browser: Browser) -> None:
+    answer = browser.start(new_member(engine, role="member"))
+
+    assert answer.status_code == 403
+    assert count_attempts(engine) == 0
 
 
 def test_nobody_begins_without_a_users_token(engine: Engine, browser: Browser) -> None:
@@ -252,8 +342,9 @@ def test_a_connection_begun_elsewhere_with_a_shared_key_is_finished_here(
     vectors = connection_vectors()
     member, creator = new_member(engine), new_creator(engine, 10)
     engine.database.execute(
-        "insert into private.connection_attempts values"
-        " (%s, %s, null, %s, %s, '/', now(), now() + interval '10 minutes')",
+        "insert into private.connection_attempts"
+        " (state_hash, agency_id, user_id, verifier, return_to, started_at, expires_at)"
+        " values (%s, %s, %s, %s, '/', now(), now() + interval '10 minutes')",
         (
             vectors["state"]["hash"],
             member.agency_id,
@@ -264,9 +355,10 @@ def test_a_connection_begun_elsewhere_with_a_shared_key_is_finished_here(
     asked = browser.start(member)
     given = {"state": vectors["state"]["state"], "code_challenge": vectors["pkce"]["challenge"]}
 
-    end = browser.follow(browser.consent(asked, creator, **given))
+    back = browser.follow(browser.consent(asked, creator, **given))
+    end = browser.confirm(back, member)
 
-    assert end.status_code == 302
+    assert end.status_code == 303
     model_of(engine, creator)
     first, _, _ = engine.environment["TOKEN_ENCRYPTION_KEYS"].partition(":")
     assert all(

@@ -44,6 +44,8 @@ const MISSING: ReadonlySet<string> = new Set([
 // Hosted makes a token of the service's key for each call; where its clocks differ, one is refused
 // and the next one is not. A user's own token may really have ended.
 const REFUSED_TOKEN: ReadonlySet<string> = new Set(["PGRST301", "PGRST303"]);
+// A limit of ours refuses the request; one of the platform's says nothing about it.
+const OUR_LIMIT = "PT429";
 const SQL_STATE = /^[A-Z0-9]{5,8}$/;
 
 export class DatabaseFunctions {
@@ -103,7 +105,8 @@ export class DatabaseFunctions {
     // What is missing is on its way, and an answer without a code comes from something in between:
     // neither says anything about the request.
     if (
-      status >= 500 || status === 408 || status === 429 || code === null ||
+      status >= 500 || status === 408 || code === null ||
+      (status === 429 && code !== OUR_LIMIT) ||
       MISSING.has(code) || (caller.token === null && REFUSED_TOKEN.has(code))
     ) {
       throw new DatabaseAway(

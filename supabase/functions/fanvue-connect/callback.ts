@@ -1,37 +1,29 @@
 // `/callback`: the browser comes back from Fanvue. The state is used up first, every check comes
-// before the first write, and both tokens are sealed before they leave this process. A creator's
-// grant is stored; that of an agency's account is held until who began it confirms it (`/confirm`).
+// before the first write, and both tokens are sealed before they leave this process. What Fanvue
+// granted is held, never stored: the person sees in the dashboard for which agency it is and what it
+// reads, and says yes (`/confirm`).
 //
-// The state is not tied to the browser that began: agencies send creators the address to consent
-// at. It is tied to the agency and, where one was named, to the creator's account.
+// The state cannot be tied to the browser that began: dashboard and functions are two sites. So the
+// browser that comes back is given two things that nobody else has: a nonce in the address, and a
+// secret in a cookie.
 
 import type { DatabaseFunctions } from "../_shared/database.ts";
 import { sha256, toHex } from "../_shared/bytes.ts";
 import {
   DatabaseAway,
-  DatabaseRefused,
   FanvueAway,
   FanvueBusy,
   FanvueRefused,
-  Misconfigured,
 } from "../_shared/errors.ts";
 import { describe } from "../_shared/logs.ts";
-import {
-  connectionVerifier,
-  heldToken,
-  modelColumn,
-} from "../_shared/sealing.ts";
-import {
-  fieldsOf,
-  numberOf,
-  repeat,
-  textOf,
-  textOrNull,
-} from "./database_answers.ts";
+import { connectionVerifier, heldToken } from "../_shared/sealing.ts";
+import { giveCookie } from "./browser.ts";
+import { fieldsOf, repeat, textOf, textOrNull } from "./database_answers.ts";
+import { Ended, endWith, refusedWith } from "./ended.ts";
 import { hashNonce, isNonce, makeNonce } from "./consent.ts";
 import { databaseOf, type Effects } from "./effects.ts";
-import { type Account, Fanvue, type Grant } from "./fanvue.ts";
-import { type PageName, PRIVATE_HEADERS, showPage } from "./pages.ts";
+import { type Account, Fanvue, type Grant, type Managed } from "./fanvue.ts";
+import { PRIVATE_HEADERS } from "./pages.ts";
 import { returnUrl } from "./return_path.ts";
 import { AGENCY_SCOPE, type Settings } from "./settings.ts";
 
@@ -53,16 +45,6 @@ interface Attempt {
   readonly returnTo: string | null;
 }
 
-/** Ends the connection with a page instead of a stored grant. */
-class Ended extends Error {
-  constructor(
-    readonly page: PageName,
-    readonly scopes: readonly string[] = [],
-  ) {
-    super(page);
-  }
-}
-
 interface Work {
   readonly settings: Settings;
   readonly database: DatabaseFunctions;
@@ -76,7 +58,7 @@ interface Consent {
   readonly account: Account;
 }
 
-/** Finishes a connection and sends the browser back to the dashboard. */
+/** Holds what Fanvue granted and sends the browser to where it is confirmed. */
 export async function callback(
   request: Request,
   effects: Effects,
@@ -84,15 +66,7 @@ export async function callback(
   try {
     return await finish(new URL(request.url).searchParams, effects);
   } catch (error) {
-    const page = pageFor(error);
-    const scopes = error instanceof Ended ? error.scopes : [];
-    effects.log("connect_ended", {
-      page,
-      scopes: scopes.join(" "),
-      error: error instanceof Ended ? null : describe(error),
-    });
-    const seconds = error instanceof FanvueBusy ? error.seconds : null;
-    return showPage(page, effects.dashboardUrl(), { scopes, seconds });
+    return endWith(error, effects);
   }
 }
 
@@ -126,31 +100,23 @@ async function finish(
     throw new Ended("wrongAccount");
   }
   const consent = { attempt, grant, account };
-  if (attempt.kind === "agency") {
-    if (settings.dashboardUrl === null) {
-      throw new Misconfigured("DASHBOARD_URL is not set any more");
-    }
-    const nonce = await hold(work, consent, stateHash);
-    effects.log("connection_held", { agency_id: attempt.agencyId });
-    return backTo(settings.dashboardUrl, attempt.returnTo, "confirm", nonce);
+  const creators = attempt.kind === "agency"
+    ? await managedBy(work, consent)
+    : null;
+  if (attempt.kind === "creator" && account.isCreator === false) {
+    throw new Ended("managerAccount");
   }
-  if (account.isCreator === false) throw new Ended("managerAccount");
-  const modelId = await store(work, consent);
-  effects.log("connected", { agency_id: attempt.agencyId, model_id: modelId });
-  return backTo(settings.dashboardUrl, attempt.returnTo, "connected", modelId);
-}
-
-function backTo(
-  dashboardUrl: string | null,
-  path: string | null,
-  name: "connected" | "confirm",
-  value: string,
-): Response {
-  if (dashboardUrl === null) return showPage("connected", null);
-  const location = returnUrl(dashboardUrl, path, name, value);
+  const { nonce, cookie } = await hold(work, consent, stateHash, creators);
+  effects.log("connection_held", { agency_id: attempt.agencyId });
+  const location = returnUrl(
+    settings.dashboardUrl,
+    attempt.returnTo,
+    "confirm",
+    nonce,
+  );
   return new Response(null, {
     status: 302,
-    headers: { ...PRIVATE_HEADERS, location },
+    headers: { ...PRIVATE_HEADERS, location, "set-cookie": cookie },
   });
 }
 
@@ -173,7 +139,6 @@ async function takeAttempt(
   const answer = await database.callAsService("take_connection", {
     p_state_hash: stateHash,
   }).catch((error) => {
-    if (!(error instanceof DatabaseRefused)) throw error;
     throw refusedWith(error, { 404: "used", 410: "expired" });
   });
   const row = fieldsOf(answer, "take_connection");
@@ -258,43 +223,53 @@ async function unhurried<Result>(
   }
 }
 
-/**
- * Keeps what an agency's account granted until who began it has seen it and says yes. Returns the
- * nonce to confirm it by: whoever sent the consent's address knows the state, only the browser that
- * consented gets the nonce.
- */
-async function hold(
+/** Lists whom an agency's account manages. */
+async function managedBy(
   work: Work,
   { grant, account }: Consent,
-  stateHash: string,
-): Promise<string> {
-  const { settings, database, fanvue, effects } = work;
-  const listed = await ask(work, () => fanvue.managed(grant.accessToken));
+): Promise<Managed[]> {
+  const listed = await ask(work, () => work.fanvue.managed(grant.accessToken));
   // Its own data is not to be had as a creator's of its own.
   const creators = listed.filter(({ uuid }) => uuid !== account.uuid);
   if (account.isCreator === true && creators.length === 0) {
     throw new Ended("creatorAccount");
   }
+  return creators;
+}
+
+/** Keeps what was granted until the person says yes; returns what this browser alone is given. */
+async function hold(
+  work: Work,
+  { grant, account }: Consent,
+  stateHash: string,
+  creators: readonly Managed[] | null,
+): Promise<{ nonce: string; cookie: string }> {
+  const { settings, database, effects } = work;
   const refreshToken = grant.refreshToken ?? "";
   const nonce = makeNonce(effects.randomBytes);
   const nonceHash = await hashNonce(nonce);
+  const secret = makeNonce(effects.randomBytes);
   const sealed = (token: string, column: string) =>
     settings.keyring.seal(token, heldToken(nonceHash, column));
   const held = {
     user_uuid: account.uuid,
     handle: account.handle,
     scopes: [...grant.scopes],
-    creators: creators.map((creator) => ({ ...creator })),
+    ...(creators === null
+      ? {}
+      : { creators: creators.map((creator) => ({ ...creator })) }),
     access_token: await sealed(grant.accessToken, "access_token"),
     refresh_token: await sealed(refreshToken, "refresh_token"),
     expires_in_s: grant.expiresInSeconds,
     fingerprint: toHex(await sha256(refreshToken)),
   };
+  const browserHash = await hashNonce(secret);
   await repeat(
     () =>
       database.callAsService("hold_connection", {
         p_state_hash: stateHash,
         p_nonce_hash: nonceHash,
+        p_browser_hash: browserHash,
         p_held: held,
       }),
     DatabaseAway,
@@ -302,79 +277,6 @@ async function hold(
   ).catch((error) => {
     throw refusedWith(error, { 404: "changed" });
   });
-  return nonce;
-}
-
-async function store(
-  { settings, database, effects }: Work,
-  { attempt, grant, account }: Consent,
-): Promise<string> {
-  const connected = await repeat(
-    () =>
-      database.callAsService("connect_model", {
-        p_agency: attempt.agencyId,
-        p_creator_uuid: account.uuid,
-        p_handle: account.handle,
-        p_replace: true,
-        p_model_id: attempt.modelId,
-      }),
-    DatabaseAway,
-    effects,
-  ).catch((error) => {
-    throw refusedWith(error, { 409: "elsewhere", 412: "wrongAccount" });
-  });
-  const row = fieldsOf(connected, "connect_model");
-  const modelId = textOf(row, "model_id");
-  if (attempt.modelId !== null && attempt.modelId !== modelId) {
-    throw new Ended("wrongAccount");
-  }
-
-  // Sealed once: repeated with the same texts, a stored grant is recognised as stored.
-  const [access, refresh] = await Promise.all([
-    settings.keyring.seal(
-      grant.accessToken,
-      modelColumn(modelId, "fanvue_access_token"),
-    ),
-    settings.keyring.seal(
-      grant.refreshToken ?? "",
-      modelColumn(modelId, "fanvue_refresh_token"),
-    ),
-  ]);
-  await repeat(
-    () =>
-      database.callAsService("store_grant", {
-        p_model_id: modelId,
-        p_version: numberOf(row, "token_version"),
-        p_access_token: access,
-        p_refresh_token: refresh,
-        p_expires_in_s: grant.expiresInSeconds,
-      }),
-    DatabaseAway,
-    effects,
-  ).catch((error) => {
-    throw refusedWith(error, { 404: "changed", 409: "changed" });
-  });
-  return modelId;
-}
-
-function refusedWith(
-  error: unknown,
-  pages: Readonly<Record<number, PageName>>,
-): unknown {
-  const page = error instanceof DatabaseRefused
-    ? pages[error.status]
-    : undefined;
-  return page === undefined ? error : new Ended(page);
-}
-
-function pageFor(error: unknown): PageName {
-  if (error instanceof Ended) return error.page;
-  if (error instanceof FanvueBusy) return "fanvueBusy";
-  if (error instanceof FanvueAway) return "fanvueAway";
-  if (error instanceof FanvueRefused) {
-    return error.word === "invalid_grant" ? "refused" : "misconfigured";
-  }
-  if (error instanceof DatabaseAway) return "databaseAway";
-  // Wrong settings, a key that is gone, a right that is missing: for whoever reads the log.
-  return "misconfigured";
+  const cookie = giveCookie(settings.fanvue.redirectUri, nonceHash, secret);
+  return { nonce, cookie };
 }

@@ -1,156 +1,126 @@
-// `/confirm`: who began to connect the agency's account sees for which agency it is (GET) and says
-// yes (POST); only then is the grant stored. It takes the session of who began and the nonce that only
-// the browser that consented was given: who lures somebody to consent lacks the nonce, who is lured
-// the session.
+// `/confirm`: the person sees for which agency the account is and what it reads (GET, for the dashboard's
+// script), and says yes (POST, the dashboard's form, so that the browser brings its cookie); only then is
+// the grant stored. It takes the nonce in the address and the cookie, which only the browser that came back
+// from Fanvue was given, and, where somebody signed in began, that person's session. Who lures somebody to
+// consent has neither nonce nor cookie; who is lured lacks the session, or reads whose agency it is.
 
+import { readAtMost } from "../_shared/bytes.ts";
 import type { DatabaseFunctions } from "../_shared/database.ts";
-import { DatabaseAway } from "../_shared/errors.ts";
-import { heldToken, modelColumn } from "../_shared/sealing.ts";
-import {
-  fieldsOf,
-  listOf,
-  numberOf,
-  repeat,
-  textOf,
-} from "./database_answers.ts";
-import {
-  CORS_HEADERS,
-  explain,
-  refuse,
-  refuseStranger,
-  userToken,
-} from "./script_answers.ts";
+import { DatabaseRefused } from "../_shared/errors.ts";
+import { cookieOf, dropCookie } from "./browser.ts";
 import { hashNonce, isNonce } from "./consent.ts";
+import { fieldsOf, type Row } from "./database_answers.ts";
 import { databaseOf, type Effects } from "./effects.ts";
-import { PRIVATE_HEADERS } from "./pages.ts";
-import type { Settings } from "./settings.ts";
+import { Ended, endWith, refusedWith } from "./ended.ts";
+import { PRIVATE_HEADERS, showPage } from "./pages.ts";
+import { returnUrl } from "./return_path.ts";
+import { CORS_HEADERS, explain, refuse, userToken } from "./script_answers.ts";
+import { storeHeld } from "./store.ts";
 
-// A creator costs a lock and a few rows: so many at a time stay far from any time limit.
-const CREATORS_AT_ONCE = 100;
-
-interface Work {
-  readonly settings: Settings;
-  readonly database: DatabaseFunctions;
-  readonly effects: Effects;
-}
+const LARGEST_FORM_BYTES = 16 * 1024;
 
 /** Shows what is to be confirmed, or stores it. */
 export async function confirm(
   request: Request,
   effects: Effects,
 ): Promise<Response> {
-  const token = userToken(request);
-  if (token === null) return refuseStranger();
+  if (request.method === "GET") return await show(request, effects);
+  try {
+    return await store(request, effects);
+  } catch (error) {
+    return endWith(error, effects);
+  }
+}
+
+async function show(request: Request, effects: Effects): Promise<Response> {
   const nonce = new URL(request.url).searchParams.get("nonce") ?? "";
   if (!isNonce(nonce)) {
     return refuse(400, "nonce is not one that was made here");
   }
   try {
-    const settings = effects.settings();
-    const database = databaseOf(settings, effects);
-    const nonceHash = await hashNonce(nonce);
-    const isConfirmed = request.method === "POST";
-    const shown = await database.callAsUser(token, "confirm_connection", {
-      p_nonce_hash: nonceHash,
-      p_confirm: isConfirmed,
+    const database = databaseOf(effects.settings(), effects);
+    const { return_to: _, ...shown } = await see(
+      database,
+      userToken(request),
+      await hashNonce(nonce),
+      null,
+    );
+    return Response.json(shown, {
+      headers: { ...PRIVATE_HEADERS, ...CORS_HEADERS },
     });
-    return answer(
-      isConfirmed
-        ? await storeHeld({ settings, database, effects }, nonceHash)
-        : fieldsOf(shown, "confirm_connection"),
-    );
   } catch (error) {
-    return explain(error, effects, "connect_not_confirmed");
+    return explain(error, effects, "connect_not_shown");
   }
 }
 
-/** Stores the grant and lets the account's creators be read through it; repeated, it goes on. */
-async function storeHeld(work: Work, nonceHash: string): Promise<unknown> {
-  const { settings, database, effects } = work;
-  const held = fieldsOf(
-    await database.callAsService("confirmed_connection", {
-      p_nonce_hash: nonceHash,
-    }),
-    "confirmed_connection",
-  );
-  const agencyId = textOf(held, "agency_id");
-  const place = fieldsOf(
-    await repeat(
-      () =>
-        database.callAsService("connect_agency", {
-          p_agency: agencyId,
-          p_user_uuid: textOf(held, "user_uuid"),
-          p_fingerprint: textOf(held, "fingerprint"),
-        }),
-      DatabaseAway,
-      effects,
-    ),
-    "connect_agency",
-  );
-  const connectionId = textOf(place, "connection_id");
-  if (place.repeated !== true) {
-    const [access, refresh] = await Promise.all(
-      ["access_token", "refresh_token"].map(async (column) =>
-        await settings.keyring.seal(
-          await settings.keyring.open(
-            textOf(held, column),
-            heldToken(nonceHash, column),
-          ),
-          modelColumn(connectionId, `fanvue_${column}`),
-        )
-      ),
-    );
-    await repeat(
-      () =>
-        database.callAsService("store_connection", {
-          p_connection_id: connectionId,
-          p_version: numberOf(place, "token_version"),
-          p_access_token: access ?? "",
-          p_refresh_token: refresh ?? "",
-          p_expires_in_s: numberOf(held, "expires_in_s"),
-          p_fingerprint: textOf(held, "fingerprint"),
-          ...(typeof held.handle === "string" ? { p_handle: held.handle } : {}),
-        }),
-      DatabaseAway,
-      effects,
-    );
-  }
-  const outcomes = await attach(work, connectionId, listOf(held, "creators"));
-  effects.log("agency_connected", {
-    agency_id: agencyId,
-    connection_id: connectionId,
-    ...outcomes,
+async function store(request: Request, effects: Effects): Promise<Response> {
+  const form = await readForm(request);
+  const nonce = form.get("nonce") ?? "";
+  if (!isNonce(nonce)) throw new Ended("incomplete");
+  const settings = effects.settings();
+  const database = databaseOf(settings, effects);
+  const address = settings.fanvue.redirectUri;
+  const nonceHash = await hashNonce(nonce);
+  const secret = cookieOf(request, address, nonceHash);
+  if (secret === null) throw new Ended("otherBrowser");
+  const shown = await see(
+    database,
+    form.get("access_token"),
+    nonceHash,
+    await hashNonce(secret),
+  ).catch((error) => {
+    throw refusedWith(error, {
+      401: "signedOut",
+      403: "notAllowed",
+      404: "used",
+      410: "expired",
+      412: "otherBrowser",
+    });
   });
-  return { connection_id: connectionId, creators: outcomes };
+  const stored = await storeHeld({ settings, database, effects }, nonceHash);
+  const response = shown.by_link === true
+    // whoever holds a link has no account in the dashboard
+    ? showPage("connected", null)
+    : new Response(null, {
+      status: 303,
+      headers: {
+        ...PRIVATE_HEADERS,
+        location: returnUrl(
+          settings.dashboardUrl,
+          typeof shown.return_to === "string" ? shown.return_to : null,
+          "connected",
+          stored,
+        ),
+      },
+    });
+  response.headers.set("set-cookie", dropCookie(address, nonceHash));
+  return response;
 }
 
-async function attach(
-  { database, effects }: Work,
-  connectionId: string,
-  creators: readonly unknown[],
-): Promise<Readonly<Record<string, number>>> {
-  const outcomes: Record<string, number> = {};
-  for (let from = 0; from < creators.length; from += CREATORS_AT_ONCE) {
-    const some = creators.slice(from, from + CREATORS_AT_ONCE);
-    const answered = await repeat(
-      () =>
-        database.callAsService("attach_creators", {
-          p_connection_id: connectionId,
-          p_creators: some as never,
-        }),
-      DatabaseAway,
-      effects,
-    );
-    for (const one of Array.isArray(answered) ? answered : []) {
-      const outcome = textOf(fieldsOf(one, "attach_creators"), "outcome");
-      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+/** Sees a held grant as whoever is signed in, else as whoever holds a link; with the secret it confirms. */
+async function see(
+  database: DatabaseFunctions,
+  token: string | null,
+  nonceHash: string,
+  browserHash: string | null,
+): Promise<Row> {
+  const args = { p_nonce_hash: nonceHash, p_browser_hash: browserHash };
+  if (token) {
+    try {
+      const seen = await database.callAsUser(token, "confirm_connection", args);
+      return fieldsOf(seen, "confirm_connection");
+    } catch (error) {
+      // A session that ended is none; a link needs none.
+      if (!(error instanceof DatabaseRefused) || error.status !== 401) {
+        throw error;
+      }
     }
   }
-  return outcomes;
+  const seen = await database.callAsService("confirm_linked_connection", args);
+  return fieldsOf(seen, "confirm_linked_connection");
 }
 
-function answer(body: unknown): Response {
-  return Response.json(body, {
-    headers: { ...PRIVATE_HEADERS, ...CORS_HEADERS },
-  });
+async function readForm(request: Request): Promise<URLSearchParams> {
+  const body = await readAtMost(request.body, LARGEST_FORM_BYTES);
+  return new URLSearchParams(new TextDecoder().decode(body ?? undefined));
 }

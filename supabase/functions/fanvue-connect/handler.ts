@@ -1,5 +1,5 @@
-// Routes the addresses of fanvue-connect: `/start` and `/confirm` for a script or browser with a
-// user's token, `/callback` for a browser that comes back from Fanvue.
+// Routes the addresses of fanvue-connect: `/start` for a script or browser with a user's token or a
+// link, `/callback` for a browser that comes back from Fanvue, `/confirm` for the dashboard's page.
 
 import { allowScripts } from "./script_answers.ts";
 import { callback } from "./callback.ts";

@@ -31,6 +31,41 @@ const PAGES = {
     what: "The Fanvue account is connected and its first sync has begun.",
     next: "You can close this page.",
   },
+  linkOver: {
+    status: 404,
+    title: "This link works no more",
+    what:
+      "A link connects one account, once and for some days. This one was used, has ended or was taken back.",
+    next: "Ask whoever sent it for a new one.",
+  },
+  tooMany: {
+    status: 429,
+    title: "Too many attempts",
+    what: "Too many connections were begun within the last hour.",
+    next: "Try again in an hour.",
+  },
+  signedOut: {
+    status: 401,
+    title: "Who began confirms",
+    what:
+      "Somebody who is signed in to the dashboard began to connect this account, and only they confirm it. Nothing was connected.",
+    next:
+      "Sign in to the dashboard and start again there. If somebody sent you the address, ask them for a link instead.",
+  },
+  notAllowed: {
+    status: 403,
+    title: "You may not connect accounts",
+    what:
+      "Only owners and admins of an agency connect accounts, and links only as long as they are open. Nothing was connected.",
+    next: "Ask an owner or admin of the agency.",
+  },
+  otherBrowser: {
+    status: 403,
+    title: "This is another browser",
+    what:
+      "An account is confirmed in the browser that came back from Fanvue, and this is another one, or it keeps no cookies. Nothing was connected.",
+    next: "Start again, and stay in one browser that accepts cookies.",
+  },
   incomplete: {
     status: 400,
     title: "This address is incomplete",

@@ -10,7 +10,7 @@ const USER_TOKEN = /^Bearer\s+([\w-]+\.[\w-]+\.[\w-]+)$/i;
 // A token in a header is no ambient right, so any page may ask; its own origin protects the token.
 export const CORS_HEADERS = {
   "access-control-allow-origin": "*",
-  "access-control-allow-methods": "GET, POST",
+  "access-control-allow-methods": "GET",
   "access-control-allow-headers":
     "accept, apikey, authorization, content-type, x-client-info",
   "access-control-max-age": "3600",
@@ -53,6 +53,11 @@ export function explain(
       return refuse(409, "the account is connected by another agency");
     case 410:
       return refuse(410, "this took too long: connect the account again");
+    case 429:
+      return refuse(
+        429,
+        "too many connections were begun: try again in an hour",
+      );
   }
   return error instanceof Misconfigured
     ? refuse(503, "this service is not set up completely")

@@ -42,8 +42,8 @@ export interface Settings {
   readonly project: Project;
   readonly fanvue: FanvueApp;
   readonly keyring: Keyring;
-  /** Where the browser goes in the end; null shows a page instead. */
-  readonly dashboardUrl: string | null;
+  /** Where what Fanvue granted is confirmed, and the browser goes in the end. */
+  readonly dashboardUrl: string;
 }
 
 export function readSettings(env: Environment, random: RandomBytes): Settings {
@@ -52,7 +52,7 @@ export function readSettings(env: Environment, random: RandomBytes): Settings {
     project,
     fanvue: readFanvueApp(env, project),
     keyring: Keyring.parse(readList(env, "TOKEN_ENCRYPTION_KEYS"), random),
-    dashboardUrl: readDashboard(env),
+    dashboardUrl: readAddress(env, "DASHBOARD_URL"),
   };
 }
 

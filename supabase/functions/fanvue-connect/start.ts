@@ -1,8 +1,7 @@
-// `/start`: a member of an agency begins to connect a creator, or an owner or admin the agency's own
-// account (`as=agency`). The database decides, as the caller, whether they may; only then is the
-// browser sent to Fanvue.
+// `/start`: an owner or admin of an agency begins to connect a creator or the agency's own account
+// (`as=agency`), with their access token; or a creator does, by a link that one of those made
+// (`invitation=…`). The database decides whether they may; only then is the browser sent to Fanvue.
 
-import { Misconfigured } from "../_shared/errors.ts";
 import { connectionVerifier } from "../_shared/sealing.ts";
 import {
   CORS_HEADERS,
@@ -13,6 +12,7 @@ import {
 } from "./script_answers.ts";
 import { consentUrl, hashNonce, makeSecrets } from "./consent.ts";
 import { databaseOf, type Effects } from "./effects.ts";
+import { endWith, refusedWith } from "./ended.ts";
 import { PRIVATE_HEADERS } from "./pages.ts";
 import { safePath } from "./return_path.ts";
 
@@ -24,6 +24,8 @@ export async function start(
   effects: Effects,
 ): Promise<Response> {
   const query = new URL(request.url).searchParams;
+  const invitation = query.get("invitation");
+  if (invitation !== null) return await startByLink(invitation, effects);
   const token = userToken(request);
   if (token === null) return refuseStranger();
   const agencyId = query.get("agency_id") ?? "";
@@ -65,6 +67,40 @@ export async function start(
   }
 }
 
+/** Sends whoever holds a link to Fanvue; a browser is here, so what goes wrong is a page. */
+async function startByLink(
+  invitation: string,
+  effects: Effects,
+): Promise<Response> {
+  try {
+    const settings = effects.settings();
+    const secrets = makeSecrets(effects.randomBytes);
+    const stateHash = await hashNonce(secrets.state);
+    await databaseOf(settings, effects).callAsService(
+      "begin_linked_connection",
+      {
+        p_link_hash: await hashNonce(invitation),
+        p_state_hash: stateHash,
+        p_verifier: await settings.keyring.seal(
+          secrets.verifier,
+          connectionVerifier(stateHash),
+        ),
+      },
+    ).catch((error) => {
+      throw refusedWith(error, { 404: "linkOver", 429: "tooMany" });
+    });
+    effects.log("connect_started", { by: "link" });
+    const { fanvue } = settings;
+    const location = await consentUrl(fanvue, secrets, fanvue.scopes);
+    return new Response(null, {
+      status: 302,
+      headers: { ...PRIVATE_HEADERS, location },
+    });
+  } catch (error) {
+    return endWith(error, effects);
+  }
+}
+
 interface Attempt {
   readonly agencyId: string;
   readonly modelId: string | null;
@@ -79,11 +115,6 @@ async function begin(
   attempt: Attempt,
 ): Promise<string> {
   const settings = effects.settings();
-  if (attempt.as === "agency" && settings.dashboardUrl === null) {
-    throw new Misconfigured(
-      "set DASHBOARD_URL: the agency's account is confirmed there",
-    );
-  }
   const secrets = makeSecrets(effects.randomBytes);
   const stateHash = await hashNonce(secrets.state);
   await databaseOf(settings, effects).callAsUser(token, "begin_connection", {

@@ -27,13 +27,6 @@ function managing(count: number, isCreator = false): World {
   return world;
 }
 
-/** Comes back from Fanvue and returns the nonce by which the dashboard is to confirm. */
-async function heldNonce(world: World): Promise<string> {
-  const response = await world.connect(AS_AGENCY);
-  const location = new URL(response.headers.get("location") ?? "");
-  return location.searchParams.get("confirm") ?? "";
-}
-
 Deno.test("the agency's account is asked for what its endpoints need", async () => {
   const world = new World();
 
@@ -72,14 +65,6 @@ for (
     assertEquals(world.order, []);
   });
 }
-
-Deno.test("without a dashboard there is nowhere to confirm", async () => {
-  const world = new World();
-  delete world.env.DASHBOARD_URL;
-
-  assertEquals((await world.start("&as=agency")).status, 503);
-  assertEquals(world.order, []);
-});
 
 Deno.test("without a dashboard any more nothing is held", async () => {
   const world = managing(1);
@@ -133,17 +118,22 @@ Deno.test("a consent for an agency is held, and nothing is stored", async () => 
 
 Deno.test("who began is shown what is to be confirmed, and nothing is stored", async () => {
   const world = managing(1);
-  const nonce = await heldNonce(world);
+  const back = await world.connect(AS_AGENCY);
+  const nonce = new URL(back.headers.get("location") ?? "").searchParams.get(
+    "confirm",
+  );
   world.calls.length = 0;
 
   const response = await world.get(`/confirm?nonce=${nonce}`, CALLER);
 
   assertEquals(await response.json(), {
+    kind: "agency",
     agency_id: AGENCY,
     agency: "Nova Talent",
+    by_link: false,
   });
   assertEquals(world.order, ["confirm_connection"]);
-  assertEquals(world.body("confirm_connection").p_confirm, false);
+  assertEquals(world.body("confirm_connection").p_browser_hash, null);
   assertEquals(
     world.calls[0]?.headers.get("authorization"),
     `Bearer ${USER_TOKEN}`,
@@ -152,16 +142,15 @@ Deno.test("who began is shown what is to be confirmed, and nothing is stored", a
 
 Deno.test("a confirmed grant is stored sealed, and its creators follow", async () => {
   const world = managing(120);
-  const nonce = await heldNonce(world);
-  world.calls.length = 0;
+  const back = await world.connect(AS_AGENCY);
   world.instead.store_connection = [LOST];
 
-  const response = await world.ask("POST", `/confirm?nonce=${nonce}`, CALLER);
+  const response = await world.confirm(back);
 
-  assertEquals(await response.json(), {
-    connection_id: CONNECTION,
-    creators: { created: 120 },
-  });
+  assertEquals(
+    response.headers.get("location"),
+    `${DASHBOARD}/team?connected=${CONNECTION}`,
+  );
   assertEquals(world.order, [
     "confirm_connection",
     "confirmed_connection",
@@ -192,40 +181,46 @@ Deno.test("a confirmed grant is stored sealed, and its creators follow", async (
 
 Deno.test("a grant that is stored already is not stored again", async () => {
   const world = managing(1);
-  const nonce = await heldNonce(world);
-  world.calls.length = 0;
+  const back = await world.connect(AS_AGENCY);
   world.instead.connect_agency = [
     () => ({ connection_id: CONNECTION, token_version: 4, repeated: true }),
   ];
 
-  await world.ask("POST", `/confirm?nonce=${nonce}`, CALLER);
+  await world.confirm(back);
 
   assert(!world.order.includes("store_connection"));
   assert(world.order.includes("attach_creators"));
 });
 
-for (const [status, told] of [[403, 403], [404, 404], [410, 410], [401, 401]]) {
-  Deno.test(`a confirmation that is refused with ${status} stores nothing`, async () => {
+for (const status of [401, 403, 404, 410]) {
+  Deno.test(`what is not shown (${status}) is told to the dashboard`, async () => {
     const world = managing(1);
-    const nonce = await heldNonce(world);
-    world.calls.length = 0;
-    world.instead.confirm_connection = [() => refusal(status ?? 0)];
+    const refuse = () => refusal(status);
+    world.instead.confirm_connection = [refuse];
+    world.instead.confirm_linked_connection = [refuse];
 
-    const response = await world.ask("POST", `/confirm?nonce=${nonce}`, CALLER);
+    const response = await world.get(
+      `/confirm?nonce=${"a".repeat(43)}`,
+      CALLER,
+    );
 
-    assertEquals(response.status, told);
-    assertEquals(world.order, ["confirm_connection"]);
+    assertEquals(response.status, status);
   });
 }
 
-Deno.test("nobody confirms without signing in, or without a nonce", async () => {
+Deno.test("an account of the agency that another agency has is told on a page", async () => {
+  const world = managing(1);
+  const back = await world.connect(AS_AGENCY);
+  world.instead.connect_agency = [() => refusal(409)];
+
+  assertMatch(await (await world.confirm(back)).text(), /by another agency/);
+});
+
+Deno.test("nothing is confirmed without a nonce, or in another way", async () => {
   const world = managing(1);
 
-  assertEquals(
-    (await world.ask("POST", "/confirm?nonce=x", CALLER)).status,
-    400,
-  );
-  assertEquals((await world.ask("POST", "/confirm")).status, 401);
+  assertEquals((await world.get("/confirm?nonce=x", CALLER)).status, 400);
+  assertEquals((await world.ask("POST", "/confirm")).status, 400);
   assertEquals((await world.ask("DELETE", "/confirm", CALLER)).status, 405);
   assertEquals(world.order, []);
 });
@@ -259,7 +254,7 @@ Deno.test("a manager account that consents as a creator is told so", async () =>
 
   assertEquals(response.status, 409);
   assertMatch(await response.text(), /This is a manager account/);
-  assert(!world.order.includes("connect_model"));
+  assert(!world.order.includes("hold_connection"));
 });
 
 Deno.test("a permission that the agency needs and that was not granted is named", async () => {

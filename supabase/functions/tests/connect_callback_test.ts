@@ -1,8 +1,8 @@
-import { Keyring, modelColumn } from "../_shared/sealing.ts";
+import { heldToken, Keyring, modelColumn } from "../_shared/sealing.ts";
+import { hashNonce } from "../fanvue-connect/consent.ts";
 import { assert, assertEquals, assertMatch } from "./assertions.ts";
 import {
   ACCESS,
-  AGENCY,
   CODE,
   CREATOR,
   DASHBOARD,
@@ -12,11 +12,13 @@ import {
   MODEL,
   REFRESH,
   refusal,
+  STORING,
+  USER_TOKEN,
   WHOLE_WAY,
   World,
 } from "./connect_world.ts";
 
-Deno.test("a consent becomes a sealed grant, and the browser goes home", async () => {
+Deno.test("a consent is held sealed, and nothing is stored", async () => {
   const world = new World();
 
   const response = await world.connect("&return_to=/models?tab=new%23list");
@@ -24,26 +26,71 @@ Deno.test("a consent becomes a sealed grant, and the browser goes home", async (
   assertEquals(response.status, 302);
   assertEquals(response.headers.get("cache-control"), "no-store");
   assertEquals(response.headers.get("referrer-policy"), "no-referrer");
+  const location = new URL(response.headers.get("location") ?? "");
+  const nonce = location.searchParams.get("confirm") ?? "";
+  location.searchParams.delete("confirm");
+  assertEquals(location.href, `${DASHBOARD}/models?tab=new#list`);
+  assertEquals(world.order, WHOLE_WAY);
+  const { access_token, refresh_token, ...shown } = world.held ?? {};
+  const nonceHash = await hashNonce(nonce);
+  const ring = Keyring.parse([KEYS]);
+  const open = (text: unknown, column: string): Promise<string> =>
+    ring.open(String(text), heldToken(nonceHash, column));
+  assertEquals(await open(access_token, "access_token"), ACCESS);
+  assertEquals(await open(refresh_token, "refresh_token"), REFRESH);
+  assertEquals(shown, {
+    user_uuid: CREATOR,
+    handle: "nova-demo",
+    scopes: GRANT.scope.split(" "),
+    expires_in_s: 3599,
+    fingerprint: await hashNonce(REFRESH),
+  });
+});
+
+Deno.test("the browser that comes back is given a cookie that only the function reads", async () => {
+  const world = new World();
+
+  const response = await world.connect();
+
+  const cookie = response.headers.get("set-cookie") ?? "";
+  const nonce = new URL(response.headers.get("location") ?? "").searchParams
+    .get("confirm") ?? "";
+  assertMatch(
+    cookie,
+    /^__Host-fanvue-connect-[0-9a-f]{16}=[\w-]{43}; Path=\/; Max-Age=600; HttpOnly; Secure; SameSite=None$/,
+  );
+  const secret = cookie.split(/[=;]/)[1] ?? "";
+  assertEquals(
+    world.body("hold_connection").p_browser_hash,
+    await hashNonce(secret),
+  );
+  assert(
+    secret !== nonce && !response.headers.get("location")?.includes(secret),
+  );
+});
+
+Deno.test("a confirmed consent becomes a sealed grant, and the browser goes home", async () => {
+  const world = new World();
+
+  const response = await world.connectWhole(
+    "&return_to=/models?tab=new%23list",
+  );
+
+  assertEquals(response.status, 303);
   assertEquals(
     response.headers.get("location"),
     `${DASHBOARD}/models?tab=new&connected=${MODEL}#list`,
   );
-  assertEquals(world.order, WHOLE_WAY);
-  assertEquals(world.body("connect_model"), {
-    p_agency: AGENCY,
-    p_creator_uuid: CREATOR,
-    p_handle: "nova-demo",
-    p_replace: true,
-    p_model_id: null,
-  });
-  const { p_access_token, p_refresh_token, ...rest } = world.body(
-    "store_grant",
-  );
+  assertMatch(response.headers.get("set-cookie"), /=; Path=\/; Max-Age=0;/);
+  assertEquals(world.order, STORING);
+  const { p_access_token, p_refresh_token, p_nonce_hash, ...rest } = world
+    .body("store_grant");
   assertEquals(rest, {
     p_model_id: MODEL,
     p_version: 3,
     p_expires_in_s: 3599,
   });
+  assertEquals(p_nonce_hash, world.body("confirm_connection").p_nonce_hash);
   const ring = Keyring.parse([KEYS]);
   const place = (column: string): string => modelColumn(MODEL, column);
   assertEquals(
@@ -54,6 +101,39 @@ Deno.test("a consent becomes a sealed grant, and the browser goes home", async (
     await ring.open(String(p_refresh_token), place("fanvue_refresh_token")),
     REFRESH,
   );
+});
+
+const OTHER_BROWSERS: Record<string, { cookie?: string; nonce?: string }> = {
+  "no cookie": { cookie: "" },
+  "a cookie of somebody else": {
+    cookie: `__Host-fanvue-connect-0123456789abcdef=${"a".repeat(43)}`,
+  },
+  "another nonce": { nonce: "b".repeat(43) },
+};
+for (const [name, changes] of Object.entries(OTHER_BROWSERS)) {
+  Deno.test(`another browser confirms nothing: ${name}`, async () => {
+    const world = new World();
+    const back = await world.connect();
+
+    const response = await world.confirm(back, changes);
+
+    assertEquals(response.status, 403);
+    assertMatch(await response.text(), /another browser/);
+    assertEquals(world.order, []);
+  });
+}
+
+Deno.test("a cookie with a made-up secret confirms nothing", async () => {
+  const world = new World();
+  const back = await world.connect();
+  const name = back.headers.get("set-cookie")?.split("=")[0];
+
+  const response = await world.confirm(back, {
+    cookie: `${name}=${"a".repeat(43)}`,
+  });
+
+  assertEquals(response.status, 403);
+  assertEquals(world.order, ["confirm_connection"]);
 });
 
 Deno.test("Fanvue is called as it asks to be called", async () => {
@@ -87,9 +167,12 @@ Deno.test("Fanvue is called as it asks to be called", async () => {
 Deno.test("the service speaks to the database on the way back, not the user", async () => {
   const world = new World();
 
-  await world.connect();
+  const back = await world.connect();
+  const calls = [...world.calls];
+  await world.confirm(back);
+  world.calls.unshift(...calls);
 
-  for (const name of ["take_connection", "connect_model", "store_grant"]) {
+  for (const name of ["take_connection", "hold_connection", "store_grant"]) {
     const call = world.calls.find((each) => each.name === name);
     assertEquals(call?.headers.get("apikey"), "sb_secret_made_up");
     assertEquals(call?.headers.get("authorization"), null);
@@ -140,11 +223,11 @@ Deno.test("a lost reply of store_grant is asked for again with the same words", 
   const world = new World();
   world.instead.store_grant = [LOST, () => new Response("", { status: 502 })];
 
-  const response = await world.connect();
+  const response = await world.connectWhole();
 
   const bodies = world.calls.filter((call) => call.name === "store_grant")
     .map((call) => call.body);
-  assertEquals(response.status, 302);
+  assertEquals(response.status, 303);
   assertEquals(bodies.length, 3);
   assertEquals(bodies[1], bodies[0]);
   assertEquals(bodies[2], bodies[0]);
@@ -168,31 +251,39 @@ Deno.test("a lost profile is asked for again", async () => {
   assertEquals((await world.connect()).status, 302);
 });
 
-Deno.test("without a dashboard there is a page that says it is done", async () => {
+Deno.test("without a dashboard nothing begins: it is where people confirm", async () => {
   const world = new World();
   delete world.env.DASHBOARD_URL;
 
-  const response = await world.connect();
-
-  assertEquals(response.status, 200);
-  assertMatch(await response.text(), /<h1>Connected<\/h1>/);
+  assertEquals((await world.start()).status, 503);
+  assertEquals(world.order, []);
 });
 
 Deno.test("nothing secret is in an answer, an address or a log", async () => {
   for (const trouble of [null, () => refusal(409), LOST]) {
     const world = new World();
-    if (trouble) world.instead.connect_model = [trouble, trouble, trouble];
+    if (trouble) world.instead.store_grant = [trouble, trouble, trouble];
     const path = await world.begun();
     const state = new URLSearchParams(path.split("?")[1]).get("state") ?? "";
 
-    const response = await world.get(path);
+    const back = await world.get(path);
+    const response = await world.confirm(back);
 
     const told = JSON.stringify([
+      [...back.headers],
       [...response.headers],
       await response.text(),
       world.logged,
     ]);
-    const secrets = [ACCESS, REFRESH, CODE, state, "s3cret", "sb_secret"];
+    const secrets = [
+      USER_TOKEN,
+      ACCESS,
+      REFRESH,
+      CODE,
+      state,
+      "s3cret",
+      "sb_secret",
+    ];
     for (const secret of secrets) assert(!told.includes(secret), secret);
     for (const { verifier } of world.attempts.values()) {
       assert(!told.includes(verifier));
@@ -200,12 +291,107 @@ Deno.test("nothing secret is in an answer, an address or a log", async () => {
   }
 });
 
-Deno.test("a model that was meant stays the one, even without a known account", async () => {
+for (
+  const [status, page] of [
+    [401, /Who began confirms/],
+    [403, /may not connect/],
+    [404, /no longer open/],
+    [410, /took too long/],
+  ] as const
+) {
+  Deno.test(`a confirmation that is refused with ${status} stores nothing`, async () => {
+    const world = new World();
+    const back = await world.connect();
+    const refuse = () => refusal(status);
+    world.instead.confirm_connection = [refuse];
+    world.instead.confirm_linked_connection = [refuse];
+
+    const response = await world.confirm(back);
+
+    assertMatch(await response.text(), page);
+    assert(!world.order.includes("confirmed_connection"));
+  });
+}
+
+for (
+  const [status, page] of [
+    [409, /Connected by another agency/],
+    [412, /another Fanvue account/],
+  ] as const
+) {
+  Deno.test(`a model that cannot be had (${status}) is told, and nothing is stored`, async () => {
+    const world = new World();
+    const back = await world.connect();
+    world.instead.confirmed_connection = [() => refusal(status)];
+
+    const response = await world.confirm(back);
+
+    assertEquals(response.status, 409);
+    assertMatch(await response.text(), page);
+    assert(!world.order.includes("store_grant"));
+  });
+}
+
+Deno.test("a button that is pressed twice stores once", async () => {
   const world = new World();
-  const other = "00000000-0000-4000-8000-00000000000a";
+  const back = await world.connect();
+  world.instead.confirmed_connection = [() => Response.json(null)];
 
-  const response = await world.connect(`&model_id=${other}`);
+  const response = await world.confirm(back);
 
-  assertEquals(response.status, 409);
-  assertEquals(world.order, WHOLE_WAY.slice(0, 4));
+  assertMatch(await response.text(), /no longer open/);
+  assertEquals(world.order, STORING.slice(0, 2));
 });
+
+// Links ----------------------------------------------------------------------------------------
+
+const LINK = "d".repeat(64);
+
+Deno.test("whoever holds a link goes to Fanvue and back without signing in", async () => {
+  const world = new World();
+
+  const begun = await world.get(`/start?invitation=${LINK}`);
+
+  assertEquals(begun.status, 302);
+  assertEquals(world.order, ["begin_linked_connection"]);
+  const { p_link_hash } = world.body("begin_linked_connection");
+  assertEquals(p_link_hash, await hashNonce(LINK));
+  assert(!JSON.stringify(world.logged).includes(LINK));
+  const url = new URL(begun.headers.get("location") ?? "");
+  world.challenge = url.searchParams.get("code_challenge") ?? "";
+  const state = url.searchParams.get("state");
+  const back = await world.get(`/callback?code=${CODE}&state=${state}`);
+  const response = await world.confirm(back, { token: "" });
+  assertEquals(response.status, 200);
+  assertMatch(await response.text(), /<h1>Connected<\/h1>/);
+  assertEquals(world.order, [
+    "confirm_linked_connection",
+    ...STORING.slice(1),
+  ]);
+});
+
+Deno.test("a session that ended does not keep the holder of a link out", async () => {
+  const world = new World();
+  const back = await world.connect();
+  world.instead.confirm_connection = [() => refusal(401, "PGRST301")];
+
+  assertEquals((await world.confirm(back)).status, 200);
+});
+
+for (
+  const [status, page] of [
+    [404, /works no more/],
+    [429, /Too many attempts/],
+    [502, /could not be saved/],
+  ] as const
+) {
+  Deno.test(`a link that is refused with ${status} is told on a page`, async () => {
+    const world = new World();
+    world.instead.begin_linked_connection = [() => refusal(status)];
+
+    const response = await world.get(`/start?invitation=${LINK}`);
+
+    assertMatch(await response.text(), page);
+    assertEquals(response.headers.get("location"), null);
+  });
+}

@@ -114,23 +114,17 @@ const ENDINGS: Record<string, Ending> = {
     arrange: (world) =>
       world.expectedCreator = "00000000-0000-4000-8000-000000000000",
   },
-  "another agency has the account": {
-    page: /another agency/,
-    status: 409,
-    order: WHOLE_WAY.slice(0, 4),
-    arrange: (world) => world.instead.connect_model = [() => refusal(409)],
-  },
   "the database is away for long": {
     page: /could not be saved/,
     status: 503,
-    order: [...WHOLE_WAY, "store_grant", "store_grant"],
-    arrange: (world) => world.instead.store_grant = [LOST, LOST, LOST],
+    order: [...WHOLE_WAY, "hold_connection", "hold_connection"],
+    arrange: (world) => world.instead.hold_connection = [LOST, LOST, LOST],
   },
   "another window was faster": {
     page: /at the same time/,
     status: 409,
     order: WHOLE_WAY,
-    arrange: (world) => world.instead.store_grant = [() => refusal(409)],
+    arrange: (world) => world.instead.hold_connection = [() => refusal(404)],
   },
 };
 for (const [name, ending] of Object.entries(ENDINGS)) {

@@ -8,6 +8,11 @@ import { assert, assertEquals, assertMatch } from "./assertions.ts";
 
 const STATUSES: Record<PageName, number> = {
   connected: 200,
+  linkOver: 404,
+  tooMany: 429,
+  signedOut: 401,
+  notAllowed: 403,
+  otherBrowser: 403,
   incomplete: 400,
   used: 400,
   refused: 400,

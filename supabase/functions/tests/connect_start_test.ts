@@ -28,7 +28,7 @@ Deno.test("a state is stored as its SHA-256", async () => {
   assertEquals(await hashNonce(VECTORS.state.state), VECTORS.state.hash);
 });
 
-Deno.test("a member is sent to Fanvue with all that it asks for", async () => {
+Deno.test("an owner or admin is sent to Fanvue with all that it asks for", async () => {
   const world = new World();
 
   const response = await world.start();
@@ -181,6 +181,7 @@ const REFUSALS: [name: string, answer: Response, status: number][] = [
   ["a stale token", refusal(401, "PGRST301"), 401],
   ["a role without the right", refusal(403, "42501"), 403],
   ["another agency", refusal(404), 404],
+  ["the hundred and twenty-first within an hour", refusal(429), 429],
   ["a database that is away", new Response("", { status: 502 }), 503],
   ["a database of another time", refusal(404, "PGRST202"), 503],
 ];

@@ -23,7 +23,12 @@ export const WHOLE_WAY = [
   "take_connection",
   "token",
   "v1/users/me",
-  "connect_model",
+  "hold_connection",
+];
+/** What is asked when a creator's account is confirmed, in order. */
+export const STORING = [
+  "confirm_connection",
+  "confirmed_connection",
   "store_grant",
 ];
 export const GRANT = {
@@ -90,24 +95,30 @@ export class World {
   readonly pauses: number[] = [];
   readonly attempts = new Map<string, Attempt>();
   held: Record<string, unknown> | null = null;
+  browserHash: string | null = null;
   challenge = "";
 
   readonly #usual: Record<string, Answer> = {
     begin_connection: (body) => this.#begin(JSON.parse(body)),
     take_connection: (body) => this.#take(JSON.parse(body).p_state_hash),
-    connect_model: () => ({
-      model_id: MODEL,
-      agency_id: AGENCY,
-      token_version: 3,
-      created: true,
-    }),
+    begin_linked_connection: (body) => this.#begin(JSON.parse(body)),
     store_grant: () => ({ version: 4, job_id: 1 }),
     hold_connection: (body) => {
-      this.held = JSON.parse(body).p_held;
+      const { p_held, p_browser_hash } = JSON.parse(body);
+      this.held = p_held;
+      this.browserHash = p_browser_hash;
       return null;
     },
-    confirm_connection: () => ({ agency_id: AGENCY, agency: "Nova Talent" }),
-    confirmed_connection: () => ({ ...this.held, agency_id: AGENCY }),
+    confirm_connection: (body) => this.#see(JSON.parse(body), false),
+    confirm_linked_connection: (body) => this.#see(JSON.parse(body), true),
+    confirmed_connection: () => ({
+      ...this.held,
+      ...(this.#kind === "creator"
+        ? { model_id: MODEL, token_version: 3 }
+        : {}),
+      kind: this.#kind,
+      agency_id: AGENCY,
+    }),
     connect_agency: () => ({
       connection_id: CONNECTION,
       agency_id: AGENCY,
@@ -157,9 +168,51 @@ export class World {
     method: string,
     path: string,
     headers: Record<string, string> = {},
+    body?: URLSearchParams,
   ): Promise<Response> {
     const url = `http://127.0.0.1/fanvue-connect${path}`;
-    return handle(new Request(url, { method, headers }), this.effects);
+    const request = new Request(url, { method, headers, body: body ?? null });
+    return handle(request, this.effects);
+  }
+
+  /** Says yes as the dashboard's form does, in the browser that came back with this answer. */
+  confirm(
+    back: Response,
+    changes: { cookie?: string; token?: string; nonce?: string } = {},
+  ): Promise<Response> {
+    const location = new URL(back.headers.get("location") ?? DASHBOARD);
+    const cookie = back.headers.get("set-cookie")?.split(";")[0] ?? "";
+    this.calls.length = 0;
+    return this.ask(
+      "POST",
+      "/confirm",
+      { cookie: changes.cookie ?? `other=1; ${cookie}` },
+      new URLSearchParams({
+        nonce: changes.nonce ?? location.searchParams.get("confirm") ?? "",
+        access_token: changes.token ?? USER_TOKEN,
+      }),
+    );
+  }
+
+  /** Begins a connection, comes back from Fanvue, and says yes. */
+  async connectWhole(query = ""): Promise<Response> {
+    return await this.confirm(await this.connect(query));
+  }
+
+  get #kind(): string {
+    return [...this.attempts.values()].at(-1)?.kind ?? "creator";
+  }
+
+  #see(args: Record<string, unknown>, byLink: boolean): unknown {
+    const given = args.p_browser_hash;
+    if (given !== null && given !== this.browserHash) return refusal(412);
+    return {
+      kind: this.#kind,
+      agency_id: AGENCY,
+      agency: "Nova Talent",
+      by_link: byLink,
+      return_to: [...this.attempts.values()].at(-1)?.return_to ?? null,
+    };
   }
 
   /** Lets Fanvue know an agency's account that manages so many creators, a page at a time. */

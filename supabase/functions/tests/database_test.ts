@@ -92,7 +92,7 @@ const AWAY: Record<string, () => Response> = {
   "a gateway's page": () => new Response("<html>", { status: 502 }),
   "an overloaded server": () =>
     Response.json({ code: "53300" }, { status: 503 }),
-  "too many requests": () => Response.json({ code: "PT429" }, { status: 429 }),
+  "too many requests": () => Response.json({ code: "XX429" }, { status: 429 }),
   "a function that is not there yet": () =>
     Response.json({ code: "PGRST202" }, { status: 404 }),
   "a type of arguments that is not there yet": () =>
@@ -125,6 +125,17 @@ Deno.test("a refusal carries status and code, and not a word more", async () => 
 
   assertEquals([error.status, error.code], [410, "PT410"]);
   assert(!error.message.includes("private"));
+});
+
+Deno.test("a limit of ours is a refusal, not an outage", async () => {
+  const error = await assertThrows(
+    () =>
+      database(() => Response.json({ code: "PT429" }, { status: 429 }))
+        .callAsService("take_connection", ARGUMENTS),
+    DatabaseRefused,
+  );
+
+  assertEquals(error.status, 429);
 });
 
 Deno.test("a user's token that is refused is the user's affair", async () => {
