@@ -319,10 +319,10 @@ grant select on public.earnings_daily to service_role;
 drop policy if exists "owners see their transactions" on public.fanvue_transactions;
 create policy "members see their agency's transactions" on public.fanvue_transactions
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 create policy "members see their agency's daily earnings" on public.earnings_daily
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 
 do $$
 begin
