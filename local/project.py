@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """Settings of the REST API and of Auth; where the file says nothing, those of the official CLI."""
+    """Settings of the REST API and of Auth; what the file leaves out is as in the CLI."""
 
     schemas: tuple[str, ...] = ("public",)
     search_path: tuple[str, ...] = ("public", "extensions")

@@ -63,7 +63,15 @@ def test_the_doctor_finds_nothing_wrong_with_a_sound_installation(
     code, found = program.findings()
 
     assert code == 0, found
-    for check in ("settings", "database", "migrations", "schedules", "clock", "sealing keys"):
+    for check in (
+        "settings",
+        "database",
+        "migrations",
+        "schedules",
+        "access",
+        "clock",
+        "sealing keys",
+    ):
         assert found[check][0] == "ok", found[check]
     for check in ("creators", "Fanvue API", "Fanvue client", "Redis"):
         assert found[check][0] == "ok", found[check]

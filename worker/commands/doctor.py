@@ -15,6 +15,7 @@ import typer
 from worker.app import open_books
 from worker.clock import SystemClock
 from worker.commands.database_checks import (
+    check_access,
     check_clock,
     check_creators,
     check_keys,
@@ -130,6 +131,7 @@ async def _examine_database(settings: Settings) -> list[Finding]:
         ok("database", f"PostgreSQL {facts.engine['server_version']} answers and takes the key"),
         check_migrations(facts.engine),
         *check_schedules(facts.engine),
+        check_access(facts.engine),
         check_clock(facts.engine, facts.asked_at),
     ]
     if settings.sealing_or_none is not None:
