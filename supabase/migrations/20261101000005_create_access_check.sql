@@ -1,4 +1,4 @@
--- Purpose: what opens the engine's tables to the API besides the engine: policies, rights, functions and views that an older
+-- Purpose: what opens the engine's tables to the API besides the engine: policies, rights, functions, views and triggers that an older
 -- application left behind, or that somebody makes in Studio. Found before any of its tables is changed, and ever after.
 -- Who may call: service_role reads; the owner in Studio reads and decides. begin_adoption is called by create_tenancy.
 -- Locks: none. Only the engine's own schema is changed here: docs/adopt.md runs this file and rolls it back, to look first.
@@ -35,12 +35,27 @@ create table private.access_inventory (
   object text not null,
   definition text not null,
   primary key (kind, object),
-  constraint access_inventory_kind_check check (kind in ('older', 'relation', 'policy', 'right'))
+  constraint access_inventory_kind_check check (kind in ('policy', 'right', 'trigger'))
 );
 comment on table private.access_inventory is
-  'What the migrations made: relations of the API, their policies and rights. Written by the last one; what differs from it is foreign. older: what stood in schema public before.';
+  'What the migrations made of policies, rights and triggers on the tables of schema public. Written by the last one; what differs from it is foreign.';
 revoke all on private.access_inventory from public, anon, authenticated;
 grant select on private.access_inventory to service_role;
+
+create or replace function private.engine_relations()
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+  select array['agencies', 'models', 'fanvue_transactions', 'agency_members', 'agency_connections', 'earnings_daily', 'fanvue_fans', 'fanvue_chats',
+               'fanvue_messages', 'fanvue_posts', 'fanvue_top_fans', 'fanvue_accounts', 'reconciliation_findings', 'sync_state', 'sync_jobs', 'sync_runs',
+               'webhook_events', 'model_overview', 'sync_health']
+$$;
+comment on function private.engine_relations() is
+  'The tables and views that the engine has in schema public. The first three may be an older application''s: they are adopted.';
+revoke all on function private.engine_relations() from public, anon, authenticated;
+grant execute on function private.engine_relations() to service_role;
 
 create or replace function private.adopted_tables()
 returns text[]
@@ -48,9 +63,9 @@ language sql
 immutable
 set search_path = ''
 as $$
-  select array['agencies', 'agency_members', 'models', 'agency_connections', 'fanvue_transactions', 'earnings_daily']
+  select (private.engine_relations())[1:3]
 $$;
-comment on function private.adopted_tables() is 'Tables that the migrations take over where an older application has them.';
+comment on function private.adopted_tables() is 'The tables that the migrations take over where an older application has them.';
 revoke all on function private.adopted_tables() from public, anon, authenticated;
 grant execute on function private.adopted_tables() to service_role;
 
@@ -68,10 +83,10 @@ as $$
     when 'fanvue_transactions' then array['id', 'agency_id', 'model_id', 'fanvue_id', 'amount', 'net_amount', 'currency', 'category', 'source', 'status',
                                           'fan_uuid', 'fan_handle', 'message_uuid', 'post_uuid', 'reverses_fanvue_id', 'origin', 'sent_minor_units',
                                           'sent_currency', 'fanvue_created_at', 'synced_at', 'created_at']
-    else array[]::text[] end
+    end
 $$;
 comment on function private.member_columns(text) is
-  'The columns of an adopted table that members read: a list of what is allowed, as an older application''s columns may hold anything. None for a table that is not adopted by columns.';
+  'The columns of an adopted table that members read: a list of what is allowed, as an older application''s columns may hold anything.';
 revoke all on function private.member_columns(text) from public, anon, authenticated;
 grant execute on function private.member_columns(text) to service_role;
 
@@ -122,6 +137,22 @@ comment on function private.table_policies() is 'The row policies of schema publ
 revoke all on function private.table_policies() from public, anon, authenticated;
 grant execute on function private.table_policies() to service_role;
 
+create or replace function private.table_triggers()
+returns table (relation text, object text, definition text, remedy text)
+language sql
+stable
+set search_path = ''
+as $$
+  select c.relname::text, format('trigger %I on public.%I', t.tgname, c.relname), pg_get_triggerdef(t.oid),
+         format('drop trigger %I on public.%I', t.tgname, c.relname)
+  from pg_catalog.pg_trigger t
+  join pg_catalog.pg_class c on c.oid = t.tgrelid
+  where c.relnamespace = 'public'::regnamespace and not t.tgisinternal
+$$;
+comment on function private.table_triggers() is 'The triggers of schema public, each with the statement that makes it and the one that drops it.';
+revoke all on function private.table_triggers() from public, anon, authenticated;
+grant execute on function private.table_triggers() to service_role;
+
 create or replace function private.foreign_access()
 returns table (kind text, relation text, object text, definition text, remedy text, closes boolean, kept text)
 language sql
@@ -132,8 +163,7 @@ as $$
     select c.oid, c.relname::text as name, c.relkind, c.relrowsecurity
     from pg_catalog.pg_class c
     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
-      and (c.relname = any (private.adopted_tables())
-           or exists (select from private.access_inventory i where i.kind = 'relation' and i.object = c.relname))
+      and c.relname = any (private.engine_relations())
   ), policies as (
     select p.* from private.table_policies() p where p.relation = 'realtime.messages' or p.relation in (select w.name from watched w)
   ), rights as (
@@ -219,7 +249,13 @@ as $$
            format('revoke execute on routine %s from public, anon, authenticated; grant execute on routine %1$s to service_role', f.oid::regprocedure), true
     from definers f
     union all
-    select 6, 'missing', split_part(i.object, ' on public.', 2), format('no %s', i.object), i.definition, i.definition, false
+    -- Studio's database webhooks are triggers that send whole rows; an older application's may count money a second time
+    select 6, 'trigger', t.relation, t.object, t.definition, t.remedy, false
+    from private.table_triggers() t
+    where t.relation in (select w.name from watched w)
+      and not exists (select from private.access_inventory i where i.kind = 'trigger' and i.object = t.object)
+    union all
+    select 7, 'missing', split_part(i.object, ' on public.', 2), format('no %s', i.object), i.definition, i.definition, false
     from private.access_inventory i
     where i.kind = 'policy' and not exists (select from private.table_policies() p where p.object = i.object)
   )
@@ -229,7 +265,7 @@ as $$
   order by k.why is not null, f.place, f.object
 $$;
 comment on function private.foreign_access() is
-  'Whatever opens the engine''s tables to the API and was not made by the engine, and which of its policies are missing: what it is, the statement that makes it, and the one that puts it right. '
+  'Whatever opens the engine''s tables to the API or hands their rows on and was not made by the engine, and which of its policies are missing: what it is, the statement that makes it, and the one that puts it right. '
   'closes: an adoption takes it away, unless private.kept_access says why it stays (kept). Functions count that run with their owner''s rights and name a table, call what does, or run what they are given.';
 revoke all on function private.foreign_access() from public, anon, authenticated;
 grant execute on function private.foreign_access() to service_role;

@@ -1,7 +1,7 @@
 -- Purpose: what an adoption will do to an older application's tables, to be read first (adoption_survey), and its first step
 -- (begin_adoption): refuse while that costs nothing, write every finding down, close what is open.
--- Who may call: the owner; service_role reads the survey. begin_adoption is the first statement of create_tenancy.
--- Locks: begin_adoption: short ACCESS EXCLUSIVE on the adopted tables that have foreign policies.
+-- Who may call: the owner. begin_adoption is the first statement of create_tenancy.
+-- The last migration drops all of it. Locks: begin_adoption: short ACCESS EXCLUSIVE on the adopted tables that have foreign policies.
 
 create or replace function private.adoption_survey()
 returns table (decision text, relation text, object text, definition text, remedy text)
@@ -41,7 +41,7 @@ as $$
     from unnest(private.adopted_tables()) t(name)
     join pg_catalog.pg_class c on c.oid = to_regclass('public.' || t.name)
     join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    where cardinality(private.member_columns(t.name)) > 0 and a.attname <> all (private.member_columns(t.name))
+    where a.attname <> all (private.member_columns(t.name))
       and has_column_privilege('authenticated', c.oid, a.attnum, 'select')
   )
   select 'refused', b.relation, b.object,
@@ -55,6 +55,12 @@ as $$
   join pg_catalog.pg_class c on c.oid = to_regclass('public.' || t.name)
   where not pg_has_role(current_user, c.relowner, 'usage')
   union all
+  select 'refused', c.relname::text, format('relation public.%I', c.relname), 'the migrations make one of this name',
+         format('alter %s public.%I rename to %I', case c.relkind when 'v' then 'view' when 'm' then 'materialized view' else 'table' end, c.relname, 'older_' || c.relname)
+  from pg_catalog.pg_class c
+  where c.relnamespace = 'public'::regnamespace and c.relname = any (private.engine_relations())
+    and not (c.relkind in ('r', 'p') and c.relname = any (private.adopted_tables()))
+  union all
   select case when f.kept is not null then 'kept' when f.closes then 'closed' else 'told' end, f.relation, f.object, f.definition, f.remedy
   from private.foreign_access() f
   union all
@@ -67,8 +73,7 @@ $$;
 comment on function private.adoption_survey() is
   'What the migrations will do to an older application''s tables. refused: they stop before anything is changed, remedy says what to do first. closed: it opens a table to the API and is taken away. '
   'kept: it stays, as private.kept_access says. told: it is left to the operator. A closed column is one that members will not read any more. Empty: nothing stands in the way.';
-revoke all on function private.adoption_survey() from public, anon, authenticated;
-grant execute on function private.adoption_survey() to service_role;
+revoke all on function private.adoption_survey() from public, anon, authenticated, service_role;
 
 create or replace function private.begin_adoption()
 returns void
@@ -87,10 +92,6 @@ begin
     raise exception 'nothing of the older application was changed, as this stands in the way: %', v_refused
       using errcode = '2BP01', hint = 'docs/adopt.md, "Look first", shows all of it; then apply the migrations again';
   end if;
-  insert into private.access_inventory (kind, object, definition)
-  select 'older', c.relname, c.relkind::text
-  from pg_catalog.pg_class c
-  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm') and c.relname <> all (private.adopted_tables());
   with found as (
     insert into private.adoption_findings (table_name, finding, decision, before)
     select s.relation, s.object, s.decision, jsonb_build_object('definition', s.definition, 'remedy', s.remedy)

@@ -9,8 +9,8 @@ select f.kind, f.object, case when f.kept is null then 'attention' else 'kept' e
        case when f.kept is null and f.kind <> 'missing' then format('select ops.keep_access(%L, %L)', f.object, 'why it stays') end as keep_it, f.definition
 from private.foreign_access() f;
 comment on view ops.foreign_access is
-  'What opens the engine''s tables to the API and was not made by the engine (policies, rights, functions, views), and policies of the engine that are missing or changed. Empty is good.';
-comment on column ops.foreign_access.kind is 'policy, right, row security (it is off), view, function, or missing.';
+  'What opens the engine''s tables to the API or hands their rows on and was not made by the engine (policies, rights, functions, views, triggers), and policies of the engine that are missing or changed. Empty is good.';
+comment on column ops.foreign_access.kind is 'policy, right, row security (it is off), view, function, trigger, or missing.';
 comment on column ops.foreign_access.object is 'What it is.';
 comment on column ops.foreign_access.state is 'attention, or kept: by a decision of an operator.';
 comment on column ops.foreign_access.why is 'Why it was kept.';
@@ -54,23 +54,23 @@ language sql
 set search_path = ''
 as $$
   insert into private.access_inventory (kind, object, definition)
-  select 'relation', c.relname, c.relkind::text
-  from pg_catalog.pg_class c
-  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
-    and not exists (select from private.access_inventory i where i.kind = 'older' and i.object = c.relname)
-    and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
-  on conflict (kind, object) do nothing;
-  insert into private.access_inventory (kind, object, definition)
   select 'policy', p.object, p.definition
   from private.table_policies() p
-  where exists (select from private.access_inventory i where i.kind = 'relation' and i.object = p.relation)
+  where p.relation = any (private.engine_relations())
      or p.object = 'policy "members hear their agency" on realtime.messages'
   on conflict (kind, object) do update set definition = excluded.definition;
   insert into private.access_inventory (kind, object, definition)
   select 'right', concat_ws(' ', r.privilege, r.relation, r.column_name, 'to', r.grantee),
          format('grant %s%s on public.%I to %s', r.privilege, ' (' || quote_ident(r.column_name) || ')', r.relation, r.grantee)
   from private.table_rights() r
-  where exists (select from private.access_inventory i where i.kind = 'relation' and i.object = r.relation)
+  where r.relation = any (private.engine_relations())
+  on conflict (kind, object) do nothing;
+  -- those of an older application are the operator's to judge
+  insert into private.access_inventory (kind, object, definition)
+  select 'trigger', t.object, t.definition
+  from private.table_triggers() t
+  where t.relation = any (private.engine_relations())
+    and not exists (select from private.adoption_findings f where f.finding = t.object)
   on conflict (kind, object) do nothing
 $$;
 comment on function private.record_access() is
@@ -78,8 +78,8 @@ comment on function private.record_access() is
 revoke all on function private.record_access() from public, anon, authenticated, service_role;
 
 select private.record_access();
--- What only an adoption calls has no business in a running engine: these run texts.
-drop function private.begin_adoption(), private.grant_member_columns(text);
+-- What only an adoption calls has no business in a running engine.
+drop function private.begin_adoption(), private.adoption_survey(), private.grant_member_columns(text);
 
 create or replace function private.schema_version()
 returns text

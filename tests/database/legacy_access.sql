@@ -27,3 +27,6 @@ create function public.revenue_of_anybody(agency uuid) returns numeric
 create table public.profiles (id uuid primary key, nickname text);
 create function public.nickname_of(profile uuid) returns text
   language sql security definer as 'select nickname from public.profiles where id = profile';
+create function public.count_revenue() returns trigger language plpgsql as
+  'begin update public.models set revenue_total = coalesce(revenue_total, 0) + new.amount where id = new.model_id; return new; end';
+create trigger count_revenue after insert on public.fanvue_transactions for each row execute function public.count_revenue();

@@ -351,6 +351,7 @@ def test_whatever_opened_a_table_is_written_down(adopted: Connection) -> None:
         'policy "owners see their transactions" on public.fanvue_transactions': "closed",
         'policy "owners add models" on public.models': "kept",
         'policy "everybody hears" on realtime.messages': "told",
+        "trigger count_revenue on public.fanvue_transactions": "told",
         **{
             f"right to {privileges} on public.{table} of {role}": "closed"
             for table in ("agencies", "models", "fanvue_transactions")
@@ -385,18 +386,26 @@ def test_what_is_left_to_the_operator_is_told_until_it_is_decided(adopted: Conne
     name = 'policy "everybody hears" on realtime.messages'
 
     (before,) = rows(adopted, question)
-    (open_,) = rows(adopted, "select object, state, remedy from ops.foreign_access")
+    told = rows(adopted, "select object, state, remedy from ops.foreign_access")
+    adopted.execute("drop trigger count_revenue on public.fanvue_transactions")
     (said,) = rows(adopted, "select ops.keep_access(%s, 'no private topics') as value", name)
     (again,) = rows(adopted, "select ops.keep_access(%s, 'no private topics') as value", name)
     (after,) = rows(adopted, question)
 
     assert before["state"] == "attention"
     assert name in before["answer"]
-    assert open_ == {
-        "object": name,
-        "state": "attention",
-        "remedy": 'drop policy "everybody hears" on realtime.messages',
-    }
+    assert told == [
+        {
+            "object": name,
+            "state": "attention",
+            "remedy": 'drop policy "everybody hears" on realtime.messages',
+        },
+        {
+            "object": "trigger count_revenue on public.fanvue_transactions",
+            "state": "attention",
+            "remedy": "drop trigger count_revenue on public.fanvue_transactions",
+        },
+    ]
     assert (said["value"]["changed"], again["value"]["changed"]) == (True, False)
     assert after == {"state": "ok", "answer": "yes"}
 
@@ -420,6 +429,8 @@ LATER = {
         "right to select (access_token) on public.agency_connections of anon"
     ),
     "create view public.fans as select * from public.fanvue_fans": "view public.fans",
+    "create trigger send_rows after update on public.models for each row"
+    " execute function public.count_revenue()": "trigger send_rows on public.models",
     "create function public.peek() returns bigint language sql security definer"
     " as 'select count(*) from public.fanvue_messages'": "function public.peek()",
 }
@@ -430,8 +441,8 @@ def test_what_studio_opens_later_is_told_and_put_right_by_its_remedy(
     adopted: Connection, statement: str, name: str
 ) -> None:
     access = (
-        "select object, remedy, kept from private.foreign_access()"
-        " where object not like '%%everybody hears%%'"
+        "select object, remedy from private.foreign_access()"
+        " where object !~ 'everybody hears|count_revenue'"
     )
     before = rows(adopted, "select to_jsonb(x) as x from private.foreign_access() x")
     columns = "select has_column_privilege('authenticated', 'public.models', 'handle', 'select')"
@@ -447,36 +458,31 @@ def test_what_studio_opens_later_is_told_and_put_right_by_its_remedy(
 
 def test_nothing_of_a_new_project_is_foreign(cluster_url: str) -> None:
     with migrated_project(cluster_url) as url, psycopg.connect(url) as connection:
-        assert connection.execute("select * from private.foreign_access()").fetchall() == []
-        members_read = connection.execute(
-            "select t.name, array_agg(a.attname::text order by a.attname)"
+        foreign = connection.execute("select * from private.foreign_access()").fetchall()
+        relations = connection.execute(
+            "select c.relname::text from pg_class c where c.relkind in ('r', 'p', 'v', 'm')"
+            " and c.relnamespace = 'public'::regnamespace order by 1"
+        ).fetchall()
+        known = connection.execute(
+            "select unnest(private.engine_relations()) order by 1"
+        ).fetchall()
+        hidden = connection.execute(
+            "select a.attrelid::regclass::text, a.attname::text"
             " from unnest(private.adopted_tables()) t(name)"
             " join pg_attribute a on a.attrelid = ('public.' || t.name)::regclass and a.attnum > 0"
             " where not has_column_privilege('authenticated', a.attrelid, a.attnum, 'select')"
-            " group by 1 order by 1"
+            " order by 1, 2"
         ).fetchall()
-    # a column that is added to an adopted table is decided about in private.member_columns
-    assert members_read == [
-        (
-            "agency_connections",
-            [
-                "access_token",
-                "consent_fingerprint",
-                "refresh_token",
-                "token_expires_at",
-                "token_issued_at",
-                "token_version",
-            ],
-        ),
-        (
-            "models",
-            [
-                "fanvue_access_token",
-                "fanvue_refresh_token",
-                "fanvue_token_issued_at",
-                "token_version",
-            ],
-        ),
+
+    assert foreign == []
+    # A new table or view is watched once it stands in private.engine_relations.
+    assert known == relations
+    # A new column of an adopted table is shown once it stands in private.member_columns.
+    assert hidden == [
+        ("models", "fanvue_access_token"),
+        ("models", "fanvue_refresh_token"),
+        ("models", "fanvue_token_issued_at"),
+        ("models", "token_version"),
     ]
 
 
@@ -507,15 +513,18 @@ def test_what_cannot_be_adopted_is_refused_before_anything_is_changed(
                 "create view public.totals as select model_id, sum(amount) as total"
                 " from public.fanvue_transactions group by 1"
             )
+            connection.execute("create table public.webhook_events (id uuid, body jsonb)")
         with psycopg.connect(url, autocommit=True) as connection:
             before = catalog(connection)
             refused = push(url, adoption.project, code=1)
             after = catalog(connection)
             connection.execute("drop view public.totals")
+            connection.execute("alter table public.webhook_events rename to older_webhook_events")
             push(url, adoption.project)
             kept = connection.execute("select count(*) from public.models").fetchone()
 
     assert "nothing of the older application was changed" in refused
+    assert "relation public.webhook_events (alter table public.webhook_events rename" in refused
     assert "view public.totals (drop view public.totals and make it again after" in refused
     assert after == before
     assert kept == (6,)
