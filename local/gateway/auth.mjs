@@ -161,6 +161,7 @@ export class Auth {
     const session = await answer.json();
     const claims = session?.access_token && (await this.#keys.claims(session.access_token));
     if (claims) session.access_token = await this.#keys.signForUsers(claims);
+    if (session && "disable_signup" in session) session.disable_signup = !this.#config.signUps;
     const headers = new Headers(answer.headers);
     headers.delete("content-length");
     return Response.json(session, { status: answer.status, headers });
