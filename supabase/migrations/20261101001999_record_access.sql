@@ -71,7 +71,13 @@ as $$
   from private.table_triggers() t
   where t.relation = any (private.engine_relations())
     and not exists (select from private.adoption_findings f where f.finding = t.object)
-  on conflict (kind, object) do nothing
+  on conflict (kind, object) do nothing;
+  insert into private.access_inventory (kind, object, definition)
+  select 'function', a.object, md5(lower(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)))
+  from private.foreign_access() a
+  join pg_catalog.pg_proc p on p.oid = substr(a.object, 10)::regprocedure
+  where a.kind = 'function' and not exists (select from private.adoption_findings f where f.finding = a.object)
+  on conflict (kind, object) do update set definition = excluded.definition
 $$;
 comment on function private.record_access() is
   'Records what opens the engine''s tables to the API as made by the migrations. Never call it to silence ops.foreign_access: it takes everything that stands there for the engine''s own.';

@@ -282,6 +282,7 @@ def assert_nothing_leaks(adoption: Adoption) -> None:
         ledger = http.get(f"/fanvue_transactions?select=id&agency_id=neq.{agency}").json()
         refused = [
             http.post("/rpc/all_sales").status_code,
+            http.post("/rpc/list_models").status_code,
             http.post("/rpc/run_sql", json={"query": "select 1"}).status_code,
             http.get("/models?select=api_key").status_code,
             http.get("/models?select=session_cookie").status_code,
