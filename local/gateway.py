@@ -18,6 +18,7 @@ from local.ports import HOST
 from local.postgres import SUPERUSER, database_url
 from local.processes import START_SECONDS, wait_until
 from local.programs import PROJECT, find_node, find_node_tool
+from local.project import read_project
 
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Gateway:
             "publishedKeys": [published],
             "publishableKey": env["SUPABASE_PUBLISHABLE_KEY"],
             "secretKey": env["SUPABASE_SECRET_KEY"],
+            "signUps": read_project(self._functions.parent / "config.toml").sign_ups,
             "upstashToken": env["UPSTASH_REDIS_REST_TOKEN"],
             "functionsDirectory": str(self._functions),
             "functionsEnvFile": str(self._instance.functions_env_file),

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """Settings of the REST API; where the file says nothing, those the official CLI takes."""
+    """Settings of the REST API and of Auth; what the file leaves out is as in the CLI."""
 
     schemas: tuple[str, ...] = ("public",)
     search_path: tuple[str, ...] = ("public", "extensions")
     max_rows: int = 1000
+    sign_ups: bool = True
 
 
 def read_project(config_toml: Path) -> ProjectSettings:
@@ -45,4 +46,5 @@ def read_project(config_toml: Path) -> ProjectSettings:
         schemas=tuple(api.get("schemas", usual.schemas)),
         search_path=tuple(api.get("extra_search_path", usual.search_path)),
         max_rows=int(api.get("max_rows", usual.max_rows)),
+        sign_ups=bool(project.get("auth", {}).get("enable_signup", usual.sign_ups)),
     )

@@ -228,13 +228,13 @@ class Stage:
         login = Login(EMAIL, secrets.token_urlsafe(9))
         settings = self.stack.env()
         answer = httpx.post(
-            f"{settings['SUPABASE_URL']}/auth/v1/signup",
-            headers={"apikey": settings["SUPABASE_PUBLISHABLE_KEY"]},
-            json={"email": login.email, "password": login.password},
+            f"{settings['SUPABASE_URL']}/auth/v1/admin/users",
+            headers={"apikey": settings["SUPABASE_SECRET_KEY"]},
+            json={"email": login.email, "password": login.password, "email_confirm": True},
             timeout=REQUEST_SECONDS,
         )
         if answer.is_error:
-            raise StackError(f"the demo's user could not sign up: {answer.status_code}")
+            raise StackError(f"the demo's user could not be made: {answer.status_code}")
         return login
 
     def let_in(self) -> None:

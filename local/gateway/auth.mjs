@@ -11,6 +11,14 @@ const POOL_SIZE = 4;
 // A database that is away refuses at once; a slow one accepts late.
 const CONNECT_SECONDS = 60;
 const AWAY = { code: 503, error_code: "unexpected_failure", msg: "the database is away" };
+const SIGN_UPS_CLOSED = {
+  code: 422,
+  error_code: "signup_disabled",
+  msg: "Signups not allowed for this instance",
+};
+const NOT_ADMIN = { code: 403, error_code: "not_admin", msg: "User not allowed" };
+const SIGN_UP = "/auth/v1/signup";
+const MAKE_USER = "/auth/v1/admin/users";
 const LOST = /^(CONNECT|ECONN|EPIPE|ETIMEDOUT|57P0[123]|08)/;
 
 const isConnectionLost = (error) => LOST.test(String(error?.code ?? ""));
@@ -52,6 +60,25 @@ export class Auth {
     if (url.pathname === "/auth/v1/.well-known/jwks.json") {
       return Response.json({ keys: this.#config.publishedKeys });
     }
+    if (incoming.method === "POST" && url.pathname === MAKE_USER) {
+      return await this.#makeUser(incoming, url, body);
+    }
+    if (url.pathname === SIGN_UP && !this.#config.signUps) {
+      return Response.json(SIGN_UPS_CLOSED, { status: 422 });
+    }
+    return await this.#ask(incoming, url, body);
+  }
+
+  /** The library has no administration: a user is made by a sign-up, and answered as Auth does. */
+  async #makeUser(incoming, url, body) {
+    if (await this.#keys.roleOf(incoming.headers.apikey) !== "service_role") {
+      return Response.json(NOT_ADMIN, { status: 403 });
+    }
+    const answer = await this.#ask(incoming, new URL(SIGN_UP, url), body);
+    return answer.ok ? Response.json((await answer.json()).user) : answer;
+  }
+
+  async #ask(incoming, url, body) {
     const request = await this.#inward(toRequest(incoming, url, body));
     if (await this.isReady()) {
       const answer = await this.#app.fetch(request, {
@@ -134,6 +161,7 @@ export class Auth {
     const session = await answer.json();
     const claims = session?.access_token && (await this.#keys.claims(session.access_token));
     if (claims) session.access_token = await this.#keys.signForUsers(claims);
+    if (session && "disable_signup" in session) session.disable_signup = !this.#config.signUps;
     const headers = new Headers(answer.headers);
     headers.delete("content-length");
     return Response.json(session, { status: answer.status, headers });

@@ -3,6 +3,9 @@
 -- Who may call: members read their own agency through RLS; only service_role reads token columns or writes.
 -- Locks: short ACCESS EXCLUSIVE on agencies and models while columns are added.
 
+-- Before anything is changed: refuse what cannot be adopted, write down and close what is open.
+select private.begin_adoption();
+
 create table if not exists public.agencies (
   id uuid primary key default gen_random_uuid(),
   name text not null,
@@ -65,19 +68,6 @@ comment on column public.models.fanvue_refresh_token is
   'Sealed like the access token. Single-use at Fanvue: only the token functions may replace it. service_role only.';
 comment on column public.models.fanvue_token_issued_at is 'When the access token was issued; with its expiry it gives the lifetime that the refresh margin needs.';
 comment on column public.models.token_version is 'Grows with every stored grant; a refresh is a compare-and-swap on it.';
-
-create table if not exists private.adoption_findings (
-  id bigint generated always as identity primary key,
-  table_name text not null,
-  row_id uuid,
-  finding text not null,
-  before jsonb not null default '{}',
-  found_at timestamptz not null default now()
-);
-comment on table private.adoption_findings is
-  'What the adoption of an older application''s rows had to change, with the value as it was. Nothing is changed silently.';
-revoke all on private.adoption_findings from public, anon, authenticated;
-grant select on private.adoption_findings to service_role;
 
 -- Adoption: each change to a row of the older application is written down first.
 insert into private.adoption_findings (table_name, row_id, finding, before)
@@ -171,7 +161,8 @@ as $$
   select m.agency_id from public.agency_members m where m.user_id = (select auth.uid())
 $$;
 comment on function private.member_agency_ids() is
-  'The agencies of the signed-in user. Every policy asks this; definer, so that it does not depend on the policies it serves.';
+  'The agencies of the signed-in user. Every policy asks this, as an array: = any (array(select …)) is an index condition, in (select …) '
+  'reads every tenant''s rows. Definer, so that it does not depend on the policies it serves.';
 revoke all on function private.member_agency_ids() from public, anon;
 grant execute on function private.member_agency_ids() to authenticated, service_role;
 
@@ -181,31 +172,16 @@ alter table public.models enable row level security;
 
 -- Hosted projects grant everything on new tables to the API roles: take it back, then give what is needed.
 revoke all on public.agencies, public.agency_members, public.models from public, anon, authenticated;
-grant select on public.agencies, public.agency_members to authenticated;
+grant select on public.agency_members to authenticated;
 grant all on public.agencies, public.agency_members, public.models to service_role;
-
-do $$
-declare
-  v_columns text;
-begin
-  -- Token columns are left out, whatever other columns an adopted table has.
-  select string_agg(quote_ident(c.column_name), ', ' order by c.ordinal_position) into v_columns
-  from information_schema.columns c
-  where c.table_schema = 'public' and c.table_name = 'models'
-    and c.column_name not like '%token%';
-  execute format('grant select (%s), select (fanvue_token_expires_at) on public.models to authenticated', v_columns);
-end
-$$;
-
-drop policy if exists "owners see their agency" on public.agencies;
-drop policy if exists "owners see their models" on public.models;
+select private.grant_member_columns('agencies'), private.grant_member_columns('models');
 
 create policy "members see their agency" on public.agencies
   for select to authenticated
-  using (id in (select private.member_agency_ids()));
+  using (id = any (array(select private.member_agency_ids())));
 create policy "members see who else is a member" on public.agency_members
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 create policy "members see their models" on public.models
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));

@@ -74,7 +74,7 @@ grant all on public.agency_connections to service_role;
 
 create policy "members see their agency's connections" on public.agency_connections
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 
 -- Triggers -----------------------------------------------------------------------------------------
 

@@ -320,17 +320,17 @@ alter table public.fanvue_transactions enable row level security;
 alter table public.earnings_daily enable row level security;
 
 revoke all on public.fanvue_transactions, public.earnings_daily from public, anon, authenticated, service_role;
-grant select on public.fanvue_transactions, public.earnings_daily to authenticated;
+select private.grant_member_columns('fanvue_transactions');
+grant select on public.earnings_daily to authenticated;
 grant all on public.fanvue_transactions to service_role;
 grant select on public.earnings_daily to service_role;
 
-drop policy if exists "owners see their transactions" on public.fanvue_transactions;
 create policy "members see their agency's transactions" on public.fanvue_transactions
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 create policy "members see their agency's daily earnings" on public.earnings_daily
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 
 do $$
 begin

@@ -232,10 +232,10 @@ grant select on public.fanvue_fans, public.fanvue_chats, public.fanvue_messages 
 grant all on public.fanvue_fans, public.fanvue_chats, public.fanvue_messages to service_role;
 create policy "members see their agency's fans" on public.fanvue_fans
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 create policy "members see their agency's chats" on public.fanvue_chats
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 create policy "members see their agency's messages" on public.fanvue_messages
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));

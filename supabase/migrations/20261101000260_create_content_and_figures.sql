@@ -110,10 +110,10 @@ grant select on public.fanvue_posts, public.fanvue_top_fans, public.fanvue_accou
 grant all on public.fanvue_posts, public.fanvue_top_fans, public.fanvue_accounts to service_role;
 create policy "members see their agency's posts" on public.fanvue_posts
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 create policy "members see their agency's top fans" on public.fanvue_top_fans
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 create policy "members see their agency's accounts" on public.fanvue_accounts
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));

@@ -138,4 +138,4 @@ grant all on public.reconciliation_findings to service_role;
 revoke all on sequence public.reconciliation_findings_id_seq from public, anon, authenticated;
 create policy "members see their agency's findings" on public.reconciliation_findings
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));

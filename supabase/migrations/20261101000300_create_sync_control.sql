@@ -363,13 +363,13 @@ revoke all on sequence public.sync_jobs_id_seq, public.sync_runs_id_seq from pub
 
 create policy "members see their agency's sync state" on public.sync_state
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 create policy "members see their agency's jobs" on public.sync_jobs
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 create policy "members see their agency's runs" on public.sync_runs
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));
 create policy "members see their agency's webhook events" on public.webhook_events
   for select to authenticated
-  using (agency_id in (select private.member_agency_ids()));
+  using (agency_id = any (array(select private.member_agency_ids())));

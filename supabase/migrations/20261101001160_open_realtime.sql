@@ -15,7 +15,7 @@ begin
     create policy "members hear their agency" on realtime.messages
       for select to authenticated
       using (extension = 'broadcast' and topic = (select realtime.topic())
-             and topic in (select 'agency:' || a.id from private.member_agency_ids() as a (id)))
+             and topic = any (array(select 'agency:' || a.id from private.member_agency_ids() as a (id))))
   $policy$;
 end
 $$;

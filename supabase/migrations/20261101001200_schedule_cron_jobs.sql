@@ -136,11 +136,13 @@ begin
                             select w.secret from private.webhook_subscriptions w) t
                       where t.token is not null
                       group by 1) x),
+    'foreign_access', (select coalesce(jsonb_agg(jsonb_build_object('object', a.object, 'remedy', a.remedy, 'kept', a.kept)), '[]'::jsonb)
+                       from private.foreign_access() a),
     'announcements', to_jsonb(private.announcement_facts(private.engine_now())));
 end
 $$;
 comment on function public.engine_doctor() is
-  'Facts for `fanvue-sync doctor`: versions, schedules (name to active), seconds since each scheduler ticked, which keys seal the stored tokens and webhook secrets, whether announcements arrive.';
+  'Facts for `fanvue-sync doctor`: versions, schedules (name to active), seconds since each scheduler ticked, which keys seal the stored tokens and webhook secrets, what opens tables that the engine did not make, whether announcements arrive.';
 revoke all on function public.engine_doctor() from public, anon, authenticated;
 grant execute on function public.engine_doctor() to service_role;
 

@@ -163,6 +163,12 @@ with clock as materialized (
                                                                 private.clock_words(f.silent_since, f.now)) end) end,
          'ops.announcements'
   from (select c.now, x.* from clock c cross join lateral private.announcement_facts(c.now) x) f
+  union all
+  select 12, 'Do the engine''s rules alone open its tables?', case when a.things > 0 then 'attention' else 'ok' end,
+         case when a.things = 0 then 'yes'
+              else format('%s: %s', private.counted(a.things, 'thing opens or closes them that the engine did not make', 'things open or close them that the engine did not make'), a.first) end,
+         'ops.foreign_access'
+  from (select count(*) as things, (array_agg(x.object))[1] as first from private.foreign_access() x where x.kept is null) a
 )
 select a.question, a.state, a.answer, a.look as where_to_look from answers a order by a.place;
 comment on view ops.health is

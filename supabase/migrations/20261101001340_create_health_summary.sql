@@ -35,6 +35,7 @@ as $$
       when 'ops.announcements' then (select w.remedy from ops.announcements w where w.state = 'attention' limit 1)
       when 'ops.unproved' then (select u.remedy from ops.unproved u limit 1)
       when 'ops.drift' then coalesce((select concat_ws('; then: ', f.what_to_do, f.remedy) from ops.drift f limit 1), 'prove the money now: fanvue-sync reconcile')
+      when 'ops.foreign_access' then (select a.remedy from private.foreign_access() a where a.kept is null limit 1)
       when 'ops.budgets' then (select b.remedy from ops.budgets b where b.remedy is not null limit 1)
       when 'ops.late where deliberate' then 'update private.sync_streams set enabled = true where sync_type = ''earnings'''
       when 'ops.queue_table' then (select q.remedy from ops.queue_table q)
@@ -144,12 +145,3 @@ comment on function public.list_troubles(integer) is
   'What is wrong with streams, one line for each root cause, the worst first: how many streams of how many creators, some of them by name, and why. p_limit null is all.';
 revoke all on function public.list_troubles(integer) from public, anon, authenticated;
 grant execute on function public.list_troubles(integer) to service_role;
-
-create or replace function private.schema_version()
-returns text
-language sql
-immutable
-set search_path = ''
-as $$
-  select '20261101001340'
-$$;

@@ -10,7 +10,7 @@ where c.relnamespace = 'ops'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
 
 select ok(exists (select from console c where c.name = w.name), format('ops.%s is there', w.name))
 from (values ('late'), ('running'), ('dead_jobs'), ('webhooks_waiting'), ('reconnect'), ('drift'), ('budgets'), ('schedule_health'),
-             ('queue_health'), ('queue_table'), ('unproved'), ('health'), ('actions')) w(name);
+             ('queue_health'), ('queue_table'), ('unproved'), ('health'), ('actions'), ('foreign_access')) w(name);
 
 select ok(coalesce('security_invoker=true' = any (c.reloptions), false), format('ops.%s reads with its caller''s rights', c.name))
 from console c where c.relkind = 'v';

@@ -33,6 +33,7 @@ UNKNOWN = {
     "replay_webhook": NOBODY,
     "ignore_webhook": f"{NOBODY}, 'why'",
     "expect_no_announcements": f"{NOBODY}, 'why'",
+    "keep_access": "'policy nobody on public.models', 'why'",
     "accept_drift": "-1, 'why'",
     "accept_shrink": f"{NOBODY}, 'followers'",
     "erase_message_texts": NOBODY,

@@ -331,6 +331,20 @@ def test_people_sign_up_with_tokens_that_anybody_can_verify(
         assert answer.json()["user"] == made["user"]["id"] == claims["sub"] == known["id"]
 
 
+def test_the_secret_key_alone_makes_users(http: httpx.Client, env: dict[str, str]) -> None:
+    account = {"email": f"{uuid.uuid4()}@example.com", "password": "a good one"}
+    users = "/auth/v1/admin/users"
+    publishable = {"apikey": env["SUPABASE_PUBLISHABLE_KEY"]}
+
+    refused = http.post(users, json=account, headers=publishable)
+    made = http.post(users, json=account, headers={"apikey": env["SUPABASE_SECRET_KEY"]}).json()
+    where = "/auth/v1/token?grant_type=password"
+    session = http.post(where, json=account, headers=publishable).json()
+
+    assert refused.status_code == 403
+    assert session["user"]["id"] == made["id"]
+
+
 def test_the_origin_says_what_it_serves(http: httpx.Client) -> None:
     assert "/rest/v1" in http.get("/").json()["paths"]
     assert http.get("/nowhere").status_code == 404

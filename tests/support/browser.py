@@ -248,12 +248,12 @@ def sign_up(environment: Mapping[str, str]) -> User:
     """Make a user who belongs to no agency."""
     email, password = f"{uuid.uuid4().hex[:10]}@example.com", uuid.uuid4().hex
     answer = httpx.post(
-        f"{environment['SUPABASE_URL']}/auth/v1/signup",
-        headers={"apikey": environment["SUPABASE_PUBLISHABLE_KEY"]},
-        json={"email": email, "password": password},
+        f"{environment['SUPABASE_URL']}/auth/v1/admin/users",
+        headers={"apikey": environment["SUPABASE_SECRET_KEY"]},
+        json={"email": email, "password": password, "email_confirm": True},
         timeout=PATIENCE_SECONDS,
     )
-    return User(answer.raise_for_status().json()["user"]["id"], email, password)
+    return User(answer.raise_for_status().json()["id"], email, password)
 
 
 def find_chromium() -> str:

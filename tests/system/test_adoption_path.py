@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import httpx
+import jwt
 import psycopg
 import pytest
 
@@ -31,7 +34,7 @@ from tests.docs.fences import read_fences
 from tests.support.engine import Engine
 from tests.support.legacy_books import LegacyBooks, LegacyModel
 from tests.support.postgres import PROJECT, run_file
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
 if TYPE_CHECKING:
@@ -42,8 +45,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 DOCUMENT = PROJECT / "docs" / "adopt.md"
+LEGACY_ACCESS = PROJECT / "tests" / "database" / "legacy_access.sql"
+HEARD = 'policy "everybody hears" on realtime.messages'
 LEGACY_SCHEMA = PROJECT / "tests" / "database" / "legacy_schema.sql"
 PORT = 27421
+FAR_OFF = 4_102_444_800
 CREATORS = 4
 ROWS_EACH = 1000
 OWNERS = (
@@ -145,6 +151,7 @@ def adoption(tmp_path: Path) -> Iterator[Adoption]:
         }
         control.turn(rate_limit=100_000)
         run_file(database, LEGACY_SCHEMA)
+        run_file(database, LEGACY_ACCESS)
         engine = Engine(environment, control, database)
         models = write_old_books(engine, world)
         yield Adoption(clone(tmp_path / "project"), engine, models, stack)
@@ -191,13 +198,22 @@ def test_the_document_leads_there_and_back(adoption: Adoption) -> None:
     assert len(old_rows) == sum(model.rows for model in adoption.models)
 
     assert_ok(adoption.follow("Before"))
+    assert_the_survey_changes_nothing(adoption)
+    assert_ok(adoption.follow("Look first", 1))
     assert_ok(adoption.follow("Migrate", 0))
     assert_ok(adoption.follow("Migrate", 1))
+    assert "count_revenue" in adoption.follow("Migrate", 2).stdout
+    adoption.engine.database.execute("drop trigger count_revenue on public.fanvue_transactions")
     adoption.stack.restart_gateway()
     assert_migrated(adoption, old_rows)
     assert_reads_go_on(adoption)
     assert_old_inserts_go_on(adoption)
+    assert_nothing_leaks(adoption)
 
+    settings = adoption.follow("Settings")
+    assert settings.returncode == 1
+    assert "everybody hears" in settings.stdout, "the doctor tells what was left to the operator"
+    adoption.rows("select ops.keep_access(%s, 'a test of it')", HEARD)
     assert_ok(adoption.follow("Settings"))
     write_grants(adoption)
     assert_ok(adoption.follow("Connect the creators"))
@@ -215,13 +231,68 @@ def test_the_document_leads_there_and_back(adoption: Adoption) -> None:
     assert (
         adoption.rows("select nspname from pg_namespace where nspname in ('ops', 'private')") == []
     )
-    assert_reads_go_on(adoption)
+    seen = adoption.seen_by(OWNERS[0], "select id from public.agencies")
+    assert len(seen) == len(OWNERS), "as open as it was"
 
     # And once more there: nothing of the first time stands in the way.
     assert_ok(adoption.follow("Migrate", 0))
     assert_migrated(adoption, old_rows)
+    assert_reads_go_on(adoption)
     runnable = [one.line for one in read_fences(DOCUMENT) if one.language == "sh"]
     assert set(adoption.ran) == set(runnable), "every command of the document was run"
+
+
+def assert_the_survey_changes_nothing(adoption: Adoption) -> None:
+    before = adoption.rows("select oid, xmin::text from pg_class order by 1")
+    said = adoption.follow("Look first", 0)
+    assert_ok(said)
+    assert adoption.rows("select oid, xmin::text from pg_class order by 1") == before
+    for line in (
+        "Enable read access for all users",
+        "public.all_sales()",
+        "column public.models.api_key",
+    ):
+        assert re.search(rf"closed +\|.*{re.escape(line)}", said.stdout)
+    assert re.search("told +.*everybody hears", said.stdout)
+    assert "refused" not in said.stdout
+
+
+def assert_nothing_leaks(adoption: Adoption) -> None:
+    """Ask over HTTP for what is another agency's, by every door that stood open."""
+    environment = adoption.engine.environment
+    claims = {"sub": str(OWNERS[0]), "role": "authenticated", "exp": FAR_OFF}
+    token = jwt.encode(claims, environment["SUPABASE_JWT_SECRET"], "HS256")
+    ((agency,),) = adoption.seen_by(OWNERS[0], "select id from public.agencies")
+    with httpx.Client(
+        base_url=f"{environment['SUPABASE_URL']}/rest/v1",
+        headers={
+            "apikey": environment["SUPABASE_PUBLISHABLE_KEY"],
+            "authorization": f"Bearer {token}",
+        },
+        timeout=PATIENCE_SECONDS,
+    ) as http:
+
+        def answered() -> bool:
+            return http.get("/sync_health?select=model_id&limit=1").is_success
+
+        # it reads the new schema a moment after the migration
+        wait_until(answered)
+        models = http.get("/models?select=id,agency_id").raise_for_status().json()
+        sales = http.get("/sales?select=model_id").raise_for_status().json()
+        ledger = http.get(f"/fanvue_transactions?select=id&agency_id=neq.{agency}").json()
+        refused = [
+            http.post("/rpc/all_sales").status_code,
+            http.post("/rpc/list_models").status_code,
+            http.post("/rpc/run_sql", json={"query": "select 1"}).status_code,
+            http.get("/models?select=api_key").status_code,
+            http.get("/models?select=session_cookie").status_code,
+            http.get("/model_names").status_code,
+        ]
+    assert {row["agency_id"] for row in models} == {str(agency)}
+    assert {row["model_id"] for row in sales} <= {row["id"] for row in models}
+    assert len(sales) > 0
+    assert ledger == []
+    assert refused == [httpx.codes.FORBIDDEN] * len(refused)
 
 
 def assert_ok(done: subprocess.CompletedProcess[str]) -> None:

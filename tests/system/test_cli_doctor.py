@@ -63,9 +63,9 @@ def test_the_doctor_finds_nothing_wrong_with_a_sound_installation(
     code, found = program.findings()
 
     assert code == 0, found
-    for check in ("settings", "database", "migrations", "schedules", "clock", "sealing keys"):
+    for check in ("settings", "database", "migrations", "schedules", "access", "sign-ups"):
         assert found[check][0] == "ok", found[check]
-    for check in ("creators", "Fanvue API", "Fanvue client", "Redis"):
+    for check in ("clock", "sealing keys", "creators", "Fanvue API", "Fanvue client", "Redis"):
         assert found[check][0] == "ok", found[check]
 
 

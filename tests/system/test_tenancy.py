@@ -12,6 +12,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import structlog
 
@@ -201,3 +202,14 @@ def _settings_secrets(engine: Engine) -> set[str]:
     names = ("SUPABASE_SECRET_KEY", "FANVUE_CLIENT_SECRET", "UPSTASH_REDIS_REST_TOKEN")
     keys = [part.partition(":")[2] for part in values["TOKEN_ENCRYPTION_KEYS"].split(",")]
     return {values[name] for name in names if values.get(name)} | set(keys)
+
+
+def test_nobody_makes_an_account_alone(engine: Engine) -> None:
+    answer = httpx.post(
+        f"{engine.environment['SUPABASE_URL']}/auth/v1/signup",
+        headers={"apikey": engine.environment["SUPABASE_PUBLISHABLE_KEY"]},
+        json={"email": "stranger@example.com", "password": "a-long-one"},
+    )
+
+    assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+    assert answer.json()["error_code"] == "signup_disabled"

@@ -13,6 +13,7 @@ from worker import SCHEMA_VERSION
 from worker.commands import doctor, server_checks
 from worker.commands.database_checks import (
     SCHEDULES,
+    check_access,
     check_clock,
     check_creators,
     check_keys,
@@ -192,3 +193,13 @@ def test_a_run_is_summed_up_with_its_waits() -> None:
     assert told["outcomes"] == {"dead": 1, "succeeded": 2}
     assert told["dead"] == 1
     assert told["pickup_ms"] == {"p50": 20, "p95": 30}
+
+
+def test_access_that_the_engine_did_not_give_fails_until_it_is_kept() -> None:
+    policy = {"object": "policy mine on public.models", "remedy": "drop …", "kept": None}
+
+    assert check_access({"foreign_access": []}).verdict is Verdict.OK
+    assert check_access({"foreign_access": [{**policy, "kept": "ours"}]}).verdict is Verdict.OK
+    finding = check_access({"foreign_access": [policy]})
+    assert finding.verdict is Verdict.FAIL
+    assert "policy mine on public.models" in finding.text

@@ -1,4 +1,4 @@
-"""The doctor's checks of the database's answer: migrations, schedules, clock, keys, creators.
+"""The doctor's checks of the database's answer, from migrations and access to keys and creators.
 
 Pure: each takes facts and returns findings.
 """
@@ -101,6 +101,19 @@ def _ticks(cron: dict[str, bool] | None, ages: dict[str, float]) -> Finding:
         "ticks",
         f"no scheduler has ticked {said}; start a worker, and look at cron.job_run_details",
     )
+
+
+def check_access(facts: dict[str, Any]) -> Finding:
+    """See that nothing but the engine's own rules opens its tables."""
+    known = facts.get("foreign_access") or []
+    foreign = [one for one in known if one["kept"] is None]
+    if foreign:
+        return fail(
+            "access",
+            f"the engine did not make {counted(len(foreign), 'thing')} that open its tables, first "
+            f"{foreign[0]['object']}; ops.foreign_access has the remedies",
+        )
+    return ok("access", f"by the engine's own rules, {len(known)} kept by decision")
 
 
 def check_clock(facts: dict[str, Any], here: datetime) -> Finding:

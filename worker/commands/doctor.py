@@ -15,6 +15,7 @@ import typer
 from worker.app import open_books
 from worker.clock import SystemClock
 from worker.commands.database_checks import (
+    check_access,
     check_clock,
     check_creators,
     check_keys,
@@ -22,7 +23,13 @@ from worker.commands.database_checks import (
     check_schedules,
 )
 from worker.commands.findings import Finding, Verdict, fail, ok
-from worker.commands.server_checks import PROBE_SECONDS, check_api, check_client, check_redis
+from worker.commands.server_checks import (
+    PROBE_SECONDS,
+    check_api,
+    check_client,
+    check_redis,
+    check_sign_ups,
+)
 from worker.commands.session import wait_for
 from worker.commands.terminal import AsJson, print_json, say
 from worker.commands.webhook_check import check_announcements, check_webhooks
@@ -130,6 +137,7 @@ async def _examine_database(settings: Settings) -> list[Finding]:
         ok("database", f"PostgreSQL {facts.engine['server_version']} answers and takes the key"),
         check_migrations(facts.engine),
         *check_schedules(facts.engine),
+        check_access(facts.engine),
         check_clock(facts.engine, facts.asked_at),
     ]
     if settings.sealing_or_none is not None:
@@ -171,5 +179,7 @@ async def _examine_servers(settings: Settings) -> list[Finding]:
             findings += await asyncio.gather(
                 check_api(http, quick), check_client(http, SystemClock(), quick)
             )
+    if settings.supabase_or_none is not None:
+        findings.append(await check_sign_ups(settings.supabase))
     findings.append(await check_redis(settings.upstash))
     return findings

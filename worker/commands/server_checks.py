@@ -1,4 +1,4 @@
-"""The doctor's checks of other people's servers: Fanvue's API and token endpoint, Redis.
+"""The doctor's checks of other people's servers: Fanvue's API and token endpoint, Auth, Redis.
 
 No real token is ever sent: Fanvue is asked with one that cannot exist.
 """
@@ -18,7 +18,7 @@ from worker.trust import authorities
 
 if TYPE_CHECKING:
     from worker.clock import Clock
-    from worker.settings import FanvueSettings, UpstashSettings
+    from worker.settings import FanvueSettings, SupabaseSettings, UpstashSettings
 
 
 PROBE_SECONDS: Final = 2.5
@@ -54,6 +54,25 @@ async def check_client(http: httpx.AsyncClient, clock: Clock, settings: FanvueSe
         return fail("Fanvue client", answer.as_error().operator_message)
     return fail(
         "Fanvue client", f"{answer.message}; check FANVUE_AUTH_URL, or try again in a moment"
+    )
+
+
+async def check_sign_ups(settings: SupabaseSettings) -> Finding:
+    """See that nobody makes an account of their own: members are invited."""
+    key = settings.secret_key.get_secret_value()
+    try:
+        async with httpx.AsyncClient(
+            timeout=PROBE_SECONDS, trust_env=False, verify=authorities()
+        ) as http:
+            answer = await http.get(f"{settings.url}/auth/v1/settings", headers={"apikey": key})
+        is_closed = answer.raise_for_status().json()["disable_signup"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        return warn("sign-ups", f"Auth does not tell ({type(error).__name__}); look in Studio")
+    if is_closed:
+        return ok("sign-ups", "closed, members are invited")
+    return warn(
+        "sign-ups",
+        "anybody may make an account; close them in Studio (Authentication, Sign In / Providers)",
     )
 
 

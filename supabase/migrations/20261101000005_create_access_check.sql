@@ -1,0 +1,277 @@
+-- Purpose: what opens the engine's tables to the API besides the engine: policies, rights, functions, views and triggers that an older
+-- application left behind, or that somebody makes in Studio. Found before any of its tables is changed, and ever after.
+-- Who may call: service_role reads; the owner in Studio reads and decides. begin_adoption is called by create_tenancy.
+-- Locks: none. Only the engine's own schema is changed here: docs/adopt.md runs this file and rolls it back, to look first.
+
+create table private.adoption_findings (
+  id bigint generated always as identity primary key,
+  table_name text not null,
+  row_id uuid,
+  finding text not null,
+  decision text not null default 'changed',
+  before jsonb not null default '{}',
+  found_at timestamptz not null default now(),
+  constraint adoption_findings_decision_check check (decision in ('changed', 'closed', 'kept', 'told'))
+);
+comment on table private.adoption_findings is
+  'What the adoption of an older application had to change, with what stood there: rows, and whatever opened its tables. Nothing is changed silently.';
+comment on column private.adoption_findings.decision is
+  'changed: the row was. closed: the access was taken away; before holds its definition. kept: private.kept_access says why. told: left to the operator.';
+revoke all on private.adoption_findings from public, anon, authenticated;
+grant select on private.adoption_findings to service_role;
+
+-- An operator may write decisions down before the first migration (docs/adopt.md).
+create table if not exists private.kept_access (
+  object text primary key,
+  why text not null,
+  decided_at timestamptz not null default now()
+);
+comment on table private.kept_access is 'Access that the engine did not give and that stays by decision: the object as ops.foreign_access calls it, and why.';
+revoke all on private.kept_access from public, anon, authenticated;
+grant select, insert, update, delete on private.kept_access to service_role;
+
+create table private.access_inventory (
+  kind text not null,
+  object text not null,
+  definition text not null,
+  primary key (kind, object),
+  constraint access_inventory_kind_check check (kind in ('policy', 'right', 'trigger', 'function'))
+);
+comment on table private.access_inventory is
+  'What the migrations made of policies, rights and triggers on the tables of schema public, and of functions that read them for their callers. Written by the last one; what differs from it is foreign.';
+comment on column private.access_inventory.definition is 'The statement that makes it; of a function the MD5 of its body.';
+revoke all on private.access_inventory from public, anon, authenticated;
+grant select on private.access_inventory to service_role;
+
+create or replace function private.engine_relations()
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+  select array['agencies', 'models', 'fanvue_transactions', 'agency_members', 'agency_connections', 'earnings_daily', 'fanvue_fans', 'fanvue_chats',
+               'fanvue_messages', 'fanvue_posts', 'fanvue_top_fans', 'fanvue_accounts', 'reconciliation_findings', 'sync_state', 'sync_jobs', 'sync_runs',
+               'webhook_events', 'model_overview', 'sync_health']
+$$;
+comment on function private.engine_relations() is
+  'The tables and views that the engine has in schema public. The first three may be an older application''s: they are adopted.';
+revoke all on function private.engine_relations() from public, anon, authenticated;
+grant execute on function private.engine_relations() to service_role;
+
+create or replace function private.adopted_tables()
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+  select (private.engine_relations())[1:3]
+$$;
+comment on function private.adopted_tables() is 'The tables that the migrations take over where an older application has them.';
+revoke all on function private.adopted_tables() from public, anon, authenticated;
+grant execute on function private.adopted_tables() to service_role;
+
+create or replace function private.member_columns(p_table text)
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+  select case p_table
+    when 'agencies' then array['id', 'name', 'owner_id', 'created_at']
+    when 'models' then array['id', 'agency_id', 'created_at', 'fanvue_user_uuid', 'handle', 'display_name', 'status', 'status_reason', 'status_changed_at',
+                             'revenue_total', 'fanvue_token_expires_at', 'connected_at', 'updated_at', 'connection_id',
+                             'subscribers_count', 'followers_count', 'name']
+    when 'fanvue_transactions' then array['id', 'agency_id', 'model_id', 'fanvue_id', 'amount', 'net_amount', 'currency', 'category', 'source', 'status',
+                                          'fan_uuid', 'fan_handle', 'message_uuid', 'post_uuid', 'reverses_fanvue_id', 'origin', 'sent_minor_units',
+                                          'sent_currency', 'fanvue_created_at', 'synced_at', 'created_at']
+    end
+$$;
+comment on function private.member_columns(text) is
+  'The columns of an adopted table that members read: a list of what is allowed, as an older application''s columns may hold anything.';
+revoke all on function private.member_columns(text) from public, anon, authenticated;
+grant execute on function private.member_columns(text) to service_role;
+
+create or replace function private.table_rights()
+returns table (relation text, grantee text, privilege text, column_name text)
+language sql
+stable
+set search_path = ''
+as $$
+  select r.relation, case r.grantee when 0 then 'public' else r.grantee::regrole::text end, lower(r.privilege_type), r.column_name
+  from (select c.relname::text as relation, x.grantee, x.privilege_type, null::text as column_name
+        from pg_catalog.pg_class c
+        cross join lateral aclexplode(c.relacl) x
+        where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
+        union all
+        select c.relname::text, x.grantee, x.privilege_type, a.attname::text
+        from pg_catalog.pg_class c
+        join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        cross join lateral aclexplode(a.attacl) x
+        where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')) r
+  where r.grantee in (0, 'anon'::regrole::oid, 'authenticated'::regrole::oid)
+$$;
+comment on function private.table_rights() is 'The rights of the API''s roles, and of everybody, on the relations of schema public and their columns, one a row.';
+revoke all on function private.table_rights() from public, anon, authenticated;
+grant execute on function private.table_rights() to service_role;
+
+create or replace function private.table_policies()
+returns table (relation text, object text, definition text, remedy text)
+language sql
+stable
+set search_path = ''
+as $$
+  select case n.nspname when 'realtime' then 'realtime.' else '' end || c.relname,
+         format('policy %I on %I.%I', p.polname, n.nspname, c.relname),
+         format('create policy %I on %I.%I as %s for %s to %s%s%s', p.polname, n.nspname, c.relname,
+                case when p.polpermissive then 'permissive' else 'restrictive' end,
+                case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' when '*' then 'all' end,
+                (select string_agg(case r.oid when 0 then 'public' else r.oid::regrole::text end, ', ' order by r.oid) from unnest(p.polroles) r(oid)),
+                ' using (' || pg_get_expr(p.polqual, p.polrelid) || ')', ' with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'),
+         format('drop policy %I on %I.%I', p.polname, n.nspname, c.relname)
+  from pg_catalog.pg_policy p
+  join pg_catalog.pg_class c on c.oid = p.polrelid
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  -- whoever reads realtime.messages hears every agency's topic
+  where n.nspname = 'public' or (n.nspname = 'realtime' and c.relname = 'messages')
+$$;
+comment on function private.table_policies() is 'The row policies of schema public and of Realtime''s messages, each with the statement that makes it and the one that drops it.';
+revoke all on function private.table_policies() from public, anon, authenticated;
+grant execute on function private.table_policies() to service_role;
+
+create or replace function private.table_triggers()
+returns table (relation text, object text, definition text, remedy text)
+language sql
+stable
+set search_path = ''
+as $$
+  select c.relname::text, format('trigger %I on public.%I', t.tgname, c.relname), pg_get_triggerdef(t.oid),
+         format('drop trigger %I on public.%I', t.tgname, c.relname)
+  from pg_catalog.pg_trigger t
+  join pg_catalog.pg_class c on c.oid = t.tgrelid
+  where c.relnamespace = 'public'::regnamespace and not t.tgisinternal
+$$;
+comment on function private.table_triggers() is 'The triggers of schema public, each with the statement that makes it and the one that drops it.';
+revoke all on function private.table_triggers() from public, anon, authenticated;
+grant execute on function private.table_triggers() to service_role;
+
+create or replace function private.foreign_access()
+returns table (kind text, relation text, object text, definition text, remedy text, closes boolean, kept text)
+language sql
+stable
+set search_path = ''
+as $$
+  with recursive watched as materialized (
+    select c.oid, c.relname::text as name, c.relkind, c.relrowsecurity
+    from pg_catalog.pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
+      and c.relname = any (private.engine_relations())
+  ), policies as (
+    select p.* from private.table_policies() p where p.relation = 'realtime.messages' or p.relation in (select w.name from watched w)
+  ), rights as (
+    -- the rights on one table in one statement, those on columns as "select (a, b)"; what is kept stands alone
+    select g.relation, g.grantee, string_agg(g.words, ', ' order by g.words) as words, bool_or(g.whole) as whole
+    from (select r.relation, r.grantee, r.column_name is null as whole,
+                 r.privilege || coalesce(' (' || string_agg(quote_ident(r.column_name), ', ' order by r.column_name) || ')', '') as words
+          from private.table_rights() r
+          join watched w on w.name = r.relation
+          where not exists (select from private.access_inventory i
+                            where i.kind = 'right' and i.object = concat_ws(' ', r.privilege, r.relation, r.column_name, 'to', r.grantee))
+          group by r.relation, r.grantee, r.privilege, r.column_name is null) g
+    left join private.kept_access k on k.object = format('right to %s on public.%I of %s', g.words, g.relation, g.grantee)
+    group by g.relation, g.grantee, k.object
+  ), dependents as (
+    select w.oid from watched w
+    union
+    select r.ev_class
+    from dependents d
+    join pg_catalog.pg_depend p on p.refclassid = 'pg_catalog.pg_class'::regclass and p.refobjid = d.oid and p.classid = 'pg_catalog.pg_rewrite'::regclass
+    join pg_catalog.pg_rewrite r on r.oid = p.objid
+  ), api as (
+    select r.oid, r.rolname from pg_catalog.pg_roles r where r.rolname in ('anon', 'authenticated')
+  ), views as materialized (
+    select c.oid, c.relkind, n.nspname, c.relname
+    from dependents d
+    join pg_catalog.pg_class c on c.oid = d.oid and c.relkind in ('v', 'm')
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where exists (select from api a where has_schema_privilege(a.oid, n.oid, 'usage') and has_any_column_privilege(a.oid, c.oid, 'select'))
+      -- a view that reads with its caller's rights shows what policies show
+      and not (c.relkind = 'v' and exists (select from pg_options_to_table(c.reloptions) o
+                                           where o.option_name = 'security_invoker' and o.option_value::boolean))
+  ), functions as materialized (
+    select p.oid, p.proname, p.prosecdef, lower(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)) as body, p.pronamespace
+    from pg_catalog.pg_proc p
+    join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    where p.prokind in ('f', 'p') and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+      and n.nspname !~ '^(pg_.*|information_schema|extensions|auth|storage|realtime|vault|cron|net|graphql.*|pgsodium.*|pgbouncer|supabase_.*|pgmq.*)$'
+      and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+  ), named as materialized (
+    select '\m(' || string_agg(x.name, '|') || ')\M' as pattern
+    from (select w.name from watched w union select v.relname from views v) x
+  ), helped as materialized (
+    -- a function that calls such a function reads the table as well
+    select '\m(' || string_agg(distinct f.proname, '|') || ')\M' as pattern from functions f, named t where f.body ~ t.pattern
+  ), definers as (
+    select f.oid, md5(f.body) as body, i.definition as ours
+    from functions f
+    cross join named t
+    cross join helped h
+    left join private.access_inventory i on i.kind = 'function' and i.object = format('function %s', f.oid::regprocedure)
+    where i.definition is distinct from md5(f.body) and f.prosecdef and (f.body ~ t.pattern or f.body ~ h.pattern or f.body ~ '\mexecute\M')
+      and exists (select from api a where has_schema_privilege(a.oid, f.pronamespace, 'usage') and has_function_privilege(a.oid, f.oid, 'execute'))
+      and exists (select from watched)
+  ), found as (
+    select 1 as place, 'policy' as kind, p.relation, p.object, p.definition,
+           p.remedy || coalesce('; ' || (select i.definition from private.access_inventory i where i.kind = 'policy' and i.object = p.object), '') as remedy,
+           p.relation <> 'realtime.messages' as closes
+    from policies p
+    where not exists (select from private.access_inventory i where i.kind = 'policy' and i.object = p.object and i.definition = p.definition)
+    union all
+    select 2, 'right', r.relation, format('right to %s on public.%I of %s', r.words, r.relation, r.grantee),
+           format('grant %s on public.%I to %s', r.words, r.relation, r.grantee),
+           format('revoke %s on public.%I from %s', r.words, r.relation, r.grantee)
+             -- what is revoked of a table goes for its columns as well
+             || coalesce((select format('; grant select (%s) on public.%I to %s', string_agg(substring(i.definition from '\((.+)\)'), ', ' order by i.object),
+                                        r.relation, r.grantee)
+                          from private.access_inventory i
+                          where r.whole and i.kind = 'right' and i.definition like format('grant select (%%) on public.%I to %s', r.relation, r.grantee)
+                          having count(*) > 0), ''),
+           true
+    from rights r
+    union all
+    select 3, 'row security', w.name, format('row security of public.%I', w.name), 'off', format('alter table public.%I enable row level security', w.name), true
+    from watched w
+    where w.relkind in ('r', 'p') and not w.relrowsecurity
+    union all
+    select 4, 'view', v.relname, format('view %I.%I', v.nspname, v.relname),
+           format('create %s %I.%I as %s', case v.relkind when 'm' then 'materialized view' else 'view' end, v.nspname, v.relname, pg_get_viewdef(v.oid)),
+           case v.relkind when 'm' then format('revoke all on %I.%I from public, anon, authenticated', v.nspname, v.relname)
+                          else format('alter view %I.%I set (security_invoker = true)', v.nspname, v.relname) end,
+           true
+    from views v
+    union all
+    -- the members' way through one of the engine's own is not closed: its text is in the migrations
+    select 5, 'function', f.oid::regproc::text, format('function %s', f.oid::regprocedure), pg_get_functiondef(f.oid),
+           case when f.ours is null then format('revoke execute on routine %s from public, anon, authenticated; grant execute on routine %1$s to service_role', f.oid::regprocedure) end,
+           f.ours is null
+    from definers f
+    union all
+    -- Studio's database webhooks are triggers that send whole rows; an older application's may count money a second time
+    select 6, 'trigger', t.relation, t.object, t.definition, t.remedy, false
+    from private.table_triggers() t
+    where t.relation in (select w.name from watched w)
+      and not exists (select from private.access_inventory i where i.kind = 'trigger' and i.object = t.object)
+    union all
+    select 7, 'missing', split_part(i.object, ' on public.', 2), format('no %s', i.object), i.definition, i.definition, false
+    from private.access_inventory i
+    where i.kind = 'policy' and not exists (select from private.table_policies() p where p.object = i.object)
+  )
+  select f.kind, f.relation, f.object, f.definition, f.remedy, f.closes, k.why
+  from found f
+  left join private.kept_access k on k.object = f.object
+  order by k.why is not null, f.place, f.object
+$$;
+comment on function private.foreign_access() is
+  'Whatever opens the engine''s tables to the API or hands their rows on and was not made by the engine, and which of its policies are missing: what it is, the statement that makes it, and the one that puts it right. '
+  'closes: an adoption takes it away, unless private.kept_access says why it stays (kept). Functions count that run with their owner''s rights and name a table, call what does, or run what they are given.';
+revoke all on function private.foreign_access() from public, anon, authenticated;
+grant execute on function private.foreign_access() to service_role;
