@@ -55,16 +55,15 @@ class Member:
             self.user_id,
         )
 
-    def read(self, query: sql.Composable | str) -> list[dict[str, Any]]:
+    def read(self, query: sql.Composed | str) -> list[Any]:
         with self.connection.transaction(force_rollback=True):
             self.connection.execute(
                 "select set_config('role', 'authenticated', true),"
                 " set_config('request.jwt.claims', %s::text, true)",
                 (Jsonb({"sub": str(self.user_id), "role": "authenticated"}),),
             )
-            return self.connection.execute(
-                sql.SQL(query) if isinstance(query, str) else query
-            ).fetchall()
+            asked = sql.SQL(query) if isinstance(query, str) else query
+            return self.connection.execute(asked).fetchall()
 
 
 @pytest.fixture
