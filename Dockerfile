@@ -1,18 +1,20 @@
 # The worker, and nothing else: no tests, no local stack, no package manager's leavings.
 #   docker build -t fanvue-sync-engine .
 #   docker run --rm --env-file .env --read-only --tmpfs /tmp fanvue-sync-engine doctor
-FROM python:3.11.13-slim-bookworm AS build
+FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1 AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-RUN pip install uv==0.13.9
 WORKDIR /src
 COPY pyproject.toml requirements.lock README.md LICENSE ./
+# The installer itself, by the hashes of the lock.
+RUN awk '/^uv==/ { found = 1 } found { print } found && !/\\$/ { exit }' requirements.lock > /tmp/uv.lock \
+ && pip install --no-deps --only-binary :all: --require-hashes -r /tmp/uv.lock
 COPY worker worker
-# The lock pins every version and its hashes; what the worker does not need of it is left out.
+# The lock pins every version, and uv checks its hashes; what the worker does not need of it is left out.
 RUN python -m venv --without-pip /opt/fanvue-sync \
  && uv pip install --python /opt/fanvue-sync/bin/python --no-cache --compile-bytecode \
       --constraints requirements.lock --build-constraints requirements.lock .
 
-FROM python:3.11.13-slim-bookworm
+FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1
 RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin worker
 COPY --from=build /opt/fanvue-sync /opt/fanvue-sync
 # Bytecode is in the image already: nothing is written at run time, so the file system may be read-only.

@@ -1,4 +1,4 @@
-"""Writes docs/schema.md from a migrated database: tables, keys, policies, grants, functions.
+"""Writes docs/schema.md, and the rights in docs/security.md, from a migrated database.
 
 What it says is what the database says: comments are written in the migrations. A test compares the
 file with a freshly migrated database, so it never drifts. It only reads.
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 
 DOCUMENT: Final = PROJECT / "docs" / "schema.md"
+SECURITY: Final = PROJECT / "docs" / "security.md"
+# Between these lines docs/security.md says what members may read and call.
+RIGHTS_BEGIN: Final = "<!-- from the catalog: python -m local.schema_docs -->"
+RIGHTS_END: Final = "<!-- end -->"
 QUERY: Final = PROJECT / "local" / "schema_docs.sql"
 HEAD: Final = """# Schema
 
@@ -30,7 +34,7 @@ Everything the migrations make, as the database itself describes it. Written by
 comments in the migrations, never this file.
 
 `public` is served over HTTP under row security; `ops` is the operators' console in Studio;
-`private` holds secrets and helpers. Of the roles, `anon` may do nothing, `authenticated` is a
+`private` holds secrets and helpers. Of the roles, `anon` sees no row, `authenticated` is a
 signed-in member, `service_role` is the worker and the Edge Functions.
 """
 
@@ -50,6 +54,41 @@ def describe(facts: dict[str, Any]) -> str:
         if functions:
             lines += [f"### Functions of {name}", "", *_functions(functions), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def describe_rights(facts: dict[str, Any]) -> str:
+    """Say what a signed-in member reads of each relation, what is closed, and what they call."""
+    lines = [RIGHTS_BEGIN, "| relation | members read | closed to members |", "| --- | --- | --- |"]
+    for relation in _of(facts["relations"], "public"):
+        open_, closed = _readable(relation)
+        lines.append(f"| `{relation['name']}` | {open_} | {closed} |")
+    called = [
+        f"`{one['name']}`"
+        for one in _of(facts["functions"], "public")
+        if "authenticated" in (one["callers"] or ())
+    ]
+    lines += ["", f"Members call {', '.join(dict.fromkeys(called))}.", RIGHTS_END]
+    return "\n".join(lines)
+
+
+def replace_rights(text: str, rights: str) -> str:
+    """Return docs/security.md with what members may do as it is now."""
+    before, _, rest = text.partition(RIGHTS_BEGIN)
+    return f"{before}{rights}{rest.partition(RIGHTS_END)[2]}"
+
+
+def _readable(relation: dict[str, Any]) -> tuple[str, str]:
+    names = [column["name"] for column in relation["columns"]]
+    grants = [
+        grant
+        for grant in relation["grants"] or ()
+        if (grant["role"], grant["privilege"]) == ("authenticated", "select")
+    ]
+    if not grants:
+        return "nothing", "all of it"
+    readable = set(grants[0]["columns"] or names)
+    closed = ", ".join(f"`{name}`" for name in names if name not in readable)
+    return f"{len(readable)} columns", closed or "nothing"
 
 
 def _of(things: list[dict[str, Any]] | None, schema: str) -> list[dict[str, Any]]:
@@ -148,7 +187,7 @@ def write(
     directory: Annotated[Path, typer.Option("--dir")] = PROJECT / ".local" / "schema-docs",
     port: Annotated[int, typer.Option()] = 55721,
 ) -> None:
-    """Write docs/schema.md anew, from a stack that is made for it and thrown away."""
+    """Write both documents anew, from a stack that is made for it and thrown away."""
     stack = Stack(directory, port=port, volatile=True)
     stack.down(reset=True)
     try:
@@ -158,6 +197,8 @@ def write(
         stack.down(reset=True)
     text = describe(facts)
     DOCUMENT.write_text(text, encoding="utf-8")
+    rights = replace_rights(SECURITY.read_text(encoding="utf-8"), describe_rights(facts))
+    SECURITY.write_text(rights, encoding="utf-8")
     typer.echo(f"{DOCUMENT.relative_to(PROJECT)}: {text.count(chr(10))} lines")
 
 

@@ -33,6 +33,10 @@ class FaultKind(StrEnum):
     EMPTY_LIST = "empty_list"
     EARLY_END = "early_end"
     CURSOR_EXPIRED = "cursor_expired"
+    GZIP_BOMB = "gzip_bomb"
+    GZIPPED_TWICE = "gzipped_twice"
+    UNKNOWN_CODING = "unknown_coding"
+    HUGE_BODY = "huge_body"
 
 
 class Moment(StrEnum):

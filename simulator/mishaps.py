@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gzip
 import socket
 import struct
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
@@ -41,6 +43,8 @@ BODY_FAULTS = frozenset(
     }
 )
 MIN_ROWS_TO_SWAP = 2
+# What a hostile answer becomes once decoded.
+HUGE_BYTES = 64 * 1024 * 1024
 
 
 async def suffer(fault: Fault, request: Request) -> Response | None:
@@ -73,7 +77,7 @@ def _replacement(fault: Fault) -> Response | None:
         case FaultKind.CURSOR_EXPIRED:
             return _json({"errors": ["cursor is invalid or has expired"]}, 400)
         case _:
-            return None
+            return _hostile(fault.kind)
 
 
 def spoil(fault: Fault, reply: Reply) -> Response:
@@ -140,6 +144,31 @@ def _reset(request: Request) -> None:
     raw: socket.socket = transport.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
+
+
+def _hostile(kind: FaultKind) -> Response | None:
+    """Return an answer that is meant to harm whoever reads it."""
+    match kind:
+        case FaultKind.GZIP_BOMB:
+            return _coded(_bomb(), "gzip")
+        case FaultKind.GZIPPED_TWICE:
+            return _coded(gzip.compress(_bomb()), "gzip, gzip")
+        case FaultKind.UNKNOWN_CODING:
+            return _coded(b"{}", "zstd")
+        case FaultKind.HUGE_BODY:
+            return Response(b" " * HUGE_BYTES, media_type="application/json")
+        case _:
+            return None
+
+
+@cache
+def _bomb() -> bytes:
+    """Return a few kilobytes that become many megabytes."""
+    return gzip.compress(b" " * HUGE_BYTES)
+
+
+def _coded(body: bytes, coding: str) -> Response:
+    return Response(body, media_type="application/json", headers={"content-encoding": coding})
 
 
 def _json(body: dict[str, Any], status: int) -> Response:

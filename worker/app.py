@@ -16,9 +16,9 @@ from datetime import timedelta
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import structlog
 
+from worker.alerts import TIMEOUT_SECONDS as ALERT_SECONDS
 from worker.alerts import Alerts
 from worker.cache import open_shelf
 from worker.changes import ToldRuns, ToldWalks
@@ -52,7 +52,7 @@ from worker.store.overview import OverviewStore
 from worker.streams.registry import STREAMS
 from worker.subscription import Subscription
 from worker.traffic import Lane, lane_of
-from worker.trust import authorities
+from worker.transport import open_client
 from worker.wake_up import TOPIC, WakeUp
 
 
@@ -264,9 +264,7 @@ async def _warm_cache(
 async def _alerts(settings: Settings, books: Books) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """Yield what tells an engineer of troubles, at the address that the settings name."""
     address = settings.worker.alert_webhook_url
-    async with httpx.AsyncClient(
-        verify=authorities(), follow_redirects=False, trust_env=False
-    ) as http:
+    async with open_client(timeout=ALERT_SECONDS) as http:
         yield Alerts(books.alerts, http, address, metrics=books.metrics).tell
 
 

@@ -19,6 +19,8 @@ import httpx
 from upstash_redis.asyncio import Redis
 from upstash_redis.errors import UpstashError
 
+from worker.transport import open_client
+
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -90,19 +92,19 @@ class StatsShelf:
 @asynccontextmanager
 async def open_shelf(settings: UpstashSettings) -> AsyncIterator[StatsShelf]:
     """Open the cache; nothing is sent before it is used."""
-    shelf = StatsShelf(
-        partial(
-            Redis,
-            settings.url,
-            settings.token.get_secret_value(),
-            rest_retries=0,
-            allow_telemetry=False,
-        )
-    )
+    shelf = StatsShelf(partial(_open_redis, settings))
     try:
         yield shelf
     finally:
         await shelf.close()
+
+
+def _open_redis(settings: UpstashSettings) -> Redis:
+    token = settings.token.get_secret_value()
+    redis = Redis(settings.url, token, rest_retries=0, allow_telemetry=False)
+    # The library's own client reads answers without a limit, and proxies from the environment.
+    redis._http._client = open_client(timeout=PATIENCE_SECONDS)  # noqa: SLF001 - it takes none
+    return redis
 
 
 async def _answer(command: Awaitable[object]) -> object:

@@ -30,13 +30,22 @@ _SECRET_TEXT = re.compile(
     r"fse1\.[^\s\"',]+"
     r"|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"
     r"|sb_secret_[A-Za-z0-9_-]+"
-    r"|ory_[ar]t_[A-Za-z0-9._~-]+"
+    r"|(?:ory_[a-z]{2,4}|whsec|xox[a-z])[_-][A-Za-z0-9._~-]+"
     r"|(?P<scheme>\b(?:Bearer|Basic))\s+[A-Za-z0-9._~+/=-]{6,}"
-    r"|(?P<name>[\"']?\b(?:access_token|refresh_token|id_token|client_secret|code_verifier"
-    r"|password|apikey|api_key)[\"']?\s*[=:]\s*[\"']?|[?&](?:code|state)=)[^\s&\"',;}\])]+"
-    r"|(?P<user>\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{0,80}:)[^\s/@]+(?=@)",
+    # A whole header: what follows its name, whatever the scheme or the cookies.
+    r"|(?P<header>\b(?:proxy-authorization|authorization|set-cookie|cookie)[\"']?\s*[=:]\s*"
+    r"(?:(?:Bearer|Basic)\s+)?[\"']?)[^\r\n\"']+"
+    r"|(?P<name>[\"']?\b[\w-]{0,40}?(?:token|secret|passw(?:or)?d|passphrase|credential|signature"
+    r"|session[-_]?id|code[-_]verifier|(?:api|secret|private|encryption|service[-_]?role)[-_]?key)"
+    r"[\"']?\s*[=:]\s*[\"']?|[?&](?:code|state)=)[^\s&\"',;}\])]+"
+    r"|(?P<option>--?[\w-]{0,20}(?:token|secret|password|key)\s+)[^\s-][^\s]{5,}"
+    r"|(?P<list>\b[A-Z0-9_]{1,40}_(?:SECRETS|KEYS)\s*=\s*)[^\s]{6,}"
+    r"|(?P<hook>https://hooks\.[^\s/]{1,80}/)[^\s\"']+"
+    r"|(?P<user>\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{0,80}:)[^\s/]+(?=@)"
+    r"|(?P<bare>\b[a-z][a-z0-9+.-]{1,20}://)[^\s/@:?#]{6,}(?=@)",
     re.IGNORECASE,
 )
+_LABELS = ("header", "name", "option", "list", "hook", "user", "bare")
 _PLAIN = (int, float, bool, Decimal, datetime, date, time, timedelta, UUID, type(None))
 
 
@@ -48,7 +57,8 @@ def redact_text(text: str) -> str:
 def _keep_label(found: re.Match[str]) -> str:
     if found["scheme"]:
         return f"{found['scheme']} {HIDDEN}"
-    return f"{found['name'] or found['user'] or ''}{HIDDEN}"
+    label = next((found[name] for name in _LABELS if found[name]), "")
+    return f"{label}{HIDDEN}"
 
 
 def is_secret_name(name: str) -> bool:

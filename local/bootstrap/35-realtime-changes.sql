@@ -160,6 +160,8 @@ declare
   action_ text := case wal ->> 'action' when 'I' then 'INSERT' when 'U' then 'UPDATE' when 'D' then 'DELETE' end;
   rls boolean;
   key_condition text;
+  key_columns text[];
+  refusal text;
   listeners record;
   readable text[];
 begin
@@ -167,6 +169,10 @@ begin
     return;
   end if;
   select c.relrowsecurity into rls from pg_class c where c.oid = entity_;
+  select array_agg(a.attname::text) into key_columns
+  from pg_index i
+  join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+  where i.indrelid = entity_ and i.indisprimary;
   select string_agg(
     format('%I = %L::%s', c ->> 'name', c ->> 'value', realtime.type_name((c ->> 'typeoid')::oid)),
     ' and '
@@ -188,6 +194,26 @@ begin
       and a.attnum > 0
       and not a.attisdropped
       and has_column_privilege(listeners.claims_role, entity_, a.attnum, 'SELECT');
+    refusal := case
+      when action_ = 'DELETE' then null
+      when key_columns is null then 'Error 400: Bad Request, no primary key'
+      when not key_columns <@ readable then 'Error 401: Unauthorized'
+    end;
+    if refusal is not null then
+      -- Everybody of this role is told that something changed, whatever their filters.
+      data := jsonb_build_object(
+        'schema', wal -> 'schema',
+        'table', wal -> 'table',
+        'type', action_,
+        'commit_timestamp', null,
+        'columns', '[]'::jsonb,
+        'record', '{}'::jsonb,
+        'errors', jsonb_build_array(refusal)
+      );
+      subscription_ids := array(select (m).subscription_id from unnest(listeners.members) m);
+      return next;
+      continue;
+    end if;
     data := jsonb_build_object(
       'schema', wal -> 'schema',
       'table', wal -> 'table',
@@ -205,7 +231,11 @@ begin
       data := data || jsonb_build_object('record', realtime.wal_record(wal -> 'columns', readable));
     end if;
     if action_ <> 'INSERT' then
-      data := data || jsonb_build_object('old_record', realtime.wal_record(wal -> 'identity', readable));
+      -- Of a deletion row security cannot judge, so the key is all that is told.
+      data := data || jsonb_build_object('old_record', realtime.wal_record(
+        wal -> 'identity',
+        array(select c from unnest(readable) c where action_ <> 'DELETE' or not rls or c = any(key_columns))
+      ));
     end if;
     subscription_ids := array(
       select (m).subscription_id

@@ -18,6 +18,7 @@ create table public.sync_state (
   consecutive_failures integer not null default 0,
   quiet_runs integer not null default 0,
   last_error jsonb,
+  member_error jsonb generated always as (private.member_error(last_error)) stored,
   version bigint not null default 0,
   full_requested boolean not null default false,
   requested_at timestamptz,
@@ -72,6 +73,7 @@ comment on column public.sync_state.last_sync_at is 'When the last page was comm
 comment on column public.sync_state.last_success_at is 'When the last walk finished: the freshness that health is about.';
 comment on column public.sync_state.consecutive_failures is 'Failed runs since the last success; each makes the next try later.';
 comment on column public.sync_state.last_error is 'Why the last run failed: kind, message, remedy, at. Null once a walk finished.';
+comment on column public.sync_state.member_error is 'What members are told of last_error: a code, fixed words, what they can do, when.';
 comment on column public.sync_state.requested_at is 'When a user last asked for a sync; once a minute is enough.';
 comment on column public.sync_state.last_full_at is 'When all history was last read to its end.';
 comment on column public.sync_state.last_deep_at is 'When the long look-back last finished; null makes the next walk a deep one.';
@@ -153,6 +155,7 @@ create table public.sync_jobs (
   cause text,
   progress jsonb,
   last_error jsonb,
+  member_error jsonb generated always as (private.member_error(last_error)) stored,
   constraint sync_jobs_state_check check (state in ('queued', 'running', 'dead')),
   constraint sync_jobs_sync_type_check check (sync_type in (
     'earnings', 'messages', 'message_history', 'subscribers', 'followers', 'posts', 'top_fans', 'account', 'reconcile', 'token_refresh')),
@@ -173,6 +176,7 @@ comment on column public.sync_jobs.cause is
   'Who wanted it: webhook <event id>, request <user id>, connect, refresh, night or operator; null: the schedule''s tick at created_at. Logs and sync_runs.detail say it, too.';
 comment on column public.sync_jobs.progress is 'How far the running walk is: pages, rows, position.';
 comment on column public.sync_jobs.last_error is 'Why the last attempt ended: kind, message, and what to do (remedy).';
+comment on column public.sync_jobs.member_error is 'What members are told of last_error, as in sync_state.';
 
 comment on column public.sync_jobs.run_at is 'Not claimed before this instant.';
 comment on column public.sync_jobs.claimed_at is 'When the current, or last, attempt began.';
@@ -232,6 +236,7 @@ create table public.sync_runs (
   finished_at timestamptz not null,
   worker text,
   error jsonb,
+  member_error jsonb generated always as (private.member_error(error)) stored,
   detail jsonb not null default '{}',
   constraint sync_runs_state_check check (state in ('succeeded', 'partial', 'failed', 'cancelled'))
 );
@@ -244,6 +249,8 @@ comment on column public.sync_runs.requests is 'Calls to Fanvue, retries include
 comment on column public.sync_runs.throttled is 'Answers 429 among them.';
 comment on column public.sync_runs.waited_ms is 'Milliseconds spent waiting for the rate budget.';
 comment on column public.sync_runs.detail is 'Anything worth reading beside the counters: the walk''s kind and window, the job''s cause, and details that records were read without.';
+comment on column public.sync_runs.error is 'Why it ended as it did, in full. Operators only.';
+comment on column public.sync_runs.member_error is 'What members are told of error, as in sync_state.';
 create index sync_runs_model_id_sync_type_finished_at_idx on public.sync_runs (model_id, sync_type, finished_at desc);
 create index sync_runs_agency_id_finished_at_idx on public.sync_runs (agency_id, finished_at desc);
 create index sync_runs_finished_at_idx on public.sync_runs (finished_at);
@@ -353,9 +360,20 @@ alter table public.sync_runs enable row level security;
 alter table public.webhook_events enable row level security;
 
 revoke all on public.sync_state, public.sync_jobs, public.sync_runs, public.webhook_events from public, anon, authenticated;
-grant select on public.sync_state, public.sync_jobs, public.sync_runs to authenticated;
 -- not what an event said, and not why it failed: both may name a fan
 grant select (id, event_id, topic, agency_id, model_id, transaction_id, status, received_at, applied_at) on public.webhook_events to authenticated;
+-- Members read what is listed here. Left out is what quotes Fanvue or the network (errors, notes, replies), and what names workers.
+grant select (id, agency_id, model_id, sync_type, last_cursor, last_sync_at, next_sync_at, last_success_at, high_water, consecutive_failures,
+              quiet_runs, member_error, version, full_requested, requested_at, last_full_at, last_deep_at, shrink_accepted_at, whole_after,
+              walk_id, walk_kind, walk_phase, walk_mode, walk_started_at, walk_floor, walk_ceiling, walk_position, walk_newest,
+              walk_pages, walk_rows, walk_changed)
+  on public.sync_state to authenticated;
+grant select (id, agency_id, model_id, sync_type, state, priority, run_at, created_at, claimed_at, lease_until, attempt, max_attempts,
+              cancel_requested, pages, requests, rows_inserted, rows_updated, rows_unchanged, cause, progress, member_error)
+  on public.sync_jobs to authenticated;
+grant select (id, job_id, agency_id, model_id, sync_type, state, attempt, pages, requests, rows_inserted, rows_updated, rows_unchanged,
+              throttled, waited_ms, queued_at, started_at, finished_at, member_error)
+  on public.sync_runs to authenticated;
 grant all on public.sync_state, public.sync_jobs, public.sync_runs, public.webhook_events to service_role;
 
 -- What a hosted project grants on new sequences is taken back too.

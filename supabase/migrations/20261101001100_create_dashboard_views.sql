@@ -2,13 +2,17 @@
 -- Who may call: members see their own agency through the views (caller's rights); the functions are service_role's.
 -- Locks: none.
 
+-- Why a creator does not sync is told by a code and its words, never in an operator's.
+revoke select (status_reason) on public.models from authenticated;
+grant select (reason_code) on public.models to authenticated;
+
 create or replace view public.model_overview
 with (security_invoker = true) as
-select m.id, m.agency_id, m.fanvue_user_uuid, m.handle, m.display_name, m.status, m.status_reason, m.status_changed_at,
-       m.connected_at, m.revenue_total, m.fanvue_token_expires_at,
+select m.id, m.agency_id, m.fanvue_user_uuid, m.handle, m.display_name, m.status,
+       private.reason_words(m.reason_code) as status_reason, m.status_changed_at, m.connected_at, m.revenue_total, m.fanvue_token_expires_at,
        s.last_success_at as earnings_synced_at, s.high_water as newest_earning_at,
        exists (select from public.sync_jobs j where j.model_id = m.id and j.state = 'running') as is_syncing,
-       m.connection_id
+       m.connection_id, m.reason_code
 from public.models m
 left join public.sync_state s on s.model_id = m.id and s.sync_type = 'earnings';
 comment on view public.model_overview is 'One line per creator: who, status, total, and how fresh their money is. No secrets.';
@@ -18,7 +22,7 @@ grant select on public.model_overview to authenticated, service_role;
 create or replace view public.sync_health
 with (security_invoker = true) as
 select s.agency_id, s.model_id, m.handle, s.sync_type, m.status as model_status,
-       s.last_success_at, s.next_sync_at, s.high_water, s.consecutive_failures, s.last_error,
+       s.last_success_at, s.next_sync_at, s.high_water, s.consecutive_failures, s.member_error as last_error,
        j.state as job_state, j.run_at as job_run_at, j.attempt as job_attempt, j.progress as job_progress,
        greatest(interval '0', (select private.engine_now()) - s.next_sync_at) as overdue_by,
        case
@@ -26,7 +30,7 @@ select s.agency_id, s.model_id, m.handle, s.sync_type, m.status as model_status,
          when m.status = 'paused' then 'paused'
          when j.state = 'running' then 'syncing'
          when j.state = 'dead' then 'gave up; tried again when due'
-         when s.last_error ->> 'kind' = 'partial' then 'partial'
+         when s.member_error ->> 'kind' in ('partial', 'shrunk') then 'partial'
          when s.consecutive_failures > 0 then 'failing'
          when s.next_sync_at is null and j.state is null then 'at rest'
          when s.last_success_at is null then 'waiting for its first sync'
@@ -120,8 +124,9 @@ as $$
   from (
     select row_number() over (order by r.rank, a.name, h.handle nulls last, h.model_id, h.sync_type) as place, r.rank, r.rank >= 0 as calm,
            a.name as agency, h.model_id, h.handle, h.sync_type, h.health, h.last_success_at, h.next_sync_at,
-           extract(epoch from h.overdue_by) as overdue_seconds, h.consecutive_failures, h.last_error, h.job_progress
+           extract(epoch from h.overdue_by) as overdue_seconds, h.consecutive_failures, s.last_error, h.job_progress
     from public.sync_health h
+    join public.sync_state s on s.model_id = h.model_id and s.sync_type = h.sync_type
     join public.agencies a on a.id = h.agency_id
     cross join lateral (select private.health_rank(h.health) as rank) r
     order by place

@@ -97,7 +97,7 @@ as $$
     'now', private.engine_now(),
     'creators', (select coalesce(jsonb_agg(to_jsonb(x) order by x.agency, x.name, x.model_id), '[]'::jsonb)
                  from (select v.id as model_id, private.creator_name(m) as name, v.handle, v.display_name, v.fanvue_user_uuid, a.name as agency,
-                              v.agency_id, v.status, v.status_reason, v.revenue_total::text, v.earnings_synced_at,
+                              v.agency_id, v.status, m.status_reason, v.revenue_total::text, v.earnings_synced_at,
                               m.connection_id is not null as through_agency
                        from public.model_overview v
                        join public.models m on m.id = v.id
@@ -120,8 +120,9 @@ set search_path = ''
 as $$
   with streams as (
     select h.*, private.health_rank(h.health) as rank, a.name as agency, private.creator_name(m) as creator, k.id as connection_id,
-           case when h.model_status = 'reauth_required' then coalesce(k.status_reason, m.status_reason) else h.last_error ->> 'message' end as reason
+           case when h.model_status = 'reauth_required' then coalesce(k.status_reason, m.status_reason) else s.last_error ->> 'message' end as reason
     from public.sync_health h
+    join public.sync_state s on s.model_id = h.model_id and s.sync_type = h.sync_type
     join public.models m on m.id = h.model_id
     join public.agencies a on a.id = h.agency_id
     left join public.agency_connections k on k.id = m.connection_id and k.status = 'reauth_required'

@@ -20,9 +20,24 @@ where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', '
 select ok(r.tenanted, format('%s says whose its rows are', r.relation)) from relations r;
 
 -- Reading ----------------------------------------------------------------------------------------------
-select is(pg_temp.try_as('anon', null, format('select 1 from %s', r.relation)), 'denied',
-          format('anon cannot read %s', r.relation))
-from relations r;
+-- Of the tables that clients may follow anon may read the keys, so that Realtime asks row security instead of telling of
+-- each change; there is no row for it.
+create temp table followed on commit drop as
+select format('%s.%s', t.schemaname, t.tablename)::regclass as relation
+from pg_publication_tables t where t.pubname = 'supabase_realtime' and t.schemaname = 'public';
+
+select is(pg_temp.try_as('anon', null, format('select 1 from %s', r.relation)),
+          case when f.relation is null then 'denied' else '0' end, format('anon sees nothing in %s', r.relation))
+from relations r left join followed f on f.relation = r.relation::regclass;
+
+select is((select string_agg(a.attname, ', ') from pg_attribute a
+           where a.attrelid = r.relation::regclass and a.attnum > 0 and not a.attisdropped
+             and has_column_privilege('anon', a.attrelid, a.attnum, 'select')),
+          case when f.relation is not null then 'id' end, format('anon may read no column of %s but a followed key', r.relation))
+from relations r left join followed f on f.relation = r.relation::regclass;
+
+select ok(not (p.pubdelete or p.pubtruncate), 'deletions are told to nobody')
+from pg_publication p where p.pubname = 'supabase_realtime';
 
 select matches(pg_temp.read_as('authenticated', t.user_id, format('select count(*) from %s', r.relation)), '^[1-9]\d*$',
             format('a member of %s sees rows in %s', t.letter, r.relation))

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import expect
+from psycopg.types.json import Jsonb
 
 from tests.support.edge_functions import function_settings
 
@@ -166,6 +167,28 @@ def test_of_300_creators_the_failing_one_is_shown(stage: BrowserStage, tab: Tab)
         assert (len(rows), len(set(rows))) == (300 * 8, 300)
     finally:
         stage.database.execute("delete from public.models where agency_id = %s", (agency.id,))
+
+
+def test_an_error_is_told_without_what_it_quotes(stage: BrowserStage, tab: Tab) -> None:
+    agency = stage.new_agency()
+    model_id = stage.model(stage.new_creator(agency))
+    stage.database.execute(
+        "insert into public.sync_state (model_id, agency_id, sync_type, last_error)"
+        " values (%s, %s, 'earnings', %s) on conflict (model_id, sync_type)"
+        " do update set last_error = excluded.last_error",
+        (
+            model_id,
+            agency.id,
+            Jsonb({"kind": "bug", "message": "KeyError: 'ory_ac_made-up'", "trace": "Traceback"}),
+        ),
+    )
+
+    tab.sign_in(*agency.owner.login)
+
+    row = tab.part("health-row", model_id=model_id, sync_type="earnings")
+    expect(row.get_by_test_id("last-error")).to_have_text(
+        "Something in this service went wrong. Tell whoever runs this service."
+    )
 
 
 def set_status(stage: BrowserStage, model_id: str, status: str) -> None:

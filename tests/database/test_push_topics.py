@@ -127,3 +127,8 @@ def test_the_publication_carries_three_tables_and_nothing_else(engine: Engine) -
         "public.sync_jobs",
         "public.sync_state",
     ]
+    kinds = engine.rows(
+        "select pubinsert, pubupdate, pubdelete, pubtruncate from pg_publication"
+        " where pubname = 'supabase_realtime'"
+    )
+    assert [tuple(row.values()) for row in kinds] == [(True, True, False, False)]

@@ -136,7 +136,8 @@ def test_functions_and_views_of_the_console_exist() -> None:
 
 def test_settings_are_known() -> None:
     example = (PROJECT / ".env.example").read_text("utf-8")
-    known = set(re.findall(r"\b[A-Z]+_[A-Z_]+\b", example)) | PLATFORM
+    deploy = (PROJECT / ".github" / "workflows" / "deploy.yml").read_text("utf-8")
+    known = set(re.findall(r"\b[A-Z]+_[A-Z_]+\b", example + deploy)) | PLATFORM
     named = everywhere(r"\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b", OURS)
 
     assert named

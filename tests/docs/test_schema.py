@@ -1,4 +1,4 @@
-"""docs/schema.md says what the migrated database says."""
+"""docs/schema.md and the rights in docs/security.md say what the migrated database says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from local.schema_docs import DOCUMENT, QUERY, describe
+from local.schema_docs import (
+    DOCUMENT,
+    QUERY,
+    SECURITY,
+    describe,
+    describe_rights,
+    replace_rights,
+)
 from tests.support.postgres import empty_project, migrate
 
 
@@ -40,6 +47,15 @@ def test_the_document_is_of_this_schema(facts: dict[str, Any]) -> None:
     assert not difference, f"run `python -m local.schema_docs`:\n{difference[:4000]}"
 
 
+def test_the_rights_of_members_are_those_of_the_catalog(facts: dict[str, Any]) -> None:
+    written, rights = SECURITY.read_text("utf-8"), describe_rights(facts)
+
+    assert replace_rights(written, rights) == written, (
+        f"run `python -m local.schema_docs`:\n{rights}"
+    )
+    assert rights.count("\n| `") > 10
+
+
 def test_every_table_and_every_function_says_what_it_is_for(facts: dict[str, Any]) -> None:
     things = [*facts["relations"], *facts["functions"]]
 
@@ -48,7 +64,10 @@ def test_every_table_and_every_function_says_what_it_is_for(facts: dict[str, Any
 
 
 def test_anonymous_callers_have_no_rights(facts: dict[str, Any]) -> None:
-    document = describe(facts)
+    rights = [
+        line.partition("; ")[0] for line in describe(facts).splitlines() if "anon may" in line
+    ]
 
-    assert "anon may" not in document
+    # Keys of the tables that clients may follow: docs/decisions, 21.
+    assert rights == ["- grants: anon may select (id)"] * 3
     assert not [one["name"] for one in facts["functions"] if "anon" in (one["callers"] or ())]

@@ -82,6 +82,65 @@ def test_nothing_is_deployed_unchecked() -> None:
     assert jobs["deploy"]["environment"] == "production"
 
 
+def test_a_release_is_a_tag_of_main_that_somebody_approved() -> None:
+    workflow = WORKFLOWS["deploy"]
+    deploy = workflow["jobs"]["deploy"]
+    commands = commands_of("deploy")
+
+    assert workflow[ON] == {"push": {"tags": ["v*"]}}
+    assert deploy["if"] == "github.ref_type == 'tag' && startsWith(github.ref, 'refs/tags/v')"
+    assert "merge-base --is-ancestor" in commands[0]
+    assert deploy["steps"][0]["with"]["fetch-depth"] == 0
+
+
+def test_only_the_step_that_needs_a_secret_has_it() -> None:
+    holders = [
+        (name, step["run"])
+        for name, workflow in WORKFLOWS.items()
+        for step in steps_of(workflow)
+        if "secrets." in str(step.get("env"))
+    ]
+    everywhere = [
+        (path.stem, line.strip())
+        for path in sorted(FOLDER.glob("*.yml"))
+        for line in path.read_text("utf-8").splitlines()
+        if "secrets." in line or "secrets:" in line
+    ]
+
+    assert {name for name, _ in holders} == {"deploy"}
+    assert all(run.startswith("npx --no-install supabase ") for _, run in holders)
+    # Nowhere else: no job, no workflow, no called one.
+    inside = [
+        value
+        for step in steps_of(WORKFLOWS["deploy"])
+        for value in step.get("env", {}).values()
+        if "secrets." in value
+    ]
+    assert len(everywhere) == len(inside) == 7
+    functions = next(
+        step for step in steps_of(WORKFLOWS["deploy"]) if "functions deploy" in step.get("run", "")
+    )
+    assert set(functions["env"]) == {"SUPABASE_ACCESS_TOKEN"}
+
+
+def test_what_is_installed_before_a_secret_runs_no_script() -> None:
+    runs = commands_of("deploy")
+    first_secret = next(at for at, run in enumerate(runs) if "supabase" in run)
+
+    assert [run for run in runs[:first_secret] if "npm" in run] == [
+        "npm ci --ignore-scripts --loglevel=error"
+    ]
+    assert not [run for run in runs[first_secret:] if "npm " in run]
+
+
+def test_images_are_pinned_to_a_digest() -> None:
+    words = " ".join(run for name in WORKFLOWS for run in commands_of(name)).split()
+    images = [word for word in words if re.match(r"(redis|hiett/[a-z-]+):", word)]
+
+    assert len(images) == 2
+    assert all(re.search(r":[\w.-]+@sha256:[0-9a-f]{64}$", image) for image in images)
+
+
 def test_every_function_is_deployed_and_no_other() -> None:
     (command,) = [one for one in commands_of("deploy") if "functions deploy" in one]
     named = command.partition("functions deploy")[2].split()

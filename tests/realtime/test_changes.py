@@ -62,6 +62,15 @@ def new_table(database: Connection, local_stack: Stack) -> Iterator[Callable[...
 
 
 @pytest.fixture
+def deletions(database: Connection) -> Iterator[None]:
+    """Have deletions published, as on a new project."""
+    setting = sql.SQL("alter publication supabase_realtime set (publish = {})")
+    database.execute(setting.format("insert, update, delete, truncate"))
+    yield
+    database.execute(setting.format("insert, update"))
+
+
+@pytest.fixture
 def table(new_table: Callable[..., Table]) -> Table:
     return new_table()
 
@@ -74,6 +83,7 @@ async def listen(connect: Connect, kind: str, user: User | None, *bindings: dict
     return channel
 
 
+@pytest.mark.usefixtures("deletions")
 async def test_inserts_updates_and_deletes_arrive_with_their_rows(
     connect: Connect, kind: str, table: Table
 ) -> None:
@@ -154,6 +164,7 @@ async def test_a_filter_lets_through_what_matches(
     assert ids == [*expected, sentinel]
 
 
+@pytest.mark.usefixtures("deletions")
 async def test_users_hear_of_the_rows_they_may_see(
     connect: Connect, kind: str, table: Table, new_user: Callable[[], User]
 ) -> None:
@@ -188,6 +199,43 @@ async def test_columns_that_may_not_be_read_are_left_out(
     table.run("insert into {t} values (1, null, 'a', 10)")
 
     assert (await channel.next("change"))["new"] == {"id": 1, "note": "a"}
+
+
+async def test_who_may_not_read_the_key_is_told_that_something_changed(
+    connect: Connect, table: Table, new_table: Callable[..., Table]
+) -> None:
+    table.run("revoke all on {t} from anon; grant select (note) on {t} to anon")
+    keyless = new_table("id integer")
+    keyless.run("alter table {t} replica identity full")
+    channel = await listen(
+        connect, "javascript", None, table.binding(filter="note=eq.a"), keyless.binding()
+    )
+
+    table.run("insert into {t} values (1, null, 'a', 10)")
+    table.run("update {t} set note = 'b'")
+    keyless.run("insert into {t} values (1)")
+    heard = [await channel.next("change") for _ in range(3)]
+
+    assert [(event["table"], event["type"], event["errors"]) for event in heard] == [
+        (table.name, "INSERT", ["Error 401: Unauthorized"]),
+        (table.name, "UPDATE", ["Error 401: Unauthorized"]),
+        (keyless.name, "INSERT", ["Error 400: Bad Request, no primary key"]),
+    ]
+    assert all(event["new"] == {} for event in heard)
+
+
+@pytest.mark.usefixtures("deletions")
+async def test_of_a_protected_row_that_went_everybody_is_told_the_key(
+    connect: Connect, table: Table
+) -> None:
+    table.run("alter table {t} replica identity full")
+    table.run("insert into {t} values (1, null, 'a', 10)")
+    table.protect()
+    channel = await listen(connect, "javascript", None, table.binding())
+
+    table.run("delete from {t}")
+
+    assert (await channel.next("change"))["old"] == {"id": 1}
 
 
 async def test_a_table_outside_the_publication_is_refused_in_exact_words(

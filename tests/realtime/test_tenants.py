@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from psycopg import sql
 
 from tests.realtime.clients import SECONDS
 from tests.realtime.test_channels import denied, forbidden, reason, words
@@ -179,6 +180,42 @@ async def test_followers_of_tables_see_the_rows_of_their_agency_alone(
     while {event["table"] for event in heard} != set(TABLES):
         heard.append(await channel.next("change"))
     assert {event["new"]["agency_id"] for event in heard} == {other.id}
+
+
+@pytest.mark.parametrize("is_signed_in", [False, True])
+async def test_strangers_who_follow_the_tables_hear_nothing(
+    connect: Connect,
+    agency: Agency,
+    new_user: Callable[[], User],
+    *,
+    is_signed_in: bool,
+) -> None:
+    token = new_user().token() if is_signed_in else None
+    names = (*TABLES, "stranger_canary")
+    agency.database.execute(
+        "create table public.stranger_canary (id integer primary key);"
+        " alter publication supabase_realtime add table public.stranger_canary"
+    )
+    try:
+        channel = await (await connect("javascript", token)).join(
+            f"tables:{uuid.uuid4()}",
+            changes=tuple({"event": "*", "schema": "public", "table": name} for name in names),
+        )
+        await channel.joined()
+        await channel.listening()
+
+        agency.touch_every_table()
+        for table in TABLES:
+            agency.database.execute(
+                sql.SQL("delete from public.{} where agency_id = %s").format(sql.Identifier(table)),
+                (agency.id,),
+            )
+        agency.database.execute("insert into public.stranger_canary values (1)")
+        first = await channel.next("change")
+    finally:
+        agency.database.execute("drop table public.stranger_canary")
+
+    assert (first["table"], first["new"]) == ("stranger_canary", {"id": 1})
 
 
 async def test_a_removed_member_hears_nothing_after_the_next_token(

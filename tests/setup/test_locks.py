@@ -1,8 +1,11 @@
-"""The two locks pin the same versions, and the demo's holds no tool of the tests."""
+"""The locks agree and hold every hash, and the demo's holds no tool of the tests."""
 
 from __future__ import annotations
 
+import json
 import re
+
+import pytest
 
 from tests.support.postgres import PROJECT
 
@@ -17,6 +20,18 @@ def read_lock(name: str) -> dict[str, tuple[str, frozenset[str]]]:
     }
 
 
+NODE_LOCKS = ("package-lock.json", "examples/dashboard/package-lock.json")
+# The registry that made the lock had no copy of these, and none is installed on the platforms that
+# are tried. `scripts/lock.sh` at a whole registry fills them in; then this list goes.
+UNPROVED = {
+    "package-lock.json": [
+        f"node_modules/@supabase/cli-{platform}"
+        for platform in (
+            *("darwin-arm64", "darwin-x64", "linux-arm64", "linux-arm64-musl"),
+            *("linux-x64-musl", "windows-arm64", "windows-x64"),
+        )
+    ]
+}
 DEMO, TESTS = read_lock("requirements.lock"), read_lock("requirements-dev.lock")
 
 
@@ -34,3 +49,41 @@ def test_the_demo_gets_its_node_and_no_tool_of_the_tests() -> None:
 def test_no_lock_names_an_index() -> None:
     for name in ("requirements.lock", "requirements-dev.lock"):
         assert "://" not in (PROJECT / name).read_text("utf-8")
+    for name in NODE_LOCKS:
+        assert '"resolved"' not in (PROJECT / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", NODE_LOCKS)
+def test_every_package_of_node_has_its_hash_on_every_platform(name: str) -> None:
+    packages = json.loads((PROJECT / name).read_text("utf-8"))["packages"]
+    unproved = [
+        path
+        for path, package in packages.items()
+        # What is bundled comes inside of a package that has one.
+        if path
+        and not package.get("inBundle")
+        and not str(package.get("integrity", "")).startswith("sha512-")
+    ]
+
+    assert len(packages) > 50
+    assert unproved == UNPROVED.get(name, [])
+
+
+def test_every_package_of_python_has_its_hash() -> None:
+    for name, pins in (("requirements.lock", DEMO), ("requirements-dev.lock", TESTS)):
+        named = re.findall(r"^([\w.-]+)==", (PROJECT / name).read_text("utf-8"), re.MULTILINE)
+
+        assert sorted(named) == sorted(pins)
+        assert all(hashes for _, hashes in pins.values())
+
+
+def test_installations_are_by_the_locks_alone() -> None:
+    script = (PROJECT / "scripts" / "setup" / "project.sh").read_text("utf-8")
+    recipe = (PROJECT / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
+    installs = [part for part in re.split(r"&&|\n", script + recipe) if "pip install" in part]
+
+    # Either each hash is asked for, or what is installed is the project itself by the lock.
+    assert len(installs) == 5
+    for install in installs:
+        assert re.search("--require-hashes|--no-deps|--constraints requirements.lock", install)
+    assert "npm ci" in script

@@ -10,6 +10,7 @@ import pytest
 
 from simulator.client import SimulatorControl
 from simulator.faults import ArmedFault, Fault, FaultKind, Match
+from simulator.mishaps import HUGE_BYTES
 from simulator.sales import add_sales
 from simulator.server import running
 from tests.simulator.press import PATIENCE_SECONDS
@@ -95,6 +96,28 @@ async def test_rows_can_be_out_of_order_incomplete_or_unknown(me: Caller, arm: A
     assert swapped["data"][0] == whole["data"][-1]
     assert "net" not in incomplete["data"][0]
     assert unknown["data"][0]["source"] == "hologram"
+
+
+@pytest.mark.parametrize(
+    ("kind", "coding", "most_bytes"),
+    [
+        ("gzip_bomb", "gzip", HUGE_BYTES // 500),
+        ("gzipped_twice", "gzip, gzip", HUGE_BYTES // 50_000),
+        ("unknown_coding", "zstd", 10),
+        ("huge_body", None, HUGE_BYTES),
+    ],
+)
+async def test_hostile_answers_are_small_on_the_wire(
+    me: Caller, arm: Arm, kind: str, coding: str | None, most_bytes: int
+) -> None:
+    arm(kind)
+
+    # Its body is not read: httpx would open all of it.
+    async with me.http.stream("GET", EARNINGS, headers=me.headers) as response:
+        pass
+
+    assert (response.status_code, response.headers.get("content-encoding")) == (200, coding)
+    assert 0 < int(response.headers["content-length"]) <= most_bytes
 
 
 async def test_slow_answer_still_comes(me: Caller, arm: Arm) -> None:

@@ -14,8 +14,10 @@ from pydantic import SecretStr
 from tests.support.clock import ManualClock
 from worker.fanvue.calls import Access
 from worker.fanvue.client import FanvueClient
+from worker.fanvue.connection import LARGEST_ANSWER_BYTES
 from worker.settings import ApiFamily, FanvueSettings
 from worker.traffic import Lane
+from worker.transport import BoundedTransport
 
 
 if TYPE_CHECKING:
@@ -73,7 +75,9 @@ class ScriptedFanvue:
     def __init__(self, *answers: Answer) -> None:
         self.answers = list(answers)
         self.requests: list[httpx.Request] = []
-        self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        self.http = httpx.AsyncClient(
+            transport=BoundedTransport(httpx.MockTransport(self._answer), LARGEST_ANSWER_BYTES)
+        )
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)

@@ -74,6 +74,27 @@ def test_refusals_of_everything_end_when_fanvue_gives_in(engine: Engine) -> None
     assert _jobs(engine) == []
 
 
+def test_hostile_answers_end_their_call_and_nothing_else(engine: Engine) -> None:
+    other = engine.creator(40)
+    kinds = ("gzip_bomb", "gzipped_twice", "unknown_coding", "huge_body")
+    hostile = {engine.creator(40): kind for kind in kinds}
+    for creator, kind in hostile.items():
+        engine.fanvue.add_fault(kind, creator=creator)
+
+    engine.drain()
+
+    for creator in hostile:
+        _, error = _job(engine, creator)
+        assert error["kind"] == "provider_contract"
+        assert error["message"].startswith("Fanvue's answer is ")
+    engine.assert_exact(other)
+
+    engine.fanvue.clear_faults()
+    _next_poll(engine)
+    for creator in hostile:
+        engine.assert_exact(creator)
+
+
 def test_retired_version_is_nobody_s_fault_and_costs_no_attempt(engine: Engine) -> None:
     engine.fanvue.turn(v1="sunset", unversioned="sunset")
     creator = engine.creator(60)

@@ -29,6 +29,7 @@ FOUNDATION = {
     "setting_values",
     "settings",
     "traffic",
+    "transport",
     "trust",
 }
 LAYERS: list[set[str]] = [
@@ -207,6 +208,23 @@ def reads_environment(node: ast.AST) -> bool:
             node.module == "os" and any(alias.name in {"environ", "getenv"} for alias in node.names)
         )
     )
+
+
+def test_only_one_module_opens_http_clients() -> None:
+    makers = {"AsyncClient", "Client", "AsyncHTTPTransport", "HTTPTransport"}
+    offences = [
+        f"{relative(path)}:{node.lineno}"
+        for path in sources("worker")
+        if relative(path) != "worker/transport.py"
+        for node in nodes_of(path)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "httpx"
+        and node.func.attr in makers
+    ]
+
+    assert offences == []
 
 
 def test_only_the_clock_reads_the_time() -> None:

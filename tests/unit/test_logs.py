@@ -26,6 +26,8 @@ SHAPED = [
     "sb_secret_made_up_123",
     "ory_rt_made-up.123",
     "ory_at_made-up.123",
+    "ory_ac_made-up.123",
+    "whsec_made-up123",
 ]
 
 
@@ -207,10 +209,38 @@ def test_ordinary_texts_are_left_alone(word: str) -> None:
         ("postgresql://postgres:opaque-5@127.0.0.1:5432/postgres", "opaque-5"),
         ("Authorization: Basic b3BhcXVlLTY6eA==", "b3BhcXVlLTY6eA=="),
         ("client_secret='opaque-7'", "opaque-7"),
+        ("Fanvue said: bad token: opaque-8", "opaque-8"),
+        ("token=o", "=o"),
+        ("webhook_secret : opaque-9 is wrong", "opaque-9"),
+        ("cookie: a=opaque-10; session=opaque-11", "opaque-11"),
+        ("Authorization: Digest user opaque-12", "opaque-12"),
+        ('{"authorization": "Custom opaque-13"}', "opaque-13"),
+        ("https://user:opa@que-14@host/path", "que-14"),
+        ("https://opaque-15@host/path", "opaque-15"),
+        ("fanvue-sync connect --refresh-token opaque-16", "opaque-16"),
+        ("FANVUE_WEBHOOK_SECRETS=opaque-17,opaque-18", "opaque-18"),
+        ("TOKEN_ENCRYPTION_KEYS=k1:b3BhcXVl", "b3BhcXVl"),
+        ("https://hooks.slack.com/services/T0/B0/opaque-19", "opaque-19"),
     ],
 )
 def test_secrets_are_found_by_their_label(text: str, hidden: str) -> None:
     assert hidden not in redact_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the token endpoint answered 400: invalid_grant",
+        "Fanvue refuses the refresh token (invalid_grant, confirmed): the creator must connect",
+        "fanvue-sync connect --creator-uuid 1 --refresh-token -",
+        "give both the same secrets: supabase secrets set FANVUE_WEBHOOK_SECRETS=…",
+        "set SUPABASE_SECRET_KEY to this project's secret key",
+        "token_version=3, tokens: 5, https://api.fanvue.com/v1/chats?cursor=abc",
+        "write to someone@example.com: see https://example.com/@handle",
+    ],
+)
+def test_what_only_speaks_of_secrets_is_left_alone(text: str) -> None:
+    assert redact_text(text) == text
 
 
 def test_nesting_without_end_is_cut_off() -> None:

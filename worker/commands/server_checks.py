@@ -13,7 +13,7 @@ from worker.commands.findings import Finding, fail, ok, warn
 from worker.errors import SyncError
 from worker.fanvue.connection import exchange
 from worker.fanvue.oauth import Refused, TokenEndpoint
-from worker.trust import authorities
+from worker.transport import open_client
 
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ async def check_redis(settings: UpstashSettings | None) -> Finding:
         return ok("Redis", "not configured; dashboards read the database")
     token = settings.token.get_secret_value()
     try:
-        async with httpx.AsyncClient(
-            timeout=PROBE_SECONDS, trust_env=False, verify=authorities()
-        ) as http:
+        async with open_client(timeout=PROBE_SECONDS) as http:
             answer = await http.post(
                 settings.url, json=["PING"], headers={"authorization": f"Bearer {token}"}
             )

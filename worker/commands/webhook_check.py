@@ -19,7 +19,7 @@ import httpx
 from worker.commands.findings import Finding, fail, ok, warn
 from worker.errors import Misconfigured, SyncError
 from worker.sealing import Keyring
-from worker.trust import authorities
+from worker.transport import open_client
 
 
 if TYPE_CHECKING:
@@ -179,9 +179,7 @@ def _refusal(url: str, status: int, signer: Signer) -> tuple[str, str]:
 
 def open_test_http(seconds: float = TEST_SECONDS) -> httpx.AsyncClient:
     """Open the way that deliveries take; redirects are refusals, as for Fanvue."""
-    return httpx.AsyncClient(
-        timeout=seconds, trust_env=False, verify=authorities(), follow_redirects=False
-    )
+    return open_client(timeout=seconds)
 
 
 async def check_webhooks(  # noqa: PLR0913 - what a check needs of its surroundings

@@ -1,7 +1,6 @@
-"""Opens the HTTP connection pool to Fanvue and reads responses within bounds.
+"""Opens the HTTP connection pool to Fanvue and reads responses to their end, within bounds.
 
-Knows nothing about endpoints or tokens. Every wait has an end, and no answer is read without a
-limit to its size.
+Knows nothing about endpoints or tokens. Every wait has an end; `worker.transport` bounds sizes.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ from typing import TYPE_CHECKING
 import httpx
 
 from worker.errors import ProviderContract, Transient
-from worker.trust import authorities
+from worker.transport import AnswerTooLarge, UnknownCoding, open_client
 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-LARGEST_ANSWER_BYTES = 10 * 1024 * 1024
+# Fifty rows are some kilobytes each; parsing what is allowed here does not hold up the loop.
+LARGEST_ANSWER_BYTES = 4 * 1024 * 1024
 # A whole exchange may take this many times the time-out of its single steps.
 EXCHANGE_STEPS = 3
-KEEPALIVE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +35,9 @@ class RawAnswer:
 
 
 def open_http(*, timeout_seconds: float, connections: int) -> httpx.AsyncClient:
-    """Open a bounded pool: HTTP/1.1, no redirects, nothing taken from the environment.
-
-    Tokens travel in headers, so a redirect must never carry them elsewhere.
-    """
-    return httpx.AsyncClient(
-        verify=authorities(),
-        timeout=httpx.Timeout(timeout_seconds),
-        limits=httpx.Limits(
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-        ),
-        follow_redirects=False,
-        http1=True,
-        http2=False,
-        trust_env=False,
+    """Open the pool for Fanvue's API and its token endpoint."""
+    return open_client(
+        timeout=timeout_seconds, connections=connections, largest_bytes=LARGEST_ANSWER_BYTES
     )
 
 
@@ -63,23 +49,16 @@ async def exchange(
         async with asyncio.timeout(timeout_seconds * EXCHANGE_STEPS):
             response = await http.send(request, stream=True)
             try:
-                body = await _read(response)
+                body = await response.aread()
             finally:
                 await response.aclose()
     except TimeoutError as error:
         raise Transient("Fanvue's answer took too long") from error
+    except AnswerTooLarge as error:
+        raise ProviderContract("Fanvue's answer is larger than any page") from error
+    except UnknownCoding as error:
+        raise ProviderContract("Fanvue's answer is coded in a way nobody asked for") from error
     except (httpx.TransportError, httpx.DecodingError) as error:
         # The kind of failure alone: its text may repeat addresses and parameters.
         raise Transient(f"no usable answer from Fanvue ({type(error).__name__})") from error
     return RawAnswer(response.status_code, response.headers, body)
-
-
-async def _read(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > LARGEST_ANSWER_BYTES:
-            raise ProviderContract(
-                f"Fanvue's answer is larger than {LARGEST_ANSWER_BYTES // 1024 // 1024} MiB"
-            )
-    return bytes(body)

@@ -23,7 +23,7 @@ from worker.errors import (
     SyncError,
 )
 from worker.metrics import Metric, Metrics, unheard
-from worker.trust import authorities
+from worker.transport import open_client
 
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ LONGEST_BACKOFF: Final = timedelta(seconds=3)
 # How long a job waits for a migration that may be under way.
 MIGRATION_PAUSE: Final = timedelta(minutes=1)
 TIMEOUT: Final = httpx.Timeout(15.0, connect=5.0)
+# What lists every creator of the largest project.
+LARGEST_ANSWER_BYTES: Final = 32 * 1024 * 1024
 
 # SQLSTATE classes and PostgREST codes after which the same call may succeed.
 _PASSING_CODES: Final = ("08", "53", "57P", "58", "PGRST00")
@@ -109,16 +111,12 @@ async def _raise_refusals(response: httpx.Response) -> None:
 
 
 def open_database_http(*, connections: int) -> httpx.AsyncClient:
-    """Open the database's HTTP client: HTTP/1.1, as idle HTTP/2 connections die silently."""
-    return httpx.AsyncClient(
-        verify=authorities(),
-        http1=True,
-        http2=False,
+    """Open the database's HTTP client, which keeps the statuses of refusals."""
+    return open_client(
         timeout=TIMEOUT,
-        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-        event_hooks={"response": [_raise_refusals]},
-        follow_redirects=False,
-        trust_env=False,
+        connections=connections,
+        largest_bytes=LARGEST_ANSWER_BYTES,
+        on_response=_raise_refusals,
     )
 
 

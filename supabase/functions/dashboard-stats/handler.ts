@@ -33,6 +33,7 @@ const PREFLIGHT_HEADERS = {
 };
 const PRIVATE_HEADERS = {
   "cache-control": "private, no-store",
+  "strict-transport-security": "max-age=31536000",
   "x-content-type-options": "nosniff",
 };
 

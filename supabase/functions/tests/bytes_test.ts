@@ -24,6 +24,20 @@ Deno.test("a body is read whole up to the limit, and not at all beyond", async (
   assertEquals((await readAtMost(null, 4))?.length, 0);
 });
 
+// What an answer's coding hides comes out of fetch in blocks of 4 KiB, as they are asked for.
+Deno.test("of a body without end no more is opened than the limit", async () => {
+  let opened = 0;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      opened += 4096;
+      controller.enqueue(new Uint8Array(4096));
+    },
+  }, { highWaterMark: 0 });
+
+  assertEquals(await readAtMost(body, 1024 * 1024), null);
+  assertEquals(opened, 1024 * 1024 + 4096);
+});
+
 Deno.test("bytes are equal only when all of them and their number are", () => {
   const bytes = new Uint8Array([1, 2, 0]);
 

@@ -45,6 +45,10 @@ for (const [name, status] of Object.entries(STATUSES)) {
       /^default-src 'none'/,
     );
     assertEquals(response.headers.get("referrer-policy"), "no-referrer");
+    assertEquals(
+      response.headers.get("strict-transport-security"),
+      "max-age=31536000",
+    );
     assertEquals(response.headers.get("cache-control"), "no-store");
     assertMatch(html, /^<!DOCTYPE html>\n<html lang="en">/);
     assertMatch(

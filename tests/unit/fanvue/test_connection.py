@@ -21,11 +21,27 @@ if TYPE_CHECKING:
 PATH = "/insights/earnings"
 
 
-async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "LARGEST_ANSWER_BYTES", 1000)
-    b = bench(httpx.Response(200, content=b" " * 1001))
+class Raw(httpx.AsyncByteStream):
+    """A body as it comes over the wire."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self.body
+
+
+async def test_an_answer_without_end_is_cut_off() -> None:
+    b = bench(httpx.Response(200, content=b" " * (connection.LARGEST_ANSWER_BYTES + 1)))
 
     with pytest.raises(ProviderContract, match="larger"):
+        await b.client.get(PATH, auth=ACCESS)
+
+
+async def test_an_answer_coded_twice_is_not_opened() -> None:
+    b = bench(httpx.Response(200, stream=Raw(b"{}"), headers={"content-encoding": "gzip, gzip"}))
+
+    with pytest.raises(ProviderContract, match="coded"):
         await b.client.get(PATH, auth=ACCESS)
 
 
