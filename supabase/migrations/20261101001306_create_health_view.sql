@@ -163,6 +163,11 @@ with clock as materialized (
                                                                 private.clock_words(f.silent_since, f.now)) end) end,
          'ops.announcements'
   from (select c.now, x.* from clock c cross join lateral private.announcement_facts(c.now) x) f
+  union all
+  select 12, 'Is history kept no longer than promised?', case when o.tables is not null then 'attention' else 'ok' end,
+         case when o.tables is null then 'yes' else 'rows that should be gone for a day remain in ' || o.tables end, 'ops.retention'
+  from clock c
+  cross join lateral (select string_agg(distinct x.table_name, ', ') as tables from private.overdue_rows(c.now) x) o
 )
 select a.question, a.state, a.answer, a.look as where_to_look from answers a order by a.place;
 comment on view ops.health is

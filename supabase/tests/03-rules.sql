@@ -49,7 +49,7 @@ from functions f
 where f.schema in ('public', 'ops') and f.prorettype <> 'trigger'::regtype and f.proname not in ('request_sync', 'begin_connection', 'confirm_connection', 'announcements');
 
 select ok(not f.prosecdef or f.prorettype in ('trigger'::regtype, 'event_trigger'::regtype)
-            or f.proname in ('member_agency_ids', 'request_sync_as_member', 'begin_connection_as_member', 'confirm_connection_as_member', 'announcements_as_member', 'engine_now', 'schedule_facts', 'cron_runs', 'note_action', 'prune_actions', 'stats_stamp', 'held_snapshots'),
+            or f.proname in ('member_agency_ids', 'request_sync_as_member', 'begin_connection_as_member', 'confirm_connection_as_member', 'announcements_as_member', 'engine_now', 'schedule_facts', 'cron_runs', 'note_action', 'prune_part', 'overdue_rows', 'stats_stamp', 'held_snapshots'),
           format('%s runs with its caller''s rights, or is known to need its owner''s', f.signature))
 from functions f;
 

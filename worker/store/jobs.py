@@ -94,6 +94,9 @@ class Settlement:
         item: dict[str, Any] = {
             "id": self.job.id,
             "lease_id": self.job.lease_id,
+            # which stream: a run that was only counted is looked up there when the reply was lost
+            "model_id": self.job.model_id,
+            "sync_type": self.job.sync_type,
             "outcome": self.outcome,
             "stats": self.stats,
         }
@@ -170,6 +173,11 @@ class JobStore:
         """Give the jobs of vanished workers back to the queue."""
         reply = await self._database.call("reap_expired_leases", {})
         return int(reply["reaped"])
+
+    async def prune(self) -> dict[str, Any]:
+        """Delete a batch of what is older than its retention."""
+        reply: dict[str, Any] = await self._database.call("prune_history", {})
+        return reply
 
     async def enqueue(self, model_id: str, sync_type: str, *, full: bool) -> dict[str, Any]:
         """Queue one model's stream now."""

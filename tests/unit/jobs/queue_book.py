@@ -57,6 +57,7 @@ class QueueBook:
             reap_expired_leases=self.reap,
             engine_status=self.status,
             enqueue_due=self.tick,
+            prune_history=self.prune,
         )
         self.store = JobStore(self.stub.database, "worker one", LEASE)
 
@@ -133,6 +134,10 @@ class QueueBook:
         self._fail("enqueue_due")
         self.add()
         return {"enqueued": 1, "revived": 0}
+
+    def prune(self, _: dict[str, Any]) -> dict[str, Any]:
+        self._fail("prune_history")
+        return {"deleted": {}, "refused": {}, "more": False}
 
     def _holds(self, item: dict[str, Any]) -> bool:
         job = self.jobs.get(item["id"])
