@@ -142,13 +142,16 @@ create trigger models_push_delete
 
 create or replace function private.is_watched(p_job public.sync_jobs)
 returns boolean
-language sql
+-- plpgsql: asked of every job that is claimed or settled, and a function in SQL that sets its search_path begins a query each time
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- Polls come and go by the thousand, and lists are read whole every day; their streams tell what they found.
-  select p_job.sync_type <> 'token_refresh'
-         and (p_job.state = 'dead' or p_job.priority <= 5 or (p_job.priority >= 100 and coalesce(p_job.progress ->> 'kind' = 'full', false)))
+  return p_job.sync_type <> 'token_refresh'
+         and (p_job.state = 'dead' or p_job.priority <= 5 or (p_job.priority >= 100 and coalesce(p_job.progress ->> 'kind' = 'full', false)));
+end
 $$;
 comment on function private.is_watched(public.sync_jobs) is
   'Whether a job is one that people watch: asked for by somebody, reading history, or dead. Nobody watches the dead man''s switch of a token''s refresh.';
