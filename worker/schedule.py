@@ -1,4 +1,4 @@
-"""The worker's own clockwork (APScheduler): the second scheduler, the reaper, late webhooks.
+"""The worker's own clockwork (APScheduler): the second scheduler, the reaper, late webhooks, pruning.
 
 Every tick is the same idempotent call that pg_cron makes; if pg_cron stops, nothing else changes.
 No business work happens here.
@@ -6,6 +6,7 @@ No business work happens here.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 
 REAP_EVERY: Final = timedelta(seconds=15)
+# Batches of old rows in one go; what is left waits for the next tick.
+MOST_BATCHES: Final = 20
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +53,7 @@ class Schedule:
         self._every(tick, self._enqueue, jitter=tick / 10)
         self._every(min(REAP_EVERY, tick), self._reap, jitter=timedelta(seconds=2))
         self._every(tick, self._retry_webhooks, jitter=tick / 10)
+        self._every(tick, self._prune, jitter=tick / 10)
         if tell is not None:
             self._every(tick, tell, jitter=tick / 10)
 
@@ -99,3 +103,21 @@ class Schedule:
         if reaped:
             log.info("leases_reaped", jobs=reaped)
             self._wake()
+
+    async def _prune(self) -> None:
+        """Let go what is older than its retention, batch by batch."""
+        deleted: Counter[str] = Counter()
+        refused: dict[str, str] = {}
+        try:
+            for _ in range(MOST_BATCHES):
+                done = await self._store.prune()
+                deleted.update(done["deleted"])
+                refused |= done["refused"]
+                if not done["more"]:
+                    break
+        except SyncError as error:
+            log.warning("prune_failed", reason=error.message)
+        if deleted:
+            log.info("history_pruned", rows=dict(deleted))
+        if refused:
+            log.warning("prune_refused", tables=refused)

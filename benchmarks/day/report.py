@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
+
+from benchmarks.day.plans import DASHBOARDS, OPEN_SECONDS, QUOTAS, month_of
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.day import Shape
+    from tests.support.day_costs import Costs
     from tests.support.day_run import Outcome
+
+
+# So many creators, for the reckoning of a month.
+SIZES: Final = (10, 50, 200)
 
 
 def as_tables(outcome: Outcome, shape: Shape) -> Iterator[Table]:
@@ -25,6 +32,9 @@ def as_tables(outcome: Outcome, shape: Shape) -> Iterator[Table]:
     yield promises
     if outcome.calls:
         yield _calls(outcome, shape)
+    if outcome.costs:
+        yield _costs(outcome.costs)
+        yield _months(outcome.costs)
 
 
 def _calls(outcome: Outcome, shape: Shape) -> Table:
@@ -49,4 +59,34 @@ def _calls(outcome: Outcome, shape: Shape) -> Table:
             f"{one.refetch:,}",
             f"{saved:.1%}",
         )
+    return table
+
+
+def _costs(costs: Costs) -> Table:
+    table = Table(title="What a creator costs a day", title_justify="left")
+    table.add_column("what")
+    table.add_column("a day", justify="right")
+    for name, value in costs.as_json().items():
+        table.add_row(name.replace("_", " "), f"{value:,.0f}")
+    return table
+
+
+def _months(costs: Costs) -> Table:
+    table = Table(
+        title=f"A month with {DASHBOARDS} dashboards open {OPEN_SECONDS // 3600} hours a day",
+        title_justify="left",
+        caption="share of the free plan / of the first paid one",
+        caption_justify="left",
+    )
+    table.add_column("what")
+    for creators in SIZES:
+        table.add_column(f"{creators} creators", justify="right")
+    months = [month_of(costs, creators) for creators in SIZES]
+    for quota in QUOTAS:
+        shown = []
+        for month in months:
+            used = month[quota.name]
+            paid = f" / {used / quota.paid:.0%}" if quota.paid else ""
+            shown.append(f"{used:,.0f} ({used / quota.free:.0%}{paid})")
+        table.add_row(f"{quota.name} {quota.unit}".strip(), *shown)
     return table

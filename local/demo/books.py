@@ -33,7 +33,8 @@ select jsonb_build_object(
   'running', count(*) filter (where state = 'running'),
   'due', count(*) filter (where state = 'queued' and run_at <= private.engine_now()),
   'queued', count(*) filter (where state = 'queued'),
-  'settled', (select count(*) from public.sync_runs),
+  'settled', (select count(*) from public.sync_runs)
+           + (select coalesce(sum(q.runs), 0) from private.quiet_runs q),
   'rows', (select count(*) from public.fanvue_transactions)
         + (select count(*) from public.fanvue_messages),
   'dead', count(*) filter (where state = 'dead'))
@@ -46,7 +47,10 @@ select jsonb_build_object(
   'outcomes', (select coalesce(jsonb_object_agg(s.state, s.runs), '{{}}')
                from (select case when r.state = 'partial' and r.error ->> 'kind' <> 'partial'
                                  then 'folded' else r.state end as state, count(*) as runs
-                     from public.sync_runs r group by 1) s),
+                     from public.sync_runs r group by 1
+                     union all
+                     select 'counted', sum(q.runs) from private.quiet_runs q
+                     having sum(q.runs) > 0) s),
   -- What was asked for must have ended, and a chat's messages must be read to their beginning.
   'streams', (select jsonb_build_object(
                 'all', count(*),
@@ -74,12 +78,16 @@ _READINGS: Final = """
 select coalesce(jsonb_agg(to_jsonb(x)), '[]') from (
   select m.fanvue_user_uuid as creator, r.sync_type,
          case when r.sync_type = 'message_history' then 1
-              else count(*) filter (where r.detail ->> 'kind' = 'full') end as complete,
+              else coalesce(sum(r.runs) filter (where r.kind = 'full'), 0) end as complete,
          case when r.sync_type = 'message_history' then 0
-              else count(*) filter (where r.detail ->> 'kind' <> 'full') end as polls
-  from public.sync_runs r
+              else coalesce(sum(r.runs) filter (where r.kind <> 'full'), 0) end as polls
+  from (select u.model_id, u.sync_type, u.detail ->> 'kind' as kind, 1 as runs
+        from public.sync_runs u where u.state = 'succeeded'
+        union all
+        -- polls that found nothing new are only counted
+        select q.model_id, q.sync_type, 'incremental', q.runs from private.quiet_runs q) r
   join public.models m on m.id = r.model_id
-  where r.state = 'succeeded' and r.sync_type in (select t.sync_type from private.sync_streams t)
+  where r.sync_type in (select t.sync_type from private.sync_streams t)
   group by 1, 2) x
 """
 # Each attempt beside a job's first may have read a whole list again.

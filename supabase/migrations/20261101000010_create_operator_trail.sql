@@ -1,5 +1,5 @@
--- Purpose: what operators did (ops.actions), written by every function that mends, and how long histories are kept.
--- Who may call: note_action the functions of schema ops; operators read ops.actions and edit private.retention in Studio.
+-- Purpose: what operators did (ops.actions), written by every function that mends.
+-- Who may call: note_action the functions of schema ops; operators read ops.actions in Studio.
 -- Locks: none on existing tables.
 
 create table ops.actions (
@@ -54,42 +54,3 @@ comment on function private.note_action(text, text, jsonb, jsonb) is
   'Adds a row to ops.actions. Definer, because its callers may read the trail but not write it.';
 revoke all on function private.note_action(text, text, jsonb, jsonb) from public, anon, authenticated;
 grant execute on function private.note_action(text, text, jsonb, jsonb) to service_role;
-
-create or replace function private.prune_actions(p_before timestamptz, p_batch integer)
-returns integer
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  v_count integer;
-begin
-  -- never what is younger than a month, whoever asks
-  delete from ops.actions a
-  where a.id in (select x.id from ops.actions x where x.at < least(p_before, private.engine_now() - interval '30 days') order by x.at limit p_batch);
-  get diagnostics v_count = row_count;
-  return v_count;
-end
-$$;
-comment on function private.prune_actions(timestamptz, integer) is
-  'Deletes a batch of operators'' actions before an instant, never the last thirty days. Definer, because the trail is nobody else''s to change.';
-revoke all on function private.prune_actions(timestamptz, integer) from public, anon, authenticated;
-grant execute on function private.prune_actions(timestamptz, integer) to service_role;
-
-create table private.retention (
-  singleton boolean primary key default true check (singleton),
-  keep_runs interval not null default interval '30 days' check (keep_runs >= interval '1 day'),
-  keep_events interval not null default interval '90 days' check (keep_events >= interval '2 days'),
-  keep_actions interval not null default interval '1 year' check (keep_actions >= interval '30 days'),
-  keep_findings interval not null default interval '90 days' check (keep_findings >= interval '1 day')
-);
-comment on table private.retention is
-  'One row: how long histories are kept. Edit it in Studio; the night''s fanvue-prune obeys. The ledger and what it stands on are kept until a model is erased.';
-comment on column private.retention.keep_runs is 'Finished jobs (sync_runs).';
-comment on column private.retention.keep_events is
-  'Webhook events with their payloads, once applied or ignored. A repetition of a deleted one would count as new: not less than the sender repeats.';
-comment on column private.retention.keep_actions is 'What operators did (ops.actions).';
-comment on column private.retention.keep_findings is 'Findings of the nightly proof that are over (mended, resolved).';
-revoke all on private.retention from public, anon, authenticated;
-grant select, insert, update on private.retention to service_role;
-insert into private.retention default values;

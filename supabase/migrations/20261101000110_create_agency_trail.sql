@@ -64,24 +64,3 @@ comment on function private.note_change(uuid, text, uuid, jsonb) is
   'Adds a line to an agency''s trail, with who did it. Definer, because nobody writes the trail himself.';
 revoke all on function private.note_change(uuid, text, uuid, jsonb) from public, anon, authenticated;
 grant execute on function private.note_change(uuid, text, uuid, jsonb) to service_role;
-
-create or replace function private.prune_trail(p_before timestamptz, p_batch integer)
-returns integer
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-  v_count integer;
-begin
-  -- never what is younger than a month, whoever asks
-  delete from public.agency_trail t
-  where t.id in (select x.id from public.agency_trail x where x.at < least(p_before, private.engine_now() - interval '30 days') order by x.at limit p_batch);
-  get diagnostics v_count = row_count;
-  return v_count;
-end
-$$;
-comment on function private.prune_trail(timestamptz, integer) is
-  'Deletes a batch of the agencies'' trail before an instant, never the last thirty days. Definer, because the trail is nobody else''s to change.';
-revoke all on function private.prune_trail(timestamptz, integer) from public, anon, authenticated;
-grant execute on function private.prune_trail(timestamptz, integer) to service_role;

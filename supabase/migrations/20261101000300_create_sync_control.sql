@@ -240,7 +240,9 @@ create table public.sync_runs (
   detail jsonb not null default '{}',
   constraint sync_runs_state_check check (state in ('succeeded', 'partial', 'failed', 'cancelled'))
 );
-comment on table public.sync_runs is 'History: one row per finished job. succeeded only when every page up to the declared end was read.';
+comment on table public.sync_runs is
+  'History: one row per finished job that is worth one: news, failures, partial results, history read, what a person asked for. Polls without news are counted in private.quiet_runs. '
+  'succeeded only when every page up to the declared end was read.';
 comment on column public.sync_runs.job_id is 'The job''s id while it was in sync_jobs.';
 comment on column public.sync_runs.lease_id is 'The lease under which it ended; null when nobody held it.';
 comment on column public.sync_runs.state is 'succeeded, partial (the walk goes on in another job), failed, or cancelled.';

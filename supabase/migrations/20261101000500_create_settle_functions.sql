@@ -1,26 +1,6 @@
--- Purpose: giving work back: settle (done, retry, snooze, yield, cancelled, fail, dead), the reaper of dead workers' leases, pruning.
--- Who may call: service_role; pg_cron calls reap and prune as the migration's owner.
+-- Purpose: giving work back: settle (done, retry, snooze, yield, cancelled, fail, dead), and the reaper of dead workers' leases.
+-- Who may call: service_role; pg_cron calls reap as the migration's owner.
 -- Lock order: enqueue, settle and reap take rows ordered by (model_id, sync_type), so they cannot dead-lock.
-
-create or replace function private.archive_job(
-  p_job public.sync_jobs, p_state text, p_error jsonb, p_stats jsonb, p_now timestamptz)
-returns void
-language sql
-set search_path = ''
-as $$
-  insert into public.sync_runs (job_id, lease_id, agency_id, model_id, sync_type, state, attempt, pages, requests,
-                                rows_inserted, rows_updated, rows_unchanged, throttled, waited_ms,
-                                queued_at, started_at, finished_at, worker, error, detail)
-  values (p_job.id, p_job.lease_id, p_job.agency_id, p_job.model_id, p_job.sync_type, p_state, p_job.attempt, p_job.pages,
-          p_job.requests + coalesce((p_stats ->> 'requests')::integer, 0),
-          p_job.rows_inserted, p_job.rows_updated, p_job.rows_unchanged,
-          coalesce((p_stats ->> 'throttled')::integer, 0), coalesce((p_stats ->> 'waited_ms')::bigint, 0),
-          p_job.created_at, p_job.claimed_at, p_now, p_job.claimed_by, p_error,
-          coalesce(p_job.progress, '{}'::jsonb) || jsonb_build_object('cause', private.cause_of(p_job.cause, p_job.created_at)))
-$$;
-comment on function private.archive_job(public.sync_jobs, text, jsonb, jsonb, timestamptz) is 'Writes a job that leaves the queue into sync_runs.';
-revoke all on function private.archive_job(public.sync_jobs, text, jsonb, jsonb, timestamptz) from public, anon, authenticated;
-grant execute on function private.archive_job(public.sync_jobs, text, jsonb, jsonb, timestamptz) to service_role;
 
 create or replace function private.note_stream_failure(p_job public.sync_jobs, p_error jsonb, p_now timestamptz)
 returns void
@@ -137,38 +117,70 @@ begin
     perform private.note_stream_failure(p_job, coalesce(v_error, '{}'), p_now);
     return;
   end if;
-  perform private.archive_job(
-    p_job,
-    case v_outcome when 'cancelled' then 'cancelled' when 'fail' then 'failed'
-                   else coalesce(p_item ->> 'state', 'succeeded') end,
-    v_error, v_stats, p_now);
+  if v_outcome not in ('cancelled', 'fail') then
+    raise sqlstate 'PT422' using message = format('a job is not settled alone with the outcome %L', v_outcome);
+  end if;
+  perform private.archive_job(p_job, case v_outcome when 'cancelled' then 'cancelled' else 'failed' end, v_error, v_stats, p_now);
   delete from public.sync_jobs j where j.id = p_job.id;
   if v_outcome = 'fail' then
     perform private.note_stream_failure(p_job, coalesce(v_error, '{}'), p_now);
-    return;
-  end if;
-  perform private.move_stream_on(p_job, p_now);
-  if v_outcome = 'done' and coalesce(p_item ->> 'state', 'succeeded') = 'succeeded' then
-    -- a stream that works again has no dead job
-    delete from public.sync_jobs j
-    where j.model_id = p_job.model_id and j.sync_type = p_job.sync_type and j.state = 'dead';
+  else
+    perform private.move_stream_on(p_job, p_now);
   end if;
 end
 $$;
-comment on function private.settle_job(public.sync_jobs, jsonb, timestamptz) is 'Applies one outcome to one leased job, whose row the caller has locked.';
+comment on function private.settle_job(public.sync_jobs, jsonb, timestamptz) is
+  'Applies one outcome other than done to one leased job, whose row the caller has locked.';
 revoke all on function private.settle_job(public.sync_jobs, jsonb, timestamptz) from public, anon, authenticated;
 grant execute on function private.settle_job(public.sync_jobs, jsonb, timestamptz) to service_role;
+
+create or replace function private.settle_done(p_ids bigint[], p_items jsonb[], p_now timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_streams jsonb;
+begin
+  select jsonb_agg(jsonb_build_object('model_id', j.model_id, 'sync_type', j.sync_type, 'good', coalesce(i.item ->> 'state', 'succeeded') = 'succeeded')
+                   order by j.model_id, j.sync_type) into v_streams
+  from unnest(p_ids, p_items) i(id, item)
+  join public.sync_jobs j on j.id = i.id;
+  perform private.archive_done(p_ids, p_items, p_now);
+  -- a stream that is due still moves to its next slot, so that the very next tick does not queue it again
+  update public.sync_state s
+  set next_sync_at = private.next_due(s, p_now)
+  from jsonb_to_recordset(v_streams) e(model_id uuid, sync_type text)
+  where s.model_id = e.model_id and s.sync_type = e.sync_type and s.next_sync_at <= p_now;
+  -- A stream that works again has no dead job. Whoever holds one brings it back, or takes it away, themselves.
+  delete from public.sync_jobs j
+  where j.id in (select d.id
+                 from jsonb_to_recordset(v_streams) e(model_id uuid, sync_type text, good boolean)
+                 join public.sync_jobs d on d.model_id = e.model_id and d.sync_type = e.sync_type and d.state = 'dead'
+                 where e.good
+                 for update of d skip locked);
+end
+$$;
+comment on function private.settle_done(bigint[], jsonb[], timestamptz) is
+  'Ends jobs that are done, all at once. The caller holds their rows, in the order of model and stream.';
+revoke all on function private.settle_done(bigint[], jsonb[], timestamptz) from public, anon, authenticated;
+grant execute on function private.settle_done(bigint[], jsonb[], timestamptz) to service_role;
 
 create or replace function public.settle_sync_jobs(p_worker text, p_items jsonb)
 returns jsonb
 language plpgsql
 set search_path = ''
 set jit = off
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   v_now timestamptz := private.engine_now();
-  v_accepted bigint[] := array[]::bigint[];
+  v_ids bigint[];
+  v_items jsonb[];
+  v_accepted bigint[];
   v_bad text;
   v_job public.sync_jobs;
   r record;
@@ -181,37 +193,43 @@ begin
   if found then
     raise sqlstate 'PT422' using message = format('worker %s settles with the unknown outcome %L, or an item has no id and lease_id', p_worker, v_bad);
   end if;
+  select array_agg(l.id), array_agg(o.item) into v_ids, v_items
+  from (select i.id, i.lease_id, i.item
+        from (select distinct on (e ->> 'id', e ->> 'lease_id') e as item, (e ->> 'id')::bigint as id, (e ->> 'lease_id')::bigint as lease_id
+              from jsonb_array_elements(p_items) e) i
+        -- One primary-key probe per item, fenced: no predicate inside that a partial index could answer.
+        cross join lateral (select s.model_id, s.sync_type from public.sync_jobs s where s.id = i.id and s.lease_id = i.lease_id offset 0) j
+        order by j.model_id, j.sync_type) o
+  cross join lateral (select s.id from public.sync_jobs s where s.id = o.id and s.lease_id = o.lease_id for update) l;
+  v_accepted := coalesce(v_ids, '{}');
   for r in
-    select i.item, j.id, j.lease_id
-    from (select e as item, (e ->> 'id')::bigint as id, (e ->> 'lease_id')::bigint as lease_id
-          from jsonb_array_elements(p_items) e) i
-    -- One primary-key probe per item, fenced: no predicate inside that a partial index could answer.
-    cross join lateral (select s.id, s.lease_id, s.model_id, s.sync_type
-                        from public.sync_jobs s where s.id = i.id and s.lease_id = i.lease_id offset 0) j
-    order by j.model_id, j.sync_type
+    select i.id, i.item from unnest(v_ids, v_items) with ordinality i(id, item, place)
+    where i.item ->> 'outcome' <> 'done' order by i.place
   loop
-    select s.* into v_job from public.sync_jobs s where s.id = r.id and s.lease_id = r.lease_id for update;
-    continue when not found;
+    select s.* into strict v_job from public.sync_jobs s where s.id = r.id;
     perform private.settle_job(v_job, r.item, v_now);
-    v_accepted := v_accepted || v_job.id;
   end loop;
+  select array_agg(i.id), array_agg(i.item) into v_ids, v_items
+  from unnest(v_ids, v_items) i(id, item) where i.item ->> 'outcome' = 'done';
+  if v_ids is not null then
+    perform private.settle_done(v_ids, v_items, v_now);
+  end if;
   if cardinality(v_accepted) < jsonb_array_length(p_items) then
     -- Sent again after a lost reply: a job that left under this very lease counts as accepted.
-    select v_accepted || coalesce(array_agg(x.job_id), '{}') into v_accepted
-    from (
-      select distinct u.job_id
-      from jsonb_array_elements(p_items) e
+    select v_accepted || coalesce(array_agg(distinct x.id), '{}') into v_accepted
+    from jsonb_to_recordset(p_items) x(id bigint, lease_id bigint, model_id uuid, sync_type text)
+    where x.id <> all (v_accepted)
       -- One probe per item: joined, history is read from end to end by a plan from when it was short.
-      cross join lateral (select h.job_id from public.sync_runs h
-                          where h.job_id = (e ->> 'id')::bigint and h.lease_id = (e ->> 'lease_id')::bigint limit 1) u
-      where u.job_id <> all (v_accepted)
-    ) x;
+      and (exists (select from public.sync_runs h where h.job_id = x.id and h.lease_id = x.lease_id offset 0)
+           or exists (select from private.quiet_runs q
+                      where q.model_id = x.model_id and q.sync_type = x.sync_type and q.hour >= v_now - interval '2 hours'
+                        and q.last_lease_id = x.lease_id offset 0));
   end if;
   return to_jsonb(v_accepted);
 end
 $$;
 comment on function public.settle_sync_jobs(text, jsonb) is
-  'Ends or returns leased jobs: [{id, lease_id, outcome, state?, retry_in_s?, error?, stats?}]. Returns the ids accepted; a stale lease is not. '
+  'Ends or returns leased jobs: [{id, lease_id, outcome, model_id?, sync_type?, state?, retry_in_s?, error?, stats?}]. Returns the ids accepted; a stale lease is not. '
   'retry counts an attempt and becomes dead after max_attempts; snooze does not count, yield counts anew.';
 revoke all on function public.settle_sync_jobs(text, jsonb) from public, anon, authenticated;
 grant execute on function public.settle_sync_jobs(text, jsonb) to service_role;
@@ -249,42 +267,3 @@ comment on function public.reap_expired_leases(integer) is
   'Gives the jobs of vanished workers back to the queue. pg_cron calls it every minute, an idle worker more often.';
 revoke all on function public.reap_expired_leases(integer) from public, anon, authenticated;
 grant execute on function public.reap_expired_leases(integer) to service_role;
-
-create or replace function public.prune_history(
-  p_keep_runs interval default null, p_keep_events interval default null, p_batch integer default 20000)
-returns jsonb
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_now timestamptz := private.engine_now();
-  v_keep private.retention;
-  v_runs integer;
-  v_events integer;
-  v_actions integer;
-  v_findings integer;
-begin
-  select r.* into v_keep from private.retention r;
-  delete from public.sync_runs r
-  where r.id in (select x.id from public.sync_runs x where x.finished_at < v_now - coalesce(p_keep_runs, v_keep.keep_runs) order by x.finished_at limit p_batch);
-  get diagnostics v_runs = row_count;
-  delete from public.webhook_events e
-  where e.id in (select x.id from public.webhook_events x
-                 where x.status in ('applied', 'duplicate_of_api', 'ignored') and x.received_at < v_now - coalesce(p_keep_events, v_keep.keep_events)
-                 order by x.received_at limit p_batch);
-  get diagnostics v_events = row_count;
-  delete from public.reconciliation_findings f
-  where f.id in (select x.id from public.reconciliation_findings x
-                 where x.resolved_at < v_now - v_keep.keep_findings and x.state in ('mended', 'resolved')
-                 order by x.resolved_at limit p_batch);
-  get diagnostics v_findings = row_count;
-  perform private.prune_agencies(v_now, p_batch);
-  v_actions := private.prune_actions(v_now - v_keep.keep_actions, p_batch);
-  return jsonb_build_object('sync_runs', v_runs, 'webhook_events', v_events, 'findings', v_findings, 'actions', v_actions);
-end
-$$;
-comment on function public.prune_history(interval, interval, integer) is
-  'Deletes what is older than private.retention says (runs, applied webhook events, findings that are over, operators'' actions), a batch of each per call. '
-  'Parked and failed events are kept until somebody deals with them.';
-revoke all on function public.prune_history(interval, interval, integer) from public, anon, authenticated;
-grant execute on function public.prune_history(interval, interval, integer) to service_role;

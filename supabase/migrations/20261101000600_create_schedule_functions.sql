@@ -215,6 +215,8 @@ begin
   order by j.state desc
   limit 1;
   if found then
+    -- now somebody waits for it: they hear how far it is, and how it ended
+    update public.sync_jobs j set priority = least(j.priority, 5::smallint) where j.id = v_job.id returning j.* into v_job;
     return private.job_summary(v_job);
   end if;
   -- the job before the state: the order in which a settlement takes them

@@ -63,28 +63,6 @@ comment on function private.forget_attempts(timestamptz) is 'Drops grants that n
 revoke all on function private.forget_attempts(timestamptz) from public, anon, authenticated;
 grant execute on function private.forget_attempts(timestamptz) to service_role;
 
-create or replace function private.prune_agencies(p_now timestamptz, p_batch integer)
-returns integer
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_count integer;
-begin
-  perform private.forget_attempts(p_now);
-  delete from public.invitations i
-  where i.id in (select x.id from public.invitations x where x.expires_at < p_now - interval '30 days' order by x.expires_at limit p_batch);
-  delete from public.connect_links l
-  where l.id in (select x.id from public.connect_links x where x.expires_at < p_now - interval '30 days' order by x.expires_at limit p_batch);
-  v_count := private.prune_trail(p_now - (select r.keep_actions from private.retention r), p_batch);
-  return v_count + private.forget_missing_users();
-end
-$$;
-comment on function private.prune_agencies(timestamptz, integer) is
-  'Deletes what is over of connections under way, invitations, links and trails, a batch of each, and memberships of users who are gone.';
-revoke all on function private.prune_agencies(timestamptz, integer) from public, anon, authenticated;
-grant execute on function private.prune_agencies(timestamptz, integer) to service_role;
-
 -- Beginning ----------------------------------------------------------------------------------------
 
 create or replace function private.put_attempt(p_attempt private.connection_attempts)

@@ -97,8 +97,13 @@ as $$
     'streams', s.counts,
     'troubled', s.troubled,
     'runs_24h', (select jsonb_object_agg(r.state, r.runs)
-                 from (select u.state, count(*) as runs from public.sync_runs u
-                       where u.finished_at > n.now - interval '24 hours' group by u.state) r),
+                 from (select x.state, sum(x.runs) as runs
+                       from (select u.state, count(*) as runs from public.sync_runs u
+                             where u.finished_at > n.now - interval '24 hours' group by u.state
+                             union all
+                             select 'succeeded', sum(q.runs) from private.quiet_runs q
+                             where q.hour > n.now - interval '24 hours' having sum(q.runs) > 0) x
+                       group by x.state) r),
     'scheduler', (select jsonb_object_agg(k.source, jsonb_build_object('last_tick_at', k.last_tick_at, 'enqueued', k.last_enqueued))
                   from private.scheduler_ticks k),
     'webhooks', (select jsonb_build_object('parked', count(*) filter (where e.status = 'parked'),

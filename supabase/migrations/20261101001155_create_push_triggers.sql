@@ -142,14 +142,19 @@ create trigger models_push_delete
 
 create or replace function private.is_watched(p_job public.sync_jobs)
 returns boolean
-language sql
+-- plpgsql: asked of every job that is claimed or settled, and a function in SQL that sets its search_path begins a query each time
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  -- Polls come and go by the thousand; their streams tell what they found.
-  select p_job.state = 'dead' or p_job.priority <= 5 or coalesce(p_job.progress ->> 'kind', 'incremental') <> 'incremental'
+begin
+  -- Polls come and go by the thousand, and lists are read whole every day; their streams tell what they found.
+  return p_job.sync_type <> 'token_refresh'
+         and (p_job.state = 'dead' or p_job.priority <= 5 or (p_job.priority >= 100 and coalesce(p_job.progress ->> 'kind' = 'full', false)));
+end
 $$;
-comment on function private.is_watched(public.sync_jobs) is 'Whether a job is one that people watch: asked for by somebody, long, or dead.';
+comment on function private.is_watched(public.sync_jobs) is
+  'Whether a job is one that people watch: asked for by somebody, reading history, or dead. Nobody watches the dead man''s switch of a token''s refresh.';
 revoke all on function private.is_watched(public.sync_jobs) from public, anon, authenticated;
 
 create or replace function private.job_change(p_job public.sync_jobs, p_state text)
@@ -239,8 +244,6 @@ set enable_nestloop = off
 set timezone = 'UTC'
 as $$
 declare
-  -- a stream that is polled every few minutes does not say each time that there was nothing new
-  v_quiet constant interval := interval '10 minutes';
   v_changes jsonb;
 begin
   select jsonb_agg(jsonb_build_object('agency_id', n.agency_id, 'key', n.model_id || ':' || n.sync_type, 'item', jsonb_build_object(
@@ -250,9 +253,7 @@ begin
   from new_rows n
   join old_rows o on o.id = n.id
   where (n.last_error, n.consecutive_failures) is distinct from (o.last_error, o.consecutive_failures)
-     or (n.last_success_at is distinct from o.last_success_at
-         and (o.last_success_at is null or n.quiet_runs = 0 or n.last_success_at is null
-              or n.last_success_at >= o.last_success_at + v_quiet));
+     or (n.last_success_at is distinct from o.last_success_at and (o.last_success_at is null or n.quiet_runs = 0 or n.last_success_at is null));
   if v_changes is not null then
     perform private.note_pushes('sync_state', v_changes);
   end if;
@@ -260,7 +261,7 @@ begin
 end
 $$;
 comment on function private.push_streams() is
-  'Notes streams that succeeded or failed. Of polls that found nothing only those that come ten minutes or more after the last success.';
+  'Notes streams that found news, failed, or work again. A poll that found nothing is not told: whoever shows how fresh a stream is looks again by themselves.';
 revoke all on function private.push_streams() from public, anon, authenticated;
 create trigger sync_state_push_update
   after update on public.sync_state

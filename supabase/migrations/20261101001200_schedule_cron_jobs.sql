@@ -63,8 +63,7 @@ begin
   execute $cron$select cron.schedule('fanvue-enqueue-due', '* * * * *', 'select public.enqueue_due(''pg_cron'')')$cron$;
   execute $cron$select cron.schedule('fanvue-reap', '* * * * *', 'select public.reap_expired_leases()')$cron$;
   execute $cron$select cron.schedule('fanvue-reconcile-nightly', '10 3 * * *', 'select private.start_nightly_reconcile()')$cron$;
-  execute $cron$select cron.schedule('fanvue-prune', '40 3 * * *',
-    'select public.prune_history(); delete from cron.job_run_details where end_time < now() - interval ''3 days''')$cron$;
+  execute $cron$select cron.schedule('fanvue-prune', '* * * * *', 'select public.prune_history()')$cron$;
   return 'scheduled';
 end
 $$;

@@ -95,9 +95,11 @@ set enable_seqscan = off
 as $$
   select greatest(
     (select max(j.claimed_at) from public.sync_jobs j where j.state = 'running'),
-    (select r.started_at from public.sync_runs r where r.worker is not null order by r.finished_at desc limit 1))
+    (select r.started_at from public.sync_runs r where r.worker is not null order by r.finished_at desc limit 1),
+    -- the newest hour alone: at most one row per stream
+    (select max(q.last_started_at) from private.quiet_runs q where q.hour = (select max(h.hour) from private.quiet_runs h)))
 $$;
-comment on function private.last_claim() is 'When a worker last took a job, as far as running jobs and the newest finished run tell; null: never.';
+comment on function private.last_claim() is 'When a worker last took a job, as far as running jobs and the newest finished runs tell; null: never.';
 revoke all on function private.last_claim() from public, anon, authenticated;
 grant execute on function private.last_claim() to service_role;
 

@@ -169,6 +169,11 @@ with clock as materialized (
               else format('%s: %s', private.counted(a.things, 'thing opens or closes them that the engine did not make', 'things open or close them that the engine did not make'), a.first) end,
          'ops.foreign_access'
   from (select count(*) as things, (array_agg(x.object))[1] as first from private.foreign_access() x where x.kept is null) a
+  union all
+  select 13, 'Is history kept no longer than promised?', case when o.tables is not null then 'attention' else 'ok' end,
+         case when o.tables is null then 'yes' else 'rows that should be gone for a day remain in ' || o.tables end, 'ops.retention'
+  from clock c
+  cross join lateral (select string_agg(distinct x.table_name, ', ') as tables from private.overdue_rows(c.now) x) o
 )
 select a.question, a.state, a.answer, a.look as where_to_look from answers a order by a.place;
 comment on view ops.health is

@@ -39,6 +39,7 @@ as $$
       when 'ops.budgets' then (select b.remedy from ops.budgets b where b.remedy is not null limit 1)
       when 'ops.late where deliberate' then 'update private.sync_streams set enabled = true where sync_type = ''earnings'''
       when 'ops.queue_table' then (select q.remedy from ops.queue_table q)
+      when 'ops.retention' then (select x.remedy from ops.retention x where x.overdue limit 1)
     end as remedy
   ) r on true
   where t.state = 'attention' and (t.where_to_look <> 'ops.late' or r.remedy is not null)

@@ -39,7 +39,19 @@ from pg_proc p where p.oid = 'private.held_snapshots()'::regprocedure;
 select is(pg_temp.try_as(r.role, null, 'select * from private.retention'), 'denied', format('%s cannot read the retention', r.role))
 from (values ('anon'), ('authenticated')) r(role);
 
-select throws_ok('insert into private.retention (singleton) values (false)', '23514', null, 'there is one retention');
+select is(pg_temp.try_as('service_role', null, w.statement), 'denied', format('service_role cannot: %s', w.statement))
+from (values ('update private.retention set only_where = ''true'''), ('delete from private.retention'), ('insert into private.retention (table_name, why) values (''x'', ''y'')')) w(statement);
+
+select throws_ok(format('update private.retention set keep = at_least - interval ''1 minute'' where table_name = %L', r.table_name), '23514', null,
+                 format('%s is kept at least as long as it is needed', r.table_name))
+from private.retention r where r.keep is not null;
+
+select is_empty($$select format('%s.%s', c.relnamespace::regnamespace, c.relname) from pg_class c
+                  where c.relkind in ('r', 'p') and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace, 'ops'::regnamespace)
+                    and format('%s.%s', c.relnamespace::regnamespace, c.relname) not in (select r.table_name from private.retention r)$$,
+                'every table has a bound, or says why it needs none (private.retention)');
+select is_empty($$select r.table_name from private.retention r where to_regclass(r.table_name) is null and r.table_name <> 'cron.job_run_details'$$,
+                'private.retention speaks of tables that there are');
 
 select isnt(obj_description(p.oid, 'pg_proc'), null, format('%s says what it does', p.oid::regprocedure))
 from pg_proc p where p.pronamespace = 'ops'::regnamespace;

@@ -313,21 +313,3 @@ def test_the_trail_says_who_did_it_and_goes_with_the_transaction(desk: Desk) -> 
     assert action["user_id"] == "user-7"
     assert action["arguments"] == {"model_id": str(desk.model_id), "reason": "why"}
     assert action["changed"] == {"status": ["active", "paused"]}
-
-
-def test_histories_are_kept_as_long_as_the_setting_says(desk: Desk) -> None:
-    engine = desk.engine
-    desk.call("pause_model", desk.model_id)
-    desk.creator.told("follow.created", follower={"uuid": "f"})
-    engine.rows("update private.retention set keep_events = '10 days', keep_actions = '60 days'")
-    try:
-        engine.move_clock(hours=24 * 11)
-        first = engine.call("prune_history")
-        engine.move_clock(hours=24 * 50)
-        second = engine.call("prune_history")
-    finally:
-        engine.rows("delete from private.retention")
-        engine.rows("insert into private.retention default values")
-
-    assert (first["webhook_events"], first["actions"]) == (1, 0)
-    assert second["actions"] == 1

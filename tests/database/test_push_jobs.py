@@ -76,7 +76,7 @@ def test_a_page_committed_again_is_told_once(
     assert [event for event, _ in ear.heard(topic(agency))] == ["transactions"]
 
 
-def test_polls_that_find_nothing_are_told_every_ten_minutes_at_most(
+def test_polls_that_find_nothing_are_not_told(
     engine: Engine, agency: uuid.UUID, model: uuid.UUID
 ) -> None:
     def poll() -> None:
@@ -85,18 +85,43 @@ def test_polls_that_find_nothing_are_told_every_ten_minutes_at_most(
         page = engine.page(state, str(uuid.uuid4()), complete=True)
         engine.call("commit_sync_page", job["id"], job["lease_id"], state["version"], page)
         engine.settle(job, "done", state="succeeded")
-        engine.move_clock(minutes=5)
+        engine.move_clock(minutes=30)
 
     poll()
     ear = Ear(engine)
-    poll()
+    for _ in range(3):
+        poll()
+
     assert ear.heard(topic(agency)) == []
-    engine.move_clock(minutes=6)
-    poll()
-    ((event, payload),) = ear.heard(topic(agency))
-    assert event == "sync_state"
-    assert (payload["model_id"], payload["sync_type"]) == (str(model), "earnings")
-    assert payload["failures"] == 0
+
+
+@pytest.mark.parametrize(("priority", "told"), [(20, 0), (50, 0), (100, 2)])
+def test_a_list_that_is_read_whole_every_day_is_not_told_and_history_is(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID, priority: int, told: int
+) -> None:
+    engine.rows("update public.sync_state set last_success_at = private.engine_now()")
+    engine.call("enqueue_sync", model, "earnings", p_full=True, p_priority=priority)
+    (job,) = engine.claim()
+    ear = Ear(engine)
+    state = engine.begin(job)
+    page = engine.page(state, "p1", cursor="c", position="2026-01-01T00:00:00Z")
+    engine.call("commit_sync_page", job["id"], job["lease_id"], 0, page)
+    engine.settle(job, "done", state="succeeded")
+
+    heard = [event for event, _ in ear.heard(topic(agency))]
+    assert heard == ["job"] * told
+
+
+def test_the_dead_mans_switch_of_a_tokens_refresh_is_not_told(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID, ear: Ear
+) -> None:
+    version = engine.value("select token_version from public.models")
+    begun = engine.call("begin_token_refresh", model, "w0", version)
+    assert begun["state"] == "refresh"
+    engine.call("finish_token_refresh", model, begun["fence"], begun["version"], "a", "r", 3600)
+
+    assert engine.value("select count(*) from public.sync_jobs") == 0
+    assert ear.heard(topic(agency)) == []
 
 
 def test_a_failure_and_the_success_after_it_are_told(

@@ -106,6 +106,7 @@ class Day:
     connections: dict[str, str] = field(default_factory=dict)
     began: datetime | None = None
     sent_before: int = 0
+    counted_before: Counter[str] = field(default_factory=Counter)
 
     def settings(self, **changes: str) -> Settings:
         """Return the worker's settings, some of them changed."""
@@ -191,15 +192,19 @@ class Day:
 
     def polls(self) -> Counter[str]:
         """Return how many runs of each stream the schedule made since the day began."""
-        return Counter(
-            dict(
-                self.database.execute(
-                    """select sync_type, count(*) from public.sync_runs
-                       where queued_at > %s group by sync_type""",
-                    (self.began,),
-                ).fetchall()
-            )
+        rows = self.database.execute(
+            """select sync_type, count(*) from public.sync_runs
+               where queued_at > %s group by sync_type""",
+            (self.began,),
         )
+        return Counter(dict(rows.fetchall())) + self._counted() - self.counted_before
+
+    def _counted(self) -> Counter[str]:
+        """Return how many runs were only counted, because they found nothing new."""
+        rows = self.database.execute(
+            "select sync_type, sum(runs)::integer from private.quiet_runs group by sync_type"
+        )
+        return Counter(dict(rows.fetchall()))
 
     def intervals(self) -> dict[str, float]:
         """Return every stream's interval in seconds."""
@@ -215,6 +220,7 @@ class Day:
         self.clock.move_to(self.shape.start)
         await self.work(engine)
         self.began = self.clock.instant
+        self.counted_before = self._counted()
         self.control.clear_requests()
 
     async def minute(self, engine: Engine, news: News, killer: Killer | None = None) -> None:

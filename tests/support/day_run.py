@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.support.day import new_day
+from tests.support.day_costs import CostMeter, judge_costs
 from tests.support.day_figures import (
     SENT,
     as_json,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tests.support.day import Day, Shape
+    from tests.support.day_costs import Costs
     from tests.support.day_figures import Calls, Figure
     from tests.support.day_killer import RandomKiller
     from tests.support.freshness import Freshness
@@ -41,6 +43,7 @@ class Outcome:
     freshness: Sequence[Freshness] = ()
     digest: Mapping[str, str] = field(default_factory=dict)
     happenings: int = 0
+    costs: Costs | None = None
 
     @property
     def broken(self) -> list[Figure]:
@@ -56,6 +59,7 @@ class Outcome:
             ],
             "happenings": self.happenings,
             "digest": dict(self.digest),
+            "costs": self.costs.as_json() if self.costs else None,
             **as_json(self.calls, self.freshness),
         }
 
@@ -85,7 +89,14 @@ async def play(
             books = {creator: day.control.books(creator) for creator in day.creators}
             pages = pages_of(truths, books)
             news = News(truths, shape.seed, shape.pace)
-            await day.live(engine, news, lambda minute: told(_progress(day, minute)), killer)
+            meter = CostMeter(day, engine)
+
+            def passed(minute: int) -> None:
+                meter.minute(minute)
+                told(_progress(day, minute))
+
+            await day.live(engine, news, passed, killer)
+            outcome.costs = meter.result()
             outcome.calls = count_calls(day, pages)
             outcome.freshness = day.watch.figures(day.intervals(), day.clock.instant)
             outcome.happenings = sum(one.count + one.missing for one in outcome.freshness)
@@ -93,6 +104,7 @@ async def play(
             if killer is None:
                 outcome.figures += judge_freshness(outcome.freshness)
                 outcome.figures += judge_calls(day, outcome.calls)
+                outcome.figures += judge_costs(outcome.costs, outcome.happenings, day)
             told("reading everything for the last time")
             await day.read_everything(engine)
         outcome.figures += _exact(day)

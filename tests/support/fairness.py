@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.support.day import Shape, new_day
@@ -11,7 +13,8 @@ from tests.support.news import News
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from tests.support.day import Day
 
@@ -30,17 +33,11 @@ HUGE: Final = {"messages": 5_000, "fans": 40}
 AGENCY: Final = "Agency 1"
 LIVE: Final = ("messages", "earnings")
 LONGEST_MINUTES: Final = 600
-# The longest time between two finished polls of each stream, the last one and now among them.
-_GAPS: Final = """
-select m.fanvue_user_uuid, r.sync_type, max(extract(epoch from r.next_at - r.finished_at))::float
-from (select r.model_id, r.sync_type, r.finished_at,
-             coalesce(lead(r.finished_at) over (partition by r.model_id, r.sync_type
-                                                order by r.finished_at), private.engine_now())
-               as next_at
-      from public.sync_runs r
-      where r.state = 'succeeded' and r.sync_type = any (%s) and r.finished_at >= %s) r
-join public.models m on m.id = r.model_id
-group by 1, 2
+# When each stream's last poll was finished. Looked at every minute: no stream is polled more often.
+_FINISHED: Final = """
+select m.fanvue_user_uuid, s.sync_type, s.last_success_at
+from public.sync_state s join public.models m on m.id = s.model_id
+where s.sync_type = any (%s) and s.last_success_at >= %s
 """
 _HISTORY_LEFT: Final = """
 select count(*) from public.fanvue_chats c
@@ -105,17 +102,21 @@ async def backfill_beside_live_work(
             day.creators.append(newcomer)
             news = News(day.truths(), shape.seed, shape.pace)
             await attach(day, engine, AGENCY, [newcomer])
+            finished: dict[tuple[str, str], set[datetime]] = defaultdict(set)
             minute = 0
             while minute < minutes or _is_unread(day, newcomer):
                 await day.minute(engine, news)
                 minute += 1
+                rows = day.database.execute(_FINISHED, (list(LIVE), day.began))
+                for creator, stream, at in rows:
+                    finished[creator, stream].add(at)
                 told(f"minute {minute}: {stored(day, newcomer):,} messages")
                 if minute > LONGEST_MINUTES:
                     raise RuntimeError("the backfill does not end")
         intervals = day.intervals()
         gaps = {
-            (creator, stream): gap
-            for creator, stream, gap in day.database.execute(_GAPS, (list(LIVE), day.began))
+            of: _longest_gap([*sorted(instants), day.clock.instant])
+            for of, instants in finished.items()
         }
         return Backfill(
             minutes=minute,
@@ -125,6 +126,11 @@ async def backfill_beside_live_work(
             gaps=gaps,
             late={of: gap for of, gap in gaps.items() if gap > 2 * intervals[of[1]]},
         )
+
+
+def _longest_gap(instants: Sequence[datetime]) -> float:
+    """Return the longest time between two finished polls, the last one and now among them."""
+    return max((later - earlier).total_seconds() for earlier, later in pairwise(instants))
 
 
 def stored(day: Day, creator: str) -> int:

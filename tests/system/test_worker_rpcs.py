@@ -109,6 +109,7 @@ async def _tick(engine: Engine) -> None:
     async with open_books(engine.settings()) as books:
         await books.jobs.enqueue_due("worker")
         await books.jobs.reap()
+        await books.jobs.prune()
 
 
 async def _look_after_itself(engine: Engine) -> None:

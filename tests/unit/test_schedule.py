@@ -11,7 +11,7 @@ import structlog
 
 from tests.support.clock import ManualClock
 from tests.unit.jobs.queue_book import QueueBook
-from worker.schedule import REAP_EVERY, Schedule
+from worker.schedule import MOST_BATCHES, REAP_EVERY, Schedule
 
 
 if TYPE_CHECKING:
@@ -45,21 +45,22 @@ class Bench:
         await calls[name]()
 
 
-def test_it_enqueues_and_retries_webhooks_every_tick_and_reaps_more_often() -> None:
-    ticks = {job.func.__name__: job.trigger for job in Bench().ticks}
+def test_it_enqueues_retries_webhooks_and_prunes_every_tick_and_reaps_more_often() -> None:
+    jobs = Bench().ticks
 
-    assert {name: trigger.interval for name, trigger in ticks.items()} == {
+    assert {job.func.__name__: job.trigger.interval for job in jobs} == {
         "_enqueue": MINUTE,
         "_retry_webhooks": MINUTE,
+        "_prune": MINUTE,
         "_reap": REAP_EVERY,
     }
-    assert all(trigger.jitter >= 1 for trigger in ticks.values())
+    assert all(job.trigger.jitter >= 1 for job in jobs)
 
 
 def test_reaping_is_never_rarer_than_the_tick() -> None:
     assert [job.trigger.interval for job in Bench(timedelta(seconds=5)).ticks] == [
         timedelta(seconds=5)
-    ] * 3
+    ] * 4
 
 
 @pytest.mark.parametrize("tick", [timedelta(0), timedelta(milliseconds=10)])
@@ -129,12 +130,16 @@ async def test_webhooks_that_were_applied_after_all_wake_the_loop(waiting: int) 
 
 async def test_a_database_that_is_away_costs_a_tick_and_no_more() -> None:
     b = Bench()
-    b.queue.down = {"enqueue_due", "reap_expired_leases", "retry_webhook_events"}
+    b.queue.down = {
+        "enqueue_due",
+        "reap_expired_leases",
+        "retry_webhook_events",
+        "prune_history",
+    }
 
     with structlog.testing.capture_logs() as logged:
-        await b.tick("_enqueue")
-        await b.tick("_reap")
-        await b.tick("_retry_webhooks")
+        for name in ("_enqueue", "_reap", "_retry_webhooks", "_prune"):
+            await b.tick(name)
     b.queue.down.clear()
     await b.tick("_enqueue")
 
@@ -142,8 +147,36 @@ async def test_a_database_that_is_away_costs_a_tick_and_no_more() -> None:
         "tick_failed",
         "reap_failed",
         "webhook_retry_failed",
+        "prune_failed",
     ]
     assert b.woken == 1
+
+
+async def test_old_rows_are_pruned_batch_by_batch_until_none_is_left() -> None:
+    b = Bench()
+    batches = [{"public.sync_runs": 2000}, {"public.sync_runs": 2000, "ops.actions": 1}, {}]
+    b.queue.stub.functions["prune_history"] = lambda _: {
+        "deleted": (deleted := batches.pop(0)),
+        "refused": {"cron.job_run_details": "permission denied"},
+        "more": bool(deleted),
+    }
+
+    with structlog.testing.capture_logs() as logged:
+        await b.tick("_prune")
+
+    assert [name for name, _ in b.queue.stub.calls] == ["prune_history"] * 3
+    assert [event["event"] for event in logged] == ["history_pruned", "prune_refused"]
+    assert logged[0]["rows"] == {"public.sync_runs": 4000, "ops.actions": 1}
+
+
+async def test_a_table_that_never_ends_waits_for_the_next_tick() -> None:
+    b = Bench()
+    endless = {"deleted": {"public.sync_runs": 2000}, "refused": {}, "more": True}
+    b.queue.stub.functions["prune_history"] = lambda _: endless
+
+    await b.tick("_prune")
+
+    assert len(b.queue.stub.calls) == MOST_BATCHES
 
 
 async def test_a_stopped_schedule_does_not_tick() -> None:

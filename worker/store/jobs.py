@@ -94,6 +94,9 @@ class Settlement:
         item: dict[str, Any] = {
             "id": self.job.id,
             "lease_id": self.job.lease_id,
+            # which stream: a run that was only counted is looked up there when the reply was lost
+            "model_id": self.job.model_id,
+            "sync_type": self.job.sync_type,
             "outcome": self.outcome,
             "stats": self.stats,
         }
@@ -174,6 +177,11 @@ class JobStore:
     async def retry_webhooks(self) -> dict[str, int]:
         """Try events again that could not be applied in time."""
         reply: dict[str, int] = await self._database.call("retry_webhook_events", {})
+        return reply
+
+    async def prune(self) -> dict[str, Any]:
+        """Delete a batch of what is older than its retention."""
+        reply: dict[str, Any] = await self._database.call("prune_history", {})
         return reply
 
     async def enqueue(self, model_id: str, sync_type: str, *, full: bool) -> dict[str, Any]:

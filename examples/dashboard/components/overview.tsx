@@ -28,14 +28,18 @@ interface Props extends ConnectTarget {
   readonly onPeriod: (period: Period) => void;
 }
 
+// Functions are counted by the call: the first change shows at once, those of a burst together.
+const SUMS_GAP_MS = 5_000;
+
 /** The agency's money of a period. */
 export function Overview({ data, models, period, today, onPeriod, ...target }: Props) {
   const { client, project, agencyId } = target;
   const { from, to } = period;
   const resource = useOwnResource(
     () =>
-      new Resource<StatsAnswer>((_, signal) =>
-        fetchStats(client, project, agencyId, { from, to }, signal),
+      new Resource<StatsAnswer>(
+        (_, signal) => fetchStats(client, project, agencyId, { from, to }, signal),
+        SUMS_GAP_MS,
       ),
     [client, project, agencyId, from, to],
   );

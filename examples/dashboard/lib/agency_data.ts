@@ -17,6 +17,8 @@ import { Resource } from "./resource";
 const LIVE_PERIOD_MS = 60_000;
 const AWAY_PERIOD_MS = 30_000;
 const HEALTH_GAP = 400;
+// The longest of all fetches is about how fresh streams are: every fifth look is enough.
+const HEALTH_LOOKS = 5;
 // More creators than this would make an address that proxies refuse.
 const MOST_CREATORS = 50;
 // Streams whose figures stand among the sums.
@@ -33,6 +35,7 @@ export class AgencyData {
   private readonly channel: LiveChannel;
   private connection: Connection = "connecting";
   private cancelLook: () => void = () => undefined;
+  private looks = 0;
   /** The creators whose streams changed since they were fetched; null is all. */
   private changedModels: Set<string> | null = null;
 
@@ -106,9 +109,13 @@ export class AgencyData {
   }
 
   readonly refreshAll = (): void => {
+    this.refreshFigures();
+    this.refreshHealth();
+  };
+
+  private readonly refreshFigures = (): void => {
     this.refreshSums();
     for (const resource of [this.feed, this.models, this.arrival]) resource.refresh();
-    this.refreshHealth();
   };
 
   readonly refreshHealth = (): void => this.refreshHealthOf(null);
@@ -136,7 +143,10 @@ export class AgencyData {
     this.cancelLook();
     const period = this.connection === "live" ? LIVE_PERIOD_MS : AWAY_PERIOD_MS;
     this.cancelLook = this.timers.after(period * (0.75 + Math.random() / 2), () => {
-      this.lookAgain();
+      this.looks += 1;
+      const isQuiet = this.connection === "live" && this.looks % HEALTH_LOOKS !== 0;
+      if (isQuiet && !document.hidden) this.refreshFigures();
+      else this.lookAgain();
       this.planLook();
     });
   }

@@ -151,9 +151,19 @@ test("a live page that is told nothing looks again within a minute or so, for ev
   const { project, timers } = await openLive();
   for (let look = 0; look < 10; look += 1) {
     await timers.advance(1.25 * MINUTE);
-    assert.ok(project.asked >= 5, `look ${look}`);
+    assert.ok(project.asked >= 4, `look ${look}`);
     project.asked = 0;
   }
+});
+
+test("how fresh the streams are is looked at with every fifth look", async () => {
+  const { data, timers } = await openLive();
+  let fetched = 0;
+  data.health.subscribe(() => {
+    if (!data.health.read().busy) fetched += 1;
+  });
+  await timers.advance(25 * MINUTE);
+  assert.ok(fetched >= 4 && fetched <= 6, `${fetched}`);
 });
 
 test("a page looks more often while its channel is away, from the moment of the loss", async () => {
@@ -182,7 +192,7 @@ test("a quiet hour costs a request per part and minute, a busy one no more than 
   }
 
   assert.ok(
-    quiet.project.asked >= 5 * 48 && quiet.project.asked <= 5 * 80,
+    quiet.project.asked >= 4 * 48 && quiet.project.asked <= 4 * 80 + 16,
     `${quiet.project.asked}`,
   );
   const hinted = 2 * 1_200 + 360;

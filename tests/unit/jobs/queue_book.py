@@ -60,6 +60,7 @@ class QueueBook:
             engine_status=self.status,
             enqueue_due=self.tick,
             retry_webhook_events=self.retry_webhooks,
+            prune_history=self.prune,
         )
         self.store = JobStore(self.stub.database, "worker one", LEASE)
 
@@ -141,6 +142,10 @@ class QueueBook:
         self._fail("retry_webhook_events")
         applied, self.waiting_webhooks = self.waiting_webhooks, 0
         return {"applied": applied, "failed": 0}
+
+    def prune(self, _: dict[str, Any]) -> dict[str, Any]:
+        self._fail("prune_history")
+        return {"deleted": {}, "refused": {}, "more": False}
 
     def _holds(self, item: dict[str, Any]) -> bool:
         job = self.jobs.get(item["id"])

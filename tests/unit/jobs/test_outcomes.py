@@ -234,7 +234,8 @@ def test_a_throttle_that_is_over_still_pauses_a_moment() -> None:
 def test_every_result_settles_with_what_it_cost(result: Result, expected: dict[str, Any]) -> None:
     item = settle_result(JOB, result, METER).as_item()
 
-    assert item == {"id": 7, "lease_id": 70, "stats": STATS, **expected}
+    stream = {"model_id": JOB.model_id, "sync_type": JOB.sync_type}
+    assert item == {"id": 7, "lease_id": 70, "stats": STATS, **stream, **expected}
 
 
 def _raised(error: Exception) -> Exception:

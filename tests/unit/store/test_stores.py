@@ -111,7 +111,7 @@ async def test_a_settlement_says_only_what_there_is_to_say() -> None:
 
     accepted = await JobStore(stub.database, "worker one", LEASE).settle(settlements)
 
-    fence = {"id": 7, "lease_id": 70}
+    fence = {"id": 7, "lease_id": 70, "model_id": JOB.model_id, "sync_type": JOB.sync_type}
     assert accepted == {7}
     assert stub.named("settle_sync_jobs")[0]["p_items"] == [
         {**fence, "outcome": "done", "state": "succeeded", "stats": {"requests": 2}},

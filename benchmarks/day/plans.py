@@ -1,0 +1,92 @@
+"""What an engine costs a month: a day's costs, reckoned for so many creators, against plans.
+
+Reckoned on the dear side: one agency has all creators, every dashboard shows all of them, nothing
+is compressed, and after every change each open dashboard fetches and the cache is filled anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+
+if TYPE_CHECKING:
+    from tests.support.day_costs import Costs
+
+
+MB: Final = 1_000_000
+GB: Final = 1000 * MB
+DAYS: Final = 30
+DASHBOARDS: Final = 3
+OPEN_SECONDS: Final = 8 * 3600
+# The dashboard's own clocks, and the least time between two fetches of its sums.
+LOOK_SECONDS: Final = 60
+HEALTH_SECONDS: Final = 300
+SUMS_GAP_SECONDS: Final = 5
+# An idle worker's claims, and what one answers; their headers included.
+CLAIM_SECONDS: Final = 2
+CLAIM_BYTES: Final = 450
+TICKS_A_DAY: Final = 1440
+# An empty project with the migrations.
+EMPTY_MB: Final = 30
+# A fetch that fills the cache: GET, SET NX, SET, ZADD, ZREMRANGEBYSCORE, EXPIRE, EVAL. The others
+# that ask at that moment: GET, SET NX, GET.
+FILL_COMMANDS: Final = 7 + 3 * (DASHBOARDS - 1)
+# What a worker asks and replaces after a change: the ranges read, and up to three of them.
+REFRESH_COMMANDS: Final = 1 + DASHBOARDS
+# Realtime keeps its messages for three days.
+MESSAGE_DAYS: Final = 3
+STATS_BYTES, STATS_BYTES_OF_A_CREATOR = 8_000, 300
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What the free plan and the first paid one include; as their pages said on 2026-11-30."""
+
+    name: str
+    unit: str
+    free: float
+    paid: float | None
+
+
+QUOTAS: Final = (
+    Quota("database", "MB", 500, 8_000),
+    Quota("Realtime messages", "", 2_000_000, 5_000_000),
+    Quota("function calls", "", 500_000, 2_000_000),
+    Quota("egress", "MB", 5_000, 250_000),
+    # pay as you go: 0.20 dollars for 100,000
+    Quota("Upstash commands", "", 500_000, None),
+)
+
+
+def month_of(costs: Costs, creators: int) -> dict[str, float]:
+    """Return what so many creators cost a month, by the names of QUOTAS."""
+    looks = DASHBOARDS * OPEN_SECONDS / LOOK_SECONDS
+    most = DASHBOARDS * OPEN_SECONDS / SUMS_GAP_SECONDS
+    changes = min(DASHBOARDS * creators * costs.refreshes_open, most - looks)
+    calls = looks + changes
+    heard = DASHBOARDS * creators * costs.hints_open
+    told = 2 * min(costs.worker_messages, TICKS_A_DAY)
+    stats = STATS_BYTES + creators * STATS_BYTES_OF_A_CREATOR
+    fetched = (
+        calls * stats
+        + looks * (costs.feed_bytes + creators * costs.overview_bytes)
+        + DASHBOARDS * OPEN_SECONDS / HEALTH_SECONDS * creators * costs.health_bytes
+        # a hint about one creator fetches that one's streams, and about money the newest sales
+        + heard * (costs.health_bytes + costs.hint_bytes)
+        + changes * costs.feed_bytes
+    )
+    idle = 86_400 / CLAIM_SECONDS * CLAIM_BYTES
+    refreshes = creators * (costs.refreshes + (REFRESH_COMMANDS - 1) * costs.refreshes_open)
+    kept = creators * (
+        costs.history_of_a_month
+        + DAYS * costs.data_bytes
+        + MESSAGE_DAYS * costs.hints * costs.hint_bytes
+    )
+    return {
+        "database": EMPTY_MB + kept / MB,
+        "Realtime messages": DAYS * (creators * costs.hints + heard + told),
+        "function calls": DAYS * calls,
+        "egress": DAYS * (creators * costs.worker_bytes + idle + fetched) / MB,
+        "Upstash commands": DAYS * (refreshes + looks + changes / DASHBOARDS * FILL_COMMANDS),
+    }

@@ -1,0 +1,264 @@
+"""Histories are kept as long as private.retention says, at any size, and no longer."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.database.streams import Creator
+from tests.database.test_cost import reading
+
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Iterator
+
+    from tests.database.engine import Engine
+
+
+_RUNS = (
+    "insert into public.sync_runs (job_id, agency_id, model_id, sync_type, state, attempt,"
+    " queued_at, finished_at) select n, agency_id, id, 'earnings', 'succeeded', 1,"
+    " private.engine_now(), private.engine_now() - %s::interval"
+    " from public.models, generate_series(1, %s) n"
+)
+
+
+@pytest.fixture
+def model(engine: Engine) -> uuid.UUID:
+    return engine.model(engine.agency(), due=False)
+
+
+def runs(engine: Engine) -> int:
+    return int(engine.value("select count(*) from public.sync_runs"))
+
+
+def state_of(engine: Engine, table: str) -> dict[str, Any]:
+    (row,) = engine.rows(
+        "select overdue, refused, remedy from ops.retention where table_name = %s", table
+    )
+    return row
+
+
+def is_asked(engine: Engine) -> bool:
+    """Return whether the front page says that history is kept too long."""
+    return any(item["where_to_look"] == "ops.retention" for item in engine.call("engine_attention"))
+
+
+@contextmanager
+def kept(engine: Engine, keep: str, table: str) -> Iterator[None]:
+    """Keep a table's rows so long, for a while."""
+    before = engine.value("select keep from private.retention where table_name = %s", table)
+    change = "update private.retention set keep = %s where table_name = %s"
+    engine.rows(change, keep, table)
+    try:
+        yield
+    finally:
+        engine.rows(change, before, table)
+
+
+def test_pruning_goes_on_batch_by_batch_until_nothing_old_is_left(
+    engine: Engine, model: uuid.UUID
+) -> None:
+    assert model.int
+    engine.rows(_RUNS, "31 days", 2500)
+    engine.rows(_RUNS, "29 days", 7)
+
+    replies = [engine.call("prune_history", 1000)]
+    while replies[-1]["more"]:
+        replies.append(engine.call("prune_history", 1000))
+
+    assert [reply["deleted"].get("public.sync_runs") for reply in replies] == [1000, 1000, 500]
+    assert runs(engine) == 7
+    assert engine.call("prune_history") == {"deleted": {}, "refused": {}, "more": False}
+
+
+def test_what_an_operator_sets_is_obeyed(engine: Engine, model: uuid.UUID) -> None:
+    assert model.int
+    engine.rows(_RUNS, "12 days", 3)
+
+    with kept(engine, "10 days", "public.sync_runs"):
+        deleted = engine.call("prune_history")["deleted"]
+
+    assert deleted == {"public.sync_runs": 3}
+
+
+def test_events_actions_and_counters_go_when_they_are_old(engine: Engine, model: uuid.UUID) -> None:
+    engine.rows("select ops.pause_model(%s, 'why')", model)
+    engine.rows(
+        "insert into public.webhook_events (event_id, topic, payload, status, received_at)"
+        " select s || n, 'creator.x', '{}', s, private.engine_now()"
+        " from unnest(array['applied', 'duplicate_of_api', 'ignored', 'parked', 'failed']) s,"
+        " generate_series(1, 2) n"
+    )
+    engine.rows(
+        "insert into private.quiet_runs select id, 'earnings', private.engine_now(), 1, 1, 1"
+        " from public.models"
+    )
+    engine.move_clock(hours=24 * 4)
+    assert engine.call("prune_history")["deleted"] == {"private.quiet_runs": 1}
+    engine.move_clock(hours=24 * 87)
+    assert engine.call("prune_history")["deleted"] == {"public.webhook_events: settled": 6}
+    engine.move_clock(hours=24 * 275)
+
+    assert engine.call("prune_history")["deleted"] == {
+        "public.webhook_events: parked": 2,
+        "ops.actions": 1,
+    }
+    # what is not in the books stays until somebody deals with it
+    assert engine.rows("select distinct status from public.webhook_events") == [
+        {"status": "failed"}
+    ]
+
+
+def test_snapshots_of_top_fans_go_but_a_creators_newest(engine: Engine) -> None:
+    creator = Creator(engine, "top_fans")
+    for day in (100, 95, 91):
+        engine.rows(
+            "insert into public.fanvue_top_fans (agency_id, model_id, day, rank, fan_uuid)"
+            " values (%s, %s, (private.engine_now() - %s * interval '1 day')::date, 1, 'f')",
+            creator.agency_id,
+            creator.model_id,
+            day,
+        )
+
+    engine.call("prune_history")
+
+    assert engine.rows("select private.engine_now()::date - day as age from fanvue_top_fans") == [
+        {"age": 91}
+    ]
+
+
+def test_what_one_table_refuses_does_not_undo_the_rest(engine: Engine, model: uuid.UUID) -> None:
+    assert model.int
+    engine.rows(_RUNS, "40 days", 3)
+    engine.rows(
+        "insert into public.webhook_events (event_id, topic, payload, status, received_at)"
+        " values ('e', 'creator.x', '{}', 'applied', private.engine_now() - interval '95 days')"
+    )
+    engine.rows(
+        "create function private.refuse() returns trigger language plpgsql as"
+        " $$ begin raise exception 'not allowed here'; end $$"
+    )
+    engine.rows(
+        "create trigger refuse before delete on public.webhook_events"
+        " for each row execute function private.refuse()"
+    )
+    try:
+        reply = engine.call("prune_history")
+        told = state_of_part(engine)
+        asked = is_asked(engine)
+    finally:
+        engine.rows("drop trigger refuse on public.webhook_events")
+        engine.rows("drop function private.refuse()")
+
+    assert reply["deleted"] == {"public.sync_runs": 3}
+    assert reply["refused"] == {"public.webhook_events": "not allowed here"}
+    assert asked
+    assert told == {
+        "overdue": True,
+        "refused": "not allowed here",
+        "remedy": "the database refuses: not allowed here",
+    }
+    engine.call("prune_history")
+    assert state_of_part(engine) == {"overdue": False, "refused": None, "remedy": None}
+    assert not is_asked(engine)
+
+
+def state_of_part(engine: Engine) -> dict[str, Any]:
+    (row,) = engine.rows(
+        "select overdue, refused, remedy from ops.retention"
+        " where table_name = 'public.webhook_events' and part = 'settled'"
+    )
+    return row
+
+
+def test_old_rows_that_remain_are_told_after_a_day(engine: Engine, model: uuid.UUID) -> None:
+    assert model.int
+    engine.rows(_RUNS, "30 days 20 hours", 1)
+    assert not is_asked(engine)
+
+    engine.move_clock(hours=5)
+
+    assert is_asked(engine)
+    assert state_of(engine, "public.sync_runs") == {
+        "overdue": True,
+        "refused": None,
+        "remedy": "select public.prune_history()",
+    }
+
+
+def test_pruning_waits_for_nobody_and_comes_back(engine: Engine, model: uuid.UUID) -> None:
+    assert model.int
+    engine.rows(_RUNS, "40 days", 3)
+    holder = engine.another().connection
+    with holder.transaction():
+        holder.execute("select from public.sync_runs where job_id = 2 for update")
+
+        assert engine.call("prune_history")["deleted"] == {"public.sync_runs": 2}
+
+    assert engine.call("prune_history")["deleted"] == {"public.sync_runs": 1}
+
+
+def test_one_prunes_at_a_time(engine: Engine, model: uuid.UUID) -> None:
+    assert model.int
+    engine.rows(_RUNS, "40 days", 3)
+    other = engine.another()
+    with other.connection.transaction():
+        assert other.call("prune_history")["deleted"] == {"public.sync_runs": 3}
+
+        assert engine.call("prune_history")["deleted"] == {}
+
+
+def test_pg_crons_rows_go_with_those_that_never_ended(engine: Engine) -> None:
+    with engine.owner.transaction(force_rollback=True):
+        engine.rows("create schema cron")
+        engine.rows(
+            "create table cron.job_run_details (runid bigint primary key, start_time timestamptz,"
+            " end_time timestamptz)"
+        )
+        engine.rows(
+            "insert into cron.job_run_details select n,"
+            " case when n %% 5 > 0 then private.engine_now() - (100 - n) * interval '1 hour' end"
+            " from generate_series(1, 100) n"
+        )
+        engine.rows("select public.prune_history()")
+        left = engine.rows("select count(*) as rows, min(runid) as first from cron.job_run_details")
+
+    # three days of them, hourly; the last row within them has no start
+    assert left == [{"rows": 72, "first": 29}]
+
+
+def test_a_batch_reads_what_it_deletes_and_no_more(engine: Engine, model: uuid.UUID) -> None:
+    assert model.int
+    engine.rows(_RUNS, "1 day", 20_000)
+    engine.rows(_RUNS, "40 days", 50)
+    engine.rows("analyze public.sync_runs")
+
+    with reading(engine, "sync_runs") as meter:
+        engine.rows("select public.prune_history(40)")
+
+    assert runs(engine) == 20_010
+    assert meter.rows <= 2 * 40
+
+
+@pytest.mark.usefixtures("model")
+def test_every_age_is_found_by_an_index(engine: Engine) -> None:
+    rules = engine.rows(
+        "select table_name, part, aged_by, coalesce(only_where, 'true') as only_where"
+        " from private.retention where keep is not null and table_name not like 'cron.%%'"
+    )
+    assert rules
+    with engine.owner.transaction():
+        engine.rows("set local enable_seqscan = off")
+        for rule in rules:
+            plan = engine.value(
+                f"explain (format json) select x.ctid from {rule['table_name']} x"  # noqa: S608 - our own text
+                f" where x.{rule['aged_by']} < now() and ({rule['only_where']})"
+                " limit 10"
+            )
+            text = plan if isinstance(plan, str) else json.dumps(plan)
+            assert '"Seq Scan"' not in text, (rule["table_name"], rule["part"])
