@@ -272,8 +272,8 @@ as $$
 begin
   p_event.status := 'failed';
   p_event.error := p_reason;
-  if left(p_sqlstate, 2) in ('40', '53', '55', '57', '58', 'XX') then
-    -- Not the event's fault: a lock, a time-out, a dead lock, a full disk. The next tick, then after 1, 3, 7 minutes, at last hourly.
+  if left(p_sqlstate, 2) in ('40', '42', '53', '55', '57', '58', 'XX') then
+    -- Not the event's fault: a lock, a time-out, a dead lock, a full disk, a migration under way. The next tick, then after 1, 3, 7 minutes, at last hourly.
     p_event.error := format('not applied in time (%s); the worker tries it again', p_reason);
     p_event.retry_at := p_now + make_interval(mins => least(60, power(2, least(p_event.attempts, 7) - 1)::integer - 1));
   end if;
@@ -300,13 +300,17 @@ declare
   v_model public.models;
   v_text text := coalesce(e.data ->> 'text', p_event.payload #>> '{message,text}');
   v_hidden jsonb;
+  v_most constant integer := 200;
 begin
   v.attempts := v.attempts + 1;
   v.retry_at := null;
   v.error := null;
   -- The message's row keeps the text, as long as it may. In the event it would outlive a deletion.
   v.payload := private.without_texts(v.payload);
-  if not private.share_fans(v.payload, e.creator_uuid) then
+  if cardinality(private.uuids_in(v.payload)) > v_most then
+    -- nothing that Fanvue sends: a lock for each would leave others none
+    v.payload := private.without_names(v.payload);
+  elsif not private.share_fans(v.payload, e.creator_uuid) then
     -- nobody can say yet under which name the fan may be stored
     v.payload := private.without_names(v.payload);
     return private.fail_event(v, '55P03', 'a fan whom it names is being erased', p_now);

@@ -210,7 +210,8 @@ as $$
          format('%s could not be applied.', private.counted(count(*), 'webhook event')),
          'ops.webhooks_waiting says why, and has the calls that apply each or set it aside; all once more: select ops.replay_webhooks()'
   from public.webhook_events w
-  where w.status = 'failed'
+  -- what the worker tries again is news once that did not help
+  where w.status = 'failed' and (w.retry_at is null or w.received_at < p_now - interval '10 minutes')
   having count(*) > 0
   union all
   select 'announcements', x.subject, x.mark, x.problem, 'run fanvue-sync webhooks test; ops.announcements says more; polls find meanwhile what is not announced'

@@ -253,6 +253,17 @@ def test_broken_webhooks_are_told_at_one_and_at_ten(engine: Engine, model_id: uu
     assert told(engine) == [("webhooks_failed", "clear")]
 
 
+@pytest.mark.usefixtures("model_id")
+def test_a_webhook_that_is_tried_again_is_told_once_that_did_not_help(engine: Engine) -> None:
+    event = {"id": "e-1", "type": "creator.payment.succeeded", "data": {"id": "p-1"}}
+    engine.call("receive_webhook_event", event, p_apply=False)
+    assert told(engine) == []
+
+    engine.move_clock(minutes=11)
+
+    assert told(engine) == [("webhooks_failed", "raised")]
+
+
 def test_ten_workers_tell_each_trouble_once(engine: Engine, model_id: uuid.UUID) -> None:
     for _ in range(20):
         engine.model(engine.agency(), due=False, status="reauth_required")

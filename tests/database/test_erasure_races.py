@@ -107,8 +107,11 @@ def test_an_event_that_names_the_fan_meanwhile_is_stored_without_names_and_appli
         "payment.succeeded", id="FV-20", gross=1000, net=800, source="tip", purchaser=_PAYER
     )
 
+    teller = court.engine.another()
+
     with erasure_under_way(court):
-        assert receive(court, event) == "parked"
+        told = teller.start("receive_webhook_event", event).result(WAIT)
+    assert told["status"] == "parked"
     (kept,) = court.engine.rows(
         "select status, error, payload::text from public.webhook_events where retry_at is not null"
     )
@@ -126,12 +129,14 @@ def test_an_erasure_holds_up_no_event_of_anybody_else(court: Court, erased_for: 
     elsewhere = Creator(court.engine, *STREAMS)
     beside = Creator(court.engine, *STREAMS, agency_id=court.creator.agency_id)
 
+    payer = {"uuid": OTHER, "handle": "galahad"}
+    paid: dict[str, Any] = {"id": "FV-30", "gross": 500, "source": "tip", "purchaser": payer}
+    events = [who.event("payment.succeeded", **paid) for who in (elsewhere, beside)]
+    teller = court.engine.another()
+
     with erasure_under_way(court, None if erased_for == "all" else court.creator.agency_id):
-        # were one of them to wait, this test would hang
         told = [
-            who.told("payment.succeeded", id="FV-30", gross=500, source="tip", purchaser=payer)
-            for who in (elsewhere, beside)
-            for payer in ({"uuid": OTHER, "handle": "galahad"},)
+            teller.start("receive_webhook_event", event).result(WAIT)["status"] for event in events
         ]
 
     assert told == ["applied", "applied"]
