@@ -40,6 +40,7 @@ as $$
     ('model_reauth_required', 'the creator must connect again', 'connect the account again'),
     ('shrunk', 'Fanvue''s list suddenly lacks many entries, so nobody was ended', 'ask whoever runs this service whether that is right'),
     ('partial', 'Fanvue did not show all of it, so some may be missing', 'nothing: it is read again'),
+    ('database_error', 'something in this service went wrong', 'tell whoever runs this service'),
     ('bug', 'something in this service went wrong', 'tell whoever runs this service'),
     ('other', 'the last sync failed', 'tell whoever runs this service if this stays')
   ) w (kind, message, remedy)

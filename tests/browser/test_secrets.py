@@ -78,6 +78,9 @@ def test_nothing_that_reaches_the_browser_holds_a_secret(
     received["the pushes"] = json.dumps([push.payload for push in tab.pushes])
 
     assert len(received) > 20
+    pages = [answer for answer in tab.answers if answer.request.resource_type == "document"]
+    told = {answer.headers.get("strict-transport-security") for answer in pages}
+    assert told == {"max-age=31536000"}
     assert stage.environment["SUPABASE_PUBLISHABLE_KEY"] in "".join(received.values())
     for where, text in received.items():
         for name, secret in secrets.items():
