@@ -8,7 +8,7 @@ select m.id, m.agency_id, m.fanvue_user_uuid, m.handle, m.display_name, m.status
        m.connected_at, m.revenue_total, m.fanvue_token_expires_at,
        s.last_success_at as earnings_synced_at, s.high_water as newest_earning_at,
        exists (select from public.sync_jobs j where j.model_id = m.id and j.state = 'running') as is_syncing,
-       m.connection_id
+       m.connection_id, m.reason_code
 from public.models m
 left join public.sync_state s on s.model_id = m.id and s.sync_type = 'earnings';
 comment on view public.model_overview is 'One line per creator: who, status, total, and how fresh their money is. No secrets.';
