@@ -28,7 +28,8 @@ export const config = { matcher: ["/((?!_next/static|icon.svg).*)"] };
 
 function contentPolicy(nonce: string): string {
   const isDevelopment = process.env.NODE_ENV === "development";
-  const sources = connectSources(readSettings(process.env));
+  const settings = readSettings(process.env);
+  const sources = connectSources(settings);
   return [
     "default-src 'self'",
     `script-src 'self' 'nonce-${nonce}' 'strict-dynamic'${isDevelopment ? " 'unsafe-eval'" : ""}`,
@@ -40,7 +41,8 @@ function contentPolicy(nonce: string): string {
     "font-src 'self'",
     "object-src 'none'",
     "base-uri 'none'",
-    "form-action 'self'",
+    // The form that confirms a connection leads to the project and back here.
+    `form-action ${sources.filter((source) => !source.startsWith("ws")).join(" ")}`,
     "frame-ancestors 'none'",
   ].join("; ");
 }

@@ -10,11 +10,8 @@ import pytest
 from playwright.sync_api import expect
 from psycopg.types.json import Jsonb
 
-from tests.support.edge_functions import function_settings
-
 
 if TYPE_CHECKING:
-    from local.stack import Stack
     from tests.browser.stage import BrowserStage
     from tests.support.browser import Tab
 
@@ -194,41 +191,3 @@ def test_an_error_is_told_without_what_it_quotes(stage: BrowserStage, tab: Tab) 
 def set_status(stage: BrowserStage, model_id: str, status: str) -> None:
     """Let a creator's access end, or be granted again."""
     stage.database.execute("update public.models set status = %s where id = %s", (status, model_id))
-
-
-def test_an_agencys_account_is_connected_and_connected_again_on_screen(
-    stage: BrowserStage, tab: Tab, local_stack: Stack
-) -> None:
-    agency = stage.new_agency()
-    stage.fanvue.add_creators()
-    (theirs, *_) = stage.fanvue.world()["agencies"]
-    with function_settings(**stage.connect_settings):
-        tab.sign_in(*agency.owner.login)
-        tab.part("connect-agency").click()
-        tab.page.get_by_role("link", name=f"Allow as {theirs['name']}").click()
-
-        question = tab.part("confirm-connection")
-        expect(question).to_contain_text(agency.name)
-        expect(question).to_contain_text("read:agency")
-        count = "select count(*) from public.agency_connections where agency_id = %s"
-        assert stage.one(count, agency.id) == 0
-        tab.part("confirm").click()
-
-        expect(tab.part("agency-connected")).to_contain_text("is connected")
-        expect(question).to_have_count(0)
-        assert stage.one(count, agency.id) == 1
-
-        stage.database.execute(
-            "select private.demand_reauth(c.id, 'refused') from public.agency_connections c"
-            " where c.agency_id = %s",
-            (agency.id,),
-        )
-        banner = tab.part("reconnect-prompt")
-        expect(banner).to_have_count(1)
-        expect(banner).to_contain_text("The agency's Fanvue account must be connected again.")
-        with tab.page.expect_response("**/fanvue-connect/start?**") as started:
-            banner.get_by_role("button", name="Reconnect").click()
-        asked = parse_qs(urlsplit(started.value.url).query)
-        assert asked["as"] == ["agency"]
-        connection = "select id::text from public.agency_connections where agency_id = %s"
-        assert asked["connection_id"] == [stage.one(connection, agency.id)]

@@ -9,7 +9,6 @@ import { useAgencyData } from "@/lib/use_agency";
 import { useNow } from "@/lib/use_now";
 import { useResource } from "@/lib/use_resource";
 import { BottomNavigation } from "./bottom_navigation";
-import { ConfirmConnection } from "./confirm_connection";
 import { ConnectedNotice } from "./connected_notice";
 import { ConnectionPill } from "./connection_pill";
 import { Header, type HeaderProps } from "./header";
@@ -64,14 +63,7 @@ function OpenAgencyView(props: Props & { readonly data: AgencyData }) {
       </Header>
       <main className="mx-auto max-w-[90rem] px-4 pt-4 pb-28 sm:px-6 sm:pt-6 lg:pb-10">
         <div className="flex flex-col gap-3 empty:hidden *:last:mb-4">
-          <ConfirmConnection
-            client={client}
-            project={project}
-            query={query}
-            changeQuery={changeQuery}
-            onStored={data.refreshAll}
-          />
-          <ConnectedNotice query={query} changeQuery={changeQuery} models={byId} />
+          <ConnectedNotice query={query} changeQuery={changeQuery} models={models.value} />
           <ReconnectBanners {...connect} models={models.value ?? []} />
         </div>
         <div className="grid items-start gap-4 lg:grid-cols-[minmax(0,1fr)_22rem] xl:grid-cols-[minmax(0,1fr)_25rem]">

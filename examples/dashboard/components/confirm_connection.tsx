@@ -1,95 +1,92 @@
 "use client";
 
-import { CircleCheck, KeyRound } from "lucide-react";
-import { useEffect, useState } from "react";
-import {
-  confirmHeld,
-  fetchHeld,
-  type HeldConnection,
-  type StoredConnection,
-} from "@/lib/connecting";
+import { KeyRound } from "lucide-react";
+import { type FormEvent, useEffect, useRef, useState } from "react";
+import { confirmAddress, fetchHeld, type HeldConnection, sessionToken } from "@/lib/connecting";
 import { Failure } from "@/lib/failure";
 import { atHandle } from "@/lib/models";
 import type { Client, Project } from "@/lib/project_client";
+import { SignInForm } from "./sign_in_form";
 
 interface Props {
   readonly client: Client;
   readonly project: Project;
-  readonly query: URLSearchParams;
-  readonly changeQuery: (change: (query: URLSearchParams) => void) => void;
-  readonly onStored: () => void;
+  readonly nonce: string;
+  /** Who is signed in; null: nobody, which is enough for a link. */
+  readonly userId: string | null;
+  readonly onDismiss: () => void;
 }
 
-/** Asks whoever comes back from Fanvue whether its account is for this agency; stores it then. */
-export function ConfirmConnection({ client, project, query, changeQuery, onStored }: Props) {
-  const nonce = query.get("confirm");
-  const [held, setHeld] = useState<HeldConnection | null>(null);
-  const [stored, setStored] = useState<StoredConnection | null>(null);
-  const [trouble, setTrouble] = useState<string | null>(null);
-  const [isStoring, setStoring] = useState(false);
+const SIGN_IN = "Sign in as whoever began to connect this account, to confirm it.";
 
+/** Asks whoever comes back from Fanvue whether the account is for this agency; the form stores it. */
+export function ConfirmConnection({ client, project, nonce, userId, onDismiss }: Props) {
+  const [held, setHeld] = useState<HeldConnection | null>(null);
+  const [failure, setFailure] = useState<Failure | null>(null);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: who signs in may see what was refused before
   useEffect(() => {
-    if (nonce === null) return;
     let isGone = false;
-    fetchHeld(client, project, nonce).then(
-      (found) => isGone || setHeld(found),
-      (error) => isGone || setTrouble(Failure.from(error).sentence),
-    );
+    setFailure(null);
+    sessionToken(client)
+      .then((token) => fetchHeld(project, nonce, token))
+      .then(
+        (found) => isGone || setHeld(found),
+        (error) => isGone || setFailure(Failure.from(error)),
+      );
     return () => {
       isGone = true;
     };
-  }, [client, project, nonce]);
+  }, [client, project, nonce, userId]);
 
-  async function store() {
-    if (nonce === null) return;
+  if (failure?.isSignedOut && userId === null) {
+    return <SignInForm client={client} notice={SIGN_IN} />;
+  }
+  return (
+    <main className="grid min-h-dvh place-items-center p-4">
+      <section
+        aria-label="An account to confirm"
+        className="card flex w-full max-w-lg flex-col gap-4 p-6"
+        data-testid="confirm-connection"
+      >
+        {held !== null && <Question held={held} />}
+        {failure !== null && (
+          <p role="alert" className="text-bad" data-testid="confirm-error">
+            {failure.sentence}
+          </p>
+        )}
+        <div className="flex flex-wrap gap-3">
+          {held !== null && <ConfirmForm client={client} project={project} nonce={nonce} />}
+          <button type="button" className="button-quiet" onClick={onDismiss}>
+            {held === null ? "Dismiss" : "Do not connect"}
+          </button>
+        </div>
+      </section>
+    </main>
+  );
+}
+
+function ConfirmForm({ client, project, nonce }: Pick<Props, "client" | "project" | "nonce">) {
+  const token = useRef<HTMLInputElement>(null);
+  const [isStoring, setStoring] = useState(false);
+
+  async function store(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const form = event.currentTarget;
     setStoring(true);
-    setTrouble(null);
-    try {
-      setStored(await confirmHeld(client, project, nonce));
-      changeQuery((edited) => edited.delete("confirm"));
-      onStored();
-    } catch (error) {
-      setTrouble(Failure.from(error).sentence);
-    }
-    setStoring(false);
+    // As it is now: somebody may have read for longer than a token lives.
+    if (token.current !== null) token.current.value = await sessionToken(client);
+    form.submit();
   }
 
-  if (stored !== null) return <Stored stored={stored} onDismiss={() => setStored(null)} />;
-  if (nonce === null) return null;
   return (
-    <section
-      aria-label="An account to confirm"
-      className="card flex flex-col gap-3 px-4 py-3"
-      data-testid="confirm-connection"
-    >
-      {held !== null && <Question held={held} />}
-      {trouble !== null && (
-        <p role="alert" className="text-sm text-bad" data-testid="confirm-error">
-          {trouble}
-        </p>
-      )}
-      <div className="flex gap-3">
-        {held !== null && (
-          <button
-            type="button"
-            className="button-primary"
-            onClick={store}
-            disabled={isStoring}
-            data-testid="confirm"
-          >
-            {isStoring ? "Connecting…" : "Connect it"}
-          </button>
-        )}
-        <button
-          type="button"
-          className="button-quiet"
-          onClick={() => changeQuery((edited) => edited.delete("confirm"))}
-          disabled={isStoring}
-        >
-          {held === null ? "Dismiss" : "Do not connect"}
-        </button>
-      </div>
-    </section>
+    <form method="post" action={confirmAddress(project)} onSubmit={store}>
+      <input type="hidden" name="nonce" value={nonce} />
+      <input type="hidden" name="access_token" ref={token} />
+      <button type="submit" className="button-primary" disabled={isStoring} data-testid="confirm">
+        {isStoring ? "Connecting…" : "Connect it"}
+      </button>
+    </form>
   );
 }
 
@@ -98,47 +95,19 @@ function Question({ held }: { readonly held: HeldConnection }) {
     <div className="flex items-start gap-3">
       <KeyRound className="mt-1 size-5 shrink-0 text-warn" aria-hidden="true" />
       <div>
-        <p>
-          Connect the Fanvue account{" "}
-          <strong>
-            <bdi>{atHandle(held.account) ?? held.account_uuid}</bdi>
-          </strong>{" "}
-          to the agency{" "}
-          <strong>
-            <bdi>{held.agency}</bdi>
-          </strong>
-          ? Its members will see the money, fans and messages of the {held.creators} creators whom
-          it manages.
+        <h1 className="text-lg font-semibold">
+          Connect <bdi>{atHandle(held.account) ?? held.account_uuid}</bdi> to{" "}
+          <bdi>{held.agency}</bdi>?
+        </h1>
+        <p className="mt-2">
+          The members of this agency will see{" "}
+          {held.kind === "agency"
+            ? `the money, fans, messages and posts of the ${held.creators} creators whom the account manages`
+            : "the account's money, fans, messages and posts"}
+          , as long as it is connected. If you do not know this agency, do not connect.
         </p>
-        <p className="mt-1 text-sm text-muted">Fanvue allowed: {held.scopes.join(", ")}</p>
+        <p className="mt-2 text-sm text-muted">Fanvue allowed: {held.scopes.join(", ")}</p>
       </div>
-    </div>
-  );
-}
-
-interface StoredProps {
-  readonly stored: StoredConnection;
-  readonly onDismiss: () => void;
-}
-
-function Stored({ stored, onDismiss }: StoredProps) {
-  const { refused = 0, kept = 0, ...read } = stored.creators;
-  const count = Object.values(read).reduce((sum, one) => sum + one, 0);
-  return (
-    <div
-      role="status"
-      className="flex items-center gap-3 rounded-xl bg-good-soft px-4 py-3 text-good"
-      data-testid="agency-connected"
-    >
-      <CircleCheck className="size-5 shrink-0" aria-hidden="true" />
-      <p className="flex-1">
-        The agency's account is connected; {count} creators are read through it.
-        {kept > 0 && ` ${kept} keep a grant of their own.`}
-        {refused > 0 && ` ${refused} belong to another agency.`}
-      </p>
-      <button type="button" className="button-quiet" onClick={onDismiss}>
-        Dismiss
-      </button>
     </div>
   );
 }

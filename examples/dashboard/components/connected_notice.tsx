@@ -1,19 +1,19 @@
 "use client";
 
 import { CircleCheck, X } from "lucide-react";
-import { type Model, nameOf } from "@/lib/models";
+import { type Model, sayConnected } from "@/lib/models";
 
 interface Props {
   readonly query: URLSearchParams;
   readonly changeQuery: (change: (query: URLSearchParams) => void) => void;
-  readonly models: ReadonlyMap<string, Model>;
+  readonly models: readonly Model[] | null;
 }
 
-/** Greets whoever comes back from Fanvue with a connected creator. */
+/** Greets whoever comes back from Fanvue, where the data says that the account is connected. */
 export function ConnectedNotice({ query, changeQuery, models }: Props) {
   const connected = query.get("connected");
-  if (connected === null) return null;
-  const model = models.get(connected);
+  const said = connected === null ? null : sayConnected(models ?? [], connected);
+  if (said === null) return null;
   return (
     <div
       role="status"
@@ -22,8 +22,7 @@ export function ConnectedNotice({ query, changeQuery, models }: Props) {
     >
       <CircleCheck className="size-5 shrink-0" aria-hidden="true" />
       <p className="flex-1">
-        <bdi>{model === undefined ? "The creator" : nameOf(model)}</bdi> is connected; the first
-        sync has begun.
+        {said.name !== null && <bdi>{said.name}</bdi>} {said.words}
       </p>
       <button
         type="button"

@@ -1,7 +1,9 @@
 "use client";
 
 import type { Project } from "@/lib/project_client";
-import { useSession } from "@/lib/use_session";
+import { useAddressQuery } from "@/lib/use_address";
+import { type SessionState, useSession } from "@/lib/use_session";
+import { ConfirmConnection } from "./confirm_connection";
 import { Dashboard } from "./dashboard";
 import { SignInForm } from "./sign_in_form";
 import { DashboardSkeleton } from "./skeletons";
@@ -10,13 +12,31 @@ import { DashboardSkeleton } from "./skeletons";
 export function SessionGate({ project }: { project: Project }) {
   const session = useSession(project);
   if (session.client === null || session.userId === undefined) return <DashboardSkeleton />;
-  if (session.userId === null) {
-    return <SignInForm client={session.client} notice={session.notice} />;
+  return <OpenGate project={project} session={session} />;
+}
+
+function OpenGate({ project, session }: { project: Project; session: SessionState }) {
+  const [query, changeQuery] = useAddressQuery();
+  const { client, userId = null } = session;
+  const nonce = query.get("confirm");
+  if (client === null) return null;
+  // Whoever comes back from Fanvue by a link has no account here.
+  if (nonce !== null) {
+    return (
+      <ConfirmConnection
+        client={client}
+        project={project}
+        nonce={nonce}
+        userId={userId}
+        onDismiss={() => changeQuery((edited) => edited.delete("confirm"))}
+      />
+    );
   }
+  if (userId === null) return <SignInForm client={client} notice={session.notice} />;
   return (
     <Dashboard
-      key={session.userId}
-      client={session.client}
+      key={userId}
+      client={client}
       project={project}
       email={session.email}
       onSignOut={session.signOut}

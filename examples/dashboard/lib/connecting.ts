@@ -1,6 +1,6 @@
 /**
  * The way to connect an account at Fanvue: a creator's, or the agency's, which serves all creators whom
- * it manages and is stored only after somebody here has seen for which agency it is.
+ * it manages. Nothing is stored before the person has seen here for which agency it is and what it reads.
  */
 
 import { Failure } from "./failure";
@@ -11,20 +11,16 @@ export type Account =
   | { readonly kind: "creator"; readonly modelId: string | null }
   | { readonly kind: "agency"; readonly connectionId: string | null };
 
-/** What Fanvue granted for the agency's account, before it is stored. */
+/** What Fanvue granted, before it is stored. */
 export interface HeldConnection {
+  readonly kind: "creator" | "agency";
   readonly agency_id: string;
   readonly agency: string;
   readonly account: string | null;
   readonly account_uuid: string;
   readonly scopes: readonly string[];
-  readonly creators: number;
-}
-
-export interface StoredConnection {
-  readonly connection_id: string;
-  /** How many creators were created, attached, mended, unchanged, kept or refused. */
-  readonly creators: Readonly<Record<string, number>>;
+  /** How many creators the agency's account manages. */
+  readonly creators: number | null;
 }
 
 /**
@@ -44,41 +40,40 @@ export async function connectAddress(
   } else if (account.modelId !== null) {
     query.set("model_id", account.modelId);
   }
-  const { url: address } = await ask<{ url?: unknown }>(client, project, "GET", `start?${query}`);
+  const { url: address } = await ask<{ url?: unknown }>(
+    project,
+    `start?${query}`,
+    await callerHeaders(client, project),
+  );
   if (typeof address !== "string" || !/^https?:$/.test(new URL(address).protocol)) {
     throw new Failure("The server sent an address that this page cannot open.");
   }
   return address;
 }
 
-/** Returns what there is to confirm; only who began sees it. */
-export function fetchHeld(
-  client: Client,
-  project: Project,
-  nonce: string,
-): Promise<HeldConnection> {
-  return ask(client, project, "GET", `confirm?${new URLSearchParams({ nonce })}`);
+/** Returns the session that a confirmation is shown to and sent with; a link needs none. */
+export async function sessionToken(client: Client): Promise<string> {
+  const { data } = await client.auth.getSession();
+  return data.session?.access_token ?? "";
 }
 
-/** Stores the agency's account and lets its creators be read through it. */
-export function confirmHeld(
-  client: Client,
-  project: Project,
-  nonce: string,
-): Promise<StoredConnection> {
-  return ask(client, project, "POST", `confirm?${new URLSearchParams({ nonce })}`);
+/** Returns what there is to confirm: to who began it, or to whoever came by a link. */
+export function fetchHeld(project: Project, nonce: string, token: string): Promise<HeldConnection> {
+  const headers = new Headers({ apikey: project.publishableKey });
+  if (token !== "") headers.set("authorization", `Bearer ${token}`);
+  return ask(project, `confirm?${new URLSearchParams({ nonce })}`, headers);
 }
 
-async function ask<Answer>(
-  client: Client,
-  project: Project,
-  method: "GET" | "POST",
-  path: string,
-): Promise<Answer> {
-  const headers = new Headers(await callerHeaders(client, project));
+/** Where the form that confirms leads: only the browser itself brings the cookie that it takes. */
+export function confirmAddress(project: Project): string {
+  return `${project.url}/functions/v1/fanvue-connect/confirm`;
+}
+
+async function ask<Answer>(project: Project, path: string, given: HeadersInit): Promise<Answer> {
+  const headers = new Headers(given);
   headers.set("accept", "application/json");
   const url = `${project.url}/functions/v1/fanvue-connect/${path}`;
-  const response = await fetch(url, { method, headers, cache: "no-store" });
+  const response = await fetch(url, { headers, cache: "no-store" });
   if (!response.ok) throw await Failure.fromResponse(response);
   return (await response.json()) as Answer;
 }

@@ -18,12 +18,15 @@ export interface Model {
   readonly status: string;
   readonly status_reason: string | null;
   readonly status_changed_at: string | null;
+  /** Why it is paused: operator, connecting, disconnected; null: as adopted, or not paused. */
+  readonly reason_code: string | null;
+  readonly connected_at: string | null;
   /** The agency's account through which the creator is read; null: they have a grant of their own. */
   readonly connection_id: string | null;
 }
 
 const MODEL_COLUMNS =
-  "id, fanvue_user_uuid, handle, display_name, status, status_reason, status_changed_at, connection_id";
+  "id, fanvue_user_uuid, handle, display_name, status, status_reason, status_changed_at, reason_code, connected_at, connection_id";
 
 export async function fetchAgencies(client: Client, signal: AbortSignal): Promise<Agency[]> {
   const agencies = await readAll<Agency>((after) => {
@@ -103,4 +106,25 @@ export function nameOf(model: Named | undefined): string {
 export function waitingAccounts(models: readonly Model[]): Model[][] {
   const waiting = models.filter(({ status }) => status === "reauth_required");
   return [...Map.groupBy(waiting, ({ id, connection_id }) => connection_id ?? id).values()];
+}
+
+/**
+ * What an address that claims so may say is connected: a creator, or the agency's account by its
+ * creators. Null where the agency's own data does not bear it out.
+ */
+export function sayConnected(
+  models: readonly Model[],
+  id: string,
+): { readonly name: string | null; readonly words: string } | null {
+  const model = models.find((one) => one.id === id);
+  if (model !== undefined) {
+    if (model.connected_at === null) return null;
+    if (model.status === "active") return { name: nameOf(model), words: "is connected." };
+    if (model.reason_code !== "operator") return null;
+    return { name: nameOf(model), words: "is connected, and stays paused by an operator." };
+  }
+  const behind = models.filter((one) => one.connection_id === id && one.status === "active").length;
+  if (behind === 0) return null;
+  const creators = behind === 1 ? "1 creator is" : `${behind} creators are`;
+  return { name: null, words: `The agency's account is connected; ${creators} read through it.` };
 }

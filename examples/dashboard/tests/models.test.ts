@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chooseAgency, type Model, nameOf, waitingAccounts } from "../lib/models";
+import { chooseAgency, type Model, nameOf, sayConnected, waitingAccounts } from "../lib/models";
 
 const [A, B] = [
   { id: "a", name: "Amber" },
@@ -35,19 +35,45 @@ test("a creator is called by the best name that is known", () => {
   assert.equal(nameOf(undefined), "A creator");
 });
 
-test("creators who wait for one account of their agency are one entry", () => {
-  const model = (id: string, connection_id: string | null, status = "reauth_required"): Model => ({
-    id,
-    connection_id,
-    status,
-    fanvue_user_uuid: null,
-    handle: null,
-    display_name: null,
-    status_reason: null,
-    status_changed_at: null,
-  });
-  const [a, b, c] = [model("a", "k"), model("b", null), model("c", "k")];
+const model = (id: string, given: Partial<Model> = {}): Model => ({
+  id,
+  connection_id: null,
+  status: "active",
+  fanvue_user_uuid: null,
+  handle: id,
+  display_name: null,
+  status_reason: null,
+  status_changed_at: null,
+  reason_code: null,
+  connected_at: "2026-01-01T00:00:00Z",
+  ...given,
+});
 
-  assert.deepEqual(waitingAccounts([a, b, c, model("d", "k", "active")]), [[a, c], [b]]);
+test("creators who wait for one account of their agency are one entry", () => {
+  const waits = (id: string, connection_id: string | null) =>
+    model(id, { connection_id, status: "reauth_required" });
+  const [a, b, c] = [waits("a", "k"), waits("b", null), waits("c", "k")];
+
+  assert.deepEqual(waitingAccounts([a, b, c, model("d", { connection_id: "k" })]), [[a, c], [b]]);
   assert.deepEqual(waitingAccounts([]), []);
+});
+
+test("an address says connected of what the data says is connected, and of nothing else", () => {
+  const models = [
+    model("new"),
+    model("refused", { status: "reauth_required" }),
+    model("connecting", { status: "paused", reason_code: "connecting", connected_at: null }),
+    model("left", { status: "paused", reason_code: "disconnected" }),
+    model("held", { status: "paused", reason_code: "operator" }),
+    model("one", { connection_id: "account" }),
+    model("two", { connection_id: "account" }),
+    model("three", { connection_id: "dead", status: "reauth_required" }),
+  ];
+
+  assert.deepEqual(sayConnected(models, "new"), { name: "@new", words: "is connected." });
+  assert.match(sayConnected(models, "held")?.words ?? "", /stays paused/);
+  assert.match(sayConnected(models, "account")?.words ?? "", /2 creators are read/);
+  for (const id of ["anything", "", "refused", "connecting", "left", "dead"]) {
+    assert.equal(sayConnected(models, id), null, id);
+  }
 });
