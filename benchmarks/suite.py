@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.calls import calls
 from benchmarks.ledger import commit
+from benchmarks.memory import memory
 from benchmarks.pixels import pixels
 from benchmarks.queue import claim, drain
 from benchmarks.reads import reads
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[Stage, Size], list[Row]]] = {
     "webhook": webhook,
     "pixels": pixels,
     "reads": reads,
+    "memory": memory,
 }
 
 

@@ -31,6 +31,7 @@ ROWS = {
     "webhook": 18,
     "pixels": 12,
     "reads": 7,
+    "memory": 1,
 }
 
 
