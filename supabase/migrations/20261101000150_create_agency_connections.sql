@@ -124,13 +124,16 @@ create trigger models_leave_connection
 
 -- What follows from a model's grant -----------------------------------------------------------------
 
+-- PL/pgSQL: asked for each job and each stream; a function in SQL that another one calls is planned anew at every call.
 create or replace function private.has_grant(p_model public.models)
 returns boolean
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select p_model.connection_id is not null or coalesce(p_model.fanvue_refresh_token, p_model.fanvue_access_token) is not null
+begin
+  return p_model.connection_id is not null or coalesce(p_model.fanvue_refresh_token, p_model.fanvue_access_token) is not null;
+end
 $$;
 comment on function private.has_grant(public.models) is 'Whether a model can be read at all: through its agency''s grant or its own.';
 revoke all on function private.has_grant(public.models) from public, anon, authenticated;
@@ -138,15 +141,18 @@ grant execute on function private.has_grant(public.models) to service_role;
 
 create or replace function private.path_prefix(p_model public.models)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case
-    when p_model.connection_id is null
-      or exists (select from public.agency_connections c
-                 where c.id = p_model.connection_id and c.fanvue_user_uuid = p_model.fanvue_user_uuid) then ''
-    else '/creators/' || p_model.fanvue_user_uuid end
+begin
+  if p_model.connection_id is null
+     or exists (select from public.agency_connections c
+                where c.id = p_model.connection_id and c.fanvue_user_uuid = p_model.fanvue_user_uuid) then
+    return '';
+  end if;
+  return '/creators/' || p_model.fanvue_user_uuid;
+end
 $$;
 comment on function private.path_prefix(public.models) is
   'What precedes the paths of a model''s data: nothing for an account''s own data, /creators/<uuid> for what an administrator reads of others. '
@@ -156,14 +162,18 @@ grant execute on function private.path_prefix(public.models) to service_role;
 
 create or replace function private.bucket_of(p_model public.models)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select case when p_model.connection_id is null then 'user:' || coalesce(p_model.fanvue_user_uuid, p_model.id::text)
-    else (select 'user:' || c.fanvue_user_uuid
+begin
+  if p_model.connection_id is null then
+    return 'user:' || coalesce(p_model.fanvue_user_uuid, p_model.id::text);
+  end if;
+  return (select 'user:' || c.fanvue_user_uuid
                  || case when c.fanvue_user_uuid = p_model.fanvue_user_uuid then '' else ':' || p_model.fanvue_user_uuid end
-          from public.agency_connections c where c.id = p_model.connection_id) end
+          from public.agency_connections c where c.id = p_model.connection_id);
+end
 $$;
 comment on function private.bucket_of(public.models) is
   'The rate-limit bucket of a model''s calls: Fanvue counts per app and user, and on /creators/<uuid> paths per creator besides.';

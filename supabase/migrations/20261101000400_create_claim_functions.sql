@@ -4,12 +4,14 @@
 
 create or replace function private.cause_of(p_cause text, p_created_at timestamptz)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
   -- the schedule's jobs are most of all and bear no text: their tick is known by its time
-  select coalesce(p_cause, 'tick ' || to_char(p_created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+  return coalesce(p_cause, 'tick ' || to_char(p_created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
+end
 $$;
 comment on function private.cause_of(text, timestamptz) is 'Who wanted a job, in the words by which logs find all that came of it.';
 revoke all on function private.cause_of(text, timestamptz) from public, anon, authenticated;
@@ -17,21 +19,25 @@ grant execute on function private.cause_of(text, timestamptz) to service_role;
 
 create or replace function private.job_reply(p_job public.sync_jobs)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_build_object(
+declare
+  v_model public.models;
+begin
+  select m.* into v_model from public.models m where m.id = p_job.model_id;
+  return jsonb_build_object(
     'id', p_job.id, 'lease_id', p_job.lease_id, 'agency_id', p_job.agency_id, 'model_id', p_job.model_id,
     'sync_type', p_job.sync_type, 'attempt', p_job.attempt, 'max_attempts', p_job.max_attempts,
     'priority', p_job.priority, 'progress', coalesce(p_job.progress, '{}'::jsonb),
     'run_at', p_job.run_at, 'cause', private.cause_of(p_job.cause, p_job.created_at), 'waited_ms', greatest(0, round(extract(epoch from p_job.claimed_at - p_job.run_at) * 1000)),
     -- grant, path and bucket of one moment: a model that changes its grant meanwhile must not mix two of them
-    'bucket', coalesce(private.bucket_of(m), p_job.bucket),
-    'model', jsonb_build_object('fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle,
-                                'grant_id', coalesce(m.connection_id, m.id), 'path_prefix', private.path_prefix(m)))
-  from (select p_job.model_id as id) j
-  left join public.models m on m.id = j.id
+    'bucket', coalesce(case when v_model.id is not null then private.bucket_of(v_model) end, p_job.bucket),
+    'model', jsonb_build_object('fanvue_user_uuid', v_model.fanvue_user_uuid, 'handle', v_model.handle,
+                                'grant_id', coalesce(v_model.connection_id, v_model.id),
+                                'path_prefix', case when v_model.id is not null then private.path_prefix(v_model) end));
+end
 $$;
 comment on function private.job_reply(public.sync_jobs) is 'A claimed job as the worker gets it. No secrets.';
 revoke all on function private.job_reply(public.sync_jobs) from public, anon, authenticated;
