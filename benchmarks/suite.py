@@ -12,7 +12,7 @@ from benchmarks.queue import claim, drain
 from benchmarks.reads import reads
 from benchmarks.stage import open_stage
 from benchmarks.throughput import callers, throughput
-from benchmarks.ticks import tick
+from benchmarks.ticks import outage, tick
 from benchmarks.webhooks import webhook
 
 
@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Stage, Size], list[Row]]] = {
     "drain": drain,
     "claim": claim,
     "tick": tick,
+    "outage": outage,
     "callers": callers,
     "throughput": throughput,
     "webhook": webhook,

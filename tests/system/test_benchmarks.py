@@ -26,6 +26,7 @@ ROWS = {
     "drain": 2,
     "claim": 1,
     "tick": 1,
+    "outage": 3,
     "callers": 1,
     "throughput": 1,
     "webhook": 18,
