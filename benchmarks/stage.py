@@ -55,6 +55,7 @@ class Size:
     sales: int
     reads: int
     takes: int
+    jobs: int
 
 
 FULL = Size(
@@ -76,6 +77,7 @@ FULL = Size(
     sales=100,
     reads=1000,
     takes=100,
+    jobs=200_000,
 )
 TINY = Size(
     rounds=1,
@@ -96,6 +98,7 @@ TINY = Size(
     sales=3,
     reads=20,
     takes=2,
+    jobs=2_000,
 )
 
 

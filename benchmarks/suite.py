@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from benchmarks.calls import calls
 from benchmarks.ledger import commit
+from benchmarks.memory import memory
 from benchmarks.pixels import pixels
 from benchmarks.queue import claim, drain
 from benchmarks.reads import reads
 from benchmarks.stage import open_stage
 from benchmarks.throughput import callers, throughput
-from benchmarks.ticks import tick
+from benchmarks.ticks import outage, tick
 from benchmarks.webhooks import webhook
 
 
@@ -28,11 +29,13 @@ BENCHMARKS: dict[str, Callable[[Stage, Size], list[Row]]] = {
     "drain": drain,
     "claim": claim,
     "tick": tick,
+    "outage": outage,
     "callers": callers,
     "throughput": throughput,
     "webhook": webhook,
     "pixels": pixels,
     "reads": reads,
+    "memory": memory,
 }
 
 

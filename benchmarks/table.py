@@ -22,7 +22,8 @@ CAPTION = (
     "path SQL: the engine's functions, called straight in a database without fsync. "
     "REST: a whole worker over HTTP, beside a simulated Fanvue without a rate limit. "
     "HTTP: requests to the Edge Functions in Deno, signed webhooks or a user's reads. "
-    "page: from a signed webhook on to what the dashboard shows in Chromium."
+    "page: from a signed webhook on to what the dashboard shows in Chromium. "
+    "worker: a worker's loop alone, with no server."
 )
 
 

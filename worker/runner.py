@@ -51,6 +51,27 @@ class Handler(Protocol):
 
 
 @dataclass(slots=True)
+class Waits:
+    """How long jobs waited, in milliseconds to two digits: as small after a year as at first."""
+
+    counts: Counter[int] = field(default_factory=Counter)
+
+    def add(self, waited: timedelta) -> None:
+        """Count one wait."""
+        milliseconds = round(waited / timedelta(milliseconds=1))
+        self.counts[round(milliseconds, 2 - len(str(milliseconds)))] += 1
+
+    def quantile(self, share: float) -> int | None:
+        """Return the milliseconds that this share of the jobs did not exceed, None without jobs."""
+        place = int(share * self.counts.total())
+        for milliseconds, count in sorted(self.counts.items()):
+            place -= count
+            if place < 0:
+                return milliseconds
+        return max(self.counts, default=None)
+
+
+@dataclass(slots=True)
 class Tally:
     """What one run of this worker did."""
 
@@ -59,7 +80,7 @@ class Tally:
     requests: int = 0
     throttled: int = 0
     lost: int = 0
-    pickup: list[timedelta] = field(default_factory=list)
+    pickup: Waits = field(default_factory=Waits)
     interrupted: bool = False
 
     @property
@@ -234,7 +255,7 @@ class Runner:
 
     def _start(self, job: Job) -> _Running:
         self.tally.claimed += 1
-        self.tally.pickup.append(job.waited)
+        self.tally.pickup.add(job.waited)
         self._metrics.count(Metric.CLAIMS, sync_type=job.sync_type)
         waited = job.waited.total_seconds()
         self._metrics.observe(Metric.PICKUP, waited, lane=lane_of(job.priority).value)

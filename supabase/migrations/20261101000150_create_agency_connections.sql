@@ -126,13 +126,16 @@ create trigger models_leave_connection
 
 -- What follows from a model's grant -----------------------------------------------------------------
 
+-- PL/pgSQL: asked for each job and each stream; a function in SQL that another one calls is planned anew at every call.
 create or replace function private.has_grant(p_model public.models)
 returns boolean
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select p_model.connection_id is not null or coalesce(p_model.fanvue_refresh_token, p_model.fanvue_access_token) is not null
+begin
+  return p_model.connection_id is not null or coalesce(p_model.fanvue_refresh_token, p_model.fanvue_access_token) is not null;
+end
 $$;
 comment on function private.has_grant(public.models) is 'Whether a model can be read at all: through its agency''s grant or its own.';
 revoke all on function private.has_grant(public.models) from public, anon, authenticated;

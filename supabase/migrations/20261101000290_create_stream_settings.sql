@@ -84,20 +84,27 @@ create index sync_overrides_sync_type_idx on private.sync_overrides (sync_type);
 revoke all on private.sync_overrides from public, anon, authenticated;
 grant select, insert, update, delete on private.sync_overrides to service_role;
 
+-- PL/pgSQL: its plan lasts for the session; a function in SQL that is called by another is planned anew at every call.
 create or replace function private.stream_settings(p_agency_id uuid, p_model_id uuid, p_sync_type text)
 returns private.sync_streams
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_settings private.sync_streams;
+begin
   select t.sync_type, coalesce(m.enabled, a.enabled, t.enabled), t.on_demand, coalesce(m.every, a.every, t.every), t.slow_after,
          coalesce(m.slowest, a.slowest, t.slowest), coalesce(m.priority, a.priority, t.priority), t.lookback_min, t.lookback_max,
          t.lookback_rows, t.deep_every, t.deep_lookback, t.aside_every,
          coalesce(m.most_ended_share, a.most_ended_share, t.most_ended_share), coalesce(m.keep_text, a.keep_text, t.keep_text)
+  into v_settings
   from private.sync_streams t
   left join private.sync_overrides a on a.agency_id = p_agency_id and a.sync_type = t.sync_type
   left join private.sync_overrides m on m.model_id = p_model_id and m.sync_type = t.sync_type
-  where t.sync_type = p_sync_type
+  where t.sync_type = p_sync_type;
+  return v_settings;
+end
 $$;
 comment on function private.stream_settings(uuid, uuid, text) is
   'The settings in force for one model''s stream: the model''s own over its agency''s over the defaults. All null when there is no such stream.';
@@ -106,12 +113,14 @@ grant execute on function private.stream_settings(uuid, uuid, text) to service_r
 
 create or replace function private.is_switched_on(p_model public.models, p_sync_type text)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
   -- what is no polled stream, as the nightly proof, has no switch
-  select coalesce((select t.enabled from private.stream_settings(p_model.agency_id, p_model.id, p_sync_type) t), true)
+  return coalesce((private.stream_settings(p_model.agency_id, p_model.id, p_sync_type)).enabled, true);
+end
 $$;
 comment on function private.is_switched_on(public.models, text) is 'Whether a stream of a model is read at all: for everybody, for its agency, for itself.';
 revoke all on function private.is_switched_on(public.models, text) from public, anon, authenticated;
@@ -119,13 +128,15 @@ grant execute on function private.is_switched_on(public.models, text) to service
 
 create or replace function private.current_interval(p_settings private.sync_streams, p_quiet_runs integer)
 returns interval
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case when p_quiet_runs < p_settings.slow_after then p_settings.every
+begin
+  return case when p_quiet_runs < p_settings.slow_after then p_settings.every
               else least(greatest(p_settings.slowest, p_settings.every),
-                         p_settings.every * (2 ^ least(p_quiet_runs - p_settings.slow_after + 1, 12))) end
+                         p_settings.every * (2 ^ least(p_quiet_runs - p_settings.slow_after + 1, 12))) end;
+end
 $$;
 comment on function private.current_interval(private.sync_streams, integer) is 'How long until the next poll of a stream that found nothing so many times in a row.';
 revoke all on function private.current_interval(private.sync_streams, integer) from public, anon, authenticated;

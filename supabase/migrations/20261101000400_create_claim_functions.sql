@@ -25,18 +25,19 @@ stable
 set search_path = ''
 as $$
 declare
-  m public.models;
+  v_model public.models;
 begin
-  select x.* into m from public.models x where x.id = p_job.model_id;
+  select m.* into v_model from public.models m where m.id = p_job.model_id;
   return jsonb_build_object(
     'id', p_job.id, 'lease_id', p_job.lease_id, 'agency_id', p_job.agency_id, 'model_id', p_job.model_id,
     'sync_type', p_job.sync_type, 'attempt', p_job.attempt, 'max_attempts', p_job.max_attempts,
     'priority', p_job.priority, 'progress', coalesce(p_job.progress, '{}'::jsonb),
     'run_at', p_job.run_at, 'cause', private.cause_of(p_job.cause, p_job.created_at), 'waited_ms', greatest(0, round(extract(epoch from p_job.claimed_at - p_job.run_at) * 1000)),
     -- grant, path and bucket of one moment: a model that changes its grant meanwhile must not mix two of them
-    'bucket', coalesce(private.bucket_of(m), p_job.bucket),
-    'model', jsonb_build_object('fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle,
-                                'grant_id', coalesce(m.connection_id, m.id), 'path_prefix', case when m.id is not null then private.path_prefix(m) end));
+    'bucket', coalesce(case when v_model.id is not null then private.bucket_of(v_model) end, p_job.bucket),
+    'model', jsonb_build_object('fanvue_user_uuid', v_model.fanvue_user_uuid, 'handle', v_model.handle,
+                                'grant_id', coalesce(v_model.connection_id, v_model.id),
+                                'path_prefix', case when v_model.id is not null then private.path_prefix(v_model) end));
 end
 $$;
 comment on function private.job_reply(public.sync_jobs) is 'A claimed job as the worker gets it. No secrets.';
@@ -73,6 +74,9 @@ as $$
 declare
   v_now timestamptz := private.engine_now();
   v_heads public.sync_jobs[];
+  -- whose lanes are looked at: null until that is known, then all of those that have work, or everybody's where they are many
+  v_busy uuid[];
+  v_few constant integer := 64;
   v_jobs jsonb := '[]'::jsonb;
   v_next timestamptz;
 begin
@@ -88,28 +92,58 @@ begin
     end if;
   end if;
 
-  select array_agg(x.head) into v_heads
-  from (
-    select first.head
-    from (select l.agency_id, l.max_running, l.oldest_lease
-          from private.queue_lanes l where not l.paused order by l.served_at offset 0) o
-    cross join lateral (select count(*) as running from public.sync_jobs r
-                        where r.agency_id = o.agency_id and r.lease_id >= o.oldest_lease) c
-    -- LIMIT 1 inside LATERAL keeps this one probe per lane; flattened, it scans the whole backlog.
-    cross join lateral (select j as head
-                        from public.sync_jobs j
-                        where c.running < o.max_running and j.agency_id = o.agency_id and j.state = 'queued' and j.run_at <= v_now
-                          and not exists (select from public.sync_jobs r
-                                          where r.state = 'running' and r.model_id = j.model_id and r.sync_type = j.sync_type offset 0)
-                          and not exists (select from private.api_endpoints e
-                                          where e.bucket = j.bucket and e.blocked_until > v_now and j.sync_type = any (e.stops) offset 0)
-                        order by j.priority, j.run_at, j.id
-                        limit 1) first
-    cross join lateral (select from private.queue_lanes l
-                        where l.agency_id = o.agency_id and not l.paused offset 0 for no key update skip locked) mine
-    -- few lanes and more jobs of each: walking dead index entries is paid once per lane
-    limit least(32, greatest(4, ceil(p_limit / 8.0)::integer))
-  ) x;
+  -- First the lanes that were not served for longest; where none of these has work, those that have: an idle claim, and one
+  -- for a single busy agency, cost the same however many agencies there are.
+  for v_round in 1 .. 2 loop
+    select array_agg(x.head) into v_heads
+    from (
+      select first.head
+      from ((select l.agency_id, l.max_running, l.oldest_lease
+             from private.queue_lanes l
+             where v_busy is null and not l.paused
+             order by l.served_at
+             limit case v_round when 1 then 32 end)
+            union all
+            (select l.agency_id, l.max_running, l.oldest_lease
+             from unnest(v_busy) b(agency_id)
+             join private.queue_lanes l on l.agency_id = b.agency_id
+             where not l.paused
+             order by l.served_at)
+            offset 0) o
+      cross join lateral (select count(*) as running from public.sync_jobs r
+                          where r.agency_id = o.agency_id and r.lease_id >= o.oldest_lease) c
+      -- LIMIT 1 inside LATERAL keeps this one probe per lane; flattened, it scans the whole backlog.
+      cross join lateral (select j as head
+                          from public.sync_jobs j
+                          where c.running < o.max_running and j.agency_id = o.agency_id and j.state = 'queued' and j.run_at <= v_now
+                            and not exists (select from public.sync_jobs r
+                                            where r.state = 'running' and r.model_id = j.model_id and r.sync_type = j.sync_type offset 0)
+                            and not exists (select from private.api_endpoints e
+                                            where e.bucket = j.bucket and e.blocked_until > v_now and j.sync_type = any (e.stops) offset 0)
+                          order by j.priority, j.run_at, j.id
+                          limit 1) first
+      cross join lateral (select from private.queue_lanes l
+                          where l.agency_id = o.agency_id and not l.paused offset 0 for no key update skip locked) mine
+      -- few lanes and more jobs of each: walking dead index entries is paid once per lane
+      limit least(32, greatest(4, ceil(p_limit / 8.0)::integer))
+    ) x;
+    exit when v_heads is not null or v_round = 2;
+    -- from agency to agency that has something queued: a probe for each
+    with recursive busy as (
+      (select j.agency_id, 1 as place from public.sync_jobs j where j.state = 'queued' order by j.agency_id limit 1)
+      union all
+      select n.agency_id, b.place + 1
+      from busy b
+      cross join lateral (select j.agency_id from public.sync_jobs j
+                          where j.state = 'queued' and j.agency_id > b.agency_id order by j.agency_id limit 1) n
+      where b.place <= v_few
+    )
+    select coalesce(array_agg(b.agency_id), '{}') into v_busy from busy b;
+    exit when v_busy = '{}';
+    if cardinality(v_busy) > v_few then
+      v_busy := null;
+    end if;
+  end loop;
 
   if v_heads is not null then
     with room as (
@@ -169,7 +203,10 @@ begin
     -- Nothing to do: say how long an idle worker may sleep. One due job that waits for room settles a lane, however many are
     -- behind it; where all that is due is refused, the first block to end is early enough, whosever it is.
     select min(n.run_at) into v_next
-    from private.queue_lanes l
+    from (select l.agency_id from private.queue_lanes l where v_busy is null and not l.paused
+          union all
+          select l.agency_id from unnest(v_busy) b(agency_id) join private.queue_lanes l on l.agency_id = b.agency_id where not l.paused
+          offset 0) l
     cross join lateral (
       select coalesce(
         (select j.run_at
@@ -185,8 +222,7 @@ begin
           case when exists (select from public.sync_jobs j
                             where j.agency_id = l.agency_id and j.state = 'queued' and j.run_at <= v_now)
                then (select min(e.blocked_until) from private.api_endpoints e where e.blocked_until > v_now) end)) as run_at
-      offset 0) n
-    where not l.paused;
+      offset 0) n;
   end if;
   return jsonb_build_object(
     'jobs', v_jobs,

@@ -35,7 +35,8 @@ begin
   perform pg_advisory_xact_lock(hashtextextended('fanvue-enqueue-due', 0));
   -- pg_cron may have stopped: the money is proved all the same.
   perform private.start_missed_night(v_now);
-  -- A dead job whose stream is due again gets another life instead of a twin.
+  -- A dead job whose stream is due again gets another life under its number instead of a twin. Taken out and put in anew:
+  -- what somebody queues at this very moment takes its place, where an update would fail and the whole tick with it.
   with due as (
     select d.id, private.priority_now(s, t.priority, v_now) as priority
     from public.sync_jobs d
@@ -48,13 +49,18 @@ begin
       and not exists (select from public.sync_jobs j
                       where j.model_id = d.model_id and j.sync_type = d.sync_type and j.state = 'running')
     order by d.model_id, d.sync_type
+    limit p_limit
     for update of d skip locked
+  ), gone as (
+    delete from public.sync_jobs j using due where j.id = due.id returning j as job, due.priority
   )
-  update public.sync_jobs j
-  set state = 'queued', run_at = v_now, attempt = 0, priority = due.priority, cause = null,
-      created_at = v_now, pages = 0, requests = 0, rows_inserted = 0, rows_updated = 0, rows_unchanged = 0
-  from due
-  where j.id = due.id;
+  insert into public.sync_jobs (id, agency_id, model_id, sync_type, priority, run_at, created_at, bucket, max_attempts, progress, last_error)
+  overriding system value
+  select (g.job).id, (g.job).agency_id, (g.job).model_id, (g.job).sync_type, g.priority, v_now, v_now, (g.job).bucket, (g.job).max_attempts,
+         (g.job).progress, (g.job).last_error
+  from gone g
+  order by (g.job).model_id, (g.job).sync_type
+  on conflict (model_id, sync_type) where state = 'queued' do nothing;
   get diagnostics v_revived = row_count;
 
   insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
@@ -79,6 +85,8 @@ begin
   on conflict (model_id, sync_type) where state = 'queued' do nothing;
   get diagnostics v_new = row_count;
 
+  -- last, for it holds streams, and waits for nobody
+  perform private.follow_settings_changes(2000, v_now);
   insert into private.scheduler_ticks as k (source, last_tick_at, last_enqueued)
   values (p_by, v_now, v_new + v_revived)
   on conflict (source) do update

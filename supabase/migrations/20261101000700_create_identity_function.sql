@@ -142,7 +142,8 @@ create or replace function private.apply_transactions(
   out listed uuid[], out added uuid[], out before jsonb)
 language plpgsql
 set search_path = ''
--- plans must not depend on statistics that were taken while the ledger was small
+-- plans must not depend on statistics that were taken while the ledger was small, and are dear to make
+set plan_cache_mode = force_generic_plan
 set jit = off
 set enable_seqscan = off
 set enable_hashjoin = off
@@ -151,12 +152,66 @@ as $$
 #variable_conflict use_column
 declare
   v_confirmed record;
+  v_plain record;
 begin
   perform private.lock_model(p_model_id);
   p_rows := private.hide_erased_fans(p_agency_id, private.fold_ids(p_rows));
   -- what is known again confirms nothing new
   p_rows := private.recall_rows(p_model_id, p_rows, p_border);
   select c.confirmed, c.amount into v_confirmed from private.confirm_provisional(p_model_id, p_rows, p_now) c;
+  -- Nearly every page is plain: each row bears an id of its own, and either stands in the ledger as it is listed, or is new at
+  -- an instant of which nothing else is known. Nothing need be matched then. One row that is not so sends the whole page below.
+  with listed as materialized (
+    select r.ordinality as n, x.*
+    from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
+    cross join lateral jsonb_to_record(r.item) as x(
+      fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
+      fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz, recalled uuid)
+  ), pairs as materialized (
+    select l.n, s.id,
+           s.fanvue_id = l.fanvue_id and s.origin = 'api'
+           and (s.amount, s.net_amount, s.currency, s.source, s.category, s.status, s.fan_uuid, s.fan_handle, s.message_uuid, s.post_uuid, s.reverses_fanvue_id)
+               is not distinct from
+               (l.amount, l.net, l.currency, l.source, l.category, l.status, l.fan_uuid, l.fan_handle, l.message_uuid, l.post_uuid, l.reverses_fanvue_id) as alike
+    from listed l
+    cross join lateral (select x.* from public.fanvue_transactions x
+                        where x.model_id = p_model_id and x.fanvue_created_at = l.at offset 0) s
+  ), same as materialized (
+    select p.n, p.id from pairs p where p.alike
+  ), fresh as materialized (
+    select l.* from listed l where l.n <> all (array(select k.n from same k))
+  ), plain as materialized (
+    select (select count(*) = count(distinct l.fanvue_id) and count(l.recalled) = 0 from listed l)
+           and (select count(distinct p.id) from pairs p) = (select count(*) from same)
+           and not exists (
+             select from fresh f
+             -- as text, so that only the index that leads with fanvue_id can answer
+             cross join lateral (select from public.fanvue_transactions x
+                                 where x.fanvue_id = f.fanvue_id and x.model_id::text = p_model_id::text offset 0) t) as is_so
+  ), added as (
+    insert into public.fanvue_transactions (
+      agency_id, model_id, fanvue_id, amount, net_amount, currency, source, category, status, fan_uuid, fan_handle,
+      message_uuid, post_uuid, reverses_fanvue_id, origin, fanvue_created_at, synced_at, created_at)
+    select p_agency_id, p_model_id, f.fanvue_id, f.amount, f.net, f.currency, f.source, f.category, f.status, f.fan_uuid,
+           f.fan_handle, f.message_uuid, f.post_uuid, f.reverses_fanvue_id, 'api', f.at, p_now, p_now
+    from plain p
+    join fresh f on p.is_so
+    returning fanvue_transactions.id, fanvue_transactions.amount
+  )
+  select p.is_so, (select count(*) from same) as same, (select coalesce(sum(a.amount), 0) from added a) as amount,
+         array(select a.id from added a) as added, array(select k.id from same k) as known
+  into v_plain
+  from plain p;
+  if v_plain.is_so then
+    inserted := cardinality(v_plain.added);
+    -- a confirmed row was written above and found unchanged here
+    updated := v_confirmed.confirmed;
+    unchanged := v_plain.same - v_confirmed.confirmed;
+    amount := v_plain.amount + v_confirmed.amount;
+    listed := v_plain.known || v_plain.added;
+    added := v_plain.added;
+    return;
+  end if;
   with listed as (
     select r.ordinality as n, x.recalled, x.fanvue_id, x.source, x.category, x.amount, x.net, x.currency, x.status,
            x.fan_uuid, x.fan_handle, x.message_uuid, x.post_uuid, x.reverses_fanvue_id, x.at,

@@ -253,8 +253,11 @@ begin
     end if;
   end if;
 
+  v_reply := jsonb_build_object('version', v_state.version + 1, 'inserted', v_done.inserted, 'updated', v_done.updated,
+                                'unchanged', v_done.unchanged, 'amount', v_done.amount::text,
+                                'cancel', v_job.cancel_requested, 'complete', v_complete, 'partial', null, 'todo', v_todo);
   update public.sync_state s
-  set version = s.version + 1, agency_id = v_job.agency_id, last_page_key = p_page ->> 'key', last_sync_at = v_now,
+  set version = s.version + 1, agency_id = v_job.agency_id, last_page_key = p_page ->> 'key', last_page_reply = v_reply, last_sync_at = v_now,
       walk_phase = v_phase, walk_mode = coalesce(p_page ->> 'mode', s.walk_mode), walk_ceiling = v_ceiling, walk_newest = v_newest,
       walk_position = v_position,
       -- only where a cursor may have split an instant; an older worker's cursor does so by days, too
@@ -286,11 +289,10 @@ begin
         and case v_job.sync_type when 'subscribers' then m.subscribers_count else m.followers_count end > jsonb_array_length(v_rows);
     end if;
   end if;
-  v_reply := jsonb_build_object('version', v_state.version + 1, 'inserted', v_done.inserted, 'updated', v_done.updated,
-                                'unchanged', v_done.unchanged, 'amount', v_done.amount::text,
-                                'cancel', v_job.cancel_requested, 'complete', v_complete,
-                                'partial', case when v_complete then v_partial end, 'todo', v_todo);
-  update public.sync_state s set last_page_reply = v_reply where s.id = v_state.id;
+  if v_complete and v_partial is not null then
+    v_reply := v_reply || jsonb_build_object('partial', v_partial);
+    update public.sync_state s set last_page_reply = v_reply where s.id = v_state.id;
+  end if;
 
   update public.sync_jobs j
   set lease_until = greatest(j.lease_until, v_now + make_interval(secs => p_lease_seconds)),

@@ -30,18 +30,26 @@ begin
   end if;
   -- two first connections of one agency must not make it twice
   perform pg_advisory_xact_lock(hashtextextended('fanvue-agency:' || lower(v_name), 0));
+  -- An id is an id, whatever others are called: no name can stand in its way.
+  select a.id into v_agency_id from public.agencies a where a.id = private.as_uuid(v_name)::uuid;
+  if found then
+    return v_agency_id;
+  end if;
   select count(*), max(a.id::text)::uuid into v_count, v_agency_id
   from public.agencies a
-  where a.id::text = lower(v_name) or private.agency_name(a.name) = v_name;
+  where private.agency_name(a.name) = v_name;
   if v_count > 1 then
     raise sqlstate 'PT409' using message = format('%s agencies are called %L', v_count, v_name),
       hint = 'give the agency''s id instead of its name';
+  end if;
+  if v_count = 0 and private.as_uuid(v_name) is not null then
+    raise sqlstate 'PT404' using message = format('no agency has the id %s', v_name), hint = 'a new agency is made by its name; fanvue-sync creators lists those there are';
   end if;
   return v_agency_id;
 end
 $$;
 comment on function private.find_agency(text) is
-  'The id of the agency with this name or id, null when there is none; nobody else makes it until the transaction ends. Errors: 409 ambiguous, 422 no name.';
+  'The id of the agency with this id or name, the id first; null when there is none of that name; nobody else makes it until the transaction ends. Errors: 404 no such id, 409 ambiguous, 422 no name.';
 revoke all on function private.find_agency(text) from public, anon, authenticated;
 grant execute on function private.find_agency(text) to service_role;
 

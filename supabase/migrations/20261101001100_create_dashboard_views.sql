@@ -64,13 +64,15 @@ grant select on public.sync_health to authenticated, service_role;
 
 create or replace function private.health_rank(p_health text)
 returns integer
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- From the worst to the best: below zero somebody is to look. A word that is not here comes first.
-  select coalesce(array_position(array['the creator must connect again', 'gave up; tried again when due', 'failing', 'partial', 'late',
-                                       'waiting for its first sync', 'syncing', 'fresh', 'at rest', 'paused'], p_health), 0) - 6
+  return coalesce(array_position(array['the creator must connect again', 'gave up; tried again when due', 'failing', 'partial', 'late',
+                                       'waiting for its first sync', 'syncing', 'fresh', 'at rest', 'paused'], p_health), 0) - 6;
+end
 $$;
 comment on function private.health_rank(text) is 'How bad a word of sync_health is: the lowest is the worst, from zero on all is well.';
 revoke all on function private.health_rank(text) from public, anon, authenticated;

@@ -142,8 +142,9 @@ cross join lateral (
 left join (
   select j.bucket, count(*) filter (where j.priority <= 20) as live, count(*) filter (where j.priority between 21 and 60) as normal,
          count(*) filter (where j.priority between 61 and 120) as backfill, count(*) filter (where j.priority > 120) as low
-  from public.sync_jobs j
-  where j.state = 'queued' and j.run_at <= private.engine_now()
+  from (select private.engine_now() as now offset 0) k
+  cross join public.sync_jobs j
+  where j.state = 'queued' and j.run_at <= k.now
   group by j.bucket
 ) q on q.bucket = b.bucket and b.largest
 order by x.blocked is null, round(100.0 * u.used / b.max_calls) desc, b.bucket, b.max_calls;

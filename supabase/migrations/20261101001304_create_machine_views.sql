@@ -118,9 +118,10 @@ select a.name as agency, case when l.paused then 'paused' when l.max_running = 0
 from (select private.engine_now() as now) n
 cross join private.queue_lanes l
 join public.agencies a on a.id = l.agency_id
-left join (select j.agency_id, count(*) filter (where j.run_at <= private.engine_now()) as due, count(*) filter (where j.run_at > private.engine_now()) as later,
-                  min(j.run_at) filter (where j.run_at <= private.engine_now()) as oldest
-           from public.sync_jobs j where j.state = 'queued' group by j.agency_id) q on q.agency_id = l.agency_id
+left join (select j.agency_id, count(*) filter (where j.run_at <= k.now) as due, count(*) filter (where j.run_at > k.now) as later,
+                  min(j.run_at) filter (where j.run_at <= k.now) as oldest
+           from (select private.engine_now() as now offset 0) k
+           cross join public.sync_jobs j where j.state = 'queued' group by j.agency_id) q on q.agency_id = l.agency_id
 left join (select j.agency_id, count(*) as running from public.sync_jobs j where j.state = 'running' group by j.agency_id) r on r.agency_id = l.agency_id
 left join (select j.agency_id, count(*) as dead from public.sync_jobs j where j.state = 'dead' group by j.agency_id) d on d.agency_id = l.agency_id
 order by q.oldest nulls last, a.name;

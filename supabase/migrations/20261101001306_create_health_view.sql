@@ -44,7 +44,7 @@ comment on column ops.unproved.agency_id is 'The agency.';
 revoke all on ops.unproved from public, anon, authenticated;
 grant select on ops.unproved to service_role;
 
-create or replace view ops.health
+create or replace view private.health_answers
 with (security_invoker = true) as
 with clock as materialized (
   select private.engine_now() as now
@@ -175,7 +175,16 @@ with clock as materialized (
   from clock c
   cross join lateral (select string_agg(distinct x.table_name, ', ') as tables from private.overdue_rows(c.now) x) o
 )
-select a.question, a.state, a.answer, a.look as where_to_look from answers a order by a.place;
+select a.place, a.question, a.state, a.answer, a.look as where_to_look,
+       case when a.look = 'ops.late' then (select array_agg(l.cause) from late l) end as causes
+from answers a;
+comment on view private.health_answers is 'What ops.health shows. causes: why streams are late, of all that are, so that nobody need read them again.';
+revoke all on private.health_answers from public, anon, authenticated;
+grant select on private.health_answers to service_role;
+
+create or replace view ops.health
+with (security_invoker = true) as
+select h.question, h.state, h.answer, h.where_to_look from private.health_answers h order by h.place;
 comment on view ops.health is
   'The front page: one row per question. Where state says attention, open the view that where_to_look names; it says what to do.';
 comment on column ops.health.question is 'What an operator wants to know.';

@@ -144,28 +144,39 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_id bigint;
-  v_jobs bigint[] := '{}'::bigint[];
+  v_now timestamptz := private.engine_now();
+  v_jobs bigint[];
   v_stopped bigint;
 begin
   if p_agency_id is not null and not exists (select from public.agencies a where a.id = p_agency_id) then
     raise sqlstate 'PT404' using message = format('no agency %s', p_agency_id), hint = 'ops.queue_health lists the agencies';
   end if;
-  for v_id in
-    select j.id from public.sync_jobs j join public.models m on m.id = j.model_id
+  -- Not beside a tick, which revives the dead as well: each would wait for what the other has.
+  perform pg_advisory_xact_lock(hashtextextended('fanvue-enqueue-due', 0));
+  with dead as (
+    select j.id
+    from public.sync_jobs j
+    join public.models m on m.id = j.model_id
     where j.state = 'dead' and m.status = 'active' and private.is_switched_on(m, j.sync_type)
       and (p_agency_id is null or j.agency_id = p_agency_id)
+      -- what runs already is the answer
+      and not exists (select from public.sync_jobs r where r.model_id = j.model_id and r.sync_type = j.sync_type and r.state = 'running')
     order by j.model_id, j.sync_type
-  loop
-    begin
-      -- a message says that somebody else was first
-      continue when ops.retry_job(v_id) ? 'message';
-      v_jobs := v_jobs || v_id;
-    exception when sqlstate 'PT404' or sqlstate 'PT409' then
-      -- somebody else retried, paused or switched off in between: the others are not to wait for that
-      continue;
-    end;
-  end loop;
+    for update of j
+  ), gone as (
+    delete from public.sync_jobs j using dead where j.id = dead.id returning j as job
+  ), again as (
+    insert into public.sync_jobs as q (id, agency_id, model_id, sync_type, priority, run_at, created_at, bucket, cause)
+    overriding system value
+    select (g.job).id, m.agency_id, m.id, (g.job).sync_type, least((g.job).priority, 20::smallint), v_now, v_now, private.bucket_of(m), 'operator'
+    from gone g
+    join public.models m on m.id = (g.job).model_id
+    order by m.id, (g.job).sync_type
+    on conflict (model_id, sync_type) where state = 'queued' do update
+      set run_at = least(q.run_at, excluded.run_at), priority = least(q.priority, excluded.priority), attempt = 0, cause = excluded.cause
+    returning q.id
+  )
+  select coalesce(array_agg(a.id order by a.id), '{}') into v_jobs from again a;
   select count(*) into v_stopped from public.sync_jobs j where j.state = 'dead' and (p_agency_id is null or j.agency_id = p_agency_id);
   if cardinality(v_jobs) > 0 then
     perform private.note_action('retry_dead_jobs', coalesce('agency ' || p_agency_id, 'all agencies'), jsonb_build_object('agency_id', p_agency_id),

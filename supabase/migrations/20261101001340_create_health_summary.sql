@@ -9,7 +9,15 @@ stable
 set search_path = ''
 as $$
   with asked as materialized (
-    select h.*, row_number() over () as place from ops.health h
+    select * from private.health_answers h
+  ), told as materialized (
+    -- one root cause is one line: what another question tells of is not told again
+    select t.cause
+    from (values ('no_worker', 'ops.running'), ('worker_gone', 'ops.running'), ('not_queued', 'ops.schedule_health'), ('dead', 'ops.dead_jobs'),
+                 ('budget', 'ops.budgets')) t(cause, look)
+    join asked o on o.where_to_look = t.look and o.state = 'attention'
+    union all
+    values ('tried_now'), ('reauth_required')
   )
   select coalesce(jsonb_agg(jsonb_build_object(
            'question', t.question, 'what', t.answer, 'remedy', coalesce(r.remedy, 'see what stands there'), 'where_to_look', t.where_to_look)
@@ -18,15 +26,8 @@ as $$
   left join lateral (
     -- the views are in the order in which an operator goes through them
     select case t.where_to_look
-      -- one root cause is one line: what another question tells of is not told again
-      when 'ops.late' then (select l.remedy from ops.late l
-                            where not l.deliberate and l.cause not in ('tried_now', 'reauth_required')
-                              and not exists (select from asked o
-                                              where o.state = 'attention'
-                                                and o.where_to_look = case l.cause when 'no_worker' then 'ops.running' when 'worker_gone' then 'ops.running'
-                                                                        when 'not_queued' then 'ops.schedule_health' when 'dead' then 'ops.dead_jobs'
-                                                                        when 'budget' then 'ops.budgets' end)
-                            limit 1)
+      when 'ops.late' then case when exists (select from unnest(t.causes) c(cause) where c.cause not in (select o.cause from told o))
+                                then (select l.remedy from ops.late l where not l.deliberate and l.cause not in (select o.cause from told o) limit 1) end
       when 'ops.running' then (select coalesce((select x.to_stop_it from ops.running x where x.lease_left like 'ended%' limit 1), 'start a worker: fanvue-sync run'))
       when 'ops.schedule_health' then (select s.remedy from ops.schedule_health s where s.remedy is not null limit 1)
       when 'ops.reconnect' then (select c.remedy from ops.reconnect c limit 1)
@@ -120,22 +121,22 @@ stable
 set search_path = ''
 as $$
   with streams as (
-    select h.*, private.health_rank(h.health) as rank, a.name as agency, private.creator_name(m) as creator, k.id as connection_id,
+    select h.*, a.name as agency, private.creator_name(m) as creator, k.id as connection_id,
            case when h.model_status = 'reauth_required' then coalesce(k.status_reason, m.status_reason) else s.last_error ->> 'message' end as reason
     from public.sync_health h
     join public.sync_state s on s.model_id = h.model_id and s.sync_type = h.sync_type
     join public.models m on m.id = h.model_id
     join public.agencies a on a.id = h.agency_id
     left join public.agency_connections k on k.id = m.connection_id and k.status = 'reauth_required'
-    where private.health_rank(h.health) < 0
   ), causes as (
-    select min(s.rank) as rank, s.health, s.reason, count(*) as streams, count(distinct s.model_id) as creators,
+    select private.health_rank(s.health) as rank, s.health, s.reason, count(*) as streams, count(distinct s.model_id) as creators,
            array_agg(distinct s.agency order by s.agency) as agencies, (array_agg(distinct s.creator order by s.creator))[1:3] as named,
            (array_agg(distinct s.sync_type order by s.sync_type))[1:3] as sync_types, min(s.last_success_at) as since
     from streams s
     group by s.health, s.reason, s.connection_id,
              -- each account that must connect is a cause of its own
              case when s.model_status = 'reauth_required' and s.connection_id is null then s.model_id end
+    having private.health_rank(s.health) < 0
   )
   select jsonb_build_object(
     'causes', (select count(*) from causes),

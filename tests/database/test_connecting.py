@@ -146,3 +146,24 @@ def test_eight_first_connections_at_once_make_one_agency(engine: Engine) -> None
 
     assert len(agencies) == 1
     assert engine.value("select count(*) from public.models") == 8
+
+
+def test_an_id_means_the_agency_that_has_it_whatever_another_one_is_called(engine: Engine) -> None:
+    meant = engine.agency("Atlas")
+    maker, caller = engine.another(), engine.another()
+
+    # somebody gives an agency the other one's id for a name, at this very moment
+    with engine.owner.transaction():
+        engine.agency(str(meant))
+        beside = caller.start("connect_model", str(meant), uuid.uuid4())
+        first = beside.result(WAIT)
+    after = maker.call("connect_model", str(meant).upper(), uuid.uuid4())
+
+    assert [first["agency_id"], after["agency_id"]] == [str(meant)] * 2
+
+
+def test_an_id_that_nobody_has_makes_no_agency_called_so(engine: Engine) -> None:
+    unknown = str(uuid.uuid4())
+
+    assert refused(engine, unknown, uuid.uuid4()) == "PT404"
+    assert engine.value("select count(*) from public.agencies") == 0

@@ -98,8 +98,9 @@ def test_a_page_reads_its_own_rows_of_a_large_ledger(engine: Engine) -> None:
     with reading(engine, "fanvue_transactions") as again:
         engine.rows(apply, agency_id, model_id, page)
 
-    assert first.rows <= 100
-    assert again.rows <= 300
+    # a plain page needs a look at each of its instants, and one before, for rows without ids
+    assert first.rows <= 50
+    assert again.rows <= 150
 
 
 def test_a_page_touches_one_row_a_day_of_the_rollup(engine: Engine) -> None:

@@ -149,3 +149,56 @@ def test_an_idle_claim_costs_the_same_however_much_is_due_behind_a_full_cap(
 
     few, many = pages
     assert many < few + 20
+
+
+@pytest.mark.usefixtures("fresh_sessions")
+def test_an_idle_claim_costs_the_same_however_many_agencies_there_are(engine: Engine) -> None:
+    pages = []
+    for more in (40, 960):
+        engine.rows(
+            "insert into public.agencies (name) select gen_random_uuid()::text"
+            " from generate_series(1, %s)",
+            more,
+        )
+        engine.rows("vacuum analyze private.queue_lanes")
+        assert engine.call("claim_sync_jobs", "w0", 1) == {"jobs": [], "next_due_in": None}
+        pages.append(pages_touched_by_a_claim(engine, 10))
+
+    few, many = pages
+    # the lanes' own pages: forty to a page, where a look into the queue for each was three
+    assert many < few + 960 / 10
+
+
+def test_the_only_busy_agency_is_found_behind_any_number_of_idle_ones(engine: Engine) -> None:
+    for _ in range(70):
+        engine.agency()
+    busy = engine.agency()
+    model_id = engine.model(busy)
+    engine.rows("update private.queue_lanes set served_at = now() where agency_id = %s", busy)
+    engine.call("enqueue_due")
+
+    assert [job["model_id"] for job in engine.claim(5)] == [str(model_id)]
+
+
+def test_an_idle_claim_says_when_the_next_job_of_any_agency_is_due(engine: Engine) -> None:
+    for _ in range(40):
+        engine.agency()
+    model_id = engine.model(engine.agency(), due=False)
+    job = engine.running_job(model_id)
+    engine.settle(job, "snooze", retry_in_s=50)
+
+    reply = engine.call("claim_sync_jobs", "w0", 5)
+
+    assert reply["jobs"] == []
+    assert 49 < reply["next_due_in"] <= 50
+
+
+def test_an_agency_with_room_is_found_behind_very_many_without(engine: Engine) -> None:
+    for _ in range(70):
+        engine.models(engine.agency(), 1)
+    engine.rows("update private.queue_lanes set max_running = 0")
+    model_id = engine.model(engine.agency())
+    engine.rows("update private.queue_lanes set served_at = now() where max_running > 0")
+    engine.call("enqueue_due")
+
+    assert [job["model_id"] for job in engine.claim(5)] == [str(model_id)]

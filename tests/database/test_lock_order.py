@@ -123,3 +123,55 @@ def test_two_schedulers_at_once_queue_a_stream_once_even_when_it_is_claimed_mean
         engine.settle(job, "yield")
 
     assert engine.value("select count(*) from public.sync_jobs") == 2
+
+
+def dead_jobs(engine: Engine, count: int) -> list[uuid.UUID]:
+    """Let the job of several models die, and their streams be due; return the models in order."""
+    agency_id = engine.agency()
+    models = sorted(
+        (engine.model(agency_id, due=False) for _ in range(count)), key=lambda one: one.bytes
+    )
+    for model_id in models:
+        engine.settle(engine.running_job(model_id), "dead")
+    engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
+    return models
+
+
+def test_a_job_that_somebody_queues_for_a_dead_stream_does_not_fail_the_tick(
+    engine: Engine,
+) -> None:
+    models = dead_jobs(engine, 3)
+    scheduler, somebody = engine.another(), engine.another()
+
+    with somebody.connection.transaction():
+        somebody.call("enqueue_sync", models[1], "earnings")
+        tick = scheduler.start("enqueue_due", "scheduler")
+        engine.wait_until_blocked(scheduler)
+
+    assert tick.result(WAIT)["revived"] == 2
+    jobs = engine.rows("select model_id, state from public.sync_jobs order by model_id")
+    assert [row["model_id"] for row in jobs] == models
+    assert {row["state"] for row in jobs} == {"queued"}
+
+
+def test_retrying_what_is_dead_while_the_schedule_ticks(engine: Engine) -> None:
+    models = dead_jobs(engine, 3)
+    numbers = [
+        row["id"] for row in engine.rows("select id from public.sync_jobs order by model_id")
+    ]
+    operator, scheduler, blocker = engine.another(), engine.another(), engine.another()
+
+    with blocker.connection.transaction():
+        blocker.connection.execute(
+            "select from public.sync_jobs where model_id = %s for update", [models[1]]
+        )
+        retry = operator.run(operator.connection.execute, "select ops.retry_dead_jobs() as done")
+        engine.wait_until_blocked(operator)
+        tick = scheduler.start("enqueue_due", "scheduler")
+        engine.wait_until_blocked(scheduler)
+
+    assert retry.result(WAIT).fetchone()["done"]["message"].startswith("3 jobs run again")
+    assert tick.result(WAIT) == {"enqueued": 0, "revived": 0}
+    jobs = engine.rows("select id, state from public.sync_jobs order by model_id")
+    # under the numbers that the operator has on the screen
+    assert jobs == [{"id": number, "state": "queued"} for number in numbers]

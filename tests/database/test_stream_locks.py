@@ -82,13 +82,19 @@ def test_changing_settings_while_jobs_of_several_models_are_settled(engine: Engi
         changing = engine.another()
         changing.connection.execute("reset role")
         changed = run(
-            changing, "update private.sync_streams set priority = 51 where sync_type = 'followers'"
+            changing,
+            "update private.sync_streams set every = '7 minutes' where sync_type = 'followers'",
         )
-        engine.wait_until_blocked(changing)
+        # an operator's change waits for nobody
+        assert changed.result(WAIT).rowcount == 1
 
     assert len(settled.result(WAIT)) == 2
-    assert changed.result(WAIT).rowcount == 1
-    engine.rows("update private.sync_streams set priority = 50 where sync_type = 'followers'")
+    # what was held at that moment is planned with the next tick
+    engine.call("enqueue_due")
+    assert engine.rows("select * from private.settings_changes") == []
+    engine.rows(
+        "update private.sync_streams set every = '30 minutes' where sync_type = 'followers'"
+    )
 
 
 def test_an_account_that_asks_for_lists_while_their_jobs_are_settled(engine: Engine) -> None:

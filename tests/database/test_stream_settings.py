@@ -314,6 +314,8 @@ def test_a_tick_does_not_look_at_paused_models_nor_at_streams_that_are_off(
     engine.rows("update public.models set status = 'paused'")
     due = [engine.model(engine.agency(), due=False) for _ in range(3)]
     engine.rows("update private.sync_streams set enabled = sync_type in ('earnings', 'posts')")
+    # what the change itself left to the ticks
+    engine.rows("select private.follow_settings_changes(10000, private.engine_now())")
     engine.rows(
         "update public.sync_state set next_sync_at = private.engine_now()"
         " where model_id = any (%s)",
@@ -329,3 +331,40 @@ def test_a_tick_does_not_look_at_paused_models_nor_at_streams_that_are_off(
 
     assert queued["enqueued"] == 2 * len(due)
     assert meter.rows <= 50
+
+
+def test_a_change_for_everybody_holds_the_rows_of_few_creators(
+    engine: Engine, settings: None
+) -> None:
+    engine.models(engine.agency(), 1_200, due=False)
+    other = engine.another()
+    planned = "select count(*) from public.sync_state where next_sync_at < now() + interval '1 day'"
+
+    with engine.owner.transaction():
+        engine.rows(
+            "update private.sync_streams set every = '5 minutes' where sync_type = 'earnings'"
+        )
+        free = other.connection.execute(
+            "select count(*) as rows from"
+            " (select from public.sync_state where sync_type = 'earnings'"
+            " for update skip locked) s"
+        ).fetchone()
+
+    assert free is not None
+    assert free["rows"] == 700
+    assert engine.value(planned) == 500
+    engine.call("enqueue_due")
+    assert engine.value(planned) == 1_200
+    assert engine.value("select count(*) from private.settings_changes") == 0
+
+
+def test_a_change_of_what_the_schedule_is_not_made_of_plans_nothing(
+    engine: Engine, settings: None
+) -> None:
+    engine.models(engine.agency(), 3, due=False)
+    before = engine.rows("select id, xmin::text, xmax::text from public.sync_state order by id")
+
+    engine.rows("update private.sync_streams set priority = 51 where sync_type = 'earnings'")
+
+    after = engine.rows("select id, xmin::text, xmax::text from public.sync_state order by id")
+    assert after == before

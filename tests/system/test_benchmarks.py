@@ -26,11 +26,13 @@ ROWS = {
     "drain": 2,
     "claim": 1,
     "tick": 1,
+    "outage": 3,
     "callers": 1,
     "throughput": 1,
     "webhook": 18,
     "pixels": 12,
     "reads": 7,
+    "memory": 1,
 }
 
 

@@ -186,7 +186,8 @@ def test_the_status_of_a_grant_names_its_key_and_shows_no_token() -> None:
 
 def test_a_run_is_summed_up_with_its_waits() -> None:
     tally = Tally(claimed=3, outcomes=Counter(succeeded=2, dead=1), requests=7)
-    tally.pickup += [timedelta(milliseconds=value) for value in (30, 10, 20)]
+    for milliseconds in (30, 10, 20):
+        tally.pickup.add(timedelta(milliseconds=milliseconds))
 
     told = summary(tally)
 

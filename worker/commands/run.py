@@ -104,7 +104,6 @@ async def _show_queue(settings: Settings) -> None:
 
 def summary(tally: Tally) -> dict[str, Any]:
     """Return what a run did, as `--json` prints it."""
-    waits = sorted(tally.pickup)
     return {
         "claimed": tally.claimed,
         "outcomes": dict(sorted(tally.outcomes.items())),
@@ -113,16 +112,10 @@ def summary(tally: Tally) -> dict[str, Any]:
         "requests": tally.requests,
         "throttled": tally.throttled,
         "pickup_ms": {
-            "p50": _at(waits, 0.5),
-            "p95": _at(waits, 0.95),
+            "p50": tally.pickup.quantile(0.5),
+            "p95": tally.pickup.quantile(0.95),
         },
     }
-
-
-def _at(waits: list[timedelta], share: float) -> int | None:
-    if not waits:
-        return None
-    return round(waits[min(len(waits) - 1, int(share * len(waits)))] / timedelta(milliseconds=1))
 
 
 def _sentence(tally: Tally) -> str:
