@@ -41,6 +41,7 @@ export type Database = {
           "handle": string | null;
           "id": string;
           "listed_at": string | null;
+          "reason_code": string | null;
           "refresh_token": string | null;
           "status": string;
           "status_changed_at": string;
@@ -61,6 +62,7 @@ export type Database = {
           "handle"?: string | null;
           "id"?: string;
           "listed_at"?: string | null;
+          "reason_code"?: never;
           "refresh_token"?: string | null;
           "status"?: string;
           "status_changed_at"?: string;
@@ -80,6 +82,7 @@ export type Database = {
           "handle"?: string | null;
           "id"?: string;
           "listed_at"?: string | null;
+          "reason_code"?: never;
           "refresh_token"?: string | null;
           "status"?: string;
           "status_changed_at"?: string;
@@ -125,6 +128,107 @@ export type Database = {
             columns: ["agency_id"];
             isOneToOne: false;
             referencedRelation: "agencies";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "agency_trail": {
+        Row: {
+          "action": string;
+          "agency_id": string;
+          "at": string;
+          "detail": NonNullable<Json>;
+          "id": string;
+          "subject_id": string | null;
+          "user_id": string | null;
+          "who": string;
+        };
+        ComputedFields: never;
+        Insert: {
+          "action": string;
+          "agency_id": string;
+          "at"?: string;
+          "detail"?: NonNullable<Json>;
+          "id"?: string;
+          "subject_id"?: string | null;
+          "user_id"?: string | null;
+          "who": string;
+        };
+        Update: {
+          "action"?: string;
+          "agency_id"?: string;
+          "at"?: string;
+          "detail"?: NonNullable<Json>;
+          "id"?: string;
+          "subject_id"?: string | null;
+          "user_id"?: string | null;
+          "who"?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "agency_trail_agency_id_fkey";
+            columns: ["agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agencies";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "connect_links": {
+        Row: {
+          "agency_id": string;
+          "created_at": string;
+          "created_by": string | null;
+          "creator_id": string | null;
+          "expires_at": string;
+          "id": string;
+          "label": string | null;
+          "link_hash": string;
+          "used_at": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "agency_id": string;
+          "created_at"?: string;
+          "created_by"?: string | null;
+          "creator_id"?: string | null;
+          "expires_at"?: string;
+          "id"?: string;
+          "label"?: string | null;
+          "link_hash": string;
+          "used_at"?: string | null;
+        };
+        Update: {
+          "agency_id"?: string;
+          "created_at"?: string;
+          "created_by"?: string | null;
+          "creator_id"?: string | null;
+          "expires_at"?: string;
+          "id"?: string;
+          "label"?: string | null;
+          "link_hash"?: string;
+          "used_at"?: string | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "connect_links_agency_id_fkey";
+            columns: ["agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agencies";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "connect_links_creator_id_fkey";
+            columns: ["creator_id"];
+            isOneToOne: false;
+            referencedRelation: "model_overview";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "connect_links_creator_id_fkey";
+            columns: ["creator_id"];
+            isOneToOne: false;
+            referencedRelation: "models";
             referencedColumns: ["id"];
           },
         ];
@@ -796,6 +900,51 @@ export type Database = {
           },
         ];
       };
+      "invitations": {
+        Row: {
+          "accepted_at": string | null;
+          "accepted_by": string | null;
+          "agency_id": string;
+          "created_at": string;
+          "email": string;
+          "expires_at": string;
+          "id": string;
+          "invited_by": string | null;
+          "role": string;
+        };
+        ComputedFields: never;
+        Insert: {
+          "accepted_at"?: string | null;
+          "accepted_by"?: string | null;
+          "agency_id": string;
+          "created_at"?: string;
+          "email": string;
+          "expires_at"?: string;
+          "id"?: string;
+          "invited_by"?: string | null;
+          "role"?: string;
+        };
+        Update: {
+          "accepted_at"?: string | null;
+          "accepted_by"?: string | null;
+          "agency_id"?: string;
+          "created_at"?: string;
+          "email"?: string;
+          "expires_at"?: string;
+          "id"?: string;
+          "invited_by"?: string | null;
+          "role"?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "invitations_agency_id_fkey";
+            columns: ["agency_id"];
+            isOneToOne: false;
+            referencedRelation: "agencies";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       "models": {
         Row: {
           "agency_id": string;
@@ -811,6 +960,7 @@ export type Database = {
           "followers_count": number | null;
           "handle": string | null;
           "id": string;
+          "reason_code": string | null;
           "revenue_total": number;
           "status": string;
           "status_changed_at": string;
@@ -834,6 +984,7 @@ export type Database = {
           "followers_count"?: number | null;
           "handle"?: string | null;
           "id"?: string;
+          "reason_code"?: string | null;
           "revenue_total"?: number;
           "status"?: string;
           "status_changed_at"?: string;
@@ -856,6 +1007,7 @@ export type Database = {
           "followers_count"?: number | null;
           "handle"?: string | null;
           "id"?: string;
+          "reason_code"?: string | null;
           "revenue_total"?: number;
           "status"?: string;
           "status_changed_at"?: string;
@@ -998,6 +1150,7 @@ export type Database = {
           "lease_id": number | null;
           "lease_until": string | null;
           "max_attempts": number;
+          "member_error": Json | null;
           "model_id": string;
           "pages": number;
           "priority": number;
@@ -1026,6 +1179,7 @@ export type Database = {
           "lease_id"?: number | null;
           "lease_until"?: string | null;
           "max_attempts"?: number;
+          "member_error"?: never;
           "model_id": string;
           "pages"?: number;
           "priority"?: number;
@@ -1053,6 +1207,7 @@ export type Database = {
           "lease_id"?: number | null;
           "lease_until"?: string | null;
           "max_attempts"?: number;
+          "member_error"?: never;
           "model_id"?: string;
           "pages"?: number;
           "priority"?: number;
@@ -1099,6 +1254,7 @@ export type Database = {
           "id": number;
           "job_id": number;
           "lease_id": number | null;
+          "member_error": Json | null;
           "model_id": string;
           "pages": number;
           "queued_at": string;
@@ -1123,6 +1279,7 @@ export type Database = {
           "id"?: never;
           "job_id": number;
           "lease_id"?: number | null;
+          "member_error"?: never;
           "model_id": string;
           "pages"?: number;
           "queued_at": string;
@@ -1146,6 +1303,7 @@ export type Database = {
           "id"?: never;
           "job_id"?: number;
           "lease_id"?: number | null;
+          "member_error"?: never;
           "model_id"?: string;
           "pages"?: number;
           "queued_at"?: string;
@@ -1200,6 +1358,7 @@ export type Database = {
           "last_page_reply": Json | null;
           "last_success_at": string | null;
           "last_sync_at": string | null;
+          "member_error": Json | null;
           "model_id": string;
           "next_sync_at": string | null;
           "quiet_runs": number;
@@ -1240,6 +1399,7 @@ export type Database = {
           "last_page_reply"?: Json | null;
           "last_success_at"?: string | null;
           "last_sync_at"?: string | null;
+          "member_error"?: never;
           "model_id": string;
           "next_sync_at"?: string | null;
           "quiet_runs"?: number;
@@ -1279,6 +1439,7 @@ export type Database = {
           "last_page_reply"?: Json | null;
           "last_success_at"?: string | null;
           "last_sync_at"?: string | null;
+          "member_error"?: never;
           "model_id"?: string;
           "next_sync_at"?: string | null;
           "quiet_runs"?: number;
@@ -1331,6 +1492,7 @@ export type Database = {
         Row: {
           "agency_id": string | null;
           "applied_at": string | null;
+          "attempts": number;
           "creator_uuid": string | null;
           "error": string | null;
           "event_id": string;
@@ -1339,6 +1501,7 @@ export type Database = {
           "payload": NonNullable<Json>;
           "payment_id": string | null;
           "received_at": string;
+          "retry_at": string | null;
           "status": string;
           "topic": string;
           "transaction_id": string | null;
@@ -1347,6 +1510,7 @@ export type Database = {
         Insert: {
           "agency_id"?: string | null;
           "applied_at"?: string | null;
+          "attempts"?: number;
           "creator_uuid"?: string | null;
           "error"?: string | null;
           "event_id": string;
@@ -1355,6 +1519,7 @@ export type Database = {
           "payload": NonNullable<Json>;
           "payment_id"?: string | null;
           "received_at"?: string;
+          "retry_at"?: string | null;
           "status": string;
           "topic": string;
           "transaction_id"?: string | null;
@@ -1362,6 +1527,7 @@ export type Database = {
         Update: {
           "agency_id"?: string | null;
           "applied_at"?: string | null;
+          "attempts"?: number;
           "creator_uuid"?: string | null;
           "error"?: string | null;
           "event_id"?: string;
@@ -1370,6 +1536,7 @@ export type Database = {
           "payload"?: NonNullable<Json>;
           "payment_id"?: string | null;
           "received_at"?: string;
+          "retry_at"?: string | null;
           "status"?: string;
           "topic"?: string;
           "transaction_id"?: string | null;
@@ -1420,6 +1587,7 @@ export type Database = {
           "id": string;
           "is_syncing": boolean | null;
           "newest_earning_at": string | null;
+          "reason_code": string | null;
           "revenue_total": number;
           "status": string;
           "status_changed_at": string;
@@ -1489,6 +1657,14 @@ export type Database = {
       };
     };
     Functions: {
+      "accept_invitation": {
+        Args: { "p_invitation_id": string };
+        Returns: Json;
+      };
+      "add_member": {
+        Args: { "p_agency": string; "p_email": string; "p_role"?: string };
+        Returns: Json;
+      };
       "announcements": { Args: { "p_agency_id": string }; Returns: Json };
       "attach_creators": {
         Args: {
@@ -1505,6 +1681,14 @@ export type Database = {
           "p_connection_id"?: string;
           "p_model_id": string;
           "p_return_to": string;
+          "p_state_hash": string;
+          "p_verifier": string;
+        };
+        Returns: Json;
+      };
+      "begin_linked_connection": {
+        Args: {
+          "p_link_hash": string;
           "p_state_hash": string;
           "p_verifier": string;
         };
@@ -1594,7 +1778,11 @@ export type Database = {
         Returns: Json;
       };
       "confirm_connection": {
-        Args: { "p_confirm": boolean; "p_nonce_hash": string };
+        Args: { "p_browser_hash"?: string; "p_nonce_hash": string };
+        Returns: Json;
+      };
+      "confirm_linked_connection": {
+        Args: { "p_browser_hash"?: string; "p_nonce_hash": string };
         Returns: Json;
       };
       "confirmed_connection": {
@@ -1619,8 +1807,22 @@ export type Database = {
         };
         Returns: Json;
       };
+      "create_connect_link": {
+        Args: {
+          "p_agency_id": string;
+          "p_hours"?: number;
+          "p_label"?: string;
+          "p_model_id"?: string;
+        };
+        Returns: Json;
+      };
       "dashboard_stats": {
         Args: { "p_agency_id": string; "p_from": string; "p_to": string };
+        Returns: Json;
+      };
+      "disconnect_creator": { Args: { "p_model_id": string }; Returns: Json };
+      "drop_member": {
+        Args: { "p_agency": string; "p_member": string };
         Returns: Json;
       };
       "engine_attention": { Args: Record<PropertyKey, never>; Returns: Json };
@@ -1699,11 +1901,16 @@ export type Database = {
       };
       "hold_connection": {
         Args: {
+          "p_browser_hash": string;
           "p_held": Json;
           "p_nonce_hash": string;
           "p_state_hash": string;
         };
         Returns: undefined;
+      };
+      "invite_member": {
+        Args: { "p_agency_id": string; "p_email": string; "p_role"?: string };
+        Returns: Json;
       };
       "list_creators": { Args: Record<PropertyKey, never>; Returns: Json };
       "list_grants": {
@@ -1714,23 +1921,29 @@ export type Database = {
         Args: { "p_limit"?: number; "p_state"?: string };
         Returns: Json;
       };
+      "list_members": { Args: { "p_agency": string }; Returns: Json };
       "list_streams": { Args: { "p_limit"?: number }; Returns: Json };
       "list_troubles": { Args: { "p_limit"?: number }; Returns: Json };
       "list_webhook_subscriptions": {
         Args: Record<PropertyKey, never>;
         Returns: Json;
       };
-      "prune_history": {
+      "make_connect_link": {
         Args: {
-          "p_batch"?: number;
-          "p_keep_events"?: string;
-          "p_keep_runs"?: string;
+          "p_agency": string;
+          "p_hours"?: number;
+          "p_label"?: string;
+          "p_model_id"?: string;
         };
         Returns: Json;
       };
+      "members_of": { Args: { "p_agency_id": string }; Returns: Json };
+      "my_invitations": { Args: Record<PropertyKey, never>; Returns: Json };
+      "prune_history": { Args: { "p_batch"?: number }; Returns: Json };
       "reap_expired_leases": { Args: { "p_limit"?: number }; Returns: Json };
       "receive_webhook_event": {
         Args: {
+          "p_apply"?: boolean;
           "p_hint_topic"?: string;
           "p_payload": Json;
           "p_vouched_for"?: string;
@@ -1754,6 +1967,10 @@ export type Database = {
         };
         Returns: Json;
       };
+      "remove_member": {
+        Args: { "p_agency_id": string; "p_user_id": string };
+        Returns: Json;
+      };
       "request_sync": {
         Args: { "p_model_id": string; "p_sync_type": string };
         Returns: Json;
@@ -1767,6 +1984,12 @@ export type Database = {
         Returns: undefined;
       };
       "retry_sync_job": { Args: { "p_id": number }; Returns: Json };
+      "retry_webhook_events": { Args: { "p_limit"?: number }; Returns: Json };
+      "revoke_connect_link": { Args: { "p_link_id": string }; Returns: Json };
+      "revoke_invitation": {
+        Args: { "p_invitation_id": string };
+        Returns: Json;
+      };
       "sale_totals": { Args: { "p_model_id": string }; Returns: Json };
       "seal_tokens": {
         Args: {
@@ -1777,6 +2000,10 @@ export type Database = {
           "p_refresh_to": string;
         };
         Returns: boolean;
+      };
+      "set_member_role": {
+        Args: { "p_agency_id": string; "p_role": string; "p_user_id": string };
+        Returns: Json;
       };
       "settle_alerts": {
         Args: { "p_items": Json; "p_sent": boolean; "p_worker": string };
@@ -1794,6 +2021,7 @@ export type Database = {
           "p_expires_in_s": number;
           "p_fingerprint": string;
           "p_handle"?: string;
+          "p_nonce_hash"?: string;
           "p_refresh_token": string;
           "p_version": number;
         };
@@ -1804,6 +2032,7 @@ export type Database = {
           "p_access_token": string;
           "p_expires_in_s"?: number;
           "p_model_id": string;
+          "p_nonce_hash"?: string;
           "p_refresh_token": string;
           "p_version": number;
         };
