@@ -14,6 +14,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.database.engine import Engine
+from tests.database.older_application import adopting
 from tests.database.sessions import Sessions, prepare
 from tests.support.postgres import as_superuser, migrated_project
 
@@ -21,6 +22,7 @@ from tests.support.postgres import as_superuser, migrated_project
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.database.older_application import Adoption
     from tests.support.postgres import Connection
 
 
@@ -49,6 +51,21 @@ def migrated_url(cluster_url: str) -> Iterator[str]:
         with psycopg.connect(url) as connection:
             prepare(connection)
         yield url
+
+
+@pytest.fixture(scope="session")
+def adoption(cluster_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adoption]:
+    """Make a database of the older application and migrate it."""
+    with adopting(cluster_url, tmp_path_factory.mktemp("project")) as adoption:
+        yield adoption
+
+
+@pytest.fixture
+def adopted(adoption: Adoption) -> Iterator[Connection]:
+    """Connect to the adopted database; what a test changes is rolled back."""
+    with psycopg.connect(adoption.url, row_factory=dict_row) as connection:
+        yield connection
+        connection.rollback()
 
 
 @pytest.fixture(scope="session")

@@ -3,48 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from psycopg.rows import dict_row
 
-from local.programs import supabase_command
-from tests.support.postgres import MIGRATIONS, empty_project, migrated_project, run_file
+from tests.database.older_application import (
+    ANA,
+    ANA_TOO,
+    ATLAS_OWNER,
+    BEA,
+    BOREALIS_OWNER,
+    CLEO,
+    DORA,
+    NAMELESS,
+    push,
+    rows,
+)
+from tests.support.postgres import empty_project, migrated_project
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from tests.database.older_application import Adoption
     from tests.support.postgres import Connection
 
 
-HERE = Path(__file__).parent
-ATLAS_OWNER = "e0000000-0000-0000-0000-000000000001"
-BOREALIS_OWNER = "e0000000-0000-0000-0000-000000000002"
-ANA, ANA_TOO, BEA, CLEO, DORA, NAMELESS = (
-    f"b0000000-0000-0000-0000-00000000000{n}" for n in range(1, 7)
-)
-
-# What the operator decided after a look, before the first migration.
-KEPT = """
-create schema if not exists private;
-create table private.kept_access (
-  object text primary key, why text not null, decided_at timestamptz not null default now());
-insert into private.kept_access (object, why) values
-  ('policy "owners add models" on public.models', 'our page adds creators'),
-  ('right to insert on public.models of authenticated', 'our page adds creators'),
-  ('column public.models.notes', 'our page shows them')
-"""
-ALL_RIGHTS = "delete, insert, references, select, trigger, truncate, update"
-ALL_BUT_INSERT = "delete, references, select, trigger, truncate, update"
 # What the owner of a project may not do to Realtime.
 REFUSED = (
     "alter table realtime.messages add column note text",
@@ -59,43 +44,6 @@ REFUSED = (
     "delete from realtime.messages",
     "truncate realtime.messages",
 )
-
-
-@dataclass(frozen=True)
-class Adoption:
-    """The database of the older application, migrated by the official command."""
-
-    url: str
-    project: Path
-    said: str
-
-
-@pytest.fixture(scope="module")
-def adoption(cluster_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adoption]:
-    """Make a database of the older application and migrate it, as hosted Supabase does."""
-    project = tmp_path_factory.mktemp("project")
-    (project / "supabase").mkdir()
-    (project / "supabase" / "config.toml").write_text('project_id = "test"\n', encoding="utf-8")
-    shutil.copytree(MIGRATIONS, project / "supabase" / "migrations")
-    with empty_project(cluster_url) as url:
-        with psycopg.connect(url) as connection:
-            run_file(connection, HERE / "legacy_schema.sql")
-            run_file(connection, HERE / "legacy_rows.sql")
-            run_file(connection, HERE / "legacy_access.sql")
-            connection.execute(KEPT.encode())
-        yield Adoption(url, project, push(url, project))
-
-
-@pytest.fixture
-def adopted(adoption: Adoption) -> Iterator[Connection]:
-    """Connect to the adopted database; what a test changes is rolled back."""
-    with psycopg.connect(adoption.url, row_factory=dict_row) as connection:
-        yield connection
-        connection.rollback()
-
-
-def rows(adopted: Connection, query: str, *values: Any) -> list[dict[str, Any]]:
-    return adopted.execute(query.encode(), values).fetchall()
 
 
 def seen_by(adopted: Connection, role: str, user_id: str | None, table: str) -> set[str]:
@@ -275,278 +223,6 @@ def test_no_policy_is_left_for_everybody(adopted: Connection) -> None:
     assert rows(adopted, "select * from pg_policies where 'public' = any (roles)") == []
 
 
-def denied(adopted: Connection, user_id: str, query: str) -> bool:
-    """Return whether a signed-in user is refused a statement."""
-    with adopted.transaction(force_rollback=True):
-        claims = json.dumps({"sub": user_id})
-        adopted.execute("select set_config('request.jwt.claims', %s, true)", [claims])
-        adopted.execute("set local role authenticated")
-        try:
-            adopted.execute(query.encode())
-        except psycopg.errors.InsufficientPrivilege:
-            return True
-    return False
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "select public.all_sales()",
-        "select public.run_sql('select 1')",
-        "select public.list_models()",
-        "select public.revenue_of_anybody(gen_random_uuid())",
-        "select * from public.model_names",
-        "select session_cookie from public.models",
-        "select api_key from public.models",
-        "select webhook_secret from public.models",
-        "select card_digits from public.fanvue_transactions",
-        "select * from public.models",
-        "delete from public.models",
-    ],
-)
-def test_what_studio_opened_is_closed(adopted: Connection, query: str) -> None:
-    assert denied(adopted, BOREALIS_OWNER, query)
-
-
-def test_views_of_studio_show_members_what_is_theirs(adopted: Connection) -> None:
-    with adopted.transaction(force_rollback=True):
-        claims = json.dumps({"sub": ATLAS_OWNER})
-        adopted.execute("select set_config('request.jwt.claims', %s, true)", [claims])
-        adopted.execute("set local role authenticated")
-        models = rows(adopted, "select distinct model_id::text from public.sales_by_category")
-
-    assert models == [{"model_id": ANA}]
-
-
-def test_what_reads_none_of_our_tables_stays_as_it_was(adopted: Connection) -> None:
-    profile = "select public.nickname_of(gen_random_uuid())"
-
-    assert not denied(adopted, ATLAS_OWNER, profile)
-
-
-def test_a_written_decision_keeps_what_it_names(adopted: Connection) -> None:
-    add = "insert into public.models (agency_id) values ('{}')"
-    own, others = (f"a0000000-0000-0000-0000-00000000000{n}" for n in (1, 2))
-
-    assert not denied(adopted, ATLAS_OWNER, add.format(own))
-    assert denied(adopted, ATLAS_OWNER, add.format(others))
-    assert not denied(adopted, ATLAS_OWNER, "select notes from public.models")
-
-
-def test_whatever_opened_a_table_is_written_down(adopted: Connection) -> None:
-    findings = {
-        # PostgreSQL 17 has one right more
-        row["finding"].replace("maintain, ", ""): (row["decision"], row["before"]["definition"])
-        for row in rows(
-            adopted,
-            "select finding, decision, before from private.adoption_findings"
-            " where decision <> 'changed'",
-        )
-    }
-
-    assert {name: decision for name, (decision, _) in findings.items()} == {
-        'policy "Enable read access for all users" on public.models': "closed",
-        'policy "Enable read access for all users" on public.fanvue_transactions': "closed",
-        'policy "Service role full access" on public.agencies': "closed",
-        'policy "owners see their agency" on public.agencies': "closed",
-        'policy "owners see their models" on public.models': "closed",
-        'policy "owners see their transactions" on public.fanvue_transactions': "closed",
-        'policy "owners add models" on public.models': "kept",
-        'policy "everybody hears" on realtime.messages': "told",
-        "trigger count_revenue on public.fanvue_transactions": "told",
-        **{
-            f"right to {privileges} on public.{table} of {role}": "closed"
-            for table in ("agencies", "models", "fanvue_transactions")
-            for role in ("anon", "authenticated")
-            for privileges in [
-                ALL_RIGHTS if (table, role) != ("models", "authenticated") else ALL_BUT_INSERT
-            ]
-        },
-        "right to insert on public.models of authenticated": "kept",
-        "view public.sales": "closed",
-        "view public.sales_by_category": "closed",
-        "view public.model_names": "closed",
-        "function public.all_sales()": "closed",
-        "function public.run_sql(text)": "closed",
-        "function private.all_models()": "closed",
-        "function public.revenue_of_anybody(uuid)": "closed",
-        **{
-            f"column public.models.{column}": "closed"
-            for column in ("fanvue_access_token", "session_cookie", "api_key", "webhook_secret")
-        },
-        "column public.fanvue_transactions.card_digits": "closed",
-        "column public.models.notes": "kept",
-    }
-    _, policy = findings['policy "Service role full access" on public.agencies']
-    assert policy == (
-        'create policy "Service role full access" on public.agencies as permissive for all'
-        " to public using (true) with check (true)"
-    )
-
-
-def test_what_is_left_to_the_operator_is_told_until_it_is_decided(adopted: Connection) -> None:
-    question = "select state, answer from ops.health where where_to_look = 'ops.foreign_access'"
-    name = 'policy "everybody hears" on realtime.messages'
-
-    (before,) = rows(adopted, question)
-    told = rows(adopted, "select object, state, remedy from ops.foreign_access")
-    adopted.execute("drop trigger count_revenue on public.fanvue_transactions")
-    (said,) = rows(adopted, "select ops.keep_access(%s, 'no private topics') as value", name)
-    (again,) = rows(adopted, "select ops.keep_access(%s, 'no private topics') as value", name)
-    (after,) = rows(adopted, question)
-
-    assert before["state"] == "attention"
-    assert name in before["answer"]
-    assert told == [
-        {
-            "object": name,
-            "state": "attention",
-            "remedy": 'drop policy "everybody hears" on realtime.messages',
-        },
-        {
-            "object": "trigger count_revenue on public.fanvue_transactions",
-            "state": "attention",
-            "remedy": "drop trigger count_revenue on public.fanvue_transactions",
-        },
-    ]
-    assert (said["value"]["changed"], again["value"]["changed"]) == (True, False)
-    assert after == {"state": "ok", "answer": "yes"}
-
-
-# What somebody does in Studio next month, and what it is called.
-LATER = {
-    "create policy mine on public.sync_runs using (true)": "policy mine on public.sync_runs",
-    'alter policy "members see their models" on public.models using (true)': (
-        'policy "members see their models" on public.models'
-    ),
-    'drop policy "members see their agency\'s jobs" on public.sync_jobs': (
-        'no policy "members see their agency\'s jobs" on public.sync_jobs'
-    ),
-    "alter table public.fanvue_messages disable row level security": (
-        "row security of public.fanvue_messages"
-    ),
-    "grant select on public.models to authenticated": (
-        "right to select on public.models of authenticated"
-    ),
-    "grant select (access_token) on public.agency_connections to anon": (
-        "right to select (access_token) on public.agency_connections of anon"
-    ),
-    "create view public.fans as select * from public.fanvue_fans": "view public.fans",
-    "create trigger send_rows after update on public.models for each row"
-    " execute function public.count_revenue()": "trigger send_rows on public.models",
-    "create function public.peek() returns bigint language sql security definer"
-    " as 'select count(*) from public.fanvue_messages'": "function public.peek()",
-}
-
-
-@pytest.mark.parametrize(("statement", "name"), LATER.items(), ids=list(LATER.values()))
-def test_what_studio_opens_later_is_told_and_put_right_by_its_remedy(
-    adopted: Connection, statement: str, name: str
-) -> None:
-    access = (
-        "select object, remedy from private.foreign_access()"
-        " where object !~ 'everybody hears|count_revenue'"
-    )
-    before = rows(adopted, "select to_jsonb(x) as x from private.foreign_access() x")
-    columns = "select has_column_privilege('authenticated', 'public.models', 'handle', 'select')"
-
-    adopted.execute(statement.encode())
-    (told,) = rows(adopted, access)
-    adopted.execute(told["remedy"].encode())
-
-    assert told["object"] == name
-    assert rows(adopted, "select to_jsonb(x) as x from private.foreign_access() x") == before
-    assert rows(adopted, columns) == [{"has_column_privilege": True}]
-
-
-def test_a_function_of_the_engine_that_was_replaced_is_told(adopted: Connection) -> None:
-    adopted.execute(
-        "create or replace function private.member_agency_ids() returns setof uuid language sql"
-        " stable security definer set search_path = '' as 'select id from public.agencies'"
-    )
-
-    (told,) = rows(
-        adopted,
-        "select object, remedy from private.foreign_access() where kind = 'function'",
-    )
-
-    assert told == {"object": "function private.member_agency_ids()", "remedy": None}
-
-
-def test_nothing_of_a_new_project_is_foreign(cluster_url: str) -> None:
-    with migrated_project(cluster_url) as url, psycopg.connect(url) as connection:
-        foreign = connection.execute("select * from private.foreign_access()").fetchall()
-        relations = connection.execute(
-            "select c.relname::text from pg_class c where c.relkind in ('r', 'p', 'v', 'm')"
-            " and c.relnamespace = 'public'::regnamespace order by 1"
-        ).fetchall()
-        known = connection.execute(
-            "select unnest(private.engine_relations()) order by 1"
-        ).fetchall()
-        hidden = connection.execute(
-            "select a.attrelid::regclass::text, a.attname::text"
-            " from unnest(private.adopted_tables()) t(name)"
-            " join pg_attribute a on a.attrelid = ('public.' || t.name)::regclass and a.attnum > 0"
-            " where not has_column_privilege('authenticated', a.attrelid, a.attnum, 'select')"
-            " order by 1, 2"
-        ).fetchall()
-
-    assert foreign == []
-    # A new table or view is watched once it stands in private.engine_relations.
-    assert known == relations
-    # A new column of an adopted table is shown once it stands in private.member_columns.
-    assert hidden == [
-        ("models", "fanvue_access_token"),
-        ("models", "fanvue_refresh_token"),
-        ("models", "fanvue_token_issued_at"),
-        ("models", "token_version"),
-    ]
-
-
-def catalog(connection: Connection) -> list[Any]:
-    """Return what stands in schema public: tables, columns, rights, policies, functions, rows."""
-    return connection.execute(
-        "select c.oid, c.xmin::text, c.relacl::text, c.reloptions::text from pg_class c"
-        " where c.relnamespace = 'public'::regnamespace"
-        " union all select attrelid, xmin::text, attname || attacl::text, null from pg_attribute"
-        " where attrelid in (select oid from pg_class where relnamespace = 'public'::regnamespace)"
-        " union all select oid, xmin::text, polname, null from pg_policy"
-        " union all select oid, xmin::text, proacl::text, null from pg_proc"
-        " where pronamespace = 'public'::regnamespace"
-        " union all select null, xmin::text, id::text, to_jsonb(m)::text from public.models m"
-        " order by 1, 2, 3"
-    ).fetchall()
-
-
-def test_what_cannot_be_adopted_is_refused_before_anything_is_changed(
-    cluster_url: str, adoption: Adoption
-) -> None:
-    with empty_project(cluster_url) as url:
-        with psycopg.connect(url) as connection:
-            run_file(connection, HERE / "legacy_schema.sql")
-            run_file(connection, HERE / "legacy_rows.sql")
-            run_file(connection, HERE / "legacy_access.sql")
-            connection.execute(
-                "create view public.totals as select model_id, sum(amount) as total"
-                " from public.fanvue_transactions group by 1"
-            )
-            connection.execute("create table public.webhook_events (id uuid, body jsonb)")
-        with psycopg.connect(url, autocommit=True) as connection:
-            before = catalog(connection)
-            refused = push(url, adoption.project, code=1)
-            after = catalog(connection)
-            connection.execute("drop view public.totals")
-            connection.execute("alter table public.webhook_events rename to older_webhook_events")
-            push(url, adoption.project)
-            kept = connection.execute("select count(*) from public.models").fetchone()
-
-    assert "nothing of the older application was changed" in refused
-    assert "relation public.webhook_events (alter table public.webhook_events rename" in refused
-    assert "view public.totals (drop view public.totals and make it again after" in refused
-    assert after == before
-    assert kept == (6,)
-
-
 def test_migrations_apply_without_superuser_rights_and_without_pg_cron(cluster_url: str) -> None:
     with migrated_project(cluster_url) as url, psycopg.connect(url) as connection:
         (cron,) = connection.execute("select to_regnamespace('cron')").fetchone() or ()
@@ -589,25 +265,3 @@ def test_a_second_push_changes_nothing(adoption: Adoption) -> None:
     assert "Applying migration" in adoption.said
     assert "up to date" in second
     assert after == before
-
-
-def push(url: str, workdir: Path, code: int = 0) -> str:
-    """Apply the migrations with the official command, as hosted projects do."""
-    parts = psycopg.conninfo.conninfo_to_dict(url)
-    remote = "postgresql://{user}:{password}@{host}:{port}/{dbname}?sslmode=disable".format(**parts)
-    answer = subprocess.run(
-        [
-            *supabase_command(),
-            "db",
-            "push",
-            "--yes",
-            f"--remote={remote}",
-            f"--workdir={workdir}",
-        ],
-        env={**os.environ, "SUPABASE_TELEMETRY_DISABLED": "1", "CI": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == code, answer.stderr
-    return answer.stdout + answer.stderr
