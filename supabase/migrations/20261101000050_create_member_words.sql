@@ -72,8 +72,9 @@ as $$
     else 'must_connect' end
 $$;
 comment on function private.reason_code(text, text) is 'The code of why a creator or an agency''s account does not sync; null: it does. The words of the reason are the operators''.';
-revoke all on function private.reason_code(text, text) from public, anon, authenticated;
-grant execute on function private.reason_code(text, text) to service_role;
+revoke all on function private.reason_code(text, text) from public, anon;
+-- Whoever may write a model computes it: an older application's members may have kept that right.
+grant execute on function private.reason_code(text, text) to authenticated, service_role;
 
 create or replace function private.reason_words(p_code text)
 returns text
