@@ -1,4 +1,4 @@
-"""The worker's own clockwork (APScheduler): the second scheduler, the reaper, late webhooks, pruning.
+"""The worker's own clockwork (APScheduler): ticks, the reaper, late webhooks, pruning.
 
 Every tick is the same idempotent call that pg_cron makes; if pg_cron stops, nothing else changes.
 No business work happens here.

@@ -54,26 +54,20 @@ comment on function private.member_error(jsonb) is
 revoke all on function private.member_error(jsonb) from public, anon, authenticated;
 grant execute on function private.member_error(jsonb) to service_role;
 
-create or replace function private.reason_code(p_status text, p_reason text)
+create or replace function private.usual_reason_code(p_status text)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case
-    when p_status = 'active' then null
-    when p_reason like 'connecting:%' then 'connecting'
-    when p_reason like 'Fanvue refuses the refresh token%' then 'access_refused'
-    when p_reason like 'the access token ended%' then 'access_ended'
-    when p_reason like 'the agency''s grant serves this creator no more%' then 'agency_access_lost'
-    when p_reason = 'the same creator is managed by an older model' then 'managed_twice'
-    when p_reason like 'adopted with status %' then 'adopted'
-    when p_status = 'paused' then 'paused'
-    else 'must_connect' end
+begin
+  return case p_status when 'active' then null when 'paused' then 'paused' when 'reauth_required' then 'must_connect' end;
+end
 $$;
-comment on function private.reason_code(text, text) is 'The code of why a creator or an agency''s account does not sync; null: it does. The words of the reason are the operators''.';
-revoke all on function private.reason_code(text, text) from public, anon, authenticated;
-grant execute on function private.reason_code(text, text) to service_role;
+comment on function private.usual_reason_code(text) is 'The code of a status that somebody set without saying why; null: active.';
+revoke all on function private.usual_reason_code(text) from public, anon;
+-- Whoever may write a model asks for it: an older application's members may have kept that right.
+grant execute on function private.usual_reason_code(text) to authenticated, service_role;
 
 create or replace function private.reason_words(p_code text)
 returns text
@@ -90,6 +84,7 @@ as $$
     when 'managed_twice' then 'the same creator is here twice; the older entry is used'
     when 'adopted' then 'taken over from an older application; whoever runs this service has to look at it'
     when 'paused' then 'paused by whoever runs this service'
+    when 'disconnected' then 'an owner or admin disconnected it'
     when 'must_connect' then 'the account must connect again'
     else 'ask whoever runs this service' end
 $$;

@@ -58,8 +58,8 @@ comment on column public.models.status is
   'active: synced on schedule. paused: an operator stopped it. reauth_required: the creator must connect again; the grant is kept.';
 comment on column public.models.status_reason is 'Why the status is what it is, in words for an operator.';
 comment on column public.models.reason_code is
-  'Why it is paused, for programs. operator: an operator paused it, and only an operator ends that. connecting: its first grant is on its way. '
-  'disconnected: an owner or admin disconnected it. Null: as adopted, or not paused.';
+  'Why the creator does not sync, as a code; null: they do. paused: an operator paused it, and only an operator ends that. '
+  'status_reason says it in an operator''s words, model_overview in a member''s.';
 comment on column public.models.revenue_total is
   'Sum of fanvue_transactions.amount of this model, US dollars; kept by triggers, never written by hand.';
 comment on column public.models.fanvue_access_token is
@@ -80,7 +80,8 @@ where m.status is null or m.status not in ('active', 'paused', 'reauth_required'
 
 update public.models m
 set status = case when m.status is null then 'active' else 'paused' end,
-    status_reason = coalesce('adopted with status ' || m.status, m.status_reason)
+    status_reason = coalesce('adopted with status ' || m.status, m.status_reason),
+    reason_code = case when m.status is not null then 'adopted' end
 where m.status is null or m.status not in ('active', 'paused', 'reauth_required');
 
 insert into private.adoption_findings (table_name, row_id, finding, before)
@@ -108,9 +109,13 @@ with ranked as (
   returning row_id
 )
 update public.models m
-set fanvue_user_uuid = null, status = 'paused', status_reason = 'the same creator is managed by an older model'
+set fanvue_user_uuid = null, status = 'paused', status_reason = 'the same creator is managed by an older model', reason_code = 'managed_twice'
 from doubled d
 where m.id = d.row_id;
+
+update public.models m
+set reason_code = private.usual_reason_code(m.status)
+where m.status in ('paused', 'reauth_required') and m.reason_code is null;
 
 do $$
 begin
@@ -135,14 +140,11 @@ begin
   if not exists (select 1 from pg_catalog.pg_constraint
                  where conname = 'models_reason_code_check' and conrelid = 'public.models'::regclass) then
     alter table public.models add constraint models_reason_code_check
-      check (reason_code in ('operator', 'connecting', 'disconnected'));
+      check (reason_code in ('connecting', 'disconnected', 'paused', 'adopted', 'managed_twice',
+                             'access_refused', 'access_ended', 'agency_access_lost', 'must_connect'));
   end if;
 end
 $$;
--- status_reason is for operators; members read this code and its words.
-alter table public.models
-  add column if not exists reason_code text generated always as (private.reason_code(status, status_reason)) stored;
-comment on column public.models.reason_code is 'Why the creator does not sync, as a code: connecting, access_refused, access_ended, agency_access_lost, managed_twice, adopted, paused, must_connect; null: they do.';
 create unique index if not exists models_fanvue_user_uuid_key
   on public.models (fanvue_user_uuid) where fanvue_user_uuid is not null;
 create index if not exists models_agency_id_idx on public.models (agency_id);

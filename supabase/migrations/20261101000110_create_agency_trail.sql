@@ -49,7 +49,9 @@ as $$
 declare
   v_claims jsonb := coalesce(nullif(current_setting('request.jwt.claims', true), ''), '{}')::jsonb;
   -- set for one transaction by functions that finish what a member began
-  v_user uuid := coalesce(nullif(current_setting('fanvue.began_by', true), ''), v_claims ->> 'sub')::uuid;
+  v_sub text := coalesce(nullif(current_setting('fanvue.began_by', true), ''), v_claims ->> 'sub');
+  -- who signs in elsewhere may have another kind of id: the operators' trail has it
+  v_user uuid := case when v_sub ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then v_sub::uuid end;
 begin
   insert into public.agency_trail (agency_id, action, who, user_id, subject_id, detail)
   select a.id, p_action,

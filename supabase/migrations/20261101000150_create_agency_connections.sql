@@ -9,7 +9,7 @@ create table if not exists public.agency_connections (
   handle text,
   status text not null default 'active',
   status_reason text,
-  reason_code text generated always as (private.reason_code(status, status_reason)) stored,
+  reason_code text,
   status_changed_at timestamptz not null default now(),
   access_token text,
   refresh_token text,
@@ -22,6 +22,7 @@ create table if not exists public.agency_connections (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint agency_connections_status_check check (status in ('active', 'reauth_required')),
+  constraint agency_connections_reason_code_check check (reason_code in ('connecting', 'access_refused', 'access_ended', 'must_connect')),
   -- One account, one agency: two rows would refresh one chain of tokens twice.
   constraint agency_connections_fanvue_user_uuid_key unique (fanvue_user_uuid),
   -- A model refers to both, so that it can never use another agency's grant.
@@ -71,7 +72,7 @@ revoke all on public.agency_connections from public, anon, authenticated;
 grant select (id, agency_id, fanvue_user_uuid, handle, status, reason_code, status_changed_at,
               connected_at, listed_at, created_at, updated_at)
   on public.agency_connections to authenticated;
-grant select (connection_id, reason_code) on public.models to authenticated;
+grant select (connection_id) on public.models to authenticated;
 grant all on public.agency_connections to service_role;
 
 create policy "members see their agency's connections" on public.agency_connections
@@ -87,16 +88,21 @@ set search_path = ''
 as $$
 begin
   new.fanvue_user_uuid := lower(new.fanvue_user_uuid);
-  if tg_op = 'UPDATE' then
+  if tg_op = 'INSERT' then
+    new.reason_code := coalesce(new.reason_code, private.usual_reason_code(new.status));
+  else
     new.updated_at := private.engine_now();
     if new.status is distinct from old.status then
       new.status_changed_at := new.updated_at;
+      if new.reason_code is not distinct from old.reason_code then
+        new.reason_code := private.usual_reason_code(new.status);
+      end if;
     end if;
   end if;
   return new;
 end
 $$;
-comment on function private.stamp_connection() is 'Dates a connection''s changes and keeps its account''s uuid in lower case.';
+comment on function private.stamp_connection() is 'Dates a connection''s changes, gives it a reason code and keeps its account''s uuid in lower case.';
 revoke all on function private.stamp_connection() from public, anon, authenticated;
 grant execute on function private.stamp_connection() to service_role;
 create trigger agency_connections_stamp
@@ -147,12 +153,10 @@ language sql
 immutable
 set search_path = ''
 as $$
-  select case when p_model.status = 'paused'
-                   and (p_model.reason_code = 'operator' or (p_model.reason_code is null and private.has_grant(p_model)))
-              then 'paused' else 'active' end
+  select case when p_model.status = 'paused' and p_model.reason_code not in ('connecting', 'disconnected') then 'paused' else 'active' end
 $$;
 comment on function private.status_with_grant(public.models) is
-  'What a model becomes when a fresh grant is stored: active, unless an operator paused it. An adopted one that was paused with a grant counts as that.';
+  'What a model becomes when a fresh grant is stored: active, unless an operator, or the adoption, paused it.';
 revoke all on function private.status_with_grant(public.models) from public, anon, authenticated;
 grant execute on function private.status_with_grant(public.models) to service_role;
 

@@ -168,6 +168,7 @@ as $$
 begin
   new.fanvue_user_uuid := lower(new.fanvue_user_uuid);
   if tg_op = 'INSERT' then
+    new.reason_code := coalesce(new.reason_code, private.usual_reason_code(new.status));
     return new;
   end if;
   new.updated_at := private.engine_now();
@@ -175,13 +176,13 @@ begin
     new.status_changed_at := new.updated_at;
     -- Whoever pauses without saying why is an operator, in Studio too: no connection ends that.
     if new.reason_code is not distinct from old.reason_code then
-      new.reason_code := case when new.status = 'paused' then 'operator' end;
+      new.reason_code := private.usual_reason_code(new.status);
     end if;
   end if;
   return new;
 end
 $$;
-comment on function private.stamp_model() is 'Dates a model''s changes, keeps its creator uuid in lower case, and knows an operator''s pause.';
+comment on function private.stamp_model() is 'Dates a model''s changes, keeps its creator uuid in lower case, and gives it a reason code where the writer does not.';
 revoke all on function private.stamp_model() from public, anon, authenticated;
 grant execute on function private.stamp_model() to service_role;
 create trigger models_stamp

@@ -30,9 +30,9 @@ begin
   end if;
   if new.status = old.status and new.reason_code is not distinct from old.reason_code then
     return null;
-  elsif new.status = 'paused' and new.reason_code = 'operator' then
+  elsif private.status_with_grant(new) = 'paused' then
     perform private.note_change(new.agency_id, 'creator_paused', new.id, jsonb_build_object('reason', new.status_reason));
-  elsif old.status = 'paused' and old.reason_code = 'operator' then
+  elsif private.status_with_grant(old) = 'paused' then
     perform private.note_change(new.agency_id, 'creator_resumed', new.id);
   elsif new.status = 'reauth_required' and old.status <> 'reauth_required' and new.connection_id is null then
     perform private.note_change(new.agency_id, 'creator_refused', new.id);

@@ -7,13 +7,13 @@
 -- Locks: the grant's row in token_refreshes first, then connection, models by id, jobs.
 
 create or replace view private.grants with (security_invoker = true) as
-  select m.id as grant_id, m.id as model_id, null::uuid as connection_id, m.agency_id, m.handle, m.status, m.status_reason,
+  select m.id as grant_id, m.id as model_id, null::uuid as connection_id, m.agency_id, m.handle, m.status, m.reason_code, m.status_reason,
          m.fanvue_access_token as access_token, m.fanvue_refresh_token as refresh_token,
          m.fanvue_token_expires_at as expires_at, m.fanvue_token_issued_at as issued_at, m.token_version as version,
          m.connection_id is null as in_use
   from public.models m
   union all
-  select c.id, null, c.id, c.agency_id, c.handle, c.status, c.status_reason,
+  select c.id, null, c.id, c.agency_id, c.handle, c.status, c.reason_code, c.status_reason,
          c.access_token, c.refresh_token, c.token_expires_at, c.token_issued_at, c.token_version, true
   from public.agency_connections c;
 comment on view private.grants is
@@ -89,7 +89,7 @@ comment on function private.refresh_closed_until(uuid) is
 revoke all on function private.refresh_closed_until(uuid) from public, anon, authenticated;
 grant execute on function private.refresh_closed_until(uuid) to service_role;
 
-create or replace function private.demand_reauth(p_grant_id uuid, p_reason text)
+create or replace function private.demand_reauth(p_grant_id uuid, p_code text, p_reason text)
 returns void
 language sql
 set search_path = ''
@@ -100,7 +100,7 @@ as $$
   -- The grant stays where it is: a human decides, nothing is erased.
   with dead as (
     update public.agency_connections c
-    set status = 'reauth_required', status_reason = p_reason
+    set status = 'reauth_required', reason_code = p_code, status_reason = p_reason
     where c.id = p_grant_id and c.status = 'active'
   ), behind as materialized (
     select m.id
@@ -110,14 +110,14 @@ as $$
     for no key update
   )
   update public.models m
-  set status = 'reauth_required', status_reason = p_reason
+  set status = 'reauth_required', reason_code = p_code, status_reason = p_reason
   from behind
   where m.id = behind.id
 $$;
-comment on function private.demand_reauth(uuid, text) is
+comment on function private.demand_reauth(uuid, text, text) is
   'Marks a grant, and in the same statement every active model behind it, as needing a reconnect; the grant is kept.';
-revoke all on function private.demand_reauth(uuid, text) from public, anon, authenticated;
-grant execute on function private.demand_reauth(uuid, text) to service_role;
+revoke all on function private.demand_reauth(uuid, text, text) from public, anon, authenticated;
+grant execute on function private.demand_reauth(uuid, text, text) to service_role;
 
 create or replace function public.begin_token_refresh(
   p_model_id uuid, p_holder text, p_rejected_version bigint default null, p_lease_seconds integer default 12)
@@ -150,7 +150,7 @@ begin
   select g.* into v_grant from private.grants g where g.grant_id = v_refresh.grant_id;
   if v_grant.status = 'reauth_required' then
     -- a model that was resumed or attached meanwhile learns it too
-    perform private.demand_reauth(v_grant.grant_id, v_grant.status_reason);
+    perform private.demand_reauth(v_grant.grant_id, v_grant.reason_code, v_grant.status_reason);
     return jsonb_build_object('state', 'reauth_required', 'reason', v_grant.status_reason);
   end if;
   if v_model.status = 'reauth_required' then
@@ -175,7 +175,7 @@ begin
     if v_usable then
       return v_ready || jsonb_build_object('use_for_s', 60);
     end if;
-    perform private.demand_reauth(v_grant.grant_id, 'the access token ended and there is no refresh token: the account must connect again');
+    perform private.demand_reauth(v_grant.grant_id, 'access_ended', 'the access token ended and there is no refresh token: the account must connect again');
     return jsonb_build_object('state', 'reauth_required', 'reason', 'no refresh token');
   end if;
 

@@ -129,7 +129,7 @@ begin
   if p_kind = 'invalid_grant' then
     if v_refresh.suspect_at <= v_now - interval '5 seconds' then
       perform private.end_refresh(p_grant_id, interval '1 hour', p_message, v_now);
-      perform private.demand_reauth(p_grant_id, format(
+      perform private.demand_reauth(p_grant_id, 'access_refused', format(
         'Fanvue refuses the refresh token (invalid_grant, confirmed): %s must connect again',
         case when v_grant.connection_id is null then 'the creator' else 'the agency''s account' end));
       return jsonb_build_object('state', 'reauth_required', 'retry_in_s', null);

@@ -138,7 +138,7 @@ begin
         fanvue_token_expires_at = v_now + make_interval(secs => p_expires_in_s::double precision), fanvue_token_issued_at = v_now, token_version = p_version + 1,
         status = private.status_with_grant(m),
         status_reason = case when private.status_with_grant(m) = 'paused' then m.status_reason end,
-        reason_code = case when private.status_with_grant(m) = 'paused' then 'operator' end,
+        reason_code = case when private.status_with_grant(m) = 'paused' then m.reason_code end,
         connected_at = v_now,
         -- a creator's own consent goes before the agency's
         connection_id = null
@@ -180,7 +180,7 @@ begin
   if new.status = 'active' and not private.has_grant(new)
      and exists (select from public.agencies a where a.id = new.agency_id) then
     update public.models m
-    set status = 'reauth_required', status_reason = 'the agency''s grant serves this creator no more: connect them again'
+    set status = 'reauth_required', reason_code = 'agency_access_lost', status_reason = 'the agency''s grant serves this creator no more: connect them again'
     where m.id = new.id and m.status = 'active';
   end if;
   return null;
@@ -224,7 +224,7 @@ begin
   set fanvue_access_token = null, fanvue_refresh_token = null, fanvue_token_expires_at = null, fanvue_token_issued_at = null,
       -- a refresh under way finds that the grant moved
       token_version = m.token_version + 1, connection_id = null, status = 'paused',
-      reason_code = case when private.status_with_grant(m) = 'paused' then 'operator' else 'disconnected' end,
+      reason_code = case when private.status_with_grant(m) = 'paused' then m.reason_code else 'disconnected' end,
       status_reason = case when private.status_with_grant(m) = 'paused' then m.status_reason else 'an owner or admin disconnected it' end
   where m.id = p_model_id;
   update private.token_refreshes r

@@ -29,8 +29,8 @@ begin
     if v_agency_id is null then
       insert into public.agencies (name) values (private.agency_name(p_agency)) returning id into v_agency_id;
     end if;
-    insert into public.agency_connections (agency_id, fanvue_user_uuid, status, status_reason)
-    values (v_agency_id, p_user_uuid::text, 'reauth_required', 'connecting: the grant is not stored yet')
+    insert into public.agency_connections (agency_id, fanvue_user_uuid, status, reason_code, status_reason)
+    values (v_agency_id, p_user_uuid::text, 'reauth_required', 'connecting', 'connecting: the grant is not stored yet')
     returning * into v_connection;
     v_created := true;
   end if;
@@ -110,7 +110,7 @@ begin
   select g.* into v_grant from private.grants g where g.grant_id = p_connection_id;
   if v_grant.version = p_version and private.put_tokens(v_grant, p_access_token, p_refresh_token, p_expires_in_s, v_now) then
     update public.agency_connections c
-    set status = 'active', status_reason = null, connected_at = v_now, consent_fingerprint = p_fingerprint,
+    set status = 'active', reason_code = null, status_reason = null, connected_at = v_now, consent_fingerprint = p_fingerprint,
         handle = coalesce(p_handle, c.handle)
     where c.id = p_connection_id;
     -- A refresher that is under way finds its fence gone and is told that the grant moved.
@@ -129,7 +129,7 @@ begin
     for no key update
   )
   update public.models m
-  set status = 'active', status_reason = null, connected_at = v_now
+  set status = 'active', reason_code = null, status_reason = null, connected_at = v_now
   from behind
   where m.id = behind.id;
   get diagnostics v_mended = row_count;
@@ -180,7 +180,7 @@ begin
     set connection_id = p_connection.id, connected_at = p_now,
         status = private.status_with_grant(m),
         status_reason = case when private.status_with_grant(m) = 'paused' then m.status_reason end,
-        reason_code = case when private.status_with_grant(m) = 'paused' then 'operator' end,
+        reason_code = case when private.status_with_grant(m) = 'paused' then m.reason_code end,
         handle = coalesce(p_handle, m.handle), display_name = coalesce(m.display_name, p_display_name)
     where m.id = v_model.id
     returning m.* into v_model;

@@ -2,10 +2,6 @@
 -- Who may call: members see their own agency through the views (caller's rights); the functions are service_role's.
 -- Locks: none.
 
--- Why a creator does not sync is told by a code and its words, never in an operator's.
-revoke select (status_reason) on public.models from authenticated;
-grant select (reason_code) on public.models to authenticated;
-
 create or replace view public.model_overview
 with (security_invoker = true) as
 select m.id, m.agency_id, m.fanvue_user_uuid, m.handle, m.display_name, m.status,

@@ -80,6 +80,7 @@ insert into private.retention (table_name, part, why) values
   ('private.reconciliation_pages', 'all', 'pages of proofs under way, gone when they end'),
   ('private.retention', 'all', 'one per table and part'),
   ('private.scheduler_ticks', 'all', 'one per kind of scheduler'),
+  ('private.settings_changes', 'all', 'changes that the ticks still work off'),
   ('private.stats_versions', 'all', 'one per creator'),
   ('private.sync_streams', 'all', 'one per kind of stream'),
   ('private.sync_overrides', 'all', 'one per setting that differs'),

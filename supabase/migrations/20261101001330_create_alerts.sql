@@ -147,7 +147,7 @@ as $$
                                 'creator is', 'creators are')),
          'let its owner or an admin press "Reconnect" in the dashboard, signed in at Fanvue as that account'
   from public.agency_connections c
-  where c.status = 'reauth_required' and coalesce(c.status_reason, '') not like 'connecting:%'
+  where c.status = 'reauth_required' and c.reason_code is distinct from 'connecting'
   union all
   select 'dead_job', j.model_id || ' ' || j.sync_type, 0,
          format('The stream %s of creator %s gave up after %s (%s).', j.sync_type, j.model_id, private.counted(j.attempt, 'attempt'),

@@ -38,7 +38,7 @@ insert into for_members values
   ('public', 'confirm_connection'), ('private', 'confirm_connection_as_member'),
   ('private', 'require_agency'), ('private', 'require_days'), ('private', 'stats_stamp'), ('private', 'stats_freshness'),
   ('private', 'begin_connection_as_member'), ('public', 'announcements'), ('private', 'announcements_as_member'),
-  ('private', 'member_agency_ids'), ('private', 'administered_agency_ids'), ('private', 'engine_now'), ('private', 'reason_words'), ('private', 'request_sync_as_member'),
+  ('private', 'member_agency_ids'), ('private', 'administered_agency_ids'), ('private', 'engine_now'), ('private', 'usual_reason_code'), ('private', 'reason_words'), ('private', 'request_sync_as_member'),
   ('public', 'invite_member'), ('private', 'invite_as_member'), ('public', 'revoke_invitation'), ('private', 'revoke_invitation_as_member'),
   ('public', 'set_member_role'), ('public', 'remove_member'), ('private', 'change_member_as_member'),
   ('public', 'members_of'), ('private', 'members_as_member'), ('public', 'my_invitations'), ('private', 'invitations_as_invited'),

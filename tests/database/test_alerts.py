@@ -40,7 +40,9 @@ def succeed(engine: Engine, model_id: uuid.UUID) -> None:
 
 
 def demand_reauth(engine: Engine, model_id: uuid.UUID) -> None:
-    engine.rows("select private.demand_reauth(%s, 'Fanvue refused the grant')", model_id)
+    engine.rows(
+        "select private.demand_reauth(%s, 'access_refused', 'Fanvue refused the grant')", model_id
+    )
 
 
 def finding(engine: Engine, model_id: uuid.UUID, subject: str) -> None:
@@ -95,7 +97,9 @@ def test_an_agencys_account_is_one_word_however_many_creators_wait_behind_it(
         " select id, gen_random_uuid()::text, 'r' from public.agencies"
     )
     engine.rows("update public.models set connection_id = (select id from agency_connections)")
-    engine.rows("select private.demand_reauth(id, 'gone') from public.agency_connections")
+    engine.rows(
+        "select private.demand_reauth(id, 'access_refused', 'gone') from public.agency_connections"
+    )
 
     (alert,) = engine.call("claim_alerts", "w0")
 

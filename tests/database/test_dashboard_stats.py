@@ -130,6 +130,11 @@ def test_a_member_who_left_is_out_at_once(
     mine, user_id = furnish(engine, "mine")
     member = Member(connect(), user_id)
     member.head(mine)
+    engine.rows(
+        "insert into public.agency_members (agency_id, user_id, role)"
+        " values (%s, gen_random_uuid(), 'owner')",
+        mine,
+    )
 
     engine.rows("delete from public.agency_members where user_id = %s", user_id)
 

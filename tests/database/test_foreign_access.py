@@ -252,6 +252,7 @@ def test_nothing_of_a_new_project_is_foreign(cluster_url: str) -> None:
         ("models", "fanvue_access_token"),
         ("models", "fanvue_refresh_token"),
         ("models", "fanvue_token_issued_at"),
+        ("models", "status_reason"),
         ("models", "token_version"),
     ]
 

@@ -137,22 +137,20 @@ def test_a_list_that_shrank_is_told_as_such(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "code"),
+    ("status", "written", "code"),
     [
         ("active", None, None),
-        ("active", QUOTED, None),
-        ("paused", QUOTED, "paused"),
         ("paused", None, "paused"),
-        ("paused", "adopted with status frozen", "adopted"),
-        ("reauth_required", QUOTED, "must_connect"),
-        ("reauth_required", "Fanvue refuses the refresh token (x)", "access_refused"),
+        ("paused", "adopted", "adopted"),
+        ("reauth_required", None, "must_connect"),
+        ("reauth_required", "access_refused", "access_refused"),
     ],
 )
 def test_a_reason_is_told_by_its_code(
-    engine: Engine, member: Member, status: str, reason: str | None, code: str | None
+    engine: Engine, member: Member, status: str, written: str | None, code: str | None
 ) -> None:
     agency_id = engine.value("select id from public.agencies")
-    engine.model(agency_id, due=False, status=status, status_reason=reason)
+    engine.model(agency_id, due=False, status=status, status_reason=QUOTED, reason_code=written)
 
     (row,) = member.read("select status_reason, reason_code from public.model_overview")
 

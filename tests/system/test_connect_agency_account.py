@@ -145,7 +145,8 @@ def test_a_dead_grant_is_mended_by_reconnecting_the_same_account(
     engine.drain()
     connection = agency.connection()["id"]
     engine.database.execute(
-        "select private.demand_reauth(%s, 'Fanvue refuses the refresh token')", (connection,)
+        "select private.demand_reauth(%s, 'access_refused', 'Fanvue refuses the refresh token')",
+        (connection,),
     )
     assert agency.statuses() == {"reauth_required": len(managed(engine))}
     (problem, remedy) = engine.database.execute(

@@ -61,9 +61,7 @@ async def check_sign_ups(settings: SupabaseSettings) -> Finding:
     """See that nobody makes an account of their own: members are invited."""
     key = settings.secret_key.get_secret_value()
     try:
-        async with httpx.AsyncClient(
-            timeout=PROBE_SECONDS, trust_env=False, verify=authorities()
-        ) as http:
+        async with open_client(timeout=PROBE_SECONDS) as http:
             answer = await http.get(f"{settings.url}/auth/v1/settings", headers={"apikey": key})
         is_closed = answer.raise_for_status().json()["disable_signup"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:

@@ -120,7 +120,8 @@ export function sayConnected(
   if (model !== undefined) {
     if (model.connected_at === null) return null;
     if (model.status === "active") return { name: nameOf(model), words: "is connected." };
-    if (model.reason_code !== "operator") return null;
+    const isNoPause = ["connecting", "disconnected"].includes(model.reason_code ?? "");
+    if (model.status !== "paused" || isNoPause) return null;
     return { name: nameOf(model), words: "is connected, and stays paused by an operator." };
   }
   const behind = models.filter((one) => one.connection_id === id && one.status === "active").length;

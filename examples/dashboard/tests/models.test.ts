@@ -64,7 +64,7 @@ test("an address says connected of what the data says is connected, and of nothi
     model("refused", { status: "reauth_required" }),
     model("connecting", { status: "paused", reason_code: "connecting", connected_at: null }),
     model("left", { status: "paused", reason_code: "disconnected" }),
-    model("held", { status: "paused", reason_code: "operator" }),
+    model("held", { status: "paused", reason_code: "paused" }),
     model("one", { connection_id: "account" }),
     model("two", { connection_id: "account" }),
     model("three", { connection_id: "dead", status: "reauth_required" }),
