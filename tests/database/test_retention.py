@@ -107,6 +107,8 @@ def test_events_actions_and_counters_go_when_they_are_old(engine: Engine, model:
     assert engine.call("prune_history")["deleted"] == {
         "public.webhook_events: parked": 2,
         "ops.actions": 1,
+        # the creator came, and was paused
+        "public.agency_trail": 2,
     }
     # what is not in the books stays until somebody deals with it
     assert engine.rows("select distinct status from public.webhook_events") == [
