@@ -64,9 +64,9 @@ if TYPE_CHECKING:
     from worker.jobs.dispatch import Handler
     from worker.jobs.outcomes import Result
     from worker.limits.shared import SeenRate
-    from worker.runner import Tally
     from worker.settings import Settings
     from worker.store.jobs import Job
+    from worker.tally import Tally
 
 
 log = structlog.get_logger(__name__)

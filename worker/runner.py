@@ -7,9 +7,8 @@ Knows nothing about Fanvue; a `Handler` does the work of a job.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -20,6 +19,7 @@ from worker.fanvue.calls import RequestMeter
 from worker.jobs.outcomes import meter_stats, settle_error, settle_result
 from worker.metrics import Metric, Metrics, unheard
 from worker.store.jobs import Settlement
+from worker.tally import Tally
 from worker.traffic import lane_of
 
 
@@ -48,45 +48,6 @@ class Handler(Protocol):
     async def __call__(self, job: Job, meter: RequestMeter, stopping: Callable[[], bool]) -> Result:
         """Run the job; `stopping` turns true when the worker wants it back soon."""
         ...
-
-
-@dataclass(slots=True)
-class Waits:
-    """How long jobs waited, in milliseconds to two digits: as small after a year as at first."""
-
-    counts: Counter[int] = field(default_factory=Counter)
-
-    def add(self, waited: timedelta) -> None:
-        """Count one wait."""
-        milliseconds = round(waited / timedelta(milliseconds=1))
-        self.counts[round(milliseconds, 2 - len(str(milliseconds)))] += 1
-
-    def quantile(self, share: float) -> int | None:
-        """Return the milliseconds that this share of the jobs did not exceed, None without jobs."""
-        place = int(share * self.counts.total())
-        for milliseconds, count in sorted(self.counts.items()):
-            place -= count
-            if place < 0:
-                return milliseconds
-        return max(self.counts, default=None)
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one run of this worker did."""
-
-    claimed: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    requests: int = 0
-    throttled: int = 0
-    lost: int = 0
-    pickup: Waits = field(default_factory=Waits)
-    interrupted: bool = False
-
-    @property
-    def dead(self) -> int:
-        """Return how many jobs of this run ended dead."""
-        return self.outcomes["dead"]
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess as SpawnProcess
 
     from simulator.client import SimulatorControl
-    from worker.runner import Tally
+    from worker.tally import Tally
 
 
 # Emptying makes a file for each table and index anew, so nothing is emptied twice.

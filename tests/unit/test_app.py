@@ -32,7 +32,7 @@ from worker.traffic import Lane, RateSeen, lane_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from worker.runner import Tally
+    from worker.tally import Tally
 
 
 STEP = timedelta(milliseconds=250)

@@ -28,6 +28,7 @@ FOUNDATION = {
     "sealing",
     "setting_values",
     "settings",
+    "tally",
     "traffic",
     "transport",
     "trust",

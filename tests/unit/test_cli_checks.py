@@ -24,9 +24,9 @@ from worker.commands.findings import Verdict
 from worker.commands.run import summary
 from worker.commands.tokens import _without_tokens
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
-from worker.runner import Tally
 from worker.sealing import Keyring, SealingKey
 from worker.settings import load_settings
+from worker.tally import Tally
 
 
 if TYPE_CHECKING:

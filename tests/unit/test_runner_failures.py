@@ -14,7 +14,8 @@ from tests.unit.jobs.runner_bench import BEAT, STEP, Bench
 from tests.unit.store.rpc_stub import Refusal
 from worker.errors import DatabaseUnavailable, GrantInvalid, SchemaMissing, Transient
 from worker.jobs.outcomes import Yielded
-from worker.runner import DATABASE_PAUSE, IDLE_WAIT, Tally
+from worker.runner import DATABASE_PAUSE, IDLE_WAIT
+from worker.tally import Tally
 
 
 async def test_a_drain_of_an_empty_queue_ends_at_once() -> None:

@@ -26,8 +26,8 @@ from worker.settings import load_settings
 
 
 if TYPE_CHECKING:
-    from worker.runner import Tally
     from worker.settings import Settings
+    from worker.tally import Tally
 
 
 EXAMPLES: Final = """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import Field, ValidationError, ValidationInfo, WrapValidator
@@ -55,14 +56,18 @@ def _read_detail(value: Any, read: ValidatorFunctionWrapHandler, info: Validatio
         return None
     reading = reading_of(info)
     noted = dict(reading.lost)
-    with reading.within(_name(info)) as way:
-        try:
-            return read(value)
-        except ValidationError as error:
-            offence = error.errors(include_url=False, include_context=False, include_input=False)
-            # What was noted below goes with it: one thing is lost, not several.
-            reading.lost = {**noted, way: (*way, *(str(part) for part in offence[0]["loc"]))}
-            return None
+    # By hand: a dozen details a row, fifty rows a page, and a context manager for each is felt.
+    before = reading.way
+    way = reading.way = (*before, _name(info))
+    try:
+        return read(value)
+    except ValidationError as error:
+        offence = error.errors(include_url=False, include_context=False, include_input=False)
+        # What was noted below goes with it: one thing is lost, not several.
+        reading.lost = {**noted, way: (*way, *(str(part) for part in offence[0]["loc"]))}
+        return None
+    finally:
+        reading.way = before
 
 
 def _read_expected(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
@@ -78,7 +83,11 @@ def reading_of(info: ValidationInfo) -> Reading:
 
 
 def _name(info: ValidationInfo) -> str:
-    return to_camel(info.field_name or "")
+    return _camel(info.field_name or "")
+
+
+# The fields of the wire models: some dozens.
+_camel = cache(to_camel)
 
 
 _T = TypeVar("_T")

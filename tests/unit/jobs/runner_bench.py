@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tests.support.clock import ManualClock
 from tests.unit.jobs.queue_book import LEASE, QueueBook
 from worker.jobs.outcomes import Done, Yielded
-from worker.runner import Runner, Tally
+from worker.runner import Runner
 
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from worker.fanvue.calls import RequestMeter
     from worker.jobs.outcomes import Result
     from worker.store.jobs import Job
+    from worker.tally import Tally
 
 
 SHUTDOWN = timedelta(seconds=20)
