@@ -51,10 +51,10 @@ set search_path = ''
 as $$
   select array['agencies', 'models', 'fanvue_transactions', 'agency_members', 'agency_connections', 'earnings_daily', 'fanvue_fans', 'fanvue_chats',
                'fanvue_messages', 'fanvue_posts', 'fanvue_top_fans', 'fanvue_accounts', 'reconciliation_findings', 'sync_state', 'sync_jobs', 'sync_runs',
-               'webhook_events', 'model_overview', 'sync_health']
+               'webhook_events', 'agency_trail', 'invitations', 'connect_links', 'model_overview', 'sync_health']
 $$;
 comment on function private.engine_relations() is
-  'The tables and views that the engine has in schema public. The first three may be an older application''s: they are adopted.';
+  'The names that the engine takes in schema public, for tables and views. The first three may be an older application''s: they are adopted.';
 revoke all on function private.engine_relations() from public, anon, authenticated;
 grant execute on function private.engine_relations() to service_role;
 
@@ -78,7 +78,7 @@ set search_path = ''
 as $$
   select case p_table
     when 'agencies' then array['id', 'name', 'owner_id', 'created_at']
-    when 'models' then array['id', 'agency_id', 'created_at', 'fanvue_user_uuid', 'handle', 'display_name', 'status', 'status_reason', 'status_changed_at',
+    when 'models' then array['id', 'agency_id', 'created_at', 'fanvue_user_uuid', 'handle', 'display_name', 'status', 'status_reason', 'reason_code', 'status_changed_at',
                              'revenue_total', 'fanvue_token_expires_at', 'connected_at', 'updated_at', 'connection_id',
                              'subscribers_count', 'followers_count', 'name']
     when 'fanvue_transactions' then array['id', 'agency_id', 'model_id', 'fanvue_id', 'amount', 'net_amount', 'currency', 'category', 'source', 'status',

@@ -164,7 +164,7 @@ with clock as materialized (
          'ops.announcements'
   from (select c.now, x.* from clock c cross join lateral private.announcement_facts(c.now) x) f
   union all
-  select 12, 'Do the engine''s rules alone open its tables?', case when a.things > 0 then 'attention' else 'ok' end,
+  select 13, 'Do the engine''s rules alone open its tables?', case when a.things > 0 then 'attention' else 'ok' end,
          case when a.things = 0 then 'yes'
               else format('%s: %s', private.counted(a.things, 'thing opens or closes them that the engine did not make', 'things open or close them that the engine did not make'), a.first) end,
          'ops.foreign_access'
