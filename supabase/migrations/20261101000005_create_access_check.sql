@@ -54,7 +54,7 @@ as $$
                'webhook_events', 'agency_trail', 'invitations', 'connect_links', 'model_overview', 'sync_health']
 $$;
 comment on function private.engine_relations() is
-  'The tables and views that the engine has in schema public. The first three may be an older application''s: they are adopted.';
+  'The names that the engine takes in schema public, for tables and views. The first three may be an older application''s: they are adopted.';
 revoke all on function private.engine_relations() from public, anon, authenticated;
 grant execute on function private.engine_relations() to service_role;
 

@@ -164,13 +164,13 @@ with clock as materialized (
          'ops.announcements'
   from (select c.now, x.* from clock c cross join lateral private.announcement_facts(c.now) x) f
   union all
-  select 12, 'Do the engine''s rules alone open its tables?', case when a.things > 0 then 'attention' else 'ok' end,
+  select 13, 'Do the engine''s rules alone open its tables?', case when a.things > 0 then 'attention' else 'ok' end,
          case when a.things = 0 then 'yes'
               else format('%s: %s', private.counted(a.things, 'thing opens or closes them that the engine did not make', 'things open or close them that the engine did not make'), a.first) end,
          'ops.foreign_access'
   from (select count(*) as things, (array_agg(x.object))[1] as first from private.foreign_access() x where x.kept is null) a
   union all
-  select 13, 'Is history kept no longer than promised?', case when o.tables is not null then 'attention' else 'ok' end,
+  select 12, 'Is history kept no longer than promised?', case when o.tables is not null then 'attention' else 'ok' end,
          case when o.tables is null then 'yes' else 'rows that should be gone for a day remain in ' || o.tables end, 'ops.retention'
   from clock c
   cross join lateral (select string_agg(distinct x.table_name, ', ') as tables from private.overdue_rows(c.now) x) o

@@ -246,7 +246,7 @@ def test_nothing_of_a_new_project_is_foreign(cluster_url: str) -> None:
 
     assert foreign == []
     # A new table or view is watched once it stands in private.engine_relations.
-    assert known == relations
+    assert set(relations) <= set(known)
     # A new column of an adopted table is shown once it stands in private.member_columns.
     assert hidden == [
         ("models", "fanvue_access_token"),
