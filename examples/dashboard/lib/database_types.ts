@@ -62,7 +62,7 @@ export type Database = {
           "handle"?: string | null;
           "id"?: string;
           "listed_at"?: string | null;
-          "reason_code"?: never;
+          "reason_code"?: string | null;
           "refresh_token"?: string | null;
           "status"?: string;
           "status_changed_at"?: string;
@@ -82,7 +82,7 @@ export type Database = {
           "handle"?: string | null;
           "id"?: string;
           "listed_at"?: string | null;
-          "reason_code"?: never;
+          "reason_code"?: string | null;
           "refresh_token"?: string | null;
           "status"?: string;
           "status_changed_at"?: string;
