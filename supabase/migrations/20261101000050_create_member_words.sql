@@ -1,6 +1,6 @@
--- Purpose: what members are told of an error, and of why a creator does not sync: a code, and fixed words for it.
+-- Purpose: what members are told of an error, and of why a creator does not sync: fixed words, and the code of an error.
 -- Errors quote Fanvue, the network and bugs, and operators write what they like; none of that is meant for members.
--- Who may call: generated columns and views; members read the words through views.
+-- Who may call: generated columns.
 -- Locks: none.
 
 create or replace function private.member_error(p_error jsonb)
@@ -54,7 +54,7 @@ comment on function private.member_error(jsonb) is
 revoke all on function private.member_error(jsonb) from public, anon, authenticated;
 grant execute on function private.member_error(jsonb) to service_role;
 
-create or replace function private.reason_code(p_status text, p_reason text)
+create or replace function private.member_reason(p_status text, p_reason text)
 returns text
 language sql
 immutable
@@ -62,38 +62,18 @@ set search_path = ''
 as $$
   select case
     when p_status = 'active' then null
-    when p_reason like 'connecting:%' then 'connecting'
-    when p_reason like 'Fanvue refuses the refresh token%' then 'access_refused'
-    when p_reason like 'the access token ended%' then 'access_ended'
-    when p_reason like 'the agency''s grant serves this creator no more%' then 'agency_access_lost'
-    when p_reason = 'the same creator is managed by an older model' then 'managed_twice'
-    when p_reason like 'adopted with status %' then 'adopted'
-    when p_status = 'paused' then 'paused'
-    else 'must_connect' end
+    when p_reason like 'connecting:%' then 'it is being connected'
+    when p_reason = 'an owner or admin disconnected it' then p_reason
+    when p_reason like 'Fanvue refuses the refresh token%' then 'Fanvue no longer accepts the access: the account must connect again'
+    when p_reason like 'the access token ended%' then 'the access ended: the account must connect again'
+    when p_reason like 'the agency''s grant serves this creator no more%' then 'the agency''s access no longer covers this creator: connect them again'
+    when p_reason = 'the same creator is managed by an older model' then 'the same creator is here twice; the older entry is used'
+    when p_reason like 'adopted with status %' then 'taken over from an older application; whoever runs this service has to look at it'
+    when p_status = 'paused' then 'paused by whoever runs this service'
+    else 'the account must connect again' end
 $$;
-comment on function private.reason_code(text, text) is 'The code of why a creator or an agency''s account does not sync; null: it does. The words of the reason are the operators''.';
-revoke all on function private.reason_code(text, text) from public, anon;
+comment on function private.member_reason(text, text) is
+  'What members are told of why a creator or an agency''s account does not sync, in fixed words; null: it does. The words of the reason itself are the operators''.';
+revoke all on function private.member_reason(text, text) from public, anon;
 -- Whoever may write a model computes it: an older application's members may have kept that right.
-grant execute on function private.reason_code(text, text) to authenticated, service_role;
-
-create or replace function private.reason_words(p_code text)
-returns text
-language sql
-immutable
-strict
-set search_path = ''
-as $$
-  select case p_code
-    when 'connecting' then 'it is being connected'
-    when 'access_refused' then 'Fanvue no longer accepts the access: the account must connect again'
-    when 'access_ended' then 'the access ended: the account must connect again'
-    when 'agency_access_lost' then 'the agency''s access no longer covers this creator: connect them again'
-    when 'managed_twice' then 'the same creator is here twice; the older entry is used'
-    when 'adopted' then 'taken over from an older application; whoever runs this service has to look at it'
-    when 'paused' then 'paused by whoever runs this service'
-    when 'must_connect' then 'the account must connect again'
-    else 'ask whoever runs this service' end
-$$;
-comment on function private.reason_words(text) is 'What members read for a reason code.';
-revoke all on function private.reason_words(text) from public, anon;
-grant execute on function private.reason_words(text) to authenticated, service_role;
+grant execute on function private.member_reason(text, text) to authenticated, service_role;

@@ -140,10 +140,10 @@ begin
   end if;
 end
 $$;
--- status_reason is for operators; members read this code and its words.
+-- status_reason is for operators; members read this.
 alter table public.models
-  add column if not exists reason_code text generated always as (private.reason_code(status, status_reason)) stored;
-comment on column public.models.reason_code is 'Why the creator does not sync, as a code: connecting, access_refused, access_ended, agency_access_lost, managed_twice, adopted, paused, must_connect; null: they do.';
+  add column if not exists member_reason text generated always as (private.member_reason(status, status_reason)) stored;
+comment on column public.models.member_reason is 'What members are told of status_reason, in fixed words.';
 create unique index if not exists models_fanvue_user_uuid_key
   on public.models (fanvue_user_uuid) where fanvue_user_uuid is not null;
 create index if not exists models_agency_id_idx on public.models (agency_id);

@@ -9,7 +9,7 @@ create table if not exists public.agency_connections (
   handle text,
   status text not null default 'active',
   status_reason text,
-  reason_code text generated always as (private.reason_code(status, status_reason)) stored,
+  member_reason text generated always as (private.member_reason(status, status_reason)) stored,
   status_changed_at timestamptz not null default now(),
   access_token text,
   refresh_token text,
@@ -34,7 +34,7 @@ comment on column public.agency_connections.fanvue_user_uuid is
 comment on column public.agency_connections.status is
   'active: usable. reauth_required: the administrator must connect again; the grant is kept and every model behind it waits.';
 comment on column public.agency_connections.status_reason is 'Why the status is what it is, in words for an operator.';
-comment on column public.agency_connections.reason_code is 'What members are told of status_reason: a code, as in models.';
+comment on column public.agency_connections.member_reason is 'What members are told of status_reason, in fixed words.';
 comment on column public.agency_connections.access_token is 'Sealed (AES-256-GCM, bound to this row). service_role only.';
 comment on column public.agency_connections.refresh_token is
   'Sealed like the access token. Single-use at Fanvue: only the token functions may replace it. service_role only.';
@@ -68,7 +68,7 @@ create index if not exists models_connection_id_idx on public.models (connection
 
 alter table public.agency_connections enable row level security;
 revoke all on public.agency_connections from public, anon, authenticated;
-grant select (id, agency_id, fanvue_user_uuid, handle, status, reason_code, status_changed_at,
+grant select (id, agency_id, fanvue_user_uuid, handle, status, member_reason, status_changed_at,
               connected_at, listed_at, created_at, updated_at)
   on public.agency_connections to authenticated;
 grant select (connection_id) on public.models to authenticated;

@@ -2,17 +2,17 @@
 -- Who may call: members see their own agency through the views (caller's rights); the functions are service_role's.
 -- Locks: none.
 
--- Why a creator does not sync is told by a code and its words, never in an operator's.
+-- Why a creator does not sync is told in fixed words, never in an operator's.
 revoke select (status_reason) on public.models from authenticated;
-grant select (reason_code) on public.models to authenticated;
+grant select (member_reason) on public.models to authenticated;
 
 create or replace view public.model_overview
 with (security_invoker = true) as
-select m.id, m.agency_id, m.fanvue_user_uuid, m.handle, m.display_name, m.status,
-       private.reason_words(m.reason_code) as status_reason, m.status_changed_at, m.connected_at, m.revenue_total, m.fanvue_token_expires_at,
+select m.id, m.agency_id, m.fanvue_user_uuid, m.handle, m.display_name, m.status, m.member_reason as status_reason, m.status_changed_at,
+       m.connected_at, m.revenue_total, m.fanvue_token_expires_at,
        s.last_success_at as earnings_synced_at, s.high_water as newest_earning_at,
        exists (select from public.sync_jobs j where j.model_id = m.id and j.state = 'running') as is_syncing,
-       m.connection_id, m.reason_code
+       m.connection_id
 from public.models m
 left join public.sync_state s on s.model_id = m.id and s.sync_type = 'earnings';
 comment on view public.model_overview is 'One line per creator: who, status, total, and how fresh their money is. No secrets.';

@@ -39,7 +39,7 @@ insert into for_members values
   ('private', 'require_agency'), ('private', 'require_days'), ('private', 'stats_stamp'), ('private', 'stats_freshness'),
   ('private', 'begin_connection_as_member'), ('public', 'announcements'), ('private', 'announcements_as_member'),
   ('private', 'member_agency_ids'), ('private', 'engine_now'), ('private', 'request_sync_as_member'),
-  ('private', 'reason_code'), ('private', 'reason_words');
+  ('private', 'member_reason');
 
 select is(has_function_privilege('authenticated', f.oid, 'execute'), m.name is not null,
           format('authenticated %s call %s', case when m.name is null then 'cannot' else 'may' end, f.signature))
