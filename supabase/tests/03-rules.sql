@@ -36,10 +36,10 @@ create temp table for_members (schema text, name text) on commit drop;
 insert into for_members values
   ('public', 'request_sync'), ('public', 'dashboard_stats'), ('public', 'stats_head'), ('public', 'begin_connection'),
   ('public', 'confirm_connection'), ('private', 'confirm_connection_as_member'),
+  ('private', 'member_reason'),
   ('private', 'require_agency'), ('private', 'require_days'), ('private', 'stats_stamp'), ('private', 'stats_freshness'),
   ('private', 'begin_connection_as_member'), ('public', 'announcements'), ('private', 'announcements_as_member'),
-  ('private', 'member_agency_ids'), ('private', 'engine_now'), ('private', 'request_sync_as_member'),
-  ('private', 'member_reason');
+  ('private', 'member_agency_ids'), ('private', 'engine_now'), ('private', 'request_sync_as_member');
 
 select is(has_function_privilege('authenticated', f.oid, 'execute'), m.name is not null,
           format('authenticated %s call %s', case when m.name is null then 'cannot' else 'may' end, f.signature))
