@@ -5,12 +5,15 @@ The simulated Fanvue signs and sends; the function runs in Deno behind the stack
 
 from __future__ import annotations
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import psycopg
 import pytest
 
+from tests.support.consent import mint
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
@@ -214,6 +217,39 @@ def test_forged_and_stale_deliveries_store_nothing(announced: Engine) -> None:
     assert announced.ledger(creator).count == 0
     stored = announced.database.execute("select count(*) from public.webhook_events").fetchone()
     assert stored == (0,)
+
+
+def test_a_member_reads_over_rest_that_an_event_came_and_not_what_it_said(
+    announced: Engine,
+) -> None:
+    creator = announced.creator(0)
+    _tip(announced, creator, 1)
+    _deliver(announced)
+    user = str(uuid.uuid4())
+    announced.database.execute(
+        "insert into public.agency_members (agency_id, user_id) select id, %s from public.agencies",
+        [user],
+    )
+    environment = announced.environment
+    url = f"{environment['SUPABASE_URL']}/rest/v1/webhook_events"
+    headers = {
+        "apikey": environment["SUPABASE_PUBLISHABLE_KEY"],
+        "authorization": f"Bearer {mint(environment, user)}",
+    }
+
+    def read(columns: str) -> tuple[int, Any]:
+        reply = httpx.get(
+            url, params={"select": columns}, headers=headers, timeout=PATIENCE_SECONDS
+        )
+        return reply.status_code, reply.json()
+
+    assert read("topic,status") == (
+        200,
+        [{"topic": "creator.payment.succeeded", "status": "applied"}],
+    )
+    for columns in ("payload", "payload->data->purchaser", "error", "*"):
+        status, refusal = read(columns)
+        assert (status, refusal["code"]) == (403, "42501")
 
 
 def test_a_burst_costs_one_confirming_poll_a_minute_after_the_last_one(announced: Engine) -> None:

@@ -108,6 +108,7 @@ async def _tick(engine: Engine) -> None:
     """Do what each worker does every minute."""
     async with open_books(engine.settings()) as books:
         await books.jobs.enqueue_due("worker")
+        await books.jobs.retry_webhooks()
         await books.jobs.reap()
         await books.jobs.prune()
 
