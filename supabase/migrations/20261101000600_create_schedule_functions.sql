@@ -4,14 +4,16 @@
 
 create or replace function private.priority_now(p_state public.sync_state, p_priority smallint, p_now timestamptz)
 returns smallint
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- the first walk of a creator is a backfill: it does not go before live work
-  select case when (p_state.high_water is null and not coalesce(p_state.whole_after > p_now, false))
+  return case when (p_state.high_water is null and not coalesce(p_state.whole_after > p_now, false))
                    or (p_state.walk_id is not null and p_state.walk_kind <> 'incremental')
-              then greatest(p_priority, 100::smallint) else p_priority end
+              then greatest(p_priority, 100::smallint) else p_priority end;
+end
 $$;
 comment on function private.priority_now(public.sync_state, smallint, timestamptz) is 'The priority of a stream''s next job, given the one in its settings.';
 revoke all on function private.priority_now(public.sync_state, smallint, timestamptz) from public, anon, authenticated;
