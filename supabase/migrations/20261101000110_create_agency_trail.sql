@@ -47,10 +47,16 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_claims jsonb := coalesce(nullif(current_setting('request.jwt.claims', true), ''), '{}')::jsonb;
-  -- set for one transaction by functions that finish what a member began
-  v_user uuid := coalesce(nullif(current_setting('fanvue.began_by', true), ''), v_claims ->> 'sub')::uuid;
+  v_user uuid;
 begin
+  begin
+    -- began_by is set for one transaction by functions that finish what a member began
+    v_user := coalesce(nullif(current_setting('fanvue.began_by', true), ''),
+                       nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid;
+  exception when invalid_text_representation then
+    -- a token that another issuer made names nobody whom Auth knows
+    v_user := null;
+  end;
   insert into public.agency_trail (agency_id, action, who, user_id, subject_id, detail)
   select a.id, p_action,
          case when v_user is not null then 'member' when current_setting('role', true) = 'service_role' then 'service' else 'operator' end,
