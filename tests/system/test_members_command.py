@@ -77,6 +77,21 @@ def test_what_cannot_be_done_is_one_line(engine: Engine, program: Program) -> No
     assert "no agency 'Vona'" in nowhere.stderr
     assert "no e-mail address" in nobody.stderr
     assert engine.database.execute(ROLES).fetchall() == [("owner",)]
+    count = "select count(*) from public.agencies"
+    assert engine.database.execute(count).fetchall() == [(1,)]
+
+
+def test_an_agency_is_made_with_its_first_owner_when_asked(
+    engine: Engine, program: Program
+) -> None:
+    ana = new_user(engine)
+    first = ("members", "add", "--agency", "Vona", "--email", ana, "--role", "owner", "--create")
+
+    made, again = program(*first), program(*first)
+
+    assert made.stdout == f"{ana} is owner of the agency\n"
+    assert "nothing to do" in again.stdout
+    assert engine.database.execute(ROLES).fetchall() == [("owner",)]
 
 
 def test_a_link_is_made_for_one_creator_and_shown_once(engine: Engine, program: Program) -> None:

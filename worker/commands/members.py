@@ -26,7 +26,7 @@ Example:
 ADD_EXAMPLES: Final = """
 \b
 Examples:
-  fanvue-sync members add --agency "Nova Talent" --email ana@example.com --role owner
+  fanvue-sync members add --agency "Nova Talent" --email ana@example.com --role owner --create
   fanvue-sync members add --agency "Nova Talent" --email bo@example.com
 \b
 Whoever signs in with that address already is a member at once. Anybody else is invited for two
@@ -83,11 +83,14 @@ def add(
     agency: Agency,
     email: Annotated[str, typer.Option(help="The address they sign in with.")],
     role: Annotated[Role, typer.Option(help="What they may do.")] = Role.MEMBER,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make the agency if there is none of that name.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make somebody a member of an agency, or change what they may do."""
     _check(agency)
-    reply = _ask(lambda store: store.add(agency, email, role.value))
+    reply = _ask(lambda store: store.add(agency, email, role.value, create=create))
     if as_json:
         print_json(reply)
         return

@@ -20,10 +20,11 @@ class MemberStore:
         reply: dict[str, Any] = await self._database.call("list_members", {"p_agency": agency})
         return reply
 
-    async def add(self, agency: str, email: str, role: str) -> dict[str, Any]:
+    async def add(self, agency: str, email: str, role: str, *, create: bool) -> dict[str, Any]:
         """Make somebody a member, or invite an address that nobody confirmed yet."""
         reply: dict[str, Any] = await self._database.call(
-            "add_member", {"p_agency": agency, "p_email": email, "p_role": role}
+            "add_member",
+            {"p_agency": agency, "p_email": email, "p_role": role, "p_create": create},
         )
         return reply
 
