@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from benchmarks.calls import calls
 from benchmarks.ledger import commit
 from benchmarks.pixels import pixels
-from benchmarks.queue import claim, drain
+from benchmarks.queue import claim, drain, settle
 from benchmarks.reads import reads
 from benchmarks.stage import open_stage
 from benchmarks.throughput import callers, throughput
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Stage, Size], list[Row]]] = {
     "commit": commit,
     "drain": drain,
     "claim": claim,
+    "settle": settle,
     "tick": tick,
     "callers": callers,
     "throughput": throughput,

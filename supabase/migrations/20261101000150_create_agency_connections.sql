@@ -138,18 +138,15 @@ grant execute on function private.has_grant(public.models) to service_role;
 
 create or replace function private.path_prefix(p_model public.models)
 returns text
--- plpgsql here and below: asked once per claimed job, and a function in SQL that sets its search_path begins a query each time
-language plpgsql
+language sql
 stable
 set search_path = ''
 as $$
-begin
-  return case
-    when p_model.connection_id is null then ''
-    when exists (select from public.agency_connections c
+  select case
+    when p_model.connection_id is null
+      or exists (select from public.agency_connections c
                  where c.id = p_model.connection_id and c.fanvue_user_uuid = p_model.fanvue_user_uuid) then ''
-    else '/creators/' || p_model.fanvue_user_uuid end;
-end
+    else '/creators/' || p_model.fanvue_user_uuid end
 $$;
 comment on function private.path_prefix(public.models) is
   'What precedes the paths of a model''s data: nothing for an account''s own data, /creators/<uuid> for what an administrator reads of others. '
@@ -159,18 +156,14 @@ grant execute on function private.path_prefix(public.models) to service_role;
 
 create or replace function private.bucket_of(p_model public.models)
 returns text
-language plpgsql
+language sql
 stable
 set search_path = ''
 as $$
-begin
-  if p_model.connection_id is null then
-    return 'user:' || coalesce(p_model.fanvue_user_uuid, p_model.id::text);
-  end if;
-  return (select 'user:' || c.fanvue_user_uuid
+  select case when p_model.connection_id is null then 'user:' || coalesce(p_model.fanvue_user_uuid, p_model.id::text)
+    else (select 'user:' || c.fanvue_user_uuid
                  || case when c.fanvue_user_uuid = p_model.fanvue_user_uuid then '' else ':' || p_model.fanvue_user_uuid end
-          from public.agency_connections c where c.id = p_model.connection_id);
-end
+          from public.agency_connections c where c.id = p_model.connection_id) end
 $$;
 comment on function private.bucket_of(public.models) is
   'The rate-limit bucket of a model''s calls: Fanvue counts per app and user, and on /creators/<uuid> paths per creator besides.';

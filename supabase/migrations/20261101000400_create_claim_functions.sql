@@ -4,15 +4,12 @@
 
 create or replace function private.cause_of(p_cause text, p_created_at timestamptz)
 returns text
--- plpgsql here and below: these run once per job, and a function in SQL that sets its search_path begins a query each time
-language plpgsql
+language sql
 stable
 set search_path = ''
 as $$
-begin
   -- the schedule's jobs are most of all and bear no text: their tick is known by its time
-  return coalesce(p_cause, 'tick ' || to_char(p_created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
-end
+  select coalesce(p_cause, 'tick ' || to_char(p_created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
 $$;
 comment on function private.cause_of(text, timestamptz) is 'Who wanted a job, in the words by which logs find all that came of it.';
 revoke all on function private.cause_of(text, timestamptz) from public, anon, authenticated;
@@ -20,15 +17,11 @@ grant execute on function private.cause_of(text, timestamptz) to service_role;
 
 create or replace function private.job_reply(p_job public.sync_jobs)
 returns jsonb
-language plpgsql
+language sql
 stable
 set search_path = ''
 as $$
-declare
-  m public.models;
-begin
-  select x.* into m from public.models x where x.id = p_job.model_id;
-  return jsonb_build_object(
+  select jsonb_build_object(
     'id', p_job.id, 'lease_id', p_job.lease_id, 'agency_id', p_job.agency_id, 'model_id', p_job.model_id,
     'sync_type', p_job.sync_type, 'attempt', p_job.attempt, 'max_attempts', p_job.max_attempts,
     'priority', p_job.priority, 'progress', coalesce(p_job.progress, '{}'::jsonb),
@@ -36,8 +29,9 @@ begin
     -- grant, path and bucket of one moment: a model that changes its grant meanwhile must not mix two of them
     'bucket', coalesce(private.bucket_of(m), p_job.bucket),
     'model', jsonb_build_object('fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle,
-                                'grant_id', coalesce(m.connection_id, m.id), 'path_prefix', case when m.id is not null then private.path_prefix(m) end));
-end
+                                'grant_id', coalesce(m.connection_id, m.id), 'path_prefix', private.path_prefix(m)))
+  from (select p_job.model_id as id) j
+  left join public.models m on m.id = j.id
 $$;
 comment on function private.job_reply(public.sync_jobs) is 'A claimed job as the worker gets it. No secrets.';
 revoke all on function private.job_reply(public.sync_jobs) from public, anon, authenticated;

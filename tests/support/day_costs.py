@@ -120,7 +120,7 @@ class CostMeter:
 
     def minute(self, number: int) -> None:
         """Remember what was sent before and after the hours in which people look."""
-        if number in {OPEN_FROM, OPEN_UNTIL}:
+        if self._day.shape.minutes == DAY_MINUTES and number in {OPEN_FROM, OPEN_UNTIL}:
             self._open.append((self._day.count(SENT), self._day.count(_REFRESHING)))
 
     def _counts(self) -> dict[str, int]:
