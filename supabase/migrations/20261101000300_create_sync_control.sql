@@ -248,7 +248,7 @@ comment on column public.sync_runs.waited_ms is 'Milliseconds spent waiting for 
 comment on column public.sync_runs.detail is 'Anything worth reading beside the counters: the walk''s kind and window, the job''s cause, and details that records were read without.';
 create index sync_runs_model_id_sync_type_finished_at_idx on public.sync_runs (model_id, sync_type, finished_at desc);
 create index sync_runs_agency_id_finished_at_idx on public.sync_runs (agency_id, finished_at desc);
-create index sync_runs_finished_at_idx on public.sync_runs (finished_at);
+create index sync_runs_state_finished_at_idx on public.sync_runs (state, finished_at);
 create index sync_runs_job_id_idx on public.sync_runs (job_id);
 
 -- Rate budgets and schedule ----------------------------------------------------------------------------
