@@ -50,16 +50,20 @@ def is_asked(engine: Engine) -> bool:
     return any(item["where_to_look"] == "ops.retention" for item in engine.call("engine_attention"))
 
 
+_KEEP = (
+    "update private.retention set keep = %s"
+    " where table_name = 'public.sync_runs' and part = 'succeeded'"
+)
+
+
 @contextmanager
 def kept(engine: Engine, keep: str) -> Iterator[None]:
     """Keep successful runs so long, for a while."""
-    where = " where table_name = 'public.sync_runs' and part = 'succeeded'"
-    before = engine.value("select keep from private.retention" + where)
-    engine.rows("update private.retention set keep = %s" + where, keep)
+    engine.rows(_KEEP, keep)
     try:
         yield
     finally:
-        engine.rows("update private.retention set keep = %s" + where, before)
+        engine.rows(_KEEP, "7 days")
 
 
 def test_pruning_goes_on_batch_by_batch_until_nothing_old_is_left(
