@@ -31,7 +31,6 @@ comment on column public.invitations.accepted_by is 'auth.users.id of who accept
 create unique index invitations_open_key on public.invitations (agency_id, email) where accepted_at is null;
 create index invitations_agency_id_idx on public.invitations (agency_id, created_at);
 create index invitations_email_idx on public.invitations (email) where accepted_at is null;
-create index invitations_agency_id_idx on public.invitations (agency_id);
 create index invitations_expires_at_idx on public.invitations (expires_at);
 
 alter table public.invitations enable row level security;

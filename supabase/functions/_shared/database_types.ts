@@ -1662,7 +1662,12 @@ export type Database = {
         Returns: Json;
       };
       "add_member": {
-        Args: { "p_agency": string; "p_email": string; "p_role"?: string };
+        Args: {
+          "p_agency": string;
+          "p_create"?: boolean;
+          "p_email": string;
+          "p_role"?: string;
+        };
         Returns: Json;
       };
       "announcements": { Args: { "p_agency_id": string }; Returns: Json };
