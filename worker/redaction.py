@@ -35,9 +35,11 @@ _SECRET_TEXT = re.compile(
     # A whole header: what follows its name, whatever the scheme or the cookies.
     r"|(?P<header>\b(?:proxy-authorization|authorization|set-cookie|cookie)[\"']?\s*[=:]\s*"
     r"(?:(?:Bearer|Basic)\s+)?[\"']?)[^\r\n\"']+"
-    r"|(?P<name>[\"']?\b[\w-]{0,40}?(?:token|secret|passw(?:or)?d|passphrase|credential|signature"
+    # What a message says of a setting is no value: values follow "=".
+    r"|(?!(?-i:(?:SUPABASE|FANVUE|TOKEN|UPSTASH)_[A-Z_]+): )"
+    r"(?P<name>[\"']?\b[\w-]{0,40}?(?:token|secret|passw(?:or)?d|passphrase|credential|signature"
     r"|session[-_]?id|code[-_]verifier|(?:api|secret|private|encryption|service[-_]?role)[-_]?key)"
-    r"[\"']?\s*[=:]\s*[\"']?|[?&](?:code|state)=)[^\s&\"',;}\])]+"
+    r"[\"']?\s*[=:]\s*[\"']?|[?&](?:code|state)=)(?!\[hidden\])[^\s&\"',;}\])]+"
     r"|(?P<option>--?[\w-]{0,20}(?:token|secret|password|key)\s+)[^\s-][^\s]{5,}"
     r"|(?P<list>\b[A-Z0-9_]{1,40}_(?:SECRETS|KEYS)\s*=\s*)[^\s]{6,}"
     r"|(?P<hook>https://hooks\.[^\s/]{1,80}/)[^\s\"']+"

@@ -69,7 +69,7 @@ begin
   limit 1;
   if v_owner_id is null then
     raise sqlstate 'PT409' using message = 'the last owner of an agency stays',
-      hint = 'make somebody else an owner first (fanvue-sync members add --role owner), or delete the agency';
+      hint = 'make somebody else an owner first, or delete the agency';
   end if;
   -- written in any case: under stricter isolation the other transaction then notices
   update public.agencies a set owner_id = v_owner_id where a.id = old.agency_id;

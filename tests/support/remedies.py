@@ -35,7 +35,9 @@ def runs(mention: str) -> bool:
 
     Every option that is written belongs to it, and nothing that it needs is left out.
     """
-    words = shlex.split(mention.replace("'s ", " ").rstrip(" .):\"'"))
+    said = mention.replace("'s ", " ").rstrip(' .):"')
+    # a quote that was opened is closed, one that the sentence closes is not the command's
+    words = shlex.split(said if said.count("'") % 2 == 0 else said.rstrip("'"))
     options = [place for place, word in enumerate(words) if word.startswith("--")]
     shortest = max(1, options[-1] + 1 if options else 1)
     return any(_parses(words[:end]) for end in range(shortest, len(words) + 1))
