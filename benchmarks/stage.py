@@ -6,7 +6,7 @@ Everything in the database is the benchmarks' to delete. Sizes say how much of i
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,9 @@ class Size:
     reads: int
     takes: int
     jobs: int
+    towns: tuple[int, ...]
+    town_sales: int
+    town_rounds: int
 
 
 FULL = Size(
@@ -78,7 +81,12 @@ FULL = Size(
     reads=1000,
     takes=100,
     jobs=200_000,
+    towns=(10, 1_000),
+    town_sales=1_000,
+    town_rounds=5,
 )
+# ten million sales take a while to make
+LARGE = replace(FULL, towns=(10, 1_000, 10_000))
 TINY = Size(
     rounds=1,
     history=120,
@@ -99,6 +107,9 @@ TINY = Size(
     reads=20,
     takes=2,
     jobs=2_000,
+    towns=(2, 4),
+    town_sales=200,
+    town_rounds=1,
 )
 
 

@@ -34,6 +34,8 @@ ROWS = {
     "reads": 7,
     "memory": 1,
 }
+# Each relation that a member or an operator reads is a row: these at the least.
+AT_LEAST = {"scale": 80}
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
@@ -43,7 +45,8 @@ def test_benchmark_prints_its_ratios(engine: Engine, stack: dict[str, str], name
 
     Console(file=paper, width=200).print(as_table(rows))
 
-    assert [row.benchmark for row in rows] == [name] * ROWS[name]
+    assert {row.benchmark for row in rows} == {name}
+    assert len(rows) >= AT_LEAST[name] if name in AT_LEAST else len(rows) == ROWS[name]
     # What one hop adds to another is a difference: of so few measurements it may be negative.
     assert all(isfinite(row.figure) and row.baseline > 0 for row in rows)
     printed = paper.getvalue()
