@@ -55,11 +55,19 @@ _ROLLUP = """
 """
 _RUNS = """
   insert into public.sync_runs (job_id, agency_id, model_id, sync_type, state, attempt, queued_at,
-    started_at, finished_at)
-  select n, m.agency_id, m.id, 'earnings', 'succeeded', 1, t.at, t.at, t.at
+    started_at, finished_at, worker)
+  select n, m.agency_id, m.id, 'earnings', 'succeeded', 1, t.at, t.at, t.at, 'bench'
   from public.models m
   cross join generate_series(1, %(each)s) n
   cross join lateral (select now() - n * interval '7 hours' as at) t
+"""
+# of the many hours that are kept, those that are read
+_QUIET = """
+  insert into private.quiet_runs (
+    model_id, sync_type, hour, runs, requests, last_lease_id, last_started_at)
+  select s.model_id, s.sync_type, date_trunc('hour', now()) - n * interval '1 hour', 4, 4, 1, now()
+  from public.sync_state s
+  cross join generate_series(0, 2) n
 """
 _EVENTS = """
   insert into public.webhook_events (event_id, topic, agency_id, model_id, creator_uuid, payload,
@@ -185,6 +193,7 @@ def _fill(stage: Stage, models: int, sales_a_model: int) -> None:
             stage.run(definition)
         stage.run(_ROLLUP)
         stage.run(_RUNS, {"each": RUNS_A_MODEL})
+        stage.run(_QUIET)
         stage.run(_EVENTS, {"each": EVENTS_A_MODEL})
         stage.run(_MEMBERS)
         stage.run(_AUDIENCE, {})

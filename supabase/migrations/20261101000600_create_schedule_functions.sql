@@ -4,14 +4,17 @@
 
 create or replace function private.priority_now(p_state public.sync_state, p_priority smallint, p_now timestamptz)
 returns smallint
-language sql
+-- plpgsql: asked of every stream that is due, and a function in SQL that sets its search_path begins a query each time
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- the first walk of a creator is a backfill: it does not go before live work
-  select case when (p_state.high_water is null and not coalesce(p_state.whole_after > p_now, false))
+  return case when (p_state.high_water is null and not coalesce(p_state.whole_after > p_now, false))
                    or (p_state.walk_id is not null and p_state.walk_kind <> 'incremental')
-              then greatest(p_priority, 100::smallint) else p_priority end
+              then greatest(p_priority, 100::smallint) else p_priority end;
+end
 $$;
 comment on function private.priority_now(public.sync_state, smallint, timestamptz) is 'The priority of a stream''s next job, given the one in its settings.';
 revoke all on function private.priority_now(public.sync_state, smallint, timestamptz) from public, anon, authenticated;
@@ -71,7 +74,13 @@ begin
     from public.sync_state s
     -- One probe per due stream, fenced: from statistics that know few active models, all models would be read.
     cross join lateral (select m as model from public.models m where m.id = s.model_id offset 0) o
-    cross join lateral private.stream_settings((o.model).agency_id, s.model_id, s.sync_type) t
+    -- the rule of private.stream_settings, without a call for each stream
+    cross join lateral (
+      select coalesce(om.enabled, oa.enabled, x.enabled) as enabled, coalesce(om.priority, oa.priority, x.priority) as priority
+      from private.sync_streams x
+      left join private.sync_overrides oa on oa.agency_id = (o.model).agency_id and oa.sync_type = x.sync_type
+      left join private.sync_overrides om on om.model_id = s.model_id and om.sync_type = x.sync_type
+      where x.sync_type = s.sync_type offset 0) t
     where s.next_sync_at <= v_now and (o.model).status = 'active' and t.enabled and private.has_grant(o.model)
       -- state by state, so that each look is one probe of the partial index for that state
       and not exists (select from public.sync_jobs j
