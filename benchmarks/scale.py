@@ -88,7 +88,10 @@ class Steps:
         _rest(town)
         town.stage.run(_ONE_JOB_A_MODEL)
         town.stage.settle("public.sync_jobs", "private.queue_lanes")
-        return [_claim(town) for _ in range(2)]
+        took = [_claim(town) for _ in range(2)]
+        # what is read below is read of an engine at rest
+        _rest(town)
+        return took
 
     def sale(self, town: Town, _turn: int) -> Sequence[float]:
         """Receive sales of one agency's creators."""
