@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 AIM_TICK_MS: Final = 250
 CLAIM_LIMIT: Final = 2
 TIMES: Final = 5
+SHORT_READS: Final = 21
 PAGES: Final = 5
 SALES: Final = 200
 REFUNDS: Final = 5
@@ -216,16 +217,16 @@ def _as_member(town: Town, _turn: int, *, statement: str) -> Sequence[float]:
     with owner.transaction():
         owner.execute("select set_config('request.jwt.claims', %s, true)", (town.claims,))
         owner.execute("set local role authenticated")
-        return _reads(town, statement.format(town.agency_id))
+        return _reads(town, statement.format(town.agency_id), SHORT_READS)
 
 
 def _as_operator(town: Town, _turn: int, *, statement: str) -> Sequence[float]:
-    return _reads(town, statement)
+    return _reads(town, statement, TIMES)
 
 
-def _reads(town: Town, statement: str) -> Sequence[float]:
+def _reads(town: Town, statement: str, times: int) -> Sequence[float]:
     took = []
-    for _ in range(TIMES):
+    for _ in range(times):
         began = perf_counter()
         town.stage.run(statement)
         took.append((perf_counter() - began) * 1000)
