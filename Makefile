@@ -55,8 +55,9 @@ down: ## Stop the local stack; RESET=1 also deletes its data
 bench: setup-test ## Run the benchmarks and print one table of ratios
 	@$(PY) -m benchmarks
 
-day: setup-demo ## Play a day of fifty creators and check its figures; KILLS=50 or BACKFILL=100000 make it harder
-	@$(PY) -m benchmarks.day $(if $(KILLS),--kills $(KILLS)) $(if $(BACKFILL),--backfill $(BACKFILL))
+day: setup-demo ## Play a day of fifty creators, check its figures and what it costs; CREATORS, HOURS, FROM, KILLS, BACKFILL change it
+	@$(PY) -m benchmarks.day $(if $(KILLS),--kills $(KILLS)) $(if $(BACKFILL),--backfill $(BACKFILL)) \
+	  $(if $(CREATORS),--creators $(CREATORS)) $(if $(HOURS),--hours $(HOURS)) $(if $(FROM),--from $(FROM))
 
 fmt: setup-test ## Format the code
 	@.venv/bin/ruff format .

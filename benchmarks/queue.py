@@ -1,9 +1,10 @@
-"""The queue in SQL alone: draining it with and without a held snapshot, and one claim's cost."""
+"""The queue in SQL alone: draining it with and without a held snapshot, and its parts' prices."""
 
 from __future__ import annotations
 
 import uuid
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from benchmarks.table import Row, compare
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmarks.stage import Size, Stage
 
 
@@ -21,7 +24,7 @@ CLAIM_LIMIT = 8
 
 _FILL = """
   insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, bucket)
-  select m.agency_id, m.id, 'earnings', 10, now(), 'user:' || m.fanvue_user_uuid
+  select m.agency_id, m.id, 'earnings', %(priority)s, now(), 'user:' || m.fanvue_user_uuid
   from public.models m
   order by m.id
   limit %(jobs)s
@@ -51,6 +54,72 @@ def drain(stage: Stage, size: Size) -> list[Row]:
     return rows
 
 
+def settle(stage: Stage, size: Size) -> list[Row]:
+    """Price each part of settling polls without news: the whole, hints off, a row for each run."""
+    stage.populate(agencies=size.agencies, models=size.backlog)
+    rows = []
+    for batch in BATCHES:
+        claimed, settled, untold, kept = [], [], [], []
+        for _ in range(size.rounds):
+            parts = _parts(stage, size.backlog, batch)
+            claimed.append(parts[0])
+            settled.append(parts[1])
+            with _no_hints(stage):
+                untold.append(_parts(stage, size.backlog, batch)[1])
+            kept.append(_parts(stage, size.backlog, batch, priority=5)[1])
+        for measured, figures in (
+            ("all of it", settled),
+            ("without hints", untold),
+            ("asked for: a row and a hint each", kept),
+        ):
+            rows.append(
+                compare(
+                    "settle",
+                    f"{batch} jobs, {measured}",
+                    f"their claim by {batch}",
+                    path="SQL",
+                    unit="ms",
+                    figures=figures,
+                    baselines=claimed,
+                )
+            )
+    return rows
+
+
+@contextmanager
+def _no_hints(stage: Stage) -> Iterator[None]:
+    """Let nothing of jobs be told while the block runs."""
+    _turn_hints(stage, "disable")
+    try:
+        yield
+    finally:
+        _turn_hints(stage, "enable")
+
+
+def _turn_hints(stage: Stage, change: str) -> None:
+    for trigger in ("update", "delete"):
+        stage.run(f"alter table public.sync_jobs {change} trigger sync_jobs_push_{trigger}")
+
+
+def _parts(stage: Stage, jobs: int, batch: int, priority: int = 10) -> tuple[float, float]:
+    """Drain a backlog; return the median milliseconds of its claims and of its settlements."""
+    _fill(stage, jobs, priority)
+    claims: list[float] = []
+    settlements: list[float] = []
+    while True:
+        took, reply = stage.timed_call(
+            "claim_sync_jobs", p_worker=WORKER, p_limit=batch, p_claim_id=uuid.uuid4()
+        )
+        if not reply["jobs"]:
+            return median(claims), median(settlements)
+        items = [
+            {"id": job["id"], "lease_id": job["lease_id"], "outcome": "done"}
+            for job in reply["jobs"]
+        ]
+        claims.append(took)
+        settlements.append(stage.timed_call("settle_sync_jobs", p_worker=WORKER, p_items=items)[0])
+
+
 def claim(stage: Stage, size: Size) -> list[Row]:
     """Claim a few jobs from a long queue, against a short one."""
     stage.populate(agencies=size.agencies, models=size.backlog)
@@ -71,9 +140,9 @@ def claim(stage: Stage, size: Size) -> list[Row]:
     ]
 
 
-def _fill(stage: Stage, jobs: int) -> None:
-    stage.run("truncate public.sync_jobs, public.sync_runs")
-    stage.run(_FILL, {"jobs": jobs})
+def _fill(stage: Stage, jobs: int, priority: int = 10) -> None:
+    stage.run("truncate public.sync_jobs, public.sync_runs, private.quiet_runs")
+    stage.run(_FILL, {"jobs": jobs, "priority": priority})
     stage.settle("public.sync_jobs", "private.queue_lanes", "public.sync_state")
 
 

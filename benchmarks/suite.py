@@ -8,7 +8,7 @@ from benchmarks.calls import calls
 from benchmarks.ledger import commit
 from benchmarks.memory import memory
 from benchmarks.pixels import pixels
-from benchmarks.queue import claim, drain
+from benchmarks.queue import claim, drain, settle
 from benchmarks.reads import reads
 from benchmarks.scale import scale
 from benchmarks.stage import open_stage
@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Stage, Size], list[Row]]] = {
     "commit": commit,
     "drain": drain,
     "claim": claim,
+    "settle": settle,
     "tick": tick,
     "outage": outage,
     "callers": callers,

@@ -38,6 +38,8 @@ NODE_ENVIRONMENT = {
     "NODE_COMPILE_CACHE": str(PROJECT / ".local" / "node-cache"),
 }
 DEFAULT_FANVUE_URL = "http://127.0.0.1:54400"
+# As site_url in supabase/config.toml: where people confirm what Fanvue granted.
+DEFAULT_DASHBOARD_URL = "http://127.0.0.1:3000"
 _RANDOM_BYTES = 24
 _SIGNING = ("SUPABASE_JWT_SECRET", "SUPABASE_SIGNING_KEY")
 
@@ -62,7 +64,7 @@ def build_environment(
     kept = {name: known.get(name) or value for name, value in _new_secrets().items()}
     secret_key = kept.pop("SUPABASE_SECRET_KEY")
     fanvue = fanvue_url or known.get("FANVUE_API_URL") or DEFAULT_FANVUE_URL
-    dashboard = dashboard_url or known.get("DASHBOARD_URL")
+    dashboard = dashboard_url or known.get("DASHBOARD_URL") or DEFAULT_DASHBOARD_URL
     return {
         "SUPABASE_URL": f"http://{HOST}:{ports.gateway}",
         "SUPABASE_SECRET_KEY": secret_key,
@@ -71,7 +73,7 @@ def build_environment(
         "UPSTASH_REDIS_REST_URL": f"http://{HOST}:{ports.upstash}",
         "FANVUE_API_URL": fanvue,
         "FANVUE_AUTH_URL": fanvue,
-        **({"DASHBOARD_URL": dashboard} if dashboard else {}),
+        "DASHBOARD_URL": dashboard,
         **kept,
     }
 

@@ -10,8 +10,10 @@ from worker import __version__
 from worker.commands import (
     connect,
     connect_agency,
+    connect_link,
     creators,
     doctor,
+    members,
     queue,
     reconcile,
     rotation,
@@ -38,6 +40,7 @@ def build_app() -> typer.Typer:
     app.command(epilog=run.EXAMPLES)(run.run)
     app.command(epilog=connect.EXAMPLES)(connect.connect)
     app.command("connect-agency", epilog=connect_agency.EXAMPLES)(connect_agency.connect_agency)
+    app.command("connect-link", epilog=connect_link.EXAMPLES)(connect_link.connect_link)
     app.command(epilog=creators.EXAMPLES)(creators.creators)
     app.command(epilog=sync.EXAMPLES)(sync.sync)
     app.command(epilog=queue.ENQUEUE_EXAMPLES)(queue.enqueue)
@@ -45,6 +48,10 @@ def build_app() -> typer.Typer:
     app.command(epilog=status.EXAMPLES)(status.status)
     app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
     app.command(epilog=watch.EXAMPLES)(watch.watch)
+    people = _group(app, "members", "Who belongs to an agency: list, add, remove.")
+    people.command("list", epilog=members.LIST_EXAMPLES)(members.list_members)
+    people.command(epilog=members.ADD_EXAMPLES)(members.add)
+    people.command(epilog=members.REMOVE_EXAMPLES)(members.remove)
     jobs = _group(app, "jobs", "The queue: list, retry, cancel.")
     jobs.command("list", epilog=queue.LIST_EXAMPLES)(queue.list_jobs)
     jobs.command(epilog=queue.RETRY_EXAMPLES)(queue.retry)

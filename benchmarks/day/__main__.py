@@ -9,6 +9,7 @@ import asyncio
 import json
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import psycopg
@@ -44,7 +45,10 @@ cli = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def day(  # noqa: PLR0913 - one parameter per option
     *,
     creators: Annotated[int, typer.Option(min=1, help="Creators in five agencies.")] = 50,
-    hours: Annotated[int, typer.Option(min=1, max=24, help="Hours from midnight UTC.")] = 24,
+    hours: Annotated[int, typer.Option(min=1, max=24, help="Hours of it.")] = 24,
+    from_hour: Annotated[
+        int, typer.Option("--from", min=0, max=23, help="UTC hour in which it begins.")
+    ] = 0,
     kills: Annotated[
         int, typer.Option(min=0, help="Play it again with so many workers killed, and compare.")
     ] = 0,
@@ -57,7 +61,12 @@ def day(  # noqa: PLR0913 - one parameter per option
     """Play a day of polling without webhooks; exit 1 unless every promise held."""
     configure_logging("warning")
     progress = Console(stderr=True, quiet=as_json)
-    shape = Shape(creators=creators, minutes=hours * MINUTES_PER_HOUR, seed=seed)
+    shape = Shape(
+        creators=creators,
+        minutes=hours * MINUTES_PER_HOUR,
+        start=Shape().start + timedelta(hours=from_hour),
+        seed=seed,
+    )
     began = time.monotonic()
     with _stack() as environment, progress.status("a day") as status:
         if backfill:

@@ -32,8 +32,8 @@ EMPTY_MB: Final = 30
 # A fetch that fills the cache: GET, SET NX, SET, ZADD, ZREMRANGEBYSCORE, EXPIRE, EVAL. The others
 # that ask at that moment: GET, SET NX, GET.
 FILL_COMMANDS: Final = 7 + 3 * (DASHBOARDS - 1)
-# What a worker asks and replaces after a change: the ranges read, and up to three of them.
-REFRESH_COMMANDS: Final = 1 + DASHBOARDS
+# What a worker asks and replaces after a change: the ranges read, and the one that all show.
+REFRESH_COMMANDS: Final = 2
 # Realtime keeps its messages for three days.
 MESSAGE_DAYS: Final = 3
 STATS_BYTES, STATS_BYTES_OF_A_CREATOR = 8_000, 300
@@ -41,7 +41,7 @@ STATS_BYTES, STATS_BYTES_OF_A_CREATOR = 8_000, 300
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What the free plan and the first paid one include; as their pages said on 2026-11-30."""
+    """What the free plan and the first paid one include (docs/costs.md says where from)."""
 
     name: str
     unit: str

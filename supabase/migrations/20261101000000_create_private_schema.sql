@@ -22,14 +22,17 @@ comment on table private.engine_clock is
 revoke all on private.engine_clock from public, anon, authenticated;
 grant select on private.engine_clock to service_role;
 
+-- PL/pgSQL: every function asks for it, and one in SQL is planned anew in every transaction.
 create or replace function private.engine_now()
 returns timestamptz
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
-  select clock_timestamp() + coalesce((select c.shift from private.engine_clock c), interval '0')
+begin
+  return clock_timestamp() + coalesce((select c.shift from private.engine_clock c), interval '0');
+end
 $$;
 comment on function private.engine_now() is
   'The engine''s idea of now: the wall clock plus private.engine_clock.shift. Every lease, window and schedule uses it. '

@@ -47,12 +47,16 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_claims jsonb := coalesce(nullif(current_setting('request.jwt.claims', true), ''), '{}')::jsonb;
-  -- set for one transaction by functions that finish what a member began
-  v_sub text := coalesce(nullif(current_setting('fanvue.began_by', true), ''), v_claims ->> 'sub');
-  -- who signs in elsewhere may have another kind of id: the operators' trail has it
-  v_user uuid := case when v_sub ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then v_sub::uuid end;
+  v_user uuid;
 begin
+  begin
+    -- began_by is set for one transaction by functions that finish what a member began
+    v_user := coalesce(nullif(current_setting('fanvue.began_by', true), ''),
+                       nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid;
+  exception when invalid_text_representation then
+    -- a token that another issuer made names nobody whom Auth knows
+    v_user := null;
+  end;
   insert into public.agency_trail (agency_id, action, who, user_id, subject_id, detail)
   select a.id, p_action,
          case when v_user is not null then 'member' when current_setting('role', true) = 'service_role' then 'service' else 'operator' end,

@@ -29,8 +29,8 @@ comment on column public.invitations.accepted_at is 'When it was accepted; null:
 comment on column public.invitations.accepted_by is 'auth.users.id of who accepted it.';
 -- One open invitation per address and agency: inviting again renews it.
 create unique index invitations_open_key on public.invitations (agency_id, email) where accepted_at is null;
+create index invitations_agency_id_idx on public.invitations (agency_id, created_at);
 create index invitations_email_idx on public.invitations (email) where accepted_at is null;
-create index invitations_agency_id_idx on public.invitations (agency_id);
 create index invitations_expires_at_idx on public.invitations (expires_at);
 
 alter table public.invitations enable row level security;

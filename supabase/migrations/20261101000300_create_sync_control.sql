@@ -255,7 +255,7 @@ comment on column public.sync_runs.error is 'Why it ended as it did, in full. Op
 comment on column public.sync_runs.member_error is 'What members are told of error, as in sync_state.';
 create index sync_runs_model_id_sync_type_finished_at_idx on public.sync_runs (model_id, sync_type, finished_at desc);
 create index sync_runs_agency_id_finished_at_idx on public.sync_runs (agency_id, finished_at desc);
-create index sync_runs_finished_at_idx on public.sync_runs (finished_at);
+create index sync_runs_state_finished_at_idx on public.sync_runs (state, finished_at);
 create index sync_runs_job_id_idx on public.sync_runs (job_id);
 
 -- Rate budgets and schedule ----------------------------------------------------------------------------

@@ -81,9 +81,11 @@ begin
   select e.id, e.lease_id, e.agency_id, e.model_id, e.sync_type, e.ended_as, e.attempt, e.pages, e.calls,
          e.rows_inserted, e.rows_updated, e.rows_unchanged, e.throttled, e.waited_ms,
          e.created_at, e.claimed_at, p_now, e.claimed_by, e.error,
-         -- what the counters say already is not said twice
-         case when e.sync_type <> 'reconcile' and e.ended_as = 'succeeded'
-              then jsonb_strip_nulls(coalesce(e.progress, '{}') - '{phase,pages,rows,position}'::text[]) else coalesce(e.progress, '{}') end
+         -- what the counters say already is not said twice, nor the window of a poll, which is the stream's state
+         case when e.sync_type = 'reconcile' or e.ended_as <> 'succeeded' then coalesce(e.progress, '{}')
+              else jsonb_strip_nulls(coalesce(e.progress, '{}')
+                     - case when e.progress ->> 'kind' = 'incremental' then '{phase,pages,rows,position,floor,ceiling}'::text[]
+                            else '{phase,pages,rows,position}'::text[] end) end
          || jsonb_build_object('cause', private.cause_of(e.cause, e.created_at))
   from ended e
   where not e.is_quiet;

@@ -22,11 +22,13 @@ grant execute on function private.transaction_values(text, numeric, numeric, tex
 
 create or replace function private.lock_model(p_model_id uuid)
 returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+begin
   -- The row itself, not an advisory lock: the rollup writes it anyway, and two locks for one thing invite dead-locks.
-  select from public.models m where m.id = p_model_id for no key update
+  perform from public.models m where m.id = p_model_id for no key update;
+end
 $$;
 comment on function private.lock_model(uuid) is
   'Serialises everything that matches money of one model, until the transaction ends. First of all locks: model, job, state.';

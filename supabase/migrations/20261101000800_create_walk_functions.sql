@@ -61,28 +61,31 @@ grant execute on function private.known_rows(uuid, text) to service_role;
 
 create or replace function private.walk_reply(p_state public.sync_state)
 returns jsonb
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-  select jsonb_build_object(
-    'version', p_state.version, 'walk_id', p_state.walk_id, 'kind', p_state.walk_kind, 'phase', p_state.walk_phase,
-    'mode', p_state.walk_mode, 'cursor', p_state.last_cursor, 'floor', p_state.walk_floor, 'ceiling', p_state.walk_ceiling,
-    'position', p_state.walk_position, 'newest', p_state.walk_newest, 'pages', p_state.walk_pages, 'rows', p_state.walk_rows,
-    'notes', p_state.walk_notes, 'high_water', p_state.high_water, 'aside_checked_at', p_state.aside_checked_at,
-    'aside_due', p_state.aside_checked_at is null
-      or p_state.aside_checked_at <= private.engine_now() - coalesce(t.aside_every, interval '1 hour'),
-    'todo', private.chats_to_read(p_state.model_id, p_state.sync_type, p_state.walk_notes -> 'skipped'),
-    -- a poll of a few pages needs no bound, so nothing is counted for it
-    'known', case when p_state.walk_kind <> 'incremental' or p_state.walk_pages > 0
-                  then private.known_rows(p_state.model_id, p_state.sync_type) end,
-    'validator', case when p_state.walk_kind = 'incremental' and p_state.walk_pages = 0
-                       -- what is never read whole is read without asking once in a while: our row may have been altered
-                       and (p_state.sync_type not in ('top_fans', 'account')
-                            or p_state.last_deep_at > private.engine_now() - t.deep_every) then p_state.validator end,
-    'settings', jsonb_build_object('keep_text', coalesce(t.keep_text, true), 'day', (private.engine_now() at time zone 'UTC')::date))
-  from (select private.stream_settings(p_state.agency_id, p_state.model_id, p_state.sync_type) as s) x
-  cross join lateral (select (x.s).*) t
+begin
+  return (
+    select jsonb_build_object(
+      'version', p_state.version, 'walk_id', p_state.walk_id, 'kind', p_state.walk_kind, 'phase', p_state.walk_phase,
+      'mode', p_state.walk_mode, 'cursor', p_state.last_cursor, 'floor', p_state.walk_floor, 'ceiling', p_state.walk_ceiling,
+      'position', p_state.walk_position, 'newest', p_state.walk_newest, 'pages', p_state.walk_pages, 'rows', p_state.walk_rows,
+      'notes', p_state.walk_notes, 'high_water', p_state.high_water, 'aside_checked_at', p_state.aside_checked_at,
+      'aside_due', p_state.aside_checked_at is null
+        or p_state.aside_checked_at <= private.engine_now() - coalesce(t.aside_every, interval '1 hour'),
+      'todo', case when p_state.sync_type in ('messages', 'message_history')
+                   then private.chats_to_read(p_state.model_id, p_state.sync_type, p_state.walk_notes -> 'skipped') else '[]'::jsonb end,
+      -- a poll of a few pages needs no bound, so nothing is counted for it
+      'known', case when p_state.walk_kind <> 'incremental' or p_state.walk_pages > 0
+                    then private.known_rows(p_state.model_id, p_state.sync_type) end,
+      'validator', case when p_state.walk_kind = 'incremental' and p_state.walk_pages = 0
+                         -- what is never read whole is read without asking once in a while: our row may have been altered
+                         and (p_state.sync_type not in ('top_fans', 'account')
+                              or p_state.last_deep_at > private.engine_now() - t.deep_every) then p_state.validator end,
+      'settings', jsonb_build_object('keep_text', coalesce(t.keep_text, true), 'day', (private.engine_now() at time zone 'UTC')::date))
+    from private.stream_settings(p_state.agency_id, p_state.model_id, p_state.sync_type) t);
+end
 $$;
 comment on function private.walk_reply(public.sync_state) is 'The state of a walk as the worker gets it.';
 revoke all on function private.walk_reply(public.sync_state) from public, anon, authenticated;

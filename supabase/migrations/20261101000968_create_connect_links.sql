@@ -79,7 +79,7 @@ begin
   values (p_agency_id, p_model_id, nullif(btrim(p_label), ''), encode(sha256(convert_to(v_secret, 'UTF8')), 'hex'),
           (select auth.uid()), v_now, v_now + make_interval(hours => p_hours))
   returning * into v_link;
-  perform private.note_change(p_agency_id, 'link_created', v_link.id, jsonb_build_object('model_id', p_model_id, 'label', v_link.label));
+  perform private.note_change(p_agency_id, 'link_created', v_link.id, jsonb_build_object('model_id', p_model_id));
   return jsonb_build_object('id', v_link.id, 'path', '/functions/v1/fanvue-connect/start?invitation=' || v_secret, 'expires_at', v_link.expires_at);
 end
 $$;
@@ -132,7 +132,7 @@ begin
     -- revoked already, used, or not theirs: the same answer, which tells a stranger nothing
     return jsonb_build_object('changed', false);
   end if;
-  perform private.note_change(v_link.agency_id, 'link_revoked', v_link.id, jsonb_build_object('label', v_link.label));
+  perform private.note_change(v_link.agency_id, 'link_revoked', v_link.id);
   return jsonb_build_object('changed', true);
 end
 $$;

@@ -48,6 +48,8 @@ create index connection_attempts_agency_id_idx on private.connection_attempts (a
 create index connection_attempts_link_id_idx on private.connection_attempts (link_id);
 create index connection_attempts_model_id_idx on private.connection_attempts (model_id);
 create index connection_attempts_expires_at_idx on private.connection_attempts (expires_at);
+-- what is held longer than its time is few, whatever others began meanwhile
+create index connection_attempts_held_idx on private.connection_attempts (expires_at) where held is not null;
 revoke all on private.connection_attempts from public, anon, authenticated;
 grant select, insert, update, delete on private.connection_attempts to service_role;
 

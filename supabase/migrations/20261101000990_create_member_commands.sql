@@ -34,18 +34,22 @@ comment on function private.user_with_email(text) is 'The user for whom Auth con
 revoke all on function private.user_with_email(text) from public, anon, authenticated;
 grant execute on function private.user_with_email(text) to service_role;
 
-create or replace function public.add_member(p_agency text, p_email text, p_role text default 'member')
+create or replace function public.add_member(p_agency text, p_email text, p_role text default 'member', p_create boolean default false)
 returns jsonb
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_agency_id uuid := private.require_named_agency(p_agency);
+  v_agency_id uuid := private.find_agency(p_agency);
   v_email text := private.check_email(p_email);
   v_role text := private.check_role(p_role);
   v_user_id uuid := private.user_with_email(v_email);
   v_before text;
 begin
+  if v_agency_id is null and p_create then
+    insert into public.agencies (name) values (private.agency_name(p_agency)) returning id into v_agency_id;
+  end if;
+  v_agency_id := coalesce(v_agency_id, private.require_named_agency(p_agency));
   if v_user_id is null then
     return jsonb_build_object('agency_id', v_agency_id, 'email', v_email, 'role', v_role, 'outcome', 'invited',
                               'expires_at', (private.put_invitation(v_agency_id, v_email, v_role)).expires_at);
@@ -59,11 +63,11 @@ begin
                             'outcome', case when v_before is null then 'added' when v_before <> v_role then 'changed' else 'unchanged' end);
 end
 $$;
-comment on function public.add_member(text, text, text) is
-  'Makes whoever has this address a member of an agency, or changes their role: added, changed, unchanged; invited when Auth knows nobody whose address this is. '
+comment on function public.add_member(text, text, text, boolean) is
+  'Makes whoever has this address a member of an agency, or changes their role: added, changed, unchanged; invited when Auth knows nobody whose address this is. p_create makes the agency where there is none of that name. '
   'Errors: 404 no agency, 409 ambiguous or the last owner, 422.';
-revoke all on function public.add_member(text, text, text) from public, anon, authenticated;
-grant execute on function public.add_member(text, text, text) to service_role;
+revoke all on function public.add_member(text, text, text, boolean) from public, anon, authenticated;
+grant execute on function public.add_member(text, text, text, boolean) to service_role;
 
 create or replace function public.drop_member(p_agency text, p_member text)
 returns jsonb

@@ -96,8 +96,11 @@ as $$
     'troubled', s.troubled,
     'runs_24h', (select jsonb_object_agg(r.state, r.runs)
                  from (select x.state, sum(x.runs) as runs
-                       from (select u.state, count(*) as runs from public.sync_runs u
-                             where u.finished_at > n.now - interval '24 hours' group by u.state
+                       from (select s.state, c.runs
+                             from unnest(array['succeeded', 'partial', 'failed', 'cancelled']) s(state)
+                             cross join lateral (select count(*) as runs from public.sync_runs u
+                                                 where u.state = s.state and u.finished_at > n.now - interval '24 hours') c
+                             where c.runs > 0
                              union all
                              select 'succeeded', sum(q.runs) from private.quiet_runs q
                              where q.hour > n.now - interval '24 hours' having sum(q.runs) > 0) x

@@ -29,7 +29,8 @@ revoke all on private.retention from public, anon, authenticated;
 grant select, update (keep, refused) on private.retention to service_role;
 
 insert into private.retention (table_name, part, keep, at_least, aged_by, only_where, why) values
-  ('public.sync_runs', 'all', '30 days', '1 day', 'finished_at', null, 'finished jobs that were news, failed, read in part, read history or were asked for'),
+  ('public.sync_runs', 'succeeded', '7 days', '1 day', 'finished_at', 'x.state = ''succeeded''', 'finished jobs that were news, read history or were asked for'),
+  ('public.sync_runs', 'in trouble', '30 days', '1 day', 'finished_at', 'x.state in (''partial'', ''failed'', ''cancelled'')', 'jobs that failed, were cancelled or read a part'),
   ('private.quiet_runs', 'all', '3 days', '2 days', 'hour', null, 'polls that found nothing new, by stream and hour; status counts the last day'),
   ('public.webhook_events', 'settled', '90 days', '2 days', 'received_at', 'x.status in (''applied'', ''duplicate_of_api'', ''ignored'')',
    'events with their payloads. A repetition of a deleted one would count as new: not less than the sender repeats'),
@@ -140,8 +141,8 @@ declare
   v_rule private.retention;
   v_count integer;
   v_refused text;
-  v_deleted jsonb := '{}';
-  v_refusals jsonb := '{}';
+  v_deleted jsonb := '{}'::jsonb;
+  v_refusals jsonb := '{}'::jsonb;
   v_more boolean := false;
 begin
   if p_batch not between 1 and 20000 then

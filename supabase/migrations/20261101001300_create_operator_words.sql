@@ -107,7 +107,9 @@ set enable_seqscan = off
 as $$
   select greatest(
     (select max(j.claimed_at) from public.sync_jobs j where j.state = 'running'),
-    (select r.started_at from public.sync_runs r where r.worker is not null order by r.finished_at desc limit 1),
+    (select max(r.started_at)
+     from unnest(array['succeeded', 'partial', 'failed', 'cancelled']) s(state)
+     cross join lateral (select x.started_at from public.sync_runs x where x.state = s.state and x.worker is not null order by x.finished_at desc limit 1) r),
     -- the newest hour alone: at most one row per stream
     (select max(q.last_started_at) from private.quiet_runs q where q.hour = (select max(h.hour) from private.quiet_runs h)))
 $$;

@@ -63,10 +63,10 @@ as $$
     from (select distinct j.model_id, j.sync_type
           from public.sync_jobs j
           cross join clock c
-          where case j.state
-                  when 'queued' then j.run_at <= c.now or j.attempt > 0 or j.last_error ->> 'kind' in ('misconfigured', 'schema_missing', 'seal_broken')
-                  when 'running' then j.lease_until < c.now or j.claimed_at < c.now - c.silence or j.attempt > 1
-                  else true end
+          where (j.state = 'dead'
+                 or (j.state = 'queued' and (j.run_at <= c.now or j.attempt > 0
+                                             or j.last_error ->> 'kind' in ('misconfigured', 'schema_missing', 'seal_broken')))
+                 or (j.state = 'running' and (j.lease_until < c.now or j.claimed_at < c.now - c.silence or j.attempt > 1)))
             and not exists (select from public.sync_state s
                             where s.model_id = j.model_id and s.sync_type = j.sync_type and s.next_sync_at <= (select x.now from clock x))
             and not exists (select from public.sync_state s

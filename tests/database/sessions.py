@@ -60,6 +60,12 @@ begin
 end
 $$
 """
+# A wait for a lock ends when a test lets it end, however slow the machine is.
+_PATIENCE = """
+alter function private.apply_event(public.webhook_events, private.webhook_facts, boolean,
+                                   timestamptz) set lock_timeout = '1h';
+alter function public.receive_webhook_event(jsonb, text, text, boolean) set lock_timeout = '1h';
+"""
 # Everything that hangs on an agency goes with it; the others stand alone. Truncating all of it
 # costs thirty times what deleting a test's few rows does, and is left to those that had many.
 _EMPTY = """
@@ -97,7 +103,7 @@ $$
 
 def prepare(connection: Connection) -> None:
     """Give the database the tests' clock, and what empties it."""
-    for statement in (_CLOCK, _NO_AUTOVACUUM, _EMPTY):
+    for statement in (_CLOCK, _NO_AUTOVACUUM, _PATIENCE, _EMPTY):
         connection.execute(statement.encode())
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.database.ear import Ear
+
 
 if TYPE_CHECKING:
     from tests.database.engine import Engine
@@ -77,7 +79,8 @@ def test_an_endless_event_id_does_not_make_an_endless_cause(
     assert len(claimed_cause(engine)) < 100
 
 
-def test_a_user_who_asks_is_the_cause_of_what_runs(engine: Engine, model_id: uuid.UUID) -> None:
+def ask(engine: Engine, model_id: uuid.UUID) -> tuple[uuid.UUID, dict[str, Any]]:
+    """Ask for a sync as a member; return who asked, and the job that is the answer."""
     user = uuid.uuid4()
     engine.rows(
         "insert into public.agency_members (agency_id, user_id, role)"
@@ -90,9 +93,31 @@ def test_a_user_who_asks_is_the_cause_of_what_runs(engine: Engine, model_id: uui
         member.connection.execute(
             "select set_config('request.jwt.claims', %s, true)", [json.dumps({"sub": str(user)})]
         )
-        member.call("request_sync", model_id, "earnings")
+        return user, member.call("request_sync", model_id, "earnings")
+
+
+def test_a_user_who_asks_is_the_cause_of_what_runs(engine: Engine, model_id: uuid.UUID) -> None:
+    user, _ = ask(engine, model_id)
 
     assert claimed_cause(engine) == f"request {user}"
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["waiting", "running"])
+def test_a_poll_that_somebody_asks_for_meanwhile_is_told_and_kept(
+    engine: Engine, model_id: uuid.UUID, taken: bool
+) -> None:
+    engine.rows("update public.sync_state set next_sync_at = private.engine_now()")
+    engine.call("enqueue_due", "worker")
+    claimed = engine.claim() if taken else []
+    ear = Ear(engine)
+
+    _, asked = ask(engine, model_id)
+
+    (job,) = claimed or engine.claim()
+    engine.settle(job, "done", state="succeeded")
+    assert asked["id"] == job["id"]
+    assert [payload["state"] for event, payload in ear.heard() if event == "job"][-1] == "succeeded"
+    assert engine.rows("select state from public.sync_runs") == [{"state": "succeeded"}]
 
 
 def test_whoever_brings_a_waiting_job_forward_is_its_cause(

@@ -340,9 +340,8 @@ def test_a_creator_is_erased_with_all_her_rows_and_the_agency_s_total_follows(co
     assert done["changed"] is True
     text = engine.value(_EVERYTHING)
     assert creator.uuid not in text
-    assert (
-        text.count(str(creator.model_id)) == 4
-    )  # the trails: on what, with which argument; who came, who went
+    # the operators' trail: on what, and with which argument; the agency's: came, and went
+    assert text.count(str(creator.model_id)) == 4
     assert engine.value("select coalesce(sum(gross), 0) from public.earnings_daily") == Decimal(0)
     assert engine.value("select private.stats_stamp(%s)::text", creator.agency_id) != version
     assert kept.names("true") == {"somebody"}

@@ -38,7 +38,9 @@ def runs(engine: Engine) -> int:
 
 def state_of(engine: Engine, table: str) -> dict[str, Any]:
     (row,) = engine.rows(
-        "select overdue, refused, remedy from ops.retention where table_name = %s", table
+        "select overdue, refused, remedy from ops.retention"
+        " where table_name = %s and part in ('succeeded', 'settled')",
+        table,
     )
     return row
 
@@ -48,16 +50,20 @@ def is_asked(engine: Engine) -> bool:
     return any(item["where_to_look"] == "ops.retention" for item in engine.call("engine_attention"))
 
 
+_KEEP = (
+    "update private.retention set keep = %s"
+    " where table_name = 'public.sync_runs' and part = 'succeeded'"
+)
+
+
 @contextmanager
-def kept(engine: Engine, keep: str, table: str) -> Iterator[None]:
-    """Keep a table's rows so long, for a while."""
-    before = engine.value("select keep from private.retention where table_name = %s", table)
-    change = "update private.retention set keep = %s where table_name = %s"
-    engine.rows(change, keep, table)
+def kept(engine: Engine, keep: str) -> Iterator[None]:
+    """Keep successful runs so long, for a while."""
+    engine.rows(_KEEP, keep)
     try:
         yield
     finally:
-        engine.rows(change, before, table)
+        engine.rows(_KEEP, "7 days")
 
 
 def test_pruning_goes_on_batch_by_batch_until_nothing_old_is_left(
@@ -65,25 +71,29 @@ def test_pruning_goes_on_batch_by_batch_until_nothing_old_is_left(
 ) -> None:
     assert model.int
     engine.rows(_RUNS, "31 days", 2500)
-    engine.rows(_RUNS, "29 days", 7)
+    engine.rows(_RUNS, "6 days", 7)
 
     replies = [engine.call("prune_history", 1000)]
     while replies[-1]["more"]:
         replies.append(engine.call("prune_history", 1000))
 
-    assert [reply["deleted"].get("public.sync_runs") for reply in replies] == [1000, 1000, 500]
+    assert [reply["deleted"].get("public.sync_runs: succeeded") for reply in replies] == [
+        1000,
+        1000,
+        500,
+    ]
     assert runs(engine) == 7
     assert engine.call("prune_history") == {"deleted": {}, "refused": {}, "more": False}
 
 
 def test_what_an_operator_sets_is_obeyed(engine: Engine, model: uuid.UUID) -> None:
     assert model.int
-    engine.rows(_RUNS, "12 days", 3)
+    engine.rows(_RUNS, "6 days", 3)
 
-    with kept(engine, "10 days", "public.sync_runs"):
+    with kept(engine, "5 days"):
         deleted = engine.call("prune_history")["deleted"]
 
-    assert deleted == {"public.sync_runs": 3}
+    assert deleted == {"public.sync_runs: succeeded": 3}
 
 
 def test_events_actions_and_counters_go_when_they_are_old(engine: Engine, model: uuid.UUID) -> None:
@@ -151,13 +161,13 @@ def test_what_one_table_refuses_does_not_undo_the_rest(engine: Engine, model: uu
     )
     try:
         reply = engine.call("prune_history")
-        told = state_of_part(engine)
+        told = state_of(engine, "public.webhook_events")
         asked = is_asked(engine)
     finally:
         engine.rows("drop trigger refuse on public.webhook_events")
         engine.rows("drop function private.refuse()")
 
-    assert reply["deleted"] == {"public.sync_runs": 3}
+    assert reply["deleted"] == {"public.sync_runs: succeeded": 3}
     assert reply["refused"] == {"public.webhook_events": "not allowed here"}
     assert asked
     assert told == {
@@ -166,21 +176,17 @@ def test_what_one_table_refuses_does_not_undo_the_rest(engine: Engine, model: uu
         "remedy": "the database refuses: not allowed here",
     }
     engine.call("prune_history")
-    assert state_of_part(engine) == {"overdue": False, "refused": None, "remedy": None}
+    assert state_of(engine, "public.webhook_events") == {
+        "overdue": False,
+        "refused": None,
+        "remedy": None,
+    }
     assert not is_asked(engine)
-
-
-def state_of_part(engine: Engine) -> dict[str, Any]:
-    (row,) = engine.rows(
-        "select overdue, refused, remedy from ops.retention"
-        " where table_name = 'public.webhook_events' and part = 'settled'"
-    )
-    return row
 
 
 def test_old_rows_that_remain_are_told_after_a_day(engine: Engine, model: uuid.UUID) -> None:
     assert model.int
-    engine.rows(_RUNS, "30 days 20 hours", 1)
+    engine.rows(_RUNS, "7 days 20 hours", 1)
     assert not is_asked(engine)
 
     engine.move_clock(hours=5)
@@ -200,9 +206,9 @@ def test_pruning_waits_for_nobody_and_comes_back(engine: Engine, model: uuid.UUI
     with holder.transaction():
         holder.execute("select from public.sync_runs where job_id = 2 for update")
 
-        assert engine.call("prune_history")["deleted"] == {"public.sync_runs": 2}
+        assert engine.call("prune_history")["deleted"] == {"public.sync_runs: succeeded": 2}
 
-    assert engine.call("prune_history")["deleted"] == {"public.sync_runs": 1}
+    assert engine.call("prune_history")["deleted"] == {"public.sync_runs: succeeded": 1}
 
 
 def test_one_prunes_at_a_time(engine: Engine, model: uuid.UUID) -> None:
@@ -210,7 +216,7 @@ def test_one_prunes_at_a_time(engine: Engine, model: uuid.UUID) -> None:
     engine.rows(_RUNS, "40 days", 3)
     other = engine.another()
     with other.connection.transaction():
-        assert other.call("prune_history")["deleted"] == {"public.sync_runs": 3}
+        assert other.call("prune_history")["deleted"] == {"public.sync_runs: succeeded": 3}
 
         assert engine.call("prune_history")["deleted"] == {}
 

@@ -133,6 +133,7 @@ class Day:
         minutes = 0
         while True:
             await engine.books.jobs.reap()
+            await engine.books.jobs.retry_webhooks()
             await self.work(engine)
             row = self.database.execute(
                 """select exists (select from public.sync_jobs where state <> 'dead')
@@ -237,6 +238,7 @@ class Day:
         self.clock.move_to(until)
         if killer is not None:
             await engine.books.jobs.reap()
+            await engine.books.jobs.retry_webhooks()
         await self.work(engine)
         self.watch.look(self.clock.instant)
 

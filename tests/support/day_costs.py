@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 MB: Final = 1_000_000
-MONTH: Final = 30
 DAY_MINUTES: Final = 1440
 # Eight hours in which people look at dashboards.
 OPEN_FROM, OPEN_UNTIL = 10 * 60, 18 * 60
@@ -39,7 +38,7 @@ _DATA: Final = (
     *("public.fanvue_chats", "public.fanvue_messages", "public.fanvue_posts"),
     *("public.fanvue_top_fans", "public.fanvue_accounts"),
 )
-_BYTES: Final = "select sum(pg_total_relation_size(x::regclass)) from unnest(%s::text[]) x"
+_BYTES: Final = "select coalesce(sum(pg_column_size(x.*) + 124), 0)::bigint from {} x"
 # What makes a dashboard fetch its sums again.
 _REFRESHING: Final = (
     SENT
@@ -93,8 +92,8 @@ class Costs:
 
     @property
     def history_of_a_month(self) -> float:
-        """Return the bytes of history of one creator, once thirty days are kept."""
-        return MONTH * self.run_bytes + 3 * self.quiet_bytes
+        """Return the bytes of history of one creator, once all is there that is kept."""
+        return 7 * self.run_bytes + 3 * self.quiet_bytes
 
     def as_json(self) -> dict[str, Any]:
         """Return the plain figures for programs."""
@@ -120,7 +119,7 @@ class CostMeter:
 
     def minute(self, number: int) -> None:
         """Remember what was sent before and after the hours in which people look."""
-        if number in {OPEN_FROM, OPEN_UNTIL}:
+        if self._day.shape.minutes == DAY_MINUTES and number in {OPEN_FROM, OPEN_UNTIL}:
             self._open.append((self._day.count(SENT), self._day.count(_REFRESHING)))
 
     def _counts(self) -> dict[str, int]:
@@ -130,16 +129,11 @@ class CostMeter:
             "counted": day.count("select coalesce(sum(runs), 0) from private.quiet_runs"),
             "run_bytes": day.count(_RUN_BYTES),
             "quiet_bytes": day.count(_QUIET_BYTES),
-            "data_bytes": self._size(_DATA),
+            "data_bytes": sum(day.count(_BYTES.format(table)) for table in _DATA),
             "sent": day.count(SENT),
             "refreshing": day.count(_REFRESHING),
             "workers": day.count(SENT.replace("agency:%", "workers")),
         }
-
-    def _size(self, tables: tuple[str, ...]) -> int:
-        row = self._day.database.execute(_BYTES, (list(tables),)).fetchone()
-        assert row is not None
-        return int(row[0])
 
     def result(self) -> Costs:
         """Return the day's costs per creator."""

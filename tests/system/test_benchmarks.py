@@ -25,6 +25,7 @@ ROWS = {
     "commit": 4,
     "drain": 2,
     "claim": 1,
+    "settle": 6,
     "tick": 1,
     "outage": 3,
     "callers": 1,

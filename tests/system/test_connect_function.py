@@ -5,6 +5,7 @@ The function runs in Deno, the database decides over REST, the simulated Fanvue 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
@@ -215,11 +216,11 @@ def test_who_is_lured_and_who_lures_connect_nobody(
     """An admin of one agency sends a creator the address at Fanvue that was made for themselves."""
     lurer, creator = new_member(engine, "Lure"), new_creator(engine)
     sent = browser.start(lurer).headers["location"]
-    for victim in open_browser(f"{stack['SUPABASE_URL']}/functions/v1"):
+    with contextmanager(open_browser)(f"{stack['SUPABASE_URL']}/functions/v1") as victim:
         back = victim.follow(victim.consent_at(sent, creator))
         # the creator is not signed in as the one who began
         refused = victim.confirm(back)
-        nonce = query_of(back.headers["location"])["confirm"]
+    nonce = query_of(back.headers["location"])["confirm"]
 
     # even the whole address lacks the cookie
     assert browser.get("/confirm", {"nonce": nonce}).status_code == 401

@@ -86,6 +86,13 @@ def test_every_call_of_the_worker_is_answered_over_rest(
     assert nights.rowcount == 1
     assert program("reconcile", "--model", model).returncode == 0
 
+    # People, and a link for a creator.
+    who = ("--agency", "Agency A")
+    assert program("members", "add", *who, "--email", "ana@example.test").returncode == 0
+    assert program("members", "list", *who).returncode == 0
+    assert program("members", "remove", *who, "--member", "ana@example.test").returncode == 0
+    assert program("connect-link", *who).returncode == 0
+
     # A webhook's life.
     fanvue.turn(**REGISTRABLE)
     for words in (("register",), ("test",), ("rotate",), ("delete", "--yes")):
@@ -108,6 +115,7 @@ async def _tick(engine: Engine) -> None:
     """Do what each worker does every minute."""
     async with open_books(engine.settings()) as books:
         await books.jobs.enqueue_due("worker")
+        await books.jobs.retry_webhooks()
         await books.jobs.reap()
         await books.jobs.prune()
 

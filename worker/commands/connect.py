@@ -122,6 +122,9 @@ def connect(  # noqa: PLR0913 - one parameter per option
         return
     say(connected["model_id"])
     word = "connected" if connected["created"] else "connected again"
+    if connected["job_id"] is None:
+        note(f"{word}: an operator paused the creator, who stays paused (ops.resume_model)")
+        return
     note(f"{word}: the first sync is queued as job {connected['job_id']}")
 
 
@@ -172,7 +175,7 @@ async def _connect(settings: Settings, order: Order) -> dict[str, Any]:
                     remedy="fanvue-sync connect-agency --help says how to connect it",
                 )
 
-        async def store(pair: FreshPair, me: Me) -> tuple[Connection, int]:
+        async def store(pair: FreshPair, me: Me) -> tuple[Connection, int | None]:
             handle = me.handle or order.handle
             place = await books.grants.connect(
                 order.agency, order.creator_uuid, handle, replace=order.replace

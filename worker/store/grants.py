@@ -182,8 +182,8 @@ class GrantStore:
         access_token: str | None,
         refresh_token: str,
         expires_in: timedelta | None,
-    ) -> int:
-        """Store a fresh (sealed) grant; return the id of the first sync's job."""
+    ) -> int | None:
+        """Store a fresh (sealed) grant; return the first sync's job, None where it is paused."""
         reply = await self._database.call(
             "store_grant",
             {
@@ -194,7 +194,7 @@ class GrantStore:
                 "p_expires_in_s": None if expires_in is None else expires_in.total_seconds(),
             },
         )
-        return int(reply["job_id"])
+        return None if reply["job_id"] is None else int(reply["job_id"])
 
     async def stored(self) -> list[dict[str, Any]]:
         """List every grant, tokens as stored; for `tokens` commands."""

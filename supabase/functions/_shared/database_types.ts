@@ -62,7 +62,7 @@ export type Database = {
           "handle"?: string | null;
           "id"?: string;
           "listed_at"?: string | null;
-          "reason_code"?: never;
+          "reason_code"?: string | null;
           "refresh_token"?: string | null;
           "status"?: string;
           "status_changed_at"?: string;
@@ -82,7 +82,7 @@ export type Database = {
           "handle"?: string | null;
           "id"?: string;
           "listed_at"?: string | null;
-          "reason_code"?: never;
+          "reason_code"?: string | null;
           "refresh_token"?: string | null;
           "status"?: string;
           "status_changed_at"?: string;
@@ -1662,7 +1662,12 @@ export type Database = {
         Returns: Json;
       };
       "add_member": {
-        Args: { "p_agency": string; "p_email": string; "p_role"?: string };
+        Args: {
+          "p_agency": string;
+          "p_create"?: boolean;
+          "p_email": string;
+          "p_role"?: string;
+        };
         Returns: Json;
       };
       "announcements": { Args: { "p_agency_id": string }; Returns: Json };
