@@ -7,18 +7,23 @@ lively: their ledger grows with the size.
 from __future__ import annotations
 
 import json
+import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg import sql
 
 from benchmarks.stage import Stage
-from tests.support.postgres import migrated_project
+from local.postgres import OWNER
+from tests.support.postgres import as_superuser, migrated_project
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from benchmarks.stage import Connection
 
 
 MODELS_AN_AGENCY = 10
@@ -155,15 +160,42 @@ def open_towns(
         ]
 
 
+class Meter:
+    """The seconds of CPU that the server's processes behind some connections used, as they tell."""
+
+    _USED = re.compile(r"!\s([\d.]+) s user, ([\d.]+) s system, [\d.]+ s elapsed")
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def __call__(self) -> float:
+        """Read the clock."""
+        return self._seconds
+
+    def connect(self, url: str, role: str) -> Connection:
+        """Connect as a role; each statement with its commit is one message, and is told whole."""
+        connection = psycopg.connect(
+            as_superuser(url), autocommit=True, cursor_factory=psycopg.ClientCursor
+        )
+        connection.add_notice_handler(self._hear)
+        connection.execute("set log_statement_stats = on; set client_min_messages = log")
+        connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        return connection
+
+    def _hear(self, told: psycopg.errors.Diagnostic) -> None:
+        if used := self._USED.search(told.message_detail or ""):
+            self._seconds += sum(map(float, used.groups()))
+
+
 @contextmanager
 def _open_town(environment: Mapping[str, str], models: int, sales_a_model: int) -> Iterator[Town]:
+    meter = Meter()
     with (
         migrated_project(environment["SUPABASE_DB_URL"]) as url,
-        psycopg.connect(url, autocommit=True) as owner,
-        psycopg.connect(url, autocommit=True) as service,
+        meter.connect(url, OWNER) as owner,
+        meter.connect(url, "service_role") as service,
     ):
-        service.execute("set role service_role")
-        stage = Stage({**environment, "SUPABASE_DB_URL": url}, owner, service)
+        stage = Stage({**environment, "SUPABASE_DB_URL": url}, owner, service, meter)
         _fill(stage, models, sales_a_model)
         (member,) = owner.execute(
             "select agency_id::text, user_id::text from public.agency_members"
