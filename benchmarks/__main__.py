@@ -6,12 +6,14 @@ Parses, starts, prints, stops; measuring is elsewhere.
 from __future__ import annotations
 
 import json
+from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from benchmarks.stage import FULL, TINY
+from benchmarks.page import write_tables
+from benchmarks.stage import FULL, LARGE, TINY
 from benchmarks.suite import BENCHMARKS, run_benchmarks
 from benchmarks.table import as_table
 from local.errors import StackError
@@ -35,6 +37,12 @@ def bench(
     tiny: Annotated[
         bool, typer.Option("--tiny", help="Only try whether they run; the figures mean nothing.")
     ] = False,
+    large: Annotated[
+        bool, typer.Option("--large", help="Measure scale up to ten million sales: 15 GB of disk.")
+    ] = False,
+    write: Annotated[
+        Path | None, typer.Option(help="Put the table into this page.", metavar="PAGE")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure what the engine costs, as ratios of medians."""
@@ -45,6 +53,7 @@ def bench(
             err=True,
         )
         raise typer.Exit(2)
+    size = TINY if tiny else LARGE if large else FULL
     configure_logging("warning")
     progress = Console(stderr=True, quiet=as_json)
     stack = Stack(DIRECTORY, port=PORT, volatile=True)
@@ -54,11 +63,13 @@ def bench(
         environment = stack.up().env
         rows = []
         with progress.status("benchmarks"):
-            for measured in run_benchmarks(environment, TINY if tiny else FULL, only or BENCHMARKS):
+            for measured in run_benchmarks(environment, size, only or BENCHMARKS):
                 rows += measured
                 progress.print(f"{measured[0].benchmark}: done", highlight=False)
     finally:
         stack.down(reset=True)
+    if write:
+        write_tables(write, rows)
     if as_json:
         typer.echo(json.dumps([row.as_json() for row in rows], indent=2))
     else:

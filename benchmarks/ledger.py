@@ -90,6 +90,11 @@ def _commits(stage: Stage, size: Size, ledger: int) -> tuple[list[float], list[f
     """Return the milliseconds of commits of new rows, and of the same rows again."""
     fill_ledger(stage, size, ledger)
     model_id = stage.run("select id from public.models order by id limit 1")[0]
+    return commit_pages(stage, model_id, range(size.commits))
+
+
+def commit_pages(stage: Stage, model_id: str, numbers: range) -> tuple[list[float], list[float]]:
+    """Commit pages that are new, and the same again; return the milliseconds of each."""
     stage.call("enqueue_sync", p_model_id=model_id, p_sync_type="earnings", p_full=True)
     (job,) = stage.call(
         "claim_model_job",
@@ -100,7 +105,7 @@ def _commits(stage: Stage, size: Size, ledger: int) -> tuple[list[float], list[f
         p_claim_id=uuid.uuid4(),
     )["jobs"]
     walk = stage.call("begin_sync_walk", p_job_id=job["id"], p_lease_id=job["lease_id"])
-    pages = [_page(number) for number in range(size.commits)]
+    pages = [_page(number) for number in numbers]
     new: list[float] = []
     same: list[float] = []
     version = walk["version"]

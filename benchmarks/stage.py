@@ -6,7 +6,7 @@ Everything in the database is the benchmarks' to delete. Sizes say how much of i
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -56,6 +56,9 @@ class Size:
     reads: int
     takes: int
     jobs: int
+    towns: tuple[int, ...]
+    town_sales: int
+    town_rounds: int
 
 
 FULL = Size(
@@ -78,7 +81,12 @@ FULL = Size(
     reads=1000,
     takes=100,
     jobs=200_000,
+    towns=(10, 1_000),
+    town_sales=1_000,
+    town_rounds=5,
 )
+# ten million sales take a while to make
+LARGE = replace(FULL, towns=(10, 1_000, 10_000))
 TINY = Size(
     rounds=1,
     history=120,
@@ -99,6 +107,9 @@ TINY = Size(
     reads=20,
     takes=2,
     jobs=2_000,
+    towns=(2, 4),
+    town_sales=200,
+    town_rounds=1,
 )
 
 
@@ -106,11 +117,16 @@ class Stage:
     """The database of a running stack, and the settings of a worker beside it."""
 
     def __init__(
-        self, environment: Mapping[str, str], owner: Connection, service: Connection
+        self,
+        environment: Mapping[str, str],
+        owner: Connection,
+        service: Connection,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.environment = dict(environment)
         self.owner = owner
         self._service = service
+        self.clock = clock
         self.url = self.environment["SUPABASE_DB_URL"]
 
     def run(self, statement: str, values: Mapping[str, Any] | None = None) -> list[Any]:
@@ -130,9 +146,9 @@ class Stage:
 
     def timed_call(self, function: str, **arguments: Any) -> tuple[float, Any]:
         """Call a function and return the milliseconds it took beside its answer."""
-        began = perf_counter()
+        began = self.clock()
         answer = self.call(function, **arguments)
-        return (perf_counter() - began) * 1000, answer
+        return (self.clock() - began) * 1000, answer
 
     def clear(self) -> None:
         """Empty the engine."""

@@ -10,6 +10,7 @@ from benchmarks.memory import memory
 from benchmarks.pixels import pixels
 from benchmarks.queue import claim, drain, settle
 from benchmarks.reads import reads
+from benchmarks.scale import scale
 from benchmarks.stage import open_stage
 from benchmarks.throughput import callers, throughput
 from benchmarks.ticks import outage, tick
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[Stage, Size], list[Row]]] = {
     "pixels": pixels,
     "reads": reads,
     "memory": memory,
+    "scale": scale,
 }
 
 

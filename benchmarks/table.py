@@ -91,12 +91,13 @@ def as_table(rows: Sequence[Row]) -> Table:
             row.measured,
             row.against,
             f"{row.ratio:.2f}",
-            f"{_short(row.figure)} : {_short(row.baseline)} {row.unit}",
+            f"{short(row.figure)} : {short(row.baseline)} {row.unit}",
             row.path,
         )
         last = row.benchmark
     return table
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Print a figure with three digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits are enough

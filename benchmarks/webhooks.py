@@ -75,26 +75,30 @@ class Rounds:
 class Sender:
     """Sends events over HTTP and straight into the database, and measures each."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, creators: Sequence[str] = ()) -> None:
         self._stage = stage
         self._url = urlsplit(stage.environment["SUPABASE_URL"])
         self._secret = stage.environment["FANVUE_WEBHOOK_SECRETS"].split(",")[0].strip()
         self._key = stage.environment["SUPABASE_SECRET_KEY"]
-        self._creators = stage.run("select fanvue_user_uuid from public.models")
+        self._creators = creators or stage.run("select fanvue_user_uuid from public.models")
         self._number = count(1)
 
     def sales(self, size: int) -> list[dict[str, Any]]:
         """Describe so many sales that nobody announced before."""
         return [self._sale(next(self._number)) for _ in range(size)]
 
-    def straight(self, size: int) -> Series:
+    def refunds(self, sales: Sequence[str], creator: str) -> list[dict[str, Any]]:
+        """Describe refunds of these sales of a creator."""
+        return [self._refund(next(self._number), sale, creator) for sale in sales]
+
+    def straight(self, events: Sequence[dict[str, Any]]) -> Series:
         """Let one connection receive events in SQL."""
         took = []
-        for sale in self.sales(size):
-            ms, answer = self._stage.timed_call("receive_webhook_event", p_payload=sale)
+        for event in events:
+            ms, answer = self._stage.timed_call("receive_webhook_event", p_payload=event)
             _must_be_applied(answer)
             took.append(ms)
-        return Series(took, 1000 * size / sum(took))
+        return Series(took, 1000 * len(took) / sum(took))
 
     def over_rest(self, size: int) -> Series:
         """Call the database function over REST, as the Edge Function does."""
@@ -178,6 +182,25 @@ class Sender:
             },
         }
 
+    @staticmethod
+    def _refund(number: int, sale: str, creator: str) -> dict[str, Any]:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return {
+            "id": f"bench-{number}",
+            "type": "creator.refund.created",
+            "timestamp": now,
+            "data": {
+                "object": "refund",
+                "id": f"R-{number}",
+                "payment_id": sale,
+                "amount": 999,
+                "currency": "USD",
+                "created_at": now,
+                "creator": {"uuid": creator},
+                "purchaser": {"uuid": f"fan-{number}"},
+            },
+        }
+
 
 def webhook(stage: Stage, size: Size) -> list[Row]:
     """Deliver one, ten and fifty at once, and measure each hop alone."""
@@ -193,7 +216,7 @@ def webhook(stage: Stage, size: Size) -> list[Row]:
 
 
 def _measurements(sender: Sender, size: int) -> Iterator[tuple[str, Callable[[], Series]]]:
-    yield "SQL", partial(sender.straight, size)
+    yield "SQL", lambda: sender.straight(sender.sales(size))
     yield "REST", partial(sender.over_rest, size)
     yield "nothing", partial(sender.knock, size)
     for at_once in AT_ONCE:

@@ -93,7 +93,7 @@ comment on function private.earnings_seen_at() is 'When the money of any active 
 revoke all on function private.earnings_seen_at() from public, anon, authenticated;
 grant execute on function private.earnings_seen_at() to service_role;
 
-create or replace function private.silence_since(p_now timestamptz)
+create or replace function private.silence_since(p_now timestamptz, p_seen_at timestamptz default private.earnings_seen_at())
 returns timestamptz
 language plpgsql
 stable
@@ -101,10 +101,9 @@ set search_path = ''
 as $$
 declare
   v_patience constant interval := (select a.silence_after from private.alert_settings a);
-  v_seen_at constant timestamptz := private.earnings_seen_at();
   v_shortest interval;
 begin
-  if v_seen_at is null or v_seen_at > p_now - v_patience then
+  if p_seen_at is null or p_seen_at > p_now - v_patience then
     return null;
   end if;
   -- Quiet creators are polled ever more seldom: only what was to be read and was not is silence.
@@ -114,12 +113,13 @@ begin
   cross join lateral private.stream_settings(m.agency_id, m.id, 'earnings') t
   where s.sync_type = 'earnings' and s.next_sync_at is not null and m.status = 'active'
     and not exists (select from private.queue_lanes l where l.agency_id = m.agency_id and l.paused);
-  return case when v_seen_at + v_shortest + v_patience < p_now then v_seen_at end;
+  return case when p_seen_at + v_shortest + v_patience < p_now then p_seen_at end;
 end
 $$;
-comment on function private.silence_since(timestamptz) is 'Since when no earnings were read although they were due; null while all is as it should be.';
-revoke all on function private.silence_since(timestamptz) from public, anon, authenticated;
-grant execute on function private.silence_since(timestamptz) to service_role;
+comment on function private.silence_since(timestamptz, timestamptz) is
+  'Since when no earnings were read although they were due; null while all is as it should be. p_seen_at: for who asked private.earnings_seen_at already.';
+revoke all on function private.silence_since(timestamptz, timestamptz) from public, anon, authenticated;
+grant execute on function private.silence_since(timestamptz, timestamptz) to service_role;
 
 create or replace function private.troubles(p_now timestamptz)
 returns table (kind text, subject text, mark bigint, problem text, remedy text)

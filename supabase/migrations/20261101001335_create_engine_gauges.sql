@@ -50,12 +50,14 @@ as $$
                             and b.head_s - cardinality(b.slots) + c.place > extract(epoch from n.now) - b.window_seconds
                           group by b.bucket, b.max_calls) u),
     'buckets_blocked', (select count(distinct e.bucket) from private.api_endpoints e where e.blocked_until > n.now),
-    'earnings_age_s', (select extract(epoch from n.now - private.earnings_seen_at())),
-    'silent', private.silence_since(n.now) is not null,
+    'earnings_age_s', (select extract(epoch from n.now - e.seen_at)),
+    'silent', private.silence_since(n.now, e.seen_at) is not null,
     'tick_age_s', (select jsonb_object_agg(k.source, extract(epoch from n.now - k.last_tick_at))
                    from private.scheduler_ticks k where k.source in ('pg_cron', 'worker')),
     'alerts', (select count(*) from private.alert_states a where a.state = 'raised'))
   from (select private.engine_now() as now) n
+  -- one look at every stream, fenced, for the two who ask
+  cross join (select private.earnings_seen_at() as seen_at offset 0) e
   cross join private.alert_settings g
   cross join lateral private.announcement_facts(n.now) f
 $$;

@@ -68,6 +68,24 @@ def test_an_idle_tick_looks_at_each_due_stream_once(crowd: Engine) -> None:
     assert meter.rows <= 2 * STREAMS
 
 
+def test_a_tick_asks_nothing_of_a_table_stream_by_stream(crowd: Engine, supabase: Engine) -> None:
+    crowd.rows("truncate public.sync_jobs")
+    with supabase.owner.transaction():
+        supabase.rows("set local track_functions = 'all'")
+        assert supabase.value("select public.enqueue_due('test') ->> 'enqueued'") == str(STREAMS)
+        calls = supabase.rows(
+            "select funcname from pg_stat_xact_user_functions where calls >= %s", STREAMS
+        )
+
+    # these four look at what they are given; settings are joined
+    assert {call["funcname"] for call in calls} == {
+        "has_grant",
+        "bucket_of",
+        "priority_now",
+        "is_watched",
+    }
+
+
 def test_the_health_of_every_stream_reads_each_job_once(crowd: Engine) -> None:
     with reading(crowd, "sync_jobs") as meter:
         crowd.rows("select count(health), count(job_state) from public.sync_health")
