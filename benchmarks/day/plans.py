@@ -41,7 +41,7 @@ STATS_BYTES, STATS_BYTES_OF_A_CREATOR = 8_000, 300
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What the free plan and the first paid one include; as their pages said on 2026-11-30."""
+    """What the free plan and the first paid one include (docs/costs.md says where from)."""
 
     name: str
     unit: str

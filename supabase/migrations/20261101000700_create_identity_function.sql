@@ -41,8 +41,12 @@ begin
       -- whom this page can concern
       and (t.fanvue_created_at between v_from and v_until or t.fanvue_id = any (v_ids)
            or t.category in ('refund', 'chargeback'))
-    -- sales first: what reverses one learns its name
-    order by t.category in ('refund', 'chargeback'), t.fanvue_created_at, t.id
+    -- sales first: what reverses one learns its name. Then whoever finds all its details listed: a row that lacks one must not
+    -- go to an announcement that has it while another one has it not.
+    order by t.category in ('refund', 'chargeback'),
+             not exists (select from jsonb_to_recordset(p_rows) as r(amount numeric(14, 2), fan_uuid text, message_uuid text, post_uuid text)
+                         where (r.amount, r.fan_uuid, r.message_uuid, r.post_uuid) is not distinct from (t.amount, t.fan_uuid, t.message_uuid, t.post_uuid)),
+             t.fanvue_created_at, t.id
   loop
     with listed as (
       select r.ordinality as n, x.*,
@@ -89,9 +93,14 @@ begin
                                        or (t.source is null and t.net_amount is null and t.amount = i.amount)))
                else i.place > (select count(*) from public.fanvue_transactions t
                                where t.model_id = p_model_id and t.origin = 'api' and t.fanvue_created_at = i.at
-                                 and (t.fanvue_id like 'h:' || private.transaction_hash(i.at, i.named) || ':%'
-                                      or private.transaction_values(t.source, t.amount, t.net_amount, t.currency, t.fan_uuid,
-                                                                    t.message_uuid, t.post_uuid) = i.facts)) end
+                                 -- by its facts; by its name, unless its facts are those of another row here
+                                 and case private.transaction_values(t.source, t.amount, t.net_amount, t.currency, t.fan_uuid, t.message_uuid, t.post_uuid)
+                                       when i.facts then true
+                                       else t.fanvue_id like 'h:' || private.transaction_hash(i.at, i.named) || ':%'
+                                            and not exists (select from numbered o
+                                                            where o.at = i.at
+                                                              and o.facts = private.transaction_values(t.source, t.amount, t.net_amount, t.currency,
+                                                                                                       t.fan_uuid, t.message_uuid, t.post_uuid)) end) end
     order by i.fanvue_id is not distinct from v_provisional.fanvue_id desc,
              (i.message_uuid is distinct from v_provisional.message_uuid)::integer
                + (i.post_uuid is distinct from v_provisional.post_uuid)::integer
@@ -257,7 +266,9 @@ begin
     select s.id, s.fanvue_created_at as at, s.facts, s.fanvue_id like 'h:%' as nameless, s.fanvue_id,
            row_number() over (partition by s.fanvue_created_at, s.facts, s.fanvue_id like 'h:%' order by s.fanvue_id) as place
     from stored s
-    where s.facts is not null and not exists (select from same k where k.id = s.id) and not exists (select from recalled k where k.id = s.id)
+    -- an announcement becomes a row above, or not at all
+    where s.facts is not null and s.origin = 'api'
+      and not exists (select from same k where k.id = s.id) and not exists (select from recalled k where k.id = s.id)
   ), given_id as (
     -- a row without an id is given one
     select i.n, s.id

@@ -286,7 +286,7 @@ def test_a_grant_without_a_refresh_token_is_used_until_it_ends(engine: Engine) -
 
 
 def test_demanding_a_reconnect_keeps_the_grant(grant: Grant) -> None:
-    grant.engine.rows("select private.demand_reauth(%s, 'why')", grant.model_id)
+    grant.engine.rows("select private.demand_reauth(%s, 'access_refused', 'why')", grant.model_id)
 
     model = grant.model()
     assert (model["status"], model["status_reason"]) == ("reauth_required", "why")

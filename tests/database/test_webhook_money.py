@@ -153,6 +153,26 @@ class Books:
         }
 
 
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_a_page_with_equal_tips_leaves_the_message_sale_to_its_own_row(
+    engine: Engine, late: int
+) -> None:
+    # Which announcement comes first is the order of their random ids: eight creators try it.
+    for _ in range(8):
+        sales = [Sale(n, 0, 500, "fan-1", "m-1" if n == 1 else None) for n in range(3)]
+        books = Books(engine, engine, str(uuid.uuid4()))
+        tell = [sale.event("none", 0, books.creator) for sale in sales]
+
+        for number in {0, 1, 2} - {late}:
+            books.tell(engine, tell[number]).result(WAIT)
+        books.page(engine, [sales[number].row("none") for number in (0, 2)]).result(WAIT)
+        books.tell(engine, tell[late]).result(WAIT)
+
+        for _ in range(2):
+            books.page(engine, [sale.row("none") for sale in sales]).result(WAIT)
+            books.assert_each_once(sales)
+
+
 @pytest.mark.property
 @pytest.mark.parametrize("mode", ID_MODES)
 def test_any_order_of_webhooks_and_pages_books_each_sale_once(engine: Engine, mode: str) -> None:

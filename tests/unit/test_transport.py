@@ -140,6 +140,7 @@ async def test_another_coding_than_asked_for_is_never_read(coding: str) -> None:
         zlib.compress(b"no gzip"),
         b"plain",
     ],
+    ids=["cut", "two in one", "another coding", "no coding at all"],
 )
 async def test_what_is_not_one_whole_coded_answer_is_no_answer(coded: bytes) -> None:
     with pytest.raises(httpx.DecodingError):
