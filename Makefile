@@ -12,7 +12,7 @@ IN_ORDER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 export PYTHONDONTWRITEBYTECODE :=
 export DENO_TLS_CA_STORE ?= mozilla,system
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo setup-test demo test test-hosted test-repeat test-fuzz check up down bench day fmt lint types $(CHECKS) \
+.PHONY: help setup setup-demo setup-test demo test test-hosted test-repeat test-fuzz check up down bench bench-peers day fmt lint types $(CHECKS) \
   test-unit test-db test-functions test-system test-browser
 
 help: ## Show this help
@@ -54,6 +54,9 @@ down: ## Stop the local stack; RESET=1 also deletes its data
 
 bench: setup-test ## Run the benchmarks and print one table of ratios
 	@$(PY) -m benchmarks
+
+bench-peers: setup-test ## Measure other queues and loaders beside the engine, on a durable server; installs them apart
+	@$(PY) -m benchmarks.peers
 
 day: setup-demo ## Play a day of fifty creators, check its figures and what it costs; CREATORS, HOURS, FROM, KILLS, BACKFILL change it
 	@$(PY) -m benchmarks.day $(if $(KILLS),--kills $(KILLS)) $(if $(BACKFILL),--backfill $(BACKFILL)) \

@@ -134,6 +134,10 @@ class Stage:
         cursor = self.owner.execute(statement.encode(), values)
         return [row[0] for row in cursor.fetchall()] if cursor.description else []
 
+    def as_service(self, statement: str) -> None:
+        """Run a statement on the connection that calls functions."""
+        self._service.execute(statement.encode())
+
     def call(self, function: str, **arguments: Any) -> Any:
         """Call a function of the engine as the worker's role does."""
         pairs = [sql.SQL("{} => %s").format(sql.Identifier(name)) for name in arguments]

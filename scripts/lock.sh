@@ -11,6 +11,9 @@ compile() {
 }
 compile --group test --group lint -o requirements-dev.lock
 compile --constraints requirements-dev.lock -o requirements.lock
+# What the benchmarks compare the engine with: apart from all else, and no part of any set-up.
+.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+  -o benchmarks/peers/requirements.lock benchmarks/peers/requirements.in
 
 # Apart from any node_modules: of what npm did not install there, such as the binaries of other
 # platforms, it would forget the hash.
@@ -38,3 +41,4 @@ path.write_text(json.dumps(lock))
 }
 lock_node .
 lock_node examples/dashboard
+lock_node benchmarks/peers

@@ -72,20 +72,22 @@ begin
                  where p.xid = new.xid and p.topic = new.topic and p.kind = new.kind and p.key = new.key) then
     return null;
   end if;
-  with taken as (
-    delete from private.pushes p where p.xid = new.xid and p.topic = new.topic returning p
-  )
-  select array_agg(t.p) into v_noted from taken t;
-  if v_noted is null or to_regprocedure('realtime.send(jsonb, text, text, boolean)') is null then
-    return null;
-  end if;
-  select c.event, c.payload into v_push from private.compose_push(v_noted) c;
-  -- dynamic, so that a database without Realtime works all the same
-  execute 'select realtime.send($1, $2, $3, true)' using v_push.payload, v_push.event, new.topic;
-  return null;
-exception when others then
-  -- what cannot be told must not undo what was done
-  raise warning 'a push to % was not sent: %', new.topic, sqlerrm;
+  -- within, for those alone that have something to send: each such block is a transaction of its own
+  begin
+    with taken as (
+      delete from private.pushes p where p.xid = new.xid and p.topic = new.topic returning p
+    )
+    select array_agg(t.p) into v_noted from taken t;
+    if v_noted is null or to_regprocedure('realtime.send(jsonb, text, text, boolean)') is null then
+      return null;
+    end if;
+    select c.event, c.payload into v_push from private.compose_push(v_noted) c;
+    -- dynamic, so that a database without Realtime works all the same
+    execute 'select realtime.send($1, $2, $3, true)' using v_push.payload, v_push.event, new.topic;
+  exception when others then
+    -- what cannot be told must not undo what was done
+    raise warning 'a push to % was not sent: %', new.topic, sqlerrm;
+  end;
   return null;
 end
 $$;
@@ -117,15 +119,17 @@ declare
   -- more than this is no hint any more: the client is told to look for itself
   v_most constant integer := 50;
 begin
-  perform private.note_push('agency:' || c.agency_id, p_kind, case when c.nth > v_most then '*' else c.key end,
-                            case when c.nth > v_most then '{}'::jsonb else c.item end)
+  insert into private.pushes as p (topic, kind, key, item)
+  select 'agency:' || c.agency_id, p_kind, case when c.nth > v_most then '*' else c.key end,
+         case when c.nth > v_most then '{}'::jsonb else c.item end
   from (
     select x.value ->> 'agency_id' as agency_id, x.value ->> 'key' as key, x.value -> 'item' as item,
            row_number() over (partition by x.value ->> 'agency_id') as nth
     from jsonb_array_elements(p_changes) x
   ) c
   -- one too many says it
-  where c.nth <= v_most + 1;
+  where c.nth <= v_most + 1
+  on conflict (xid, topic, kind, key) do update set item = p.item || excluded.item;
 end
 $$;
 comment on function private.note_pushes(text, jsonb) is 'Notes what a statement changed, [{agency_id, key, item}], each for its agency.';

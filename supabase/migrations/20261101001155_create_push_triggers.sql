@@ -189,6 +189,10 @@ begin
       into v_changes, v_due
     from new_rows n;
   elsif tg_op = 'UPDATE' then
+    -- a poll that a worker takes is news for nobody: seen without joining before and after
+    if not exists (select from new_rows n where n.state <> 'running' or private.is_watched(n)) then
+      return null;
+    end if;
     select jsonb_agg(private.job_change(n, n.state))
              filter (where private.is_watched(n) and (n.state, n.progress) is distinct from (o.state, o.progress)),
            -- made due earlier; what a worker itself gave back it takes again by itself

@@ -20,7 +20,11 @@ def read_lock(name: str) -> dict[str, tuple[str, frozenset[str]]]:
     }
 
 
-NODE_LOCKS = ("package-lock.json", "examples/dashboard/package-lock.json")
+NODE_LOCKS = (
+    "package-lock.json",
+    "examples/dashboard/package-lock.json",
+    "benchmarks/peers/package-lock.json",
+)
 # The registry that made the lock had no copy of these, and none is installed on the platforms that
 # are tried. `scripts/lock.sh` at a whole registry fills them in; then this list goes.
 UNPROVED = {
@@ -32,7 +36,8 @@ UNPROVED = {
         )
     ]
 }
-DEMO, TESTS = read_lock("requirements.lock"), read_lock("requirements-dev.lock")
+PYTHON_LOCKS = ("requirements.lock", "requirements-dev.lock", "benchmarks/peers/requirements.lock")
+DEMO, TESTS, PEERS = map(read_lock, PYTHON_LOCKS)
 
 
 def test_the_locks_agree() -> None:
@@ -46,8 +51,18 @@ def test_the_demo_gets_its_node_and_no_tool_of_the_tests() -> None:
     assert {"pytest", "playwright", "mypy", "ruff", "hypothesis"} <= set(TESTS)
 
 
+def test_what_the_benchmarks_compare_with_is_no_part_of_any_other_lock() -> None:
+    peers = {"awa-pg", "dlt", "pgqueuer", "procrastinate"}
+
+    assert peers <= set(PEERS)
+    assert peers.isdisjoint(TESTS)
+    for name in NODE_LOCKS[:2]:
+        text = (PROJECT / name).read_text("utf-8")
+        assert not re.search('"node_modules/(pg-boss|graphile-worker)"', text)
+
+
 def test_no_lock_names_an_index() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in PYTHON_LOCKS:
         assert "://" not in (PROJECT / name).read_text("utf-8")
     for name in NODE_LOCKS:
         assert '"resolved"' not in (PROJECT / name).read_text("utf-8")
@@ -70,7 +85,7 @@ def test_every_package_of_node_has_its_hash_on_every_platform(name: str) -> None
 
 
 def test_every_package_of_python_has_its_hash() -> None:
-    for name, pins in (("requirements.lock", DEMO), ("requirements-dev.lock", TESTS)):
+    for name, pins in zip(PYTHON_LOCKS, (DEMO, TESTS, PEERS), strict=True):
         named = re.findall(r"^([\w.-]+)==", (PROJECT / name).read_text("utf-8"), re.MULTILINE)
 
         assert sorted(named) == sorted(pins)

@@ -1,0 +1,160 @@
+"""Job queues on one durable server: jobs a second and pickup, in turn with the engine's own.
+
+The engine's queue does what it always does: fairness, caps, fences, history, hints. What each of
+them costs is measured by taking it away.
+"""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager, nullcontext
+from time import perf_counter
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+from benchmarks.peers.programs import PEERS, filled, finish, pickups
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.peers.programs import Peer
+    from benchmarks.stage import Stage
+
+
+WORKER = "bench"
+AGENCIES = 20
+OURS = "this engine"
+BATCHES = (50, 500)
+Figures = dict[tuple[str, str], list[float]]
+
+_FILL = """
+  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, bucket)
+  select m.agency_id, m.id, 'earnings', %(priority)s, now(), 'user:' || m.fanvue_user_uuid
+  from public.models m
+"""
+_DURABLE = "select current_setting('fsync') || current_setting('synchronous_commit')"
+
+
+def drains(stage: Stage, jobs: int, rounds: int) -> Iterator[tuple[str, Figures]]:
+    """Yield the rates after each round, with and without a snapshot held elsewhere."""
+    if stage.run(_DURABLE) != ["onon"]:
+        raise RuntimeError("commits of this server are not durable")
+    figures: Figures = {}
+    stage.populate(agencies=AGENCIES, models=jobs)
+    for turn in range(rounds):
+        for hold in (False, True):
+            held = "held" if hold else "free"
+            for batch in BATCHES:
+                rate = _drain_ours(stage, jobs, batch, hold=hold)
+                figures.setdefault((f"{OURS}, by {batch}", held), []).append(rate)
+            for peer in PEERS:
+                rate = _drain_peer(stage, peer, jobs, hold=hold)
+                figures.setdefault((f"{peer.name}, {peer.how}", held), []).append(rate)
+        yield f"round {turn + 1}", figures
+
+
+def prices(stage: Stage, jobs: int, rounds: int) -> Figures:
+    """Return our rate with everything on, and with one part after the other taken away."""
+    figures: Figures = {}
+
+    def note(what: str, priority: int = 10) -> None:
+        for batch in BATCHES:
+            rate = _drain_ours(stage, jobs, batch, hold=False, priority=priority)
+            figures.setdefault((what, f"by {batch}"), []).append(rate)
+
+    for _ in range(rounds):
+        stage.populate(agencies=AGENCIES, models=jobs)
+        note("polls without news, all of it")
+        with _without_hints(stage):
+            note("polls, hints off")
+        with _relaxed(stage):
+            note("polls, commits not waited for")
+        note("asked for by a person: a row of history and hints each", priority=5)
+        with _without_hints(stage):
+            note("asked for, hints off", priority=5)
+        stage.populate(agencies=1, models=jobs)
+        note("polls of one agency: a single lane")
+    return figures
+
+
+def peer_pickups(stage: Stage, count: int) -> Iterator[tuple[str, list[float]]]:
+    """Yield each peer's milliseconds from adding a job to an idle worker until it runs."""
+    for peer in {peer.name: peer for peer in PEERS}.values():
+        with database(stage) as url:
+            yield peer.name, pickups(peer, url, count)
+
+
+def _drain_ours(stage: Stage, jobs: int, batch: int, *, hold: bool, priority: int = 10) -> float:
+    stage.run("truncate public.sync_jobs, public.sync_runs, private.quiet_runs")
+    stage.run(_FILL, {"priority": priority})
+    stage.settle("public.sync_jobs", "private.queue_lanes", "public.sync_state")
+    done = 0
+    with stage.held_snapshot() if hold else nullcontext():
+        began = perf_counter()
+        while taken := stage.call(
+            "claim_sync_jobs", p_worker=WORKER, p_limit=batch, p_claim_id=uuid.uuid4()
+        )["jobs"]:
+            items = [
+                {"id": job["id"], "lease_id": job["lease_id"], "outcome": "done"} for job in taken
+            ]
+            done += len(stage.call("settle_sync_jobs", p_worker=WORKER, p_items=items))
+        seconds = perf_counter() - began
+    if done != jobs:
+        raise RuntimeError(f"the drain finished {done} of {jobs} jobs")
+    return done / seconds
+
+
+def _drain_peer(stage: Stage, peer: Peer, jobs: int, *, hold: bool) -> float:
+    jobs = max(1, jobs // peer.slowness)
+    with database(stage) as url, filled(peer, url, jobs) as process:
+        with psycopg.connect(url, autocommit=True) as owner:
+            owner.execute("vacuum analyze")
+        with _held(url) if hold else nullcontext():
+            return finish(peer, process, jobs)
+
+
+@contextmanager
+def _held(url: str) -> Iterator[None]:
+    with psycopg.connect(url) as holder:
+        holder.execute("set transaction isolation level repeatable read")
+        holder.execute("select count(*) from pg_class")
+        yield
+        holder.rollback()
+
+
+@contextmanager
+def database(stage: Stage) -> Iterator[str]:
+    """Make a database on the same server, and drop it."""
+    name = f"peer_{uuid.uuid4().hex}"
+    stage.run(f"create database {name}")
+    try:
+        yield urlunsplit(urlsplit(stage.url)._replace(path=f"/{name}"))
+    finally:
+        stage.run(f"drop database {name} with (force)")
+
+
+@contextmanager
+def _without_hints(stage: Stage) -> Iterator[None]:
+    _turn_hints(stage, "disable")
+    try:
+        yield
+    finally:
+        _turn_hints(stage, "enable")
+
+
+def _turn_hints(stage: Stage, change: str) -> None:
+    for trigger in ("update", "delete"):
+        stage.run(f"alter table public.sync_jobs {change} trigger sync_jobs_push_{trigger}")
+    stage.run(f"alter table public.sync_state {change} trigger sync_state_push_update")
+
+
+@contextmanager
+def _relaxed(stage: Stage) -> Iterator[None]:
+    stage.as_service("set synchronous_commit = off")
+    try:
+        yield
+    finally:
+        stage.as_service("reset synchronous_commit")
