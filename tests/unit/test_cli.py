@@ -112,10 +112,7 @@ def test_no_promised_command_is_missing() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_can_complete_it(shell: str) -> None:
-    # without a look at which shell began the tests
-    result = fanvue_sync(
-        "--show-completion", shell, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1"
-    )
+    result = fanvue_sync("--show-completion", shell)
 
     assert result.exit_code == 0
     assert "_FANVUE_SYNC_COMPLETE" in result.stdout
