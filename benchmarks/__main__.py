@@ -38,7 +38,7 @@ def bench(
         bool, typer.Option("--tiny", help="Only try whether they run; the figures mean nothing.")
     ] = False,
     large: Annotated[
-        bool, typer.Option("--large", help="Measure scale up to ten million sales: 15 GB of disk.")
+        bool, typer.Option("--large", help="Measure scale up to ten million sales: 8 GB of disk.")
     ] = False,
     write: Annotated[
         Path | None, typer.Option(help="Put the table into this page.", metavar="PAGE")

@@ -43,7 +43,8 @@ _SALES = """
     id, agency_id, model_id, fanvue_id, amount, net_amount, currency, category, source, status,
     fan_uuid, fanvue_created_at)
   select lpad(to_hex(%(first)s + m.place * %(each)s + n), 32, '0')::uuid,
-         m.agency_id, m.id, %(name)s || n, 9.99, 7.99, 'USD', 'tip', 'tip', 'available',
+         m.agency_id, m.id, %(name)s || n || '-' || left(m.id::text, 8),
+         9.99, 7.99, 'USD', 'tip', 'tip', 'available',
          'fan-' || n %% 40, date_trunc('day', now()) - n * %(apart)s::interval
   from (
     select m.id, m.agency_id, row_number() over (order by m.id desc) as place

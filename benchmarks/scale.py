@@ -102,10 +102,10 @@ class Steps:
     def refund(self, town: Town, turn: int, *, lively: bool) -> Sequence[float]:
         """Receive refunds of the oldest sales of a creator."""
         sender = self.senders[town.models]
-        _, creator = town.lively if lively else town.creator
+        model_id, creator = town.lively if lively else town.creator
         name, held = ("lively-", town.lively_sales) if lively else ("old-", town.sales_a_model)
         last = held - turn * REFUNDS
-        sales = [f"{name}{number}" for number in range(last, last - REFUNDS, -1)]
+        sales = [f"{name}{number}-{model_id[:8]}" for number in range(last, last - REFUNDS, -1)]
         return sender.straight(sender.refunds(sales, creator)).took
 
 
