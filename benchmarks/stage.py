@@ -5,8 +5,10 @@ Everything in the database is the benchmarks' to delete. Sizes say how much of i
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -134,9 +136,11 @@ class Stage:
         cursor = self.owner.execute(statement.encode(), values)
         return [row[0] for row in cursor.fetchall()] if cursor.description else []
 
-    def as_service(self, statement: str) -> None:
-        """Run a statement on the connection that calls functions."""
-        self._service.execute(statement.encode())
+    def service_cpu(self) -> float:
+        """Return the seconds that the server has computed for the service's connection."""
+        stat = Path(f"/proc/{self._service.info.backend_pid}/stat").read_text("ascii")
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def call(self, function: str, **arguments: Any) -> Any:
         """Call a function of the engine as the worker's role does."""

@@ -57,21 +57,22 @@ def drains(stage: Stage, jobs: int, rounds: int) -> Iterator[tuple[str, Figures]
 
 
 def prices(stage: Stage, jobs: int, rounds: int) -> Figures:
-    """Return our rate with everything on, and with one part after the other taken away."""
+    """Return our rate, and what the server computes for a job, without one part after the other."""
     figures: Figures = {}
 
     def note(what: str, priority: int = 10) -> None:
         for batch in BATCHES:
+            burnt = stage.service_cpu()
             rate = _drain_ours(stage, jobs, batch, hold=False, priority=priority)
-            figures.setdefault((what, f"by {batch}"), []).append(rate)
+            microseconds = (stage.service_cpu() - burnt) / jobs * 1e6
+            figures.setdefault((what, f"jobs/s by {batch}"), []).append(rate)
+            figures.setdefault((what, f"CPU, us a job by {batch}"), []).append(microseconds)
 
     for _ in range(rounds):
         stage.populate(agencies=AGENCIES, models=jobs)
         note("polls without news, all of it")
         with _without_hints(stage):
             note("polls, hints off")
-        with _relaxed(stage):
-            note("polls, commits not waited for")
         note("asked for by a person: a row of history and hints each", priority=5)
         with _without_hints(stage):
             note("asked for, hints off", priority=5)
@@ -149,12 +150,3 @@ def _turn_hints(stage: Stage, change: str) -> None:
     for trigger in ("update", "delete"):
         stage.run(f"alter table public.sync_jobs {change} trigger sync_jobs_push_{trigger}")
     stage.run(f"alter table public.sync_state {change} trigger sync_state_push_update")
-
-
-@contextmanager
-def _relaxed(stage: Stage) -> Iterator[None]:
-    stage.as_service("set synchronous_commit = off")
-    try:
-        yield
-    finally:
-        stage.as_service("reset synchronous_commit")
