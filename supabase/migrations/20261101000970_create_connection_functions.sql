@@ -41,8 +41,9 @@ comment on column private.connection_attempts.browser_hash is
   'SHA-256 of the secret in the cookie of the browser that came back from Fanvue: without it nothing is confirmed.';
 comment on column private.connection_attempts.confirmed_at is 'When the person confirmed that this account is for this agency.';
 comment on column private.connection_attempts.placed is
-  'kind creator: {model_id, token_version} as they were when the grant was about to be stored first: repeated, it is never stored over a younger one.';
-comment on column private.connection_attempts.finished_at is 'When the grant was stored.';
+  'Where the grant goes, as it was when it was about to be stored first: {model_id, token_version} or {connection_id, token_version, repeated}. '
+  'Stored against that version, repeated it never takes the place of a younger one. Who is new is made with that id when the grant is stored, not before.';
+comment on column private.connection_attempts.finished_at is 'When the grant was stored: of held only the creators of an agency''s account remain, to be attached once more if an answer was lost.';
 create index connection_attempts_connection_id_idx on private.connection_attempts (connection_id);
 create index connection_attempts_agency_id_idx on private.connection_attempts (agency_id, started_at);
 create index connection_attempts_link_id_idx on private.connection_attempts (link_id);

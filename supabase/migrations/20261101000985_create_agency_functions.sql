@@ -3,8 +3,7 @@
 -- Locks: advisory locks on agency and creators, the connection's row in token_refreshes, then connection and models. The
 -- second one is held by whoever marks or attaches the models behind a connection, so that two of them never dead-lock.
 
-create or replace function public.connect_agency(
-  p_agency text, p_user_uuid uuid, p_fingerprint text default null)
+create or replace function private.place_account(p_agency text, p_user_uuid uuid, p_fingerprint text, p_new_id uuid)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -29,8 +28,8 @@ begin
     if v_agency_id is null then
       insert into public.agencies (name) values (private.agency_name(p_agency)) returning id into v_agency_id;
     end if;
-    insert into public.agency_connections (agency_id, fanvue_user_uuid, status, reason_code, status_reason)
-    values (v_agency_id, p_user_uuid::text, 'reauth_required', 'connecting', 'connecting: the grant is not stored yet')
+    insert into public.agency_connections (id, agency_id, fanvue_user_uuid, status, reason_code, status_reason)
+    values (p_new_id, v_agency_id, p_user_uuid::text, 'reauth_required', 'connecting', 'connecting: the grant is not stored yet')
     returning * into v_connection;
     v_created := true;
   end if;
@@ -40,6 +39,17 @@ begin
     -- what was consented to before is not stored again: its refresh token has rotated since
     'repeated', v_connection.refresh_token is not null and coalesce(v_connection.consent_fingerprint = p_fingerprint, true));
 end
+$$;
+comment on function private.place_account(text, uuid, text, uuid) is 'What connect_agency does; a new connection gets the id p_new_id.';
+revoke all on function private.place_account(text, uuid, text, uuid) from public, anon, authenticated;
+grant execute on function private.place_account(text, uuid, text, uuid) to service_role;
+
+create or replace function public.connect_agency(p_agency text, p_user_uuid uuid, p_fingerprint text default null)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.place_account(p_agency, p_user_uuid, p_fingerprint, gen_random_uuid())
 $$;
 comment on function public.connect_agency(text, uuid, text) is
   'Finds or makes the agency (by name or id) and the connection of its administrator''s account, ready for store_connection. '
@@ -98,7 +108,9 @@ begin
   if coalesce(p_refresh_token, '') = '' then
     raise sqlstate 'PT422' using message = 'a grant needs a refresh token';
   end if;
-  perform private.act_for(a) from private.connection_attempts a where a.nonce_hash = p_nonce_hash;
+  if p_nonce_hash is not null then
+    perform private.make_place(p_nonce_hash, p_connection_id);
+  end if;
   insert into private.token_refreshes (connection_id)
   select c.id from public.agency_connections c where c.id = p_connection_id
   on conflict do nothing;
@@ -108,6 +120,10 @@ begin
   end if;
   v_now := private.engine_now();
   select g.* into v_grant from private.grants g where g.grant_id = p_connection_id;
+  if p_nonce_hash is not null and not private.finish_connection(p_nonce_hash) then
+    -- this very consent was stored before, and may have rotated since
+    return jsonb_build_object('version', v_grant.version, 'mended', 0);
+  end if;
   if v_grant.version = p_version and private.put_tokens(v_grant, p_access_token, p_refresh_token, p_expires_in_s, v_now) then
     update public.agency_connections c
     set status = 'active', reason_code = null, status_reason = null, connected_at = v_now, consent_fingerprint = p_fingerprint,
@@ -137,7 +153,7 @@ begin
 end
 $$;
 comment on function public.store_connection(uuid, bigint, text, text, numeric, text, text, text) is
-  'Stores a fresh (sealed) grant of an agency''s account and wakes every model behind it that waited for one. p_nonce_hash: the confirmed connection, for the trail. Sent again, it changes nothing.';
+  'Stores a fresh (sealed) grant of an agency''s account and wakes every model behind it that waited for one. p_nonce_hash: the confirmed connection that ends with it, and whose row is made with p_connection_id if the account is new. Sent again, it changes nothing.';
 revoke all on function public.store_connection(uuid, bigint, text, text, numeric, text, text, text) from public, anon, authenticated;
 grant execute on function public.store_connection(uuid, bigint, text, text, numeric, text, text, text) to service_role;
 

@@ -114,16 +114,12 @@ export class World {
     confirmed_connection: () => ({
       ...this.held,
       ...(this.#kind === "creator"
-        ? { model_id: MODEL, token_version: 3 }
-        : {}),
+        ? { model_id: MODEL }
+        : { connection_id: CONNECTION }),
+      token_version: 3,
+      stored: false,
       kind: this.#kind,
       agency_id: AGENCY,
-    }),
-    connect_agency: () => ({
-      connection_id: CONNECTION,
-      agency_id: AGENCY,
-      token_version: 3,
-      repeated: false,
     }),
     store_connection: () => ({ version: 4, mended: 0 }),
     attach_creators: (body) =>
