@@ -156,7 +156,7 @@ begin
         status = private.status_with_grant(m),
         status_reason = case when private.status_with_grant(m) = 'paused' then m.status_reason end,
         reason_code = case when private.status_with_grant(m) = 'paused' then m.reason_code end,
-        connected_at = v_now,
+        connected_at = v_now, disconnected_at = null,
         -- a creator's own consent goes before the agency's
         connection_id = null
     where m.id = p_model_id
@@ -234,13 +234,14 @@ begin
   if not found then
     raise sqlstate 'PT404' using message = 'no such model in your agencies';
   end if;
-  if not private.has_grant(v_model) and v_model.status = 'paused' then
+  -- an operator's pause says nothing of what the agency wants
+  if not private.has_grant(v_model) and v_model.status = 'paused' and (v_model.disconnected_at is not null or v_model.reason_code = 'connecting') then
     return jsonb_build_object('changed', false);
   end if;
   update public.models m
   set fanvue_access_token = null, fanvue_refresh_token = null, fanvue_token_expires_at = null, fanvue_token_issued_at = null,
       -- a refresh under way finds that the grant moved
-      token_version = m.token_version + 1, connection_id = null, status = 'paused',
+      token_version = m.token_version + 1, connection_id = null, disconnected_at = private.engine_now(), status = 'paused',
       reason_code = case when private.status_with_grant(m) = 'paused' then m.reason_code else 'disconnected' end,
       status_reason = case when private.status_with_grant(m) = 'paused' then m.status_reason else 'an owner or admin disconnected it' end
   where m.id = p_model_id;
@@ -262,6 +263,6 @@ as $$
   select private.disconnect_as_member(p_model_id)
 $$;
 comment on function public.disconnect_creator(uuid) is
-  'Forgets a creator''s grant and stops their syncing, as an owner or admin; what was synced stays. Only a new consent brings it back. changed false: not connected. Errors: 403, 404.';
+  'Forgets a creator''s grant and stops their syncing, as an owner or admin; what was synced stays. Only a new consent of the creator brings it back. changed false: not connected. Errors: 403, 404.';
 revoke all on function public.disconnect_creator(uuid) from public, anon, authenticated;
 grant execute on function public.disconnect_creator(uuid) to authenticated;

@@ -187,13 +187,13 @@ begin
     where s.model_id = v_model.id and s.next_sync_at > p_now and s.last_error ->> 'kind' in ('not_found', 'gone');
   elsif not p_replace
         -- a grant of their own works, or an owner or admin disconnected them: on purpose only
-        and (v_model.reason_code = 'disconnected'
+        and (v_model.disconnected_at is not null
              or (v_model.connection_id is distinct from p_connection.id and private.has_grant(v_model) and v_model.status <> 'reauth_required')) then
     v_outcome := 'kept';
   else
     v_outcome := case when v_model.connection_id = p_connection.id then 'mended' else 'attached' end;
     update public.models m
-    set connection_id = p_connection.id, connected_at = p_now,
+    set connection_id = p_connection.id, connected_at = p_now, disconnected_at = null,
         status = private.status_with_grant(m),
         status_reason = case when private.status_with_grant(m) = 'paused' then m.status_reason end,
         reason_code = case when private.status_with_grant(m) = 'paused' then m.reason_code end,

@@ -452,19 +452,47 @@ def test_a_disconnected_creator_is_connected_again_unless_an_operator_paused_it(
     assert (row["status"], row["status_reason"]) == expected
 
 
-def test_what_is_disconnected_is_not_attached_again_by_the_way(desk: Desk) -> None:
+@pytest.mark.parametrize("paused", ["before", "not", "after"])
+def test_what_is_disconnected_is_not_attached_again_by_the_way(desk: Desk, paused: str) -> None:
     place = desk.engine.call("connect_agency", str(desk.agency_id), str(uuid.uuid4()), "f" * 64)
     connection = place["connection_id"]
     desk.engine.call("store_connection", connection, 0, "access", "refresh", 3600, "f" * 64)
     listed = [{"uuid": ACCOUNT}]
     (attached,) = desk.engine.call("attach_creators", connection, listed)
-    desk.call("owner", "disconnect_creator", attached["model_id"])
+    pause = "select ops.pause_model(%s, 'legal hold')"
+    if paused == "before":
+        desk.engine.rows(pause, attached["model_id"])
+    assert desk.call("owner", "disconnect_creator", attached["model_id"]) == {"changed": True}
+    if paused == "after":
+        desk.engine.rows(pause, attached["model_id"])
 
     (kept,) = desk.engine.call("attach_creators", connection, listed)
     (replaced,) = desk.engine.call("attach_creators", connection, listed, p_replace=True)
+    (again,) = desk.engine.call("attach_creators", connection, listed)
 
     assert (kept["outcome"], kept["status"]) == ("kept", "paused")
-    assert (replaced["outcome"], replaced["status"]) == ("attached", "active")
+    held = "active" if paused == "not" else "paused"
+    assert (replaced["outcome"], replaced["status"]) == ("attached", held)
+    assert again["outcome"] == "unchanged"
+
+
+def test_who_was_paused_without_a_grant_can_be_disconnected_and_consents_again(desk: Desk) -> None:
+    place = desk.engine.call("connect_agency", str(desk.agency_id), str(uuid.uuid4()), "f" * 64)
+    connection = place["connection_id"]
+    desk.engine.call("store_connection", connection, 0, "access", "refresh", 3600, "f" * 64)
+    tokens = {"fanvue_access_token": None, "fanvue_refresh_token": None}
+    model = desk.engine.model(desk.agency_id, fanvue_user_uuid=ACCOUNT, status="paused", **tokens)
+    assert desk.call("owner", "disconnect_creator", model) == {"changed": True}
+    assert desk.call("owner", "disconnect_creator", model) == {"changed": False}
+    (kept,) = desk.engine.call("attach_creators", connection, [{"uuid": ACCOUNT}])
+    assert kept["outcome"] == "kept"
+
+    desk.held(kind="creator", model=str(model))
+    desk.call("owner", "confirm_connection", NONCE, BROWSER)
+    desk.store()
+
+    (row,) = desk.engine.rows("select status, disconnected_at from public.models")
+    assert row == {"status": "paused", "disconnected_at": None}
 
 
 # Links and limits -----------------------------------------------------------------------------
