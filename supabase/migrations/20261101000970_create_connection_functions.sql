@@ -83,12 +83,14 @@ begin
   end if;
   -- the counts below are one caller's at a time
   perform from public.agencies a where a.id = p_attempt.agency_id for no key update;
-  if (select count(*) >= 120 from private.connection_attempts c
-      where c.agency_id = p_attempt.agency_id and c.started_at > v_now - interval '1 hour' and c.state_hash <> p_attempt.state_hash)
+  -- apart: whoever holds links keeps no owner or admin waiting
+  if (select count(*) >= case when p_attempt.link_id is null then 120 else 600 end from private.connection_attempts c
+      where c.agency_id = p_attempt.agency_id and (c.link_id is null) = (p_attempt.link_id is null)
+        and c.started_at > v_now - interval '1 hour' and c.state_hash <> p_attempt.state_hash)
      or (select count(*) >= 20 from private.connection_attempts c
          where c.link_id = p_attempt.link_id and c.started_at > v_now - interval '1 hour' and c.state_hash <> p_attempt.state_hash) then
     raise sqlstate 'PT429' using message = 'this agency began too many connections within the last hour',
-      hint = 'an agency begins 120 an hour, a link 20';
+      hint = 'owners and admins begin 120 an hour, the links of an agency 600, each 20';
   end if;
   perform private.forget_attempts(v_now);
   insert into private.connection_attempts (state_hash, agency_id, model_id, user_id, link_id, verifier, return_to, started_at, expires_at, kind, connection_id)

@@ -588,6 +588,20 @@ def test_an_agency_begins_a_limited_number_of_connections_an_hour(desk: Desk) ->
     desk.begin("admin", "one more")
 
 
+def test_the_holders_of_links_use_up_nothing_but_the_links_own_hour(desk: Desk) -> None:
+    links = [desk.call("owner", "create_connect_link", desk.agency_id) for _ in range(31)]
+    hashes = [sha256(link["path"].split("=")[1].encode()).hexdigest() for link in links]
+    begin = "begin_linked_connection"
+    for number in range(600):
+        state = sha256(f"n{number}".encode()).hexdigest()
+        desk.engine.call(begin, hashes[number % 30], state, SEALED)
+
+    with pytest.raises(psycopg.Error) as caught:
+        desk.engine.call(begin, hashes[30], "a" * 64, SEALED)
+    assert caught.value.sqlstate == "PT429"
+    desk.begin("owner", "the agency's own", kind="creator")
+
+
 def test_a_link_begins_a_limited_number_of_connections_an_hour(desk: Desk) -> None:
     link = desk.linked()
     for number in range(19):
