@@ -1,4 +1,4 @@
--- Purpose: what Fanvue granted is shown, confirmed by the person, and ends when it is stored.
+-- Purpose: what Fanvue granted is shown, confirmed or declined by the person, and ends when it is stored.
 -- Who may call: confirm_connection who began, signed in; the others service_role (the Edge Function): confirm_linked_connection
 -- for whoever holds a link, instead of a session.
 -- Locks: the attempt's row, then the link's; whoever stores has the grant's row, the model or the connection before.
@@ -83,6 +83,31 @@ comment on function public.confirm_linked_connection(text, text) is
   'confirm_connection for a connection that a link began. Errors: 401 a user began it, who has to sign in, 403, 404, 410, 412 another browser.';
 revoke all on function public.confirm_linked_connection(text, text) from public, anon, authenticated;
 grant execute on function public.confirm_linked_connection(text, text) to service_role;
+
+create or replace function public.decline_connection(p_nonce_hash text, p_browser_hash text)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_attempt private.connection_attempts;
+begin
+  select a.* into v_attempt from private.connection_attempts a where a.nonce_hash = p_nonce_hash for update;
+  if not found or v_attempt.finished_at is not null then
+    raise sqlstate 'PT404' using message = 'there is no such connection under way';
+  end if;
+  if p_browser_hash is distinct from v_attempt.browser_hash then
+    raise sqlstate 'PT412' using message = 'this is not the browser that came back from Fanvue';
+  end if;
+  update private.connection_attempts a set held = null where a.state_hash = v_attempt.state_hash and a.held is not null;
+  return jsonb_build_object('by_link', v_attempt.link_id is not null, 'return_to', v_attempt.return_to);
+end
+$$;
+comment on function public.decline_connection(text, text) is
+  'Throws away what Fanvue granted, for the browser that came back with it: nobody can confirm it any more. No session is asked for, since who was lured has none. '
+  'Sent again, it changes nothing. Errors: 404 unknown or stored already, 412 another browser.';
+revoke all on function public.decline_connection(text, text) from public, anon, authenticated;
+grant execute on function public.decline_connection(text, text) to service_role;
 
 create or replace function private.place_held(p_attempt private.connection_attempts, p_new_id uuid)
 returns jsonb

@@ -258,6 +258,45 @@ def test_a_reconnection_says_whose_consent_it_must_be(desk: Desk) -> None:
         desk.begin("owner", "u", kind="boss")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_what_is_declined_is_held_no_more(desk: Desk, kind: str, *, confirmed: bool) -> None:
+    desk.held(kind=kind)
+    for browser in (NONCE, None):
+        with pytest.raises(psycopg.Error) as caught:
+            desk.engine.call("decline_connection", NONCE, browser)
+        assert caught.value.sqlstate == "PT412"
+    if confirmed:
+        desk.call("owner", "confirm_connection", NONCE, BROWSER)
+        place = desk.engine.call("confirmed_connection", NONCE)
+
+    declined = desk.engine.call("decline_connection", NONCE, BROWSER)
+
+    assert declined == {"by_link": False, "return_to": "/"}
+    # a lost answer
+    assert desk.engine.call("decline_connection", NONCE, BROWSER) == declined
+    assert desk.engine.value("select count(held) from private.connection_attempts") == 0
+    assert desk.refused("owner", "confirm_connection", NONCE, BROWSER) == "PT404"
+    assert desk.engine.call("confirmed_connection", NONCE) is None
+    if confirmed:
+        # another tab had pressed the other button
+        with pytest.raises(psycopg.Error) as caught:
+            desk.store(place=place)
+        assert caught.value.sqlstate == "PT404"
+
+
+def test_what_is_stored_is_not_declined(desk: Desk) -> None:
+    desk.held(kind="creator")
+    desk.call("owner", "confirm_connection", NONCE, BROWSER)
+    desk.store()
+
+    with pytest.raises(psycopg.Error) as caught:
+        desk.engine.call("decline_connection", NONCE, BROWSER)
+
+    assert caught.value.sqlstate == "PT404"
+    assert desk.engine.value("select status from public.models") == "active"
+
+
 # A creator's grant ----------------------------------------------------------------------------
 
 

@@ -124,6 +124,10 @@ export class World {
     store_connection: () => ({ version: 4, mended: 0 }),
     attach_creators: (body) =>
       JSON.parse(body).p_creators.map(() => ({ outcome: "created" })),
+    decline_connection: () => ({
+      by_link: false,
+      return_to: [...this.attempts.values()].at(-1)?.return_to ?? null,
+    }),
     block_bucket: () => null,
     token: (body) => this.#exchange(new URLSearchParams(body)),
     "v1/users/me": () => ({ uuid: CREATOR.toUpperCase(), handle: "nova-demo" }),
@@ -174,7 +178,12 @@ export class World {
   /** Says yes as the dashboard's form does, in the browser that came back with this answer. */
   confirm(
     back: Response,
-    changes: { cookie?: string; token?: string; nonce?: string } = {},
+    changes: {
+      cookie?: string;
+      token?: string;
+      nonce?: string;
+      answer?: string;
+    } = {},
   ): Promise<Response> {
     const location = new URL(back.headers.get("location") ?? DASHBOARD);
     const cookie = back.headers.get("set-cookie")?.split(";")[0] ?? "";
@@ -186,6 +195,7 @@ export class World {
       new URLSearchParams({
         nonce: changes.nonce ?? location.searchParams.get("confirm") ?? "",
         access_token: changes.token ?? USER_TOKEN,
+        ...(changes.answer === undefined ? {} : { answer: changes.answer }),
       }),
     );
   }
