@@ -127,8 +127,8 @@ def test_an_agencys_account_is_connected_and_connected_again_on_screen(
         assert stage.one(count, agency.id) == 1
 
         stage.database.execute(
-            "select private.demand_reauth(c.id, 'refused') from public.agency_connections c"
-            " where c.agency_id = %s",
+            "select private.demand_reauth(c.id, 'access_refused', 'refused')"
+            " from public.agency_connections c where c.agency_id = %s",
             (agency.id,),
         )
         banner = tab.part("reconnect-prompt")
