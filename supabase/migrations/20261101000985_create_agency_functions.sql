@@ -1,5 +1,6 @@
 -- Purpose: connecting an agency: its administrator's grant, and the creators who are read through it.
--- Who may call: service_role only. Tokens pass through as stored (sealed); these functions never look inside.
+-- Who may call: disconnect_account owners and admins; the others service_role. Tokens pass through as stored (sealed); these
+-- functions never look inside.
 -- Locks: advisory locks on agency and creators, the connection's row in token_refreshes, then connection and models. The
 -- second one is held by whoever marks or attaches the models behind a connection, so that two of them never dead-lock.
 
@@ -255,3 +256,47 @@ comment on function public.attach_creators(uuid, jsonb, boolean) is
   'Lets creators [{uuid, handle?, display_name?}] be read through a connection and queues the first sync of new ones. One outcome per creator; a refusal of one does not stop the others. Sent again, it changes nothing.';
 revoke all on function public.attach_creators(uuid, jsonb, boolean) from public, anon, authenticated;
 grant execute on function public.attach_creators(uuid, jsonb, boolean) to service_role;
+
+-- Disconnecting ------------------------------------------------------------------------------------
+
+create or replace function private.disconnect_account_as_member(p_connection_id uuid)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_agency_id uuid := (select c.agency_id from public.agency_connections c
+                       where c.id = p_connection_id and c.agency_id in (select private.member_agency_ids()));
+begin
+  if v_agency_id is null then
+    -- disconnected already, or not theirs: the same answer, which tells a stranger nothing
+    return jsonb_build_object('changed', false);
+  end if;
+  perform private.require_role(v_agency_id, array['owner', 'admin']);
+  -- the grant's row before the connection's and the models', and these by id: as whoever attaches them
+  insert into private.token_refreshes (connection_id)
+  select c.id from public.agency_connections c where c.id = p_connection_id
+  on conflict do nothing;
+  perform from private.token_refreshes r where r.grant_id = p_connection_id for update;
+  perform from public.models m where m.connection_id = p_connection_id order by m.id for no key update;
+  delete from public.agency_connections c where c.id = p_connection_id and c.agency_id = v_agency_id;
+  return jsonb_build_object('changed', found);
+end
+$$;
+comment on function private.disconnect_account_as_member(uuid) is 'What disconnect_account does, with the right to delete the connection.';
+revoke all on function private.disconnect_account_as_member(uuid) from public, anon;
+grant execute on function private.disconnect_account_as_member(uuid) to authenticated;
+
+create or replace function public.disconnect_account(p_connection_id uuid)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.disconnect_account_as_member(p_connection_id)
+$$;
+comment on function public.disconnect_account(uuid) is
+  'Forgets the grant of the agency''s own account, as an owner or admin. Creators who were read through it go on with a grant of their own, or must be connected again; '
+  'what was synced stays. changed false: there is none that is yours. Errors: 403.';
+revoke all on function public.disconnect_account(uuid) from public, anon, authenticated;
+grant execute on function public.disconnect_account(uuid) to authenticated;

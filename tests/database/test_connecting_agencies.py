@@ -534,6 +534,43 @@ def test_who_was_paused_without_a_grant_can_be_disconnected_and_consents_again(d
     assert row == {"status": "paused", "disconnected_at": None}
 
 
+@pytest.mark.parametrize("who", ["owner", "admin"])
+def test_an_agencys_account_is_disconnected_and_its_creators_go_on_as_they_can(
+    desk: Desk, who: str
+) -> None:
+    place = desk.engine.call("connect_agency", str(desk.agency_id), str(uuid.uuid4()), "f" * 64)
+    connection = place["connection_id"]
+    desk.engine.call("store_connection", connection, 0, "access", "refresh", 3600, "f" * 64)
+    own = desk.engine.model(desk.agency_id, fanvue_user_uuid=ACCOUNT)
+    listed = [{"uuid": ACCOUNT}, {"uuid": str(uuid.uuid4())}]
+    desk.engine.call("attach_creators", connection, listed, p_replace=True)
+    begun = desk.engine.call("begin_token_refresh", connection, "w0", 1)
+    assert begun["state"] == "refresh"
+
+    assert desk.refused("member", "disconnect_account", connection) == "PT403"
+    assert desk.call("stranger", "disconnect_account", connection) == {"changed": False}
+    assert desk.call(who, "disconnect_account", connection) == {"changed": True}
+    assert desk.call(who, "disconnect_account", connection) == {"changed": False}
+
+    assert desk.engine.value("select count(*) from public.agency_connections") == 0
+    rows = desk.engine.rows("select id, status, reason_code, connection_id from public.models")
+    assert {row["id"] == own: (row["status"], row["reason_code"]) for row in rows} == {
+        True: ("active", None),
+        False: ("reauth_required", "agency_access_lost"),
+    }
+    assert [row["connection_id"] for row in rows] == [None, None]
+    # whoever was refreshing it brings nothing back
+    late = (begun["sealed_for"], begun["fence"], begun["version"], "access-2", "refresh-2", 3600)
+    with pytest.raises(psycopg.Error) as caught:
+        desk.engine.call("finish_token_refresh", *late)
+    assert caught.value.sqlstate == "PT404"
+    (line,) = desk.engine.rows(
+        "select user_id::text, subject_id::text from public.agency_trail"
+        " where action = 'account_removed'"
+    )
+    assert line == {"user_id": desk.people[who], "subject_id": connection}
+
+
 # Links and limits -----------------------------------------------------------------------------
 
 
