@@ -50,6 +50,7 @@ alter table public.models
   add column if not exists fanvue_token_issued_at timestamptz,
   add column if not exists token_version bigint not null default 0,
   add column if not exists connected_at timestamptz,
+  add column if not exists disconnected_at timestamptz,
   add column if not exists updated_at timestamptz not null default now();
 
 comment on table public.models is 'A creator''s account on Fanvue as one agency manages it, with its OAuth grant.';
@@ -60,6 +61,9 @@ comment on column public.models.status_reason is 'Why the status is what it is, 
 comment on column public.models.reason_code is
   'Why the creator does not sync, as a code; null: they do. paused: an operator paused it, and only an operator ends that. '
   'status_reason says it in an operator''s words, model_overview in a member''s.';
+comment on column public.models.disconnected_at is
+  'When an owner or admin disconnected the creator, whatever status followed; null: nobody did, or the creator consented since. Until then no '
+  'agency''s account serves them by the way.';
 comment on column public.models.revenue_total is
   'Sum of fanvue_transactions.amount of this model, US dollars; kept by triggers, never written by hand.';
 comment on column public.models.fanvue_access_token is

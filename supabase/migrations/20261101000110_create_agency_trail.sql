@@ -28,7 +28,7 @@ comment on column public.agency_trail.who is
   'member: user_id, signed in. service: the worker, a function or the command line. operator: directly in the database.';
 comment on column public.agency_trail.user_id is 'auth.users.id of the member who did it, or who began what the service finished.';
 comment on column public.agency_trail.subject_id is 'Whom it is about: the member, model, connection, invitation or link, as the action says.';
-comment on column public.agency_trail.detail is 'Particulars: roles before and after, the reason of a pause, the invited address, counts.';
+comment on column public.agency_trail.detail is 'Particulars: roles before and after, the reason code of a pause, the invited address, counts.';
 create index agency_trail_agency_id_at_idx on public.agency_trail (agency_id, at desc);
 create index agency_trail_at_idx on public.agency_trail (at);
 create index agency_trail_email_idx on public.agency_trail ((detail ->> 'email')) where detail ? 'email';

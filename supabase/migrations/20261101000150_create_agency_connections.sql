@@ -153,7 +153,7 @@ language sql
 immutable
 set search_path = ''
 as $$
-  select case when p_model.status = 'paused' and p_model.reason_code not in ('connecting', 'disconnected') then 'paused' else 'active' end
+  select case when p_model.status = 'paused' and coalesce(p_model.reason_code, 'paused') not in ('connecting', 'disconnected') then 'paused' else 'active' end
 $$;
 comment on function private.status_with_grant(public.models) is
   'What a model becomes when a fresh grant is stored: active, unless an operator, or the adoption, paused it.';

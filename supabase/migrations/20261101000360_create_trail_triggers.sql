@@ -1,4 +1,5 @@
 -- Purpose: what happens to creators, the agency's account and pauses goes into the agency's trail, whoever does it.
+-- Members read it: it says why in codes. An operator's own words stay in ops.actions.
 -- Who may call: triggers alone.
 -- Locks: none beyond the row that changes.
 
@@ -31,7 +32,7 @@ begin
   if new.status = old.status and new.reason_code is not distinct from old.reason_code then
     return null;
   elsif private.status_with_grant(new) = 'paused' then
-    perform private.note_change(new.agency_id, 'creator_paused', new.id, jsonb_build_object('reason', new.status_reason));
+    perform private.note_change(new.agency_id, 'creator_paused', new.id, jsonb_build_object('reason_code', new.reason_code));
   elsif private.status_with_grant(old) = 'paused' then
     perform private.note_change(new.agency_id, 'creator_resumed', new.id);
   elsif new.status = 'reauth_required' and old.status <> 'reauth_required' and new.connection_id is null then
@@ -82,8 +83,7 @@ security definer
 set search_path = ''
 as $$
 begin
-  perform private.note_change(new.agency_id, case when new.paused then 'agency_paused' else 'agency_resumed' end, new.agency_id,
-                              jsonb_build_object('reason', new.paused_reason));
+  perform private.note_change(new.agency_id, case when new.paused then 'agency_paused' else 'agency_resumed' end, new.agency_id);
   return null;
 end
 $$;

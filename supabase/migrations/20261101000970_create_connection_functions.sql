@@ -41,8 +41,9 @@ comment on column private.connection_attempts.browser_hash is
   'SHA-256 of the secret in the cookie of the browser that came back from Fanvue: without it nothing is confirmed.';
 comment on column private.connection_attempts.confirmed_at is 'When the person confirmed that this account is for this agency.';
 comment on column private.connection_attempts.placed is
-  'kind creator: {model_id, token_version} as they were when the grant was about to be stored first: repeated, it is never stored over a younger one.';
-comment on column private.connection_attempts.finished_at is 'When the grant was stored.';
+  'Where the grant goes, as it was when it was about to be stored first: {model_id, token_version} or {connection_id, token_version, repeated}. '
+  'Stored against that version, repeated it never takes the place of a younger one. Who is new is made with that id when the grant is stored, not before.';
+comment on column private.connection_attempts.finished_at is 'When the grant was stored: of held only the creators of an agency''s account remain, to be attached once more if an answer was lost.';
 create index connection_attempts_connection_id_idx on private.connection_attempts (connection_id);
 create index connection_attempts_agency_id_idx on private.connection_attempts (agency_id, started_at);
 create index connection_attempts_link_id_idx on private.connection_attempts (link_id);
@@ -82,12 +83,14 @@ begin
   end if;
   -- the counts below are one caller's at a time
   perform from public.agencies a where a.id = p_attempt.agency_id for no key update;
-  if (select count(*) >= 120 from private.connection_attempts c
-      where c.agency_id = p_attempt.agency_id and c.started_at > v_now - interval '1 hour' and c.state_hash <> p_attempt.state_hash)
+  -- apart: whoever holds links keeps no owner or admin waiting
+  if (select count(*) >= case when p_attempt.link_id is null then 120 else 600 end from private.connection_attempts c
+      where c.agency_id = p_attempt.agency_id and (c.link_id is null) = (p_attempt.link_id is null)
+        and c.started_at > v_now - interval '1 hour' and c.state_hash <> p_attempt.state_hash)
      or (select count(*) >= 20 from private.connection_attempts c
          where c.link_id = p_attempt.link_id and c.started_at > v_now - interval '1 hour' and c.state_hash <> p_attempt.state_hash) then
     raise sqlstate 'PT429' using message = 'this agency began too many connections within the last hour',
-      hint = 'an agency begins 120 an hour, a link 20';
+      hint = 'owners and admins begin 120 an hour, the links of an agency 600, each 20';
   end if;
   perform private.forget_attempts(v_now);
   insert into private.connection_attempts (state_hash, agency_id, model_id, user_id, link_id, verifier, return_to, started_at, expires_at, kind, connection_id)

@@ -1,7 +1,7 @@
--- Purpose: what Fanvue granted is shown, confirmed by the person, and ends when it is stored.
+-- Purpose: what Fanvue granted is shown, confirmed or declined by the person, and ends when it is stored.
 -- Who may call: confirm_connection who began, signed in; the others service_role (the Edge Function): confirm_linked_connection
 -- for whoever holds a link, instead of a session.
--- Locks: the attempt's row, then the link's.
+-- Locks: the attempt's row, then the link's; whoever stores has the grant's row, the model or the connection before.
 
 create or replace function private.see_connection(p_nonce_hash text, p_browser_hash text, p_user_id uuid)
 returns jsonb
@@ -84,7 +84,7 @@ comment on function public.confirm_linked_connection(text, text) is
 revoke all on function public.confirm_linked_connection(text, text) from public, anon, authenticated;
 grant execute on function public.confirm_linked_connection(text, text) to service_role;
 
-create or replace function public.confirmed_connection(p_nonce_hash text)
+create or replace function public.decline_connection(p_nonce_hash text, p_browser_hash text)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -92,28 +92,122 @@ as $$
 declare
   v_attempt private.connection_attempts;
 begin
+  select a.* into v_attempt from private.connection_attempts a where a.nonce_hash = p_nonce_hash for update;
+  if not found or v_attempt.finished_at is not null then
+    raise sqlstate 'PT404' using message = 'there is no such connection under way';
+  end if;
+  if p_browser_hash is distinct from v_attempt.browser_hash then
+    raise sqlstate 'PT412' using message = 'this is not the browser that came back from Fanvue';
+  end if;
+  update private.connection_attempts a set held = null where a.state_hash = v_attempt.state_hash and a.held is not null;
+  return jsonb_build_object('by_link', v_attempt.link_id is not null, 'return_to', v_attempt.return_to);
+end
+$$;
+comment on function public.decline_connection(text, text) is
+  'Throws away what Fanvue granted, for the browser that came back with it: nobody can confirm it any more. No session is asked for, since who was lured has none. '
+  'Sent again, it changes nothing. Errors: 404 unknown or stored already, 412 another browser.';
+revoke all on function public.decline_connection(text, text) from public, anon, authenticated;
+grant execute on function public.decline_connection(text, text) to service_role;
+
+create or replace function private.place_held(p_attempt private.connection_attempts, p_new_id uuid)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_agency constant text := p_attempt.agency_id::text;
+  v_user_uuid constant uuid := (p_attempt.held ->> 'user_uuid')::uuid;
+begin
+  case p_attempt.kind
+    when 'creator' then
+      return private.place_model(v_agency, v_user_uuid, p_attempt.held ->> 'handle', true, p_attempt.model_id, p_new_id) - 'agency_id' - 'created';
+    when 'agency' then
+      return private.place_account(v_agency, v_user_uuid, p_attempt.held ->> 'fingerprint', p_new_id) - 'agency_id' - 'created' - 'status';
+  end case;
+end
+$$;
+comment on function private.place_held(private.connection_attempts, uuid) is
+  'Finds the model or connection for a held grant, or makes it with that id. Errors: those of connect_model and connect_agency.';
+revoke all on function private.place_held(private.connection_attempts, uuid) from public, anon, authenticated;
+grant execute on function private.place_held(private.connection_attempts, uuid) to service_role;
+
+create or replace function private.make_place(p_nonce_hash text, p_id uuid)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_attempt private.connection_attempts;
+  v_placed jsonb;
+begin
   select a.* into v_attempt
   from private.connection_attempts a
-  where a.nonce_hash = p_nonce_hash and a.confirmed_at is not null and a.held is not null and a.expires_at >= private.engine_now()
-  for update;
+  where a.nonce_hash = p_nonce_hash and a.confirmed_at is not null and a.finished_at is null and a.held is not null;
+  if not found then
+    -- stored already, or nothing to be stored: finish_connection tells which
+    return;
+  end if;
+  if not private.may_go_on(v_attempt) then
+    raise sqlstate 'PT404' using message = 'this link is used or over, or who began may not connect accounts any more';
+  end if;
+  perform private.act_for(v_attempt);
+  v_placed := private.place_held(v_attempt, p_id);
+  if p_id::text is distinct from coalesce(v_placed ->> 'model_id', v_placed ->> 'connection_id') then
+    raise sqlstate 'PT409' using message = 'this account was connected meanwhile', hint = 'connect again';
+  end if;
+end
+$$;
+comment on function private.make_place(text, uuid) is
+  'Makes the model or connection of a confirmed grant, with the id that its tokens are sealed for, in the transaction that stores it: whoever does not come so far claims nobody.';
+revoke all on function private.make_place(text, uuid) from public, anon, authenticated;
+grant execute on function private.make_place(text, uuid) to service_role;
+
+create or replace function public.confirmed_connection(p_nonce_hash text)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_attempt private.connection_attempts;
+  v_placed jsonb;
+begin
+  select a.* into v_attempt
+  from private.connection_attempts a
+  where a.nonce_hash = p_nonce_hash and a.confirmed_at is not null and a.held is not null and a.expires_at >= private.engine_now();
   if not found then
     return null;
   end if;
-  if v_attempt.kind = 'creator' and v_attempt.placed is null then
-    perform private.act_for(v_attempt);
-    v_attempt.placed := public.connect_model(v_attempt.agency_id::text, (v_attempt.held ->> 'user_uuid')::uuid, v_attempt.held ->> 'handle',
-                                             true, v_attempt.model_id) - 'agency_id' - 'created';
-    update private.connection_attempts a set placed = v_attempt.placed where a.state_hash = v_attempt.state_hash;
+  if v_attempt.placed is null then
+    begin
+      v_placed := private.place_held(v_attempt, gen_random_uuid());
+      raise sqlstate 'FS001';
+    exception when sqlstate 'FS001' then
+      -- it would succeed; nobody is claimed before a grant is stored
+      null;
+    end;
   end if;
-  return v_attempt.held || coalesce(v_attempt.placed, '{}') || jsonb_build_object(
-    'kind', v_attempt.kind, 'agency_id', v_attempt.agency_id, 'return_to', v_attempt.return_to,
+  -- of two presses the first one's place counts
+  update private.connection_attempts a set placed = coalesce(a.placed, v_placed)
+  where a.state_hash = v_attempt.state_hash and a.held is not null
+  returning a.* into v_attempt;
+  if not found then
+    return null;
+  end if;
+  if (v_attempt.placed ->> 'repeated')::boolean and v_attempt.finished_at is null then
+    -- what was consented to before is not stored again: its refresh token has rotated since
+    perform private.finish_connection(p_nonce_hash);
+    select a.* into v_attempt from private.connection_attempts a where a.state_hash = v_attempt.state_hash;
+  end if;
+  return v_attempt.held || v_attempt.placed || jsonb_build_object(
+    'kind', v_attempt.kind, 'agency_id', v_attempt.agency_id, 'return_to', v_attempt.return_to, 'stored', v_attempt.finished_at is not null,
     'expires_in_s', greatest(0, (v_attempt.held ->> 'expires_in_s')::numeric
                                 - extract(epoch from private.engine_now() - (v_attempt.held ->> 'held_at')::timestamptz)));
 end
 $$;
 comment on function public.confirmed_connection(text) is
-  'A held grant (tokens sealed for the nonce) that was confirmed, to be stored now; null when there is none. A creator''s comes with the model to store it in, '
-  'which is found or made. Sent again, it says the same. Errors: those of connect_model.';
+  'A held grant (tokens sealed for the nonce) that was confirmed, to be stored now, with the id and version of the model or connection to store it in; '
+  'null when there is none. Nothing is made yet. Sent again, it says the same; stored: an agency''s is stored already, without tokens here, and its creators are attached. '
+  'Errors: those of connect_model and connect_agency.';
 revoke all on function public.confirmed_connection(text) from public, anon, authenticated;
 grant execute on function public.confirmed_connection(text) to service_role;
 
@@ -130,7 +224,7 @@ revoke all on function private.act_for(private.connection_attempts) from public,
 grant execute on function private.act_for(private.connection_attempts) to service_role;
 
 create or replace function private.finish_connection(p_nonce_hash text)
-returns void
+returns boolean
 language plpgsql
 set search_path = ''
 as $$
@@ -138,13 +232,16 @@ declare
   v_now timestamptz := private.engine_now();
   v_attempt private.connection_attempts;
 begin
-  select a.* into v_attempt from private.connection_attempts a where a.nonce_hash = p_nonce_hash and a.confirmed_at is not null for update;
+  select a.* into v_attempt
+  from private.connection_attempts a
+  where a.nonce_hash = p_nonce_hash and a.confirmed_at is not null and (a.held is not null or a.finished_at is not null)
+  for update;
   if not found then
     raise sqlstate 'PT404' using message = 'nobody confirmed this connection';
   end if;
   perform private.act_for(v_attempt);
   if v_attempt.finished_at is not null then
-    return;
+    return false;
   end if;
   if v_attempt.link_id is not null then
     update public.connect_links l set used_at = v_now where l.id = v_attempt.link_id and private.is_open(l);
@@ -152,10 +249,14 @@ begin
       raise sqlstate 'PT404' using message = 'this link is used or over';
     end if;
   end if;
-  update private.connection_attempts a set finished_at = v_now, held = null where a.state_hash = v_attempt.state_hash;
+  update private.connection_attempts a
+  set finished_at = v_now, held = case when a.kind = 'agency' then a.held - 'access_token' - 'refresh_token' end
+  where a.state_hash = v_attempt.state_hash;
+  return true;
 end
 $$;
 comment on function private.finish_connection(text) is
-  'Ends a confirmed connection in the transaction that stores its grant: nothing is held any more, and its link is used up. Errors: 404 not confirmed, or the link was used meanwhile.';
+  'Ends a confirmed connection in the transaction that stores its grant: no token is held any more, and its link is used up. false: it was ended before. '
+  'Errors: 404 not confirmed, or the link was used meanwhile.';
 revoke all on function private.finish_connection(text) from public, anon, authenticated;
 grant execute on function private.finish_connection(text) to service_role;

@@ -1,6 +1,7 @@
 -- Purpose: connecting: a creator with a grant of their own, or an agency whose administrator's grant serves many creators.
 -- Who may call: service_role only. Tokens pass through as stored (sealed); these functions never look inside.
--- Locks: advisory locks on agency and creator, the grant's row in token_refreshes, then connection and models.
+-- Locks: advisory locks on agency and creator, the grant's row in token_refreshes, then connection and models. Who stores a confirmed
+-- grant has a model's row in token_refreshes before the advisory locks, and the attempt and its link last.
 
 create or replace function private.agency_name(p_name text)
 returns text
@@ -53,8 +54,8 @@ comment on function private.find_agency(text) is
 revoke all on function private.find_agency(text) from public, anon, authenticated;
 grant execute on function private.find_agency(text) to service_role;
 
-create or replace function public.connect_model(
-  p_agency text, p_creator_uuid uuid, p_handle text default null, p_replace boolean default false, p_model_id uuid default null)
+create or replace function private.place_model(
+  p_agency text, p_creator_uuid uuid, p_handle text, p_replace boolean, p_model_id uuid, p_new_id uuid)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -88,8 +89,8 @@ begin
     if v_agency_id is null then
       insert into public.agencies (name) values (private.agency_name(p_agency)) returning id into v_agency_id;
     end if;
-    insert into public.models (agency_id, fanvue_user_uuid, handle, status, status_reason, reason_code)
-    values (v_agency_id, p_creator_uuid::text, p_handle, 'paused', 'connecting: the grant is not stored yet', 'connecting')
+    insert into public.models (id, agency_id, fanvue_user_uuid, handle, status, status_reason, reason_code)
+    values (p_new_id, v_agency_id, p_creator_uuid::text, p_handle, 'paused', 'connecting: the grant is not stored yet', 'connecting')
     returning * into v_model;
     v_created := true;
   end if;
@@ -103,6 +104,19 @@ begin
   return jsonb_build_object('agency_id', v_agency_id, 'model_id', v_model.id, 'token_version', v_model.token_version,
                             'created', v_created);
 end
+$$;
+comment on function private.place_model(text, uuid, text, boolean, uuid, uuid) is
+  'What connect_model does; a new model gets the id p_new_id.';
+revoke all on function private.place_model(text, uuid, text, boolean, uuid, uuid) from public, anon, authenticated;
+grant execute on function private.place_model(text, uuid, text, boolean, uuid, uuid) to service_role;
+
+create or replace function public.connect_model(
+  p_agency text, p_creator_uuid uuid, p_handle text default null, p_replace boolean default false, p_model_id uuid default null)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.place_model(p_agency, p_creator_uuid, p_handle, p_replace, p_model_id, gen_random_uuid())
 $$;
 comment on function public.connect_model(text, uuid, text, boolean, uuid) is
   'Finds or makes the agency (by name or id) and the model of a creator, ready for store_grant. p_model_id: the model it must be. Errors: 409 connected already or ambiguous agency, 422 no name.';
@@ -124,6 +138,9 @@ begin
     raise sqlstate 'PT422' using message = 'a grant needs a refresh token';
   end if;
   perform 1 from private.token_refreshes r where r.model_id = p_model_id for update;
+  if p_nonce_hash is not null then
+    perform private.make_place(p_nonce_hash, p_model_id);
+  end if;
   select m.* into v_model from public.models m where m.id = p_model_id for no key update;
   if not found then
     raise sqlstate 'PT404' using message = format('no model %s', p_model_id);
@@ -139,7 +156,7 @@ begin
         status = private.status_with_grant(m),
         status_reason = case when private.status_with_grant(m) = 'paused' then m.status_reason end,
         reason_code = case when private.status_with_grant(m) = 'paused' then m.reason_code end,
-        connected_at = v_now,
+        connected_at = v_now, disconnected_at = null,
         -- a creator's own consent goes before the agency's
         connection_id = null
     where m.id = p_model_id
@@ -162,7 +179,7 @@ end
 $$;
 comment on function public.store_grant(uuid, bigint, text, text, numeric, text) is
   'Stores a fresh (sealed) grant, makes the model active and queues its first sync; a model that an operator paused stays paused (no job_id). '
-  'p_nonce_hash: the confirmed connection that ends with it. Sent again, it changes nothing.';
+  'p_nonce_hash: the confirmed connection that ends with it, and whose model is made with p_model_id if they are new. Sent again, it changes nothing.';
 revoke all on function public.store_grant(uuid, bigint, text, text, numeric, text) from public, anon, authenticated;
 grant execute on function public.store_grant(uuid, bigint, text, text, numeric, text) to service_role;
 
@@ -217,13 +234,14 @@ begin
   if not found then
     raise sqlstate 'PT404' using message = 'no such model in your agencies';
   end if;
-  if not private.has_grant(v_model) and v_model.status = 'paused' then
+  -- an operator's pause says nothing of what the agency wants
+  if not private.has_grant(v_model) and v_model.status = 'paused' and (v_model.disconnected_at is not null or v_model.reason_code = 'connecting') then
     return jsonb_build_object('changed', false);
   end if;
   update public.models m
   set fanvue_access_token = null, fanvue_refresh_token = null, fanvue_token_expires_at = null, fanvue_token_issued_at = null,
       -- a refresh under way finds that the grant moved
-      token_version = m.token_version + 1, connection_id = null, status = 'paused',
+      token_version = m.token_version + 1, connection_id = null, disconnected_at = private.engine_now(), status = 'paused',
       reason_code = case when private.status_with_grant(m) = 'paused' then m.reason_code else 'disconnected' end,
       status_reason = case when private.status_with_grant(m) = 'paused' then m.status_reason else 'an owner or admin disconnected it' end
   where m.id = p_model_id;
@@ -245,6 +263,6 @@ as $$
   select private.disconnect_as_member(p_model_id)
 $$;
 comment on function public.disconnect_creator(uuid) is
-  'Forgets a creator''s grant and stops their syncing, as an owner or admin; what was synced stays. Only a new consent brings it back. changed false: not connected. Errors: 403, 404.';
+  'Forgets a creator''s grant and stops their syncing, as an owner or admin; what was synced stays. Only a new consent of the creator brings it back. changed false: not connected. Errors: 403, 404.';
 revoke all on function public.disconnect_creator(uuid) from public, anon, authenticated;
 grant execute on function public.disconnect_creator(uuid) to authenticated;

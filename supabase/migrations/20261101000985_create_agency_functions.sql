@@ -1,10 +1,10 @@
 -- Purpose: connecting an agency: its administrator's grant, and the creators who are read through it.
--- Who may call: service_role only. Tokens pass through as stored (sealed); these functions never look inside.
+-- Who may call: disconnect_account owners and admins; the others service_role. Tokens pass through as stored (sealed); these
+-- functions never look inside.
 -- Locks: advisory locks on agency and creators, the connection's row in token_refreshes, then connection and models. The
 -- second one is held by whoever marks or attaches the models behind a connection, so that two of them never dead-lock.
 
-create or replace function public.connect_agency(
-  p_agency text, p_user_uuid uuid, p_fingerprint text default null)
+create or replace function private.place_account(p_agency text, p_user_uuid uuid, p_fingerprint text, p_new_id uuid)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -29,8 +29,8 @@ begin
     if v_agency_id is null then
       insert into public.agencies (name) values (private.agency_name(p_agency)) returning id into v_agency_id;
     end if;
-    insert into public.agency_connections (agency_id, fanvue_user_uuid, status, reason_code, status_reason)
-    values (v_agency_id, p_user_uuid::text, 'reauth_required', 'connecting', 'connecting: the grant is not stored yet')
+    insert into public.agency_connections (id, agency_id, fanvue_user_uuid, status, reason_code, status_reason)
+    values (p_new_id, v_agency_id, p_user_uuid::text, 'reauth_required', 'connecting', 'connecting: the grant is not stored yet')
     returning * into v_connection;
     v_created := true;
   end if;
@@ -40,6 +40,17 @@ begin
     -- what was consented to before is not stored again: its refresh token has rotated since
     'repeated', v_connection.refresh_token is not null and coalesce(v_connection.consent_fingerprint = p_fingerprint, true));
 end
+$$;
+comment on function private.place_account(text, uuid, text, uuid) is 'What connect_agency does; a new connection gets the id p_new_id.';
+revoke all on function private.place_account(text, uuid, text, uuid) from public, anon, authenticated;
+grant execute on function private.place_account(text, uuid, text, uuid) to service_role;
+
+create or replace function public.connect_agency(p_agency text, p_user_uuid uuid, p_fingerprint text default null)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.place_account(p_agency, p_user_uuid, p_fingerprint, gen_random_uuid())
 $$;
 comment on function public.connect_agency(text, uuid, text) is
   'Finds or makes the agency (by name or id) and the connection of its administrator''s account, ready for store_connection. '
@@ -98,7 +109,9 @@ begin
   if coalesce(p_refresh_token, '') = '' then
     raise sqlstate 'PT422' using message = 'a grant needs a refresh token';
   end if;
-  perform private.act_for(a) from private.connection_attempts a where a.nonce_hash = p_nonce_hash;
+  if p_nonce_hash is not null then
+    perform private.make_place(p_nonce_hash, p_connection_id);
+  end if;
   insert into private.token_refreshes (connection_id)
   select c.id from public.agency_connections c where c.id = p_connection_id
   on conflict do nothing;
@@ -108,6 +121,10 @@ begin
   end if;
   v_now := private.engine_now();
   select g.* into v_grant from private.grants g where g.grant_id = p_connection_id;
+  if p_nonce_hash is not null and not private.finish_connection(p_nonce_hash) then
+    -- this very consent was stored before, and may have rotated since
+    return jsonb_build_object('version', v_grant.version, 'mended', 0);
+  end if;
   if v_grant.version = p_version and private.put_tokens(v_grant, p_access_token, p_refresh_token, p_expires_in_s, v_now) then
     update public.agency_connections c
     set status = 'active', reason_code = null, status_reason = null, connected_at = v_now, consent_fingerprint = p_fingerprint,
@@ -137,7 +154,7 @@ begin
 end
 $$;
 comment on function public.store_connection(uuid, bigint, text, text, numeric, text, text, text) is
-  'Stores a fresh (sealed) grant of an agency''s account and wakes every model behind it that waited for one. p_nonce_hash: the confirmed connection, for the trail. Sent again, it changes nothing.';
+  'Stores a fresh (sealed) grant of an agency''s account and wakes every model behind it that waited for one. p_nonce_hash: the confirmed connection that ends with it, and whose row is made with p_connection_id if the account is new. Sent again, it changes nothing.';
 revoke all on function public.store_connection(uuid, bigint, text, text, numeric, text, text, text) from public, anon, authenticated;
 grant execute on function public.store_connection(uuid, bigint, text, text, numeric, text, text, text) to service_role;
 
@@ -171,13 +188,13 @@ begin
     where s.model_id = v_model.id and s.next_sync_at > p_now and s.last_error ->> 'kind' in ('not_found', 'gone');
   elsif not p_replace
         -- a grant of their own works, or an owner or admin disconnected them: on purpose only
-        and (v_model.reason_code = 'disconnected'
+        and (v_model.disconnected_at is not null
              or (v_model.connection_id is distinct from p_connection.id and private.has_grant(v_model) and v_model.status <> 'reauth_required')) then
     v_outcome := 'kept';
   else
     v_outcome := case when v_model.connection_id = p_connection.id then 'mended' else 'attached' end;
     update public.models m
-    set connection_id = p_connection.id, connected_at = p_now,
+    set connection_id = p_connection.id, connected_at = p_now, disconnected_at = null,
         status = private.status_with_grant(m),
         status_reason = case when private.status_with_grant(m) = 'paused' then m.status_reason end,
         reason_code = case when private.status_with_grant(m) = 'paused' then m.reason_code end,
@@ -239,3 +256,47 @@ comment on function public.attach_creators(uuid, jsonb, boolean) is
   'Lets creators [{uuid, handle?, display_name?}] be read through a connection and queues the first sync of new ones. One outcome per creator; a refusal of one does not stop the others. Sent again, it changes nothing.';
 revoke all on function public.attach_creators(uuid, jsonb, boolean) from public, anon, authenticated;
 grant execute on function public.attach_creators(uuid, jsonb, boolean) to service_role;
+
+-- Disconnecting ------------------------------------------------------------------------------------
+
+create or replace function private.disconnect_account_as_member(p_connection_id uuid)
+returns jsonb
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  v_agency_id uuid := (select c.agency_id from public.agency_connections c
+                       where c.id = p_connection_id and c.agency_id in (select private.member_agency_ids()));
+begin
+  if v_agency_id is null then
+    -- disconnected already, or not theirs: the same answer, which tells a stranger nothing
+    return jsonb_build_object('changed', false);
+  end if;
+  perform private.require_role(v_agency_id, array['owner', 'admin']);
+  -- the grant's row before the connection's and the models', and these by id: as whoever attaches them
+  insert into private.token_refreshes (connection_id)
+  select c.id from public.agency_connections c where c.id = p_connection_id
+  on conflict do nothing;
+  perform from private.token_refreshes r where r.grant_id = p_connection_id for update;
+  perform from public.models m where m.connection_id = p_connection_id order by m.id for no key update;
+  delete from public.agency_connections c where c.id = p_connection_id and c.agency_id = v_agency_id;
+  return jsonb_build_object('changed', found);
+end
+$$;
+comment on function private.disconnect_account_as_member(uuid) is 'What disconnect_account does, with the right to delete the connection.';
+revoke all on function private.disconnect_account_as_member(uuid) from public, anon;
+grant execute on function private.disconnect_account_as_member(uuid) to authenticated;
+
+create or replace function public.disconnect_account(p_connection_id uuid)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+  select private.disconnect_account_as_member(p_connection_id)
+$$;
+comment on function public.disconnect_account(uuid) is
+  'Forgets the grant of the agency''s own account, as an owner or admin. Creators who were read through it go on with a grant of their own, or must be connected again; '
+  'what was synced stays. changed false: there is none that is yours. Errors: 403.';
+revoke all on function public.disconnect_account(uuid) from public, anon, authenticated;
+grant execute on function public.disconnect_account(uuid) to authenticated;

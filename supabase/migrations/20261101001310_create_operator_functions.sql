@@ -52,18 +52,19 @@ declare
   v_reason text := coalesce(nullif(btrim(p_reason), ''), 'an operator paused it');
   v_name text := private.creator_name(v_model);
 begin
-  if v_model.status <> 'active' then
-    return jsonb_build_object('changed', false, 'message', format('nothing to do: %s is %s already (%s)', v_name, v_model.status,
+  -- who waits for a consent is paused as well: else the next consent would be the end of it
+  if private.status_with_grant(v_model) = 'paused' then
+    return jsonb_build_object('changed', false, 'message', format('nothing to do: %s is paused already (%s)', v_name,
                                                                   coalesce(v_model.status_reason, 'no reason noted')));
   end if;
-  update public.models m set status = 'paused', status_reason = v_reason where m.id = p_model_id;
+  update public.models m set status = 'paused', reason_code = 'paused', status_reason = v_reason where m.id = p_model_id;
   perform private.note_action('pause_model', 'model ' || v_name, jsonb_build_object('model_id', p_model_id, 'reason', p_reason),
-                              jsonb_build_object('status', jsonb_build_array('active', 'paused')));
+                              jsonb_build_object('status', jsonb_build_array(v_model.status, 'paused')));
   return jsonb_build_object('changed', true, 'message', format('%s is paused: what waited is cancelled, what runs stops at its next page', v_name));
 end
 $$;
 comment on function ops.pause_model(uuid, text) is
-  'Stops all syncing of one creator until ops.resume_model. Grants, places and money stay; webhooks are applied as ever.';
+  'Stops all syncing of one creator, whatever their status, until ops.resume_model: no consent ends it. Grants, places and money stay; webhooks are applied as ever.';
 revoke all on function ops.pause_model(uuid, text) from public, anon, authenticated;
 grant execute on function ops.pause_model(uuid, text) to service_role;
 
@@ -83,7 +84,8 @@ begin
      or exists (select from public.agency_connections c where c.id = v_model.connection_id and c.status = 'reauth_required') then
     raise sqlstate 'PT409' using message = format('%s cannot be resumed: %s', v_name,
         case when private.has_grant(v_model) then 'its grant is dead' else 'it has no grant' end),
-      hint = 'connect the account again (ops.reconnect says whose); that resumes it by itself';
+      hint = case when private.status_with_grant(v_model) = 'paused' then 'connect the account again, then resume'
+                  else 'connect the account again (ops.reconnect says whose); that resumes it by itself' end;
   end if;
   update public.models m set status = 'active', status_reason = null where m.id = p_model_id;
   perform private.note_action('resume_model', 'model ' || v_name, jsonb_build_object('model_id', p_model_id),

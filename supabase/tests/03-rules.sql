@@ -44,7 +44,7 @@ insert into for_members values
   ('public', 'members_of'), ('private', 'members_as_member'), ('public', 'my_invitations'), ('private', 'invitations_as_invited'),
   ('public', 'accept_invitation'), ('private', 'accept_as_invited'),
   ('public', 'create_connect_link'), ('private', 'connect_link_as_member'), ('public', 'revoke_connect_link'), ('private', 'revoke_link_as_member'),
-  ('public', 'disconnect_creator'), ('private', 'disconnect_as_member');
+  ('public', 'disconnect_creator'), ('public', 'disconnect_account'), ('private', 'disconnect_as_member'), ('private', 'disconnect_account_as_member');
 
 select is(has_function_privilege('authenticated', f.oid, 'execute'), m.name is not null,
           format('authenticated %s call %s', case when m.name is null then 'cannot' else 'may' end, f.signature))
@@ -56,7 +56,7 @@ where f.schema in ('public', 'ops') and f.prorettype <> 'trigger'::regtype
   -- these ask who is signed in
   and f.proname not in ('request_sync', 'begin_connection', 'confirm_connection', 'announcements', 'invite_member', 'revoke_invitation',
                         'set_member_role', 'remove_member', 'members_of', 'my_invitations', 'accept_invitation', 'create_connect_link',
-                        'revoke_connect_link', 'disconnect_creator');
+                        'revoke_connect_link', 'disconnect_creator', 'disconnect_account');
 
 select ok(not f.prosecdef or f.prorettype in ('trigger'::regtype, 'event_trigger'::regtype)
             or f.proname ~ '_as_(member|invited)$'

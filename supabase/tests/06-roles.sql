@@ -10,13 +10,15 @@ insert into people select x, gen_random_uuid() from unnest(array['owner', 'admin
 
 create temp table scene on commit drop as
 select gen_random_uuid() as agency_id, gen_random_uuid() as model_id, gen_random_uuid() as invitation_id, gen_random_uuid() as link_id,
-       gen_random_uuid() as other_id, gen_random_uuid() as mine_id, repeat('a', 64) as state_hash, repeat('b', 64) as nonce_hash;
+       gen_random_uuid() as other_id, gen_random_uuid() as mine_id, gen_random_uuid() as account_id, repeat('a', 64) as state_hash, repeat('b', 64) as nonce_hash;
 grant select on scene to public;
 insert into public.agencies (id, name) select s.agency_id, 'agency of roles' from scene s;
 insert into public.agency_members (agency_id, user_id, role) select s.agency_id, p.user_id, p.role from scene s, people p where p.role <> 'stranger';
 insert into public.agency_members (agency_id, user_id, role) select s.agency_id, s.other_id, 'member' from scene s;
 insert into public.models (id, agency_id, fanvue_user_uuid, handle, fanvue_refresh_token)
 select s.model_id, s.agency_id, gen_random_uuid()::text, 'creator', 'sealed' from scene s;
+insert into public.agency_connections (id, agency_id, fanvue_user_uuid, refresh_token)
+select s.account_id, s.agency_id, gen_random_uuid()::text, 'sealed' from scene s;
 insert into public.invitations (id, agency_id, email) select s.invitation_id, s.agency_id, 'invited@example.test' from scene s;
 insert into public.connect_links (id, agency_id, link_hash) select s.link_id, s.agency_id, repeat('c', 64) from scene s;
 
@@ -30,6 +32,7 @@ from scene s join people o on o.role = 'owner' cross join lateral (values
   -- only who began it, whatever their role: nobody here did
   ('confirm_connection', format('confirm_connection(%L)', s.nonce_hash), 'PT404', 'PT404', 'PT404', 'PT404'),
   ('disconnect_creator', format('disconnect_creator(%L)', s.model_id), 'ok', 'ok', 'PT403', 'PT404'),
+  ('disconnect_account', format('disconnect_account(%L)', s.account_id), 'ok', 'ok', 'PT403', 'unchanged'),
   ('create_connect_link', 'create_connect_link(:agency)', 'ok', 'ok', 'PT403', 'PT404'),
   ('revoke_connect_link', format('revoke_connect_link(%L)', s.link_id), 'ok', 'ok', 'unchanged', 'unchanged'),
   ('invite_member', 'invite_member(:agency, ''new@example.test'')', 'ok', 'ok', 'PT403', 'PT404'),

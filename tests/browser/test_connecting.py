@@ -48,6 +48,25 @@ def test_a_creator_is_connected_on_screen_after_the_agency_was_shown(
         assert stage.one(MODELS, agency.id) == 1
 
 
+def test_who_declines_on_screen_leaves_nothing_that_could_be_confirmed(
+    stage: BrowserStage, tab: Tab, local_stack: Stack
+) -> None:
+    agency = stage.new_agency()
+    creator = stage.fanvue.add_creators()[0]["uuid"]
+    with function_settings(**stage.connect_settings):
+        tab.sign_in(*agency.owner.login)
+        tab.part("connect").click()
+        tab.page.get_by_role("link", name="Allow as").first.wait_for()
+        allow(tab, creator)
+        tab.part("decline").click()
+
+        expect(tab.part("connect")).to_be_visible()
+        expect(tab.part("confirm-connection")).to_have_count(0)
+        held = "select count(held) from private.connection_attempts where agency_id = %s"
+        assert stage.one(held, agency.id) == 0
+        assert stage.one(MODELS, agency.id) == 0
+
+
 def test_a_creator_connects_by_a_link_in_a_browser_that_nobody_signed_in_to(
     stage: BrowserStage, tab: Tab, own_window: Tab, local_stack: Stack
 ) -> None:
@@ -108,8 +127,8 @@ def test_an_agencys_account_is_connected_and_connected_again_on_screen(
         assert stage.one(count, agency.id) == 1
 
         stage.database.execute(
-            "select private.demand_reauth(c.id, 'refused') from public.agency_connections c"
-            " where c.agency_id = %s",
+            "select private.demand_reauth(c.id, 'access_refused', 'refused')"
+            " from public.agency_connections c where c.agency_id = %s",
             (agency.id,),
         )
         banner = tab.part("reconnect-prompt")

@@ -79,22 +79,37 @@ class Desk:
         self.follow(made, name, nonce)
         return dict(made)
 
-    def follow(self, link: dict[str, Any], name: str = "s", nonce: str = NONCE) -> str:
+    def follow(
+        self, link: dict[str, Any], name: str = "s", nonce: str = NONCE, **changes: Any
+    ) -> str:
         """Follow a link to Fanvue and back, with a grant; return the hash of the state."""
         secret = link["path"].split("=")[1]
         state = sha256(name.encode()).hexdigest()
         hashed = sha256(secret.encode()).hexdigest()
         self.engine.call("begin_linked_connection", hashed, state, SEALED)
         self.engine.call("take_connection", state)
-        self.hold(state, nonce)
+        self.hold(state, nonce, **changes)
         return state
 
-    def store(self, nonce: str = NONCE, tokens: str = "1") -> dict[str, Any]:
-        """Store a confirmed creator's grant as the function does."""
-        place = self.engine.call("confirmed_connection", nonce)
-        sealed = (f"access-{tokens}", f"refresh-{tokens}", 3600, nonce)
+    def store(
+        self, nonce: str = NONCE, tokens: str = "1", place: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Store a confirmed grant as the function does."""
+        place = place or self.engine.call("confirmed_connection", nonce)
+        assert place is not None
+        sealed = [f"access-{tokens}", f"refresh-{tokens}", 3600]
         version = place["token_version"]
-        return dict(self.engine.call("store_grant", place["model_id"], version, *sealed))
+        if place["kind"] == "creator":
+            to = ("store_grant", place["model_id"], version, *sealed)
+        else:
+            to = ("store_connection", place["connection_id"], version, *sealed, "f" * 64)
+        return dict(self.engine.call(*to, p_nonce_hash=nonce))
+
+    def refresh_token(self, kind: str) -> str | None:
+        """Return the only refresh token that is stored."""
+        columns = {"creator": "fanvue_refresh_token", "agency": "refresh_token"}
+        table = {"creator": "models", "agency": "agency_connections"}[kind]
+        return self.engine.value(f"select {columns[kind]} from public.{table}")  # noqa: S608 - one of two constants
 
     def hold(self, state: str, nonce: str = NONCE, **changes: Any) -> None:
         """Hold a grant as the function does."""
@@ -243,6 +258,45 @@ def test_a_reconnection_says_whose_consent_it_must_be(desk: Desk) -> None:
         desk.begin("owner", "u", kind="boss")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_what_is_declined_is_held_no_more(desk: Desk, kind: str, *, confirmed: bool) -> None:
+    desk.held(kind=kind)
+    for browser in (NONCE, None):
+        with pytest.raises(psycopg.Error) as caught:
+            desk.engine.call("decline_connection", NONCE, browser)
+        assert caught.value.sqlstate == "PT412"
+    if confirmed:
+        desk.call("owner", "confirm_connection", NONCE, BROWSER)
+        place = desk.engine.call("confirmed_connection", NONCE)
+
+    declined = desk.engine.call("decline_connection", NONCE, BROWSER)
+
+    assert declined == {"by_link": False, "return_to": "/"}
+    # a lost answer
+    assert desk.engine.call("decline_connection", NONCE, BROWSER) == declined
+    assert desk.engine.value("select count(held) from private.connection_attempts") == 0
+    assert desk.refused("owner", "confirm_connection", NONCE, BROWSER) == "PT404"
+    assert desk.engine.call("confirmed_connection", NONCE) is None
+    if confirmed:
+        # another tab had pressed the other button
+        with pytest.raises(psycopg.Error) as caught:
+            desk.store(place=place)
+        assert caught.value.sqlstate == "PT404"
+
+
+def test_what_is_stored_is_not_declined(desk: Desk) -> None:
+    desk.held(kind="creator")
+    desk.call("owner", "confirm_connection", NONCE, BROWSER)
+    desk.store()
+
+    with pytest.raises(psycopg.Error) as caught:
+        desk.engine.call("decline_connection", NONCE, BROWSER)
+
+    assert caught.value.sqlstate == "PT404"
+    assert desk.engine.value("select status from public.models") == "active"
+
+
 # A creator's grant ----------------------------------------------------------------------------
 
 
@@ -263,19 +317,121 @@ def test_a_confirmed_creator_is_stored_once_and_nothing_is_held_any_more(desk: D
     assert desk.engine.value("select count(held) from private.connection_attempts") == 0
 
 
-def test_a_confirmation_pressed_twice_never_stores_over_a_younger_grant(desk: Desk) -> None:
-    desk.held(kind="creator")
+ROTATED = {
+    "creator": "update public.models set token_version = 2, fanvue_refresh_token = 'two'",
+    "agency": "update public.agency_connections set token_version = 2, refresh_token = 'two'",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_confirmation_pressed_twice_never_stores_over_a_younger_grant(
+    desk: Desk, kind: str
+) -> None:
+    desk.held(kind=kind)
     desk.call("owner", "confirm_connection", NONCE, BROWSER)
     place = desk.engine.call("confirmed_connection", NONCE)
     # the other press stored it, and a refresh rotated it
-    desk.engine.call("store_grant", place["model_id"], 0, "access-1", "refresh-1", 3600)
-    desk.engine.rows("update public.models set token_version = 2, fanvue_refresh_token = 'two'")
+    desk.store(place=place)
+    desk.engine.rows(ROTATED[kind])
+
+    if kind == "creator":
+        with pytest.raises(psycopg.Error) as caught:
+            desk.store(tokens="again", place=place)
+        assert caught.value.sqlstate == "PT409"
+    else:
+        # an agency's second press goes on to attach what the first one may not have attached
+        assert desk.store(tokens="again", place=place) == {"version": 2, "mended": 0}
+
+    assert desk.refresh_token(kind) == "two"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_two_consents_that_were_confirmed_the_second_one_to_be_stored_is_refused(
+    desk: Desk, kind: str
+) -> None:
+    older, younger = "a" * 64, "b" * 64
+    for name, nonce in (("older", older), ("younger", younger)):
+        desk.hold(desk.taken(name=name, kind=kind), nonce, fingerprint=nonce)
+        desk.call("owner", "confirm_connection", nonce, BROWSER)
+    # of a creator or account who is known already
+    desk.engine.model(desk.agency_id, fanvue_user_uuid=ACCOUNT)
+    desk.engine.call("connect_agency", str(desk.agency_id), ACCOUNT, "c" * 64)
+    desk.engine.call("confirmed_connection", older)
+    desk.engine.call("confirmed_connection", younger)
+    desk.store(younger, "younger")
 
     with pytest.raises(psycopg.Error) as caught:
-        desk.store(tokens="again")
+        desk.store(older, "older")
 
     assert caught.value.sqlstate == "PT409"
-    assert desk.engine.value("select fanvue_refresh_token from public.models") == "two"
+    assert desk.refresh_token(kind) == "refresh-younger"
+
+
+def test_a_stored_account_of_an_agency_is_ended_and_its_creators_can_be_attached_again(
+    desk: Desk,
+) -> None:
+    desk.held()
+    desk.call("owner", "confirm_connection", NONCE, BROWSER)
+    stored = desk.engine.call("confirmed_connection", NONCE)
+    desk.store()
+
+    again = desk.engine.call("confirmed_connection", NONCE)
+
+    assert (stored["stored"], again["stored"]) == (False, True)
+    assert again["connection_id"] == stored["connection_id"]
+    assert again["creators"] == HELD["creators"]
+    assert SEALED not in str(again)
+    held = "select held::text, finished_at is not null as ended from private.connection_attempts"
+    (attempt,) = desk.engine.rows(held)
+    assert attempt["ended"]
+    assert SEALED not in attempt["held"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nobody_is_claimed_before_a_grant_is_stored(desk: Desk, kind: str) -> None:
+    desk.held(kind=kind)
+    desk.call("owner", "confirm_connection", NONCE, BROWSER)
+
+    place = desk.engine.call("confirmed_connection", NONCE)
+
+    for table in ("models", "agency_connections"):
+        assert desk.engine.value(f"select count(*) from public.{table}") == 0  # noqa: S608 - one of two constants
+    # another agency was faster
+    if kind == "creator":
+        desk.engine.call("connect_model", "Borealis", ACCOUNT)
+    else:
+        desk.engine.call("connect_agency", "Borealis", ACCOUNT, "c" * 64)
+    with pytest.raises(psycopg.Error) as caught:
+        desk.store(place=place)
+    assert caught.value.sqlstate == "PT409"
+
+
+def test_who_comes_second_with_a_link_leaves_nobody_behind(desk: Desk) -> None:
+    link = desk.linked()
+    other, second = str(uuid.uuid4()), "b" * 64
+    desk.follow(link, "t", second, user_uuid=other)
+    for nonce in (NONCE, second):
+        desk.engine.call("confirm_linked_connection", nonce, BROWSER)
+        desk.engine.call("confirmed_connection", nonce)
+    desk.store(NONCE)
+
+    with pytest.raises(psycopg.Error, match="used or over"):
+        desk.store(second, "2")
+
+    assert desk.engine.value("select array_agg(fanvue_user_uuid) from public.models") == [ACCOUNT]
+    assert desk.engine.call("connect_model", "Borealis", other)["created"] is True
+
+
+def test_an_adopted_model_learns_its_creator_with_the_grant_and_not_before(desk: Desk) -> None:
+    model = desk.engine.model(desk.agency_id, fanvue_user_uuid=None)
+    desk.held(kind="creator", model=str(model))
+    desk.call("owner", "confirm_connection", NONCE, BROWSER)
+    desk.engine.call("confirmed_connection", NONCE)
+    assert desk.engine.value("select fanvue_user_uuid from public.models") is None
+
+    desk.store()
+
+    assert desk.engine.value("select fanvue_user_uuid from public.models") == ACCOUNT
 
 
 def test_the_trail_names_who_began_what_the_service_finished(desk: Desk) -> None:
@@ -335,19 +491,84 @@ def test_a_disconnected_creator_is_connected_again_unless_an_operator_paused_it(
     assert (row["status"], row["status_reason"]) == expected
 
 
-def test_what_is_disconnected_is_not_attached_again_by_the_way(desk: Desk) -> None:
+@pytest.mark.parametrize("paused", ["before", "not", "after"])
+def test_what_is_disconnected_is_not_attached_again_by_the_way(desk: Desk, paused: str) -> None:
     place = desk.engine.call("connect_agency", str(desk.agency_id), str(uuid.uuid4()), "f" * 64)
     connection = place["connection_id"]
     desk.engine.call("store_connection", connection, 0, "access", "refresh", 3600, "f" * 64)
     listed = [{"uuid": ACCOUNT}]
     (attached,) = desk.engine.call("attach_creators", connection, listed)
-    desk.call("owner", "disconnect_creator", attached["model_id"])
+    pause = "select ops.pause_model(%s, 'legal hold')"
+    if paused == "before":
+        desk.engine.rows(pause, attached["model_id"])
+    assert desk.call("owner", "disconnect_creator", attached["model_id"]) == {"changed": True}
+    if paused == "after":
+        desk.engine.rows(pause, attached["model_id"])
 
     (kept,) = desk.engine.call("attach_creators", connection, listed)
     (replaced,) = desk.engine.call("attach_creators", connection, listed, p_replace=True)
+    (again,) = desk.engine.call("attach_creators", connection, listed)
 
     assert (kept["outcome"], kept["status"]) == ("kept", "paused")
-    assert (replaced["outcome"], replaced["status"]) == ("attached", "active")
+    held = "active" if paused == "not" else "paused"
+    assert (replaced["outcome"], replaced["status"]) == ("attached", held)
+    assert again["outcome"] == "unchanged"
+
+
+def test_who_was_paused_without_a_grant_can_be_disconnected_and_consents_again(desk: Desk) -> None:
+    place = desk.engine.call("connect_agency", str(desk.agency_id), str(uuid.uuid4()), "f" * 64)
+    connection = place["connection_id"]
+    desk.engine.call("store_connection", connection, 0, "access", "refresh", 3600, "f" * 64)
+    tokens = {"fanvue_access_token": None, "fanvue_refresh_token": None}
+    model = desk.engine.model(desk.agency_id, fanvue_user_uuid=ACCOUNT, status="paused", **tokens)
+    assert desk.call("owner", "disconnect_creator", model) == {"changed": True}
+    assert desk.call("owner", "disconnect_creator", model) == {"changed": False}
+    (kept,) = desk.engine.call("attach_creators", connection, [{"uuid": ACCOUNT}])
+    assert kept["outcome"] == "kept"
+
+    desk.held(kind="creator", model=str(model))
+    desk.call("owner", "confirm_connection", NONCE, BROWSER)
+    desk.store()
+
+    (row,) = desk.engine.rows("select status, disconnected_at from public.models")
+    assert row == {"status": "paused", "disconnected_at": None}
+
+
+@pytest.mark.parametrize("who", ["owner", "admin"])
+def test_an_agencys_account_is_disconnected_and_its_creators_go_on_as_they_can(
+    desk: Desk, who: str
+) -> None:
+    place = desk.engine.call("connect_agency", str(desk.agency_id), str(uuid.uuid4()), "f" * 64)
+    connection = place["connection_id"]
+    desk.engine.call("store_connection", connection, 0, "access", "refresh", 3600, "f" * 64)
+    own = desk.engine.model(desk.agency_id, fanvue_user_uuid=ACCOUNT)
+    listed = [{"uuid": ACCOUNT}, {"uuid": str(uuid.uuid4())}]
+    desk.engine.call("attach_creators", connection, listed, p_replace=True)
+    begun = desk.engine.call("begin_token_refresh", connection, "w0", 1)
+    assert begun["state"] == "refresh"
+
+    assert desk.refused("member", "disconnect_account", connection) == "PT403"
+    assert desk.call("stranger", "disconnect_account", connection) == {"changed": False}
+    assert desk.call(who, "disconnect_account", connection) == {"changed": True}
+    assert desk.call(who, "disconnect_account", connection) == {"changed": False}
+
+    assert desk.engine.value("select count(*) from public.agency_connections") == 0
+    rows = desk.engine.rows("select id, status, reason_code, connection_id from public.models")
+    assert {row["id"] == own: (row["status"], row["reason_code"]) for row in rows} == {
+        True: ("active", None),
+        False: ("reauth_required", "agency_access_lost"),
+    }
+    assert [row["connection_id"] for row in rows] == [None, None]
+    # whoever was refreshing it brings nothing back
+    late = (begun["sealed_for"], begun["fence"], begun["version"], "access-2", "refresh-2", 3600)
+    with pytest.raises(psycopg.Error) as caught:
+        desk.engine.call("finish_token_refresh", *late)
+    assert caught.value.sqlstate == "PT404"
+    (line,) = desk.engine.rows(
+        "select user_id::text, subject_id::text from public.agency_trail"
+        " where action = 'account_removed'"
+    )
+    assert line == {"user_id": desk.people[who], "subject_id": connection}
 
 
 # Links and limits -----------------------------------------------------------------------------
@@ -441,6 +662,20 @@ def test_an_agency_begins_a_limited_number_of_connections_an_hour(desk: Desk) ->
     desk.begin("owner", "n0", kind="creator")
     desk.engine.move_clock(minutes=61)
     desk.begin("admin", "one more")
+
+
+def test_the_holders_of_links_use_up_nothing_but_the_links_own_hour(desk: Desk) -> None:
+    links = [desk.call("owner", "create_connect_link", desk.agency_id) for _ in range(31)]
+    hashes = [sha256(link["path"].split("=")[1].encode()).hexdigest() for link in links]
+    begin = "begin_linked_connection"
+    for number in range(600):
+        state = sha256(f"n{number}".encode()).hexdigest()
+        desk.engine.call(begin, hashes[number % 30], state, SEALED)
+
+    with pytest.raises(psycopg.Error) as caught:
+        desk.engine.call(begin, hashes[30], "a" * 64, SEALED)
+    assert caught.value.sqlstate == "PT429"
+    desk.begin("owner", "the agency's own", kind="creator")
 
 
 def test_a_link_begins_a_limited_number_of_connections_an_hour(desk: Desk) -> None:

@@ -44,6 +44,42 @@ def test_pausing_a_model_while_its_page_commits_lets_both_succeed(engine: Engine
     assert pause.result(WAIT).rowcount == 1
 
 
+def test_disconnecting_an_account_while_creators_are_attached_lets_both_succeed(
+    engine: Engine,
+) -> None:
+    place = engine.call("connect_agency", "Atlas", uuid.uuid4(), "f" * 64)
+    connection = place["connection_id"]
+    engine.call("store_connection", connection, 0, "access", "refresh", 3600, "f" * 64)
+    boss = uuid.uuid4()
+    engine.rows(
+        "insert into public.agency_members (agency_id, user_id, role) values (%s, %s, 'owner')",
+        place["agency_id"],
+        boss,
+    )
+    listed = [{"uuid": str(uuid.uuid4())} for _ in range(3)]
+    attached = engine.call("attach_creators", connection, listed)
+    attaching, owner, blocker = engine.another(), engine.another(), engine.another()
+    owner.connection.execute("reset role")
+    claims = f'{{"sub": "{boss}", "role": "authenticated"}}'
+    owner.connection.execute("select set_config('request.jwt.claims', %s, false)", [claims])
+
+    with blocker.connection.transaction():
+        last = max(one["model_id"] for one in attached)
+        blocker.connection.execute(
+            "select from public.models where id = %s for no key update", [last]
+        )
+        attach = attaching.start("attach_creators", connection, listed)
+        engine.wait_until_blocked(attaching)
+        gone = owner.run(
+            owner.connection.execute, "select public.disconnect_account(%s) as r", [connection]
+        )
+        engine.wait_until_blocked(owner)
+
+    assert [one["outcome"] for one in attach.result(WAIT)] == ["unchanged"] * 3
+    assert gone.result(WAIT).fetchone()["r"] == {"changed": True}
+    assert engine.value("select count(*) from public.models where status = 'active'") == 0
+
+
 def test_a_stored_grant_while_its_page_commits_lets_both_succeed(engine: Engine) -> None:
     model_id = engine.model(engine.agency(), due=False, fanvue_access_token=None)
     job = engine.running_job(model_id)

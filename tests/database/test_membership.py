@@ -79,6 +79,30 @@ class Agency:
             self.call(who, name, *values)
         return caught.value.sqlstate
 
+    def read(self, who: str) -> list[dict[str, Any]]:
+        """Read all that the catalog lets a signed-in person read, as that person."""
+        relations = self.engine.rows(
+            "select c.oid::regclass::text as name,"
+            " string_agg(quote_ident(a.attname), ', ') as columns"
+            " from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0"
+            " and not a.attisdropped"
+            " where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')"
+            " and has_column_privilege('authenticated', c.oid, a.attnum, 'select')"
+            " group by c.oid"
+        )
+        connection = self.connection
+        with connection.transaction():
+            claims = json.dumps({"sub": self.people[who], "role": "authenticated"})
+            connection.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
+            connection.execute("set local role authenticated")
+            return [
+                row
+                for one in relations
+                for row in connection.execute(
+                    f"select {one['columns']} from {one['name']}".encode()  # noqa: S608 - from the catalog
+                ).fetchall()
+            ]
+
     def roles(self) -> dict[str, str]:
         """Return who is what."""
         names = {user_id: name for name, user_id in self.people.items()}
@@ -373,21 +397,26 @@ def test_pauses_and_disconnections_stand_in_the_trail(agency: Agency) -> None:
     ana = agency.add("ana", "owner")
     model = agency.engine.model(agency.id)
 
-    agency.engine.rows("select ops.pause_model(%s, 'legal hold')", model)
+    words = "subpoena 4711"
+    agency.engine.rows("select ops.pause_model(%s, %s)", model, words)
     agency.engine.rows("select ops.resume_model(%s)", model)
-    agency.engine.rows("select ops.pause_agency(%s, 'unpaid')", agency.id)
+    agency.engine.rows("select ops.pause_agency(%s, %s)", agency.id, words)
     agency.call("ana", "disconnect_creator", model)
 
     lines = agency.trail(
         "creator_paused", "creator_resumed", "agency_paused", "creator_disconnected"
     )
     assert [(one["action"], one["who"], one["detail"]) for one in lines] == [
-        ("creator_paused", "operator", {"reason": "legal hold"}),
+        ("creator_paused", "operator", {"reason_code": "paused"}),
         ("creator_resumed", "operator", {}),
-        ("agency_paused", "operator", {"reason": "unpaid"}),
+        ("agency_paused", "operator", {}),
         ("creator_disconnected", "member", {}),
     ]
     assert (lines[3]["user_id"], lines[3]["subject_id"]) == (ana, str(model))
+    # operators alone read their words
+    assert words in str(agency.engine.rows("select arguments from ops.actions"))
+    assert agency.read("ana")
+    assert words not in str(agency.read("ana"))
 
 
 def test_a_sale_writes_nothing_into_the_trail(agency: Agency) -> None:

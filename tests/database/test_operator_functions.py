@@ -122,11 +122,40 @@ def test_a_model_without_a_usable_grant_is_not_resumed(desk: Desk, columns: str)
     assert "connect the account again" in str(refused.value.diag.message_hint)
 
 
-def test_pausing_a_creator_who_must_reconnect_does_not_hide_it(desk: Desk) -> None:
-    desk.engine.rows("update public.models set status = 'reauth_required', status_reason = 'gone'")
+WAITING = {
+    "must_connect": "status = 'reauth_required', status_reason = 'gone'",
+    "connecting": "status = 'paused', reason_code = 'connecting', fanvue_refresh_token = null,"
+    " fanvue_access_token = null",
+    "disconnected": "status = 'paused', reason_code = 'disconnected', fanvue_refresh_token = null,"
+    " fanvue_access_token = null",
+}
 
+
+@pytest.mark.parametrize("why", WAITING)
+def test_a_pause_holds_whoever_waits_for_a_consent_and_no_consent_ends_it(
+    desk: Desk, why: str
+) -> None:
+    desk.engine.rows(f"update public.models set {WAITING[why]}")  # noqa: S608 - the test's own text
+
+    assert desk.call("pause_model", desk.model_id, "legal hold")["changed"] is True
     assert desk.call("pause_model", desk.model_id)["changed"] is False
-    assert desk.engine.value("select status from public.models") == "reauth_required"
+    stored = desk.engine.call("store_grant", desk.model_id, 0, "access-1", "refresh-1", 3600)
+
+    assert (stored["status"], stored["job_id"]) == ("paused", None)
+    assert desk.engine.rows("select status, reason_code, status_reason from public.models") == [
+        {"status": "paused", "reason_code": "paused", "status_reason": "legal hold"}
+    ]
+    assert desk.names() == ["pause_model"]
+    assert desk.call("resume_model", desk.model_id)["changed"] is True
+
+
+def test_a_pause_whose_code_was_taken_away_is_a_pause(desk: Desk) -> None:
+    desk.call("pause_model", desk.model_id)
+    desk.engine.rows("update public.models set reason_code = null")
+
+    stored = desk.engine.call("store_grant", desk.model_id, 0, "access-1", "refresh-1", 3600)
+
+    assert stored["status"] == "paused"
 
 
 def test_a_released_job_goes_to_another_worker_and_the_first_one_writes_nothing(desk: Desk) -> None:

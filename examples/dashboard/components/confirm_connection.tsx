@@ -56,10 +56,16 @@ export function ConfirmConnection({ client, project, nonce, userId, onDismiss }:
           </p>
         )}
         <div className="flex flex-wrap gap-3">
-          {held !== null && <ConfirmForm client={client} project={project} nonce={nonce} />}
-          <button type="button" className="button-quiet" onClick={onDismiss}>
-            {held === null ? "Dismiss" : "Do not connect"}
-          </button>
+          {held === null ? (
+            <button type="button" className="button-quiet" onClick={onDismiss}>
+              Dismiss
+            </button>
+          ) : (
+            <>
+              <ConfirmForm client={client} project={project} nonce={nonce} />
+              <DeclineForm project={project} nonce={nonce} />
+            </>
+          )}
         </div>
       </section>
     </main>
@@ -85,6 +91,19 @@ function ConfirmForm({ client, project, nonce }: Pick<Props, "client" | "project
       <input type="hidden" name="access_token" ref={token} />
       <button type="submit" className="button-primary" disabled={isStoring} data-testid="confirm">
         {isStoring ? "Connecting…" : "Connect it"}
+      </button>
+    </form>
+  );
+}
+
+/** What Fanvue granted is thrown away, not only out of sight. */
+function DeclineForm({ project, nonce }: Pick<Props, "project" | "nonce">) {
+  return (
+    <form method="post" action={confirmAddress(project)}>
+      <input type="hidden" name="nonce" value={nonce} />
+      <input type="hidden" name="answer" value="no" />
+      <button type="submit" className="button-quiet" data-testid="decline">
+        Do not connect
       </button>
     </form>
   );

@@ -18,7 +18,7 @@ export interface Model {
   readonly status: string;
   readonly status_reason: string | null;
   readonly status_changed_at: string | null;
-  /** Why it is paused: operator, connecting, disconnected; null: as adopted, or not paused. */
+  /** Why it does not sync: paused, adopted, connecting, disconnected and others; null: it does. */
   readonly reason_code: string | null;
   readonly connected_at: string | null;
   /** The agency's account through which the creator is read; null: they have a grant of their own. */

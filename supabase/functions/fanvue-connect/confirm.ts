@@ -1,32 +1,33 @@
 // `/confirm`: the person sees for which agency the account is and what it reads (GET, for the dashboard's
-// script), and says yes (POST, the dashboard's form, so that the browser brings its cookie); only then is
-// the grant stored. It takes the nonce in the address and the cookie, which only the browser that came back
+// script), and says yes or no (POST, the dashboard's form, so that the browser brings its cookie): only
+// then is the grant stored, or thrown away. It takes the nonce in the address and the cookie, which only the browser that came back
 // from Fanvue was given, and, where somebody signed in began, that person's session. Who lures somebody to
 // consent has neither nonce nor cookie; who is lured lacks the session, or reads whose agency it is.
 
 import { readAtMost } from "../_shared/bytes.ts";
 import type { DatabaseFunctions } from "../_shared/database.ts";
-import { DatabaseRefused } from "../_shared/errors.ts";
+import { DatabaseAway, DatabaseRefused } from "../_shared/errors.ts";
 import { cookieOf, dropCookie } from "./browser.ts";
 import { hashNonce, isNonce } from "./consent.ts";
-import { fieldsOf, type Row } from "./database_answers.ts";
+import { fieldsOf, repeat, type Row, textOrNull } from "./database_answers.ts";
 import { databaseOf, type Effects } from "./effects.ts";
 import { Ended, endWith, refusedWith } from "./ended.ts";
 import { PRIVATE_HEADERS, showPage } from "./pages.ts";
-import { returnUrl } from "./return_path.ts";
+import { returnUrl, safePath } from "./return_path.ts";
 import { CORS_HEADERS, explain, refuse, userToken } from "./script_answers.ts";
+import type { Settings } from "./settings.ts";
 import { storeHeld } from "./store.ts";
 
 const LARGEST_FORM_BYTES = 16 * 1024;
 
-/** Shows what is to be confirmed, or stores it. */
+/** Shows what is to be confirmed, or does what the person answers. */
 export async function confirm(
   request: Request,
   effects: Effects,
 ): Promise<Response> {
   if (request.method === "GET") return await show(request, effects);
   try {
-    return await store(request, effects);
+    return await answer(request, effects);
   } catch (error) {
     return endWith(error, effects);
   }
@@ -53,7 +54,20 @@ async function show(request: Request, effects: Effects): Promise<Response> {
   }
 }
 
-async function store(request: Request, effects: Effects): Promise<Response> {
+/** What the form was sent with. */
+interface Sent {
+  readonly nonceHash: string;
+  readonly browserHash: string;
+  readonly token: string | null;
+}
+
+interface Work {
+  readonly settings: Settings;
+  readonly database: DatabaseFunctions;
+  readonly effects: Effects;
+}
+
+async function answer(request: Request, effects: Effects): Promise<Response> {
   const form = await readForm(request);
   const nonce = form.get("nonce") ?? "";
   if (!isNonce(nonce)) throw new Ended("incomplete");
@@ -63,38 +77,72 @@ async function store(request: Request, effects: Effects): Promise<Response> {
   const nonceHash = await hashNonce(nonce);
   const secret = cookieOf(request, address, nonceHash);
   if (secret === null) throw new Ended("otherBrowser");
-  const shown = await see(
-    database,
-    form.get("access_token"),
+  const work = { settings, database, effects };
+  const sent = {
     nonceHash,
-    await hashNonce(secret),
-  ).catch((error) => {
-    throw refusedWith(error, {
-      401: "signedOut",
-      403: "notAllowed",
-      404: "used",
-      410: "expired",
-      412: "otherBrowser",
-    });
-  });
-  const stored = await storeHeld({ settings, database, effects }, nonceHash);
-  const response = shown.by_link === true
-    // whoever holds a link has no account in the dashboard
-    ? showPage("connected", null)
-    : new Response(null, {
-      status: 303,
-      headers: {
-        ...PRIVATE_HEADERS,
-        location: returnUrl(
-          settings.dashboardUrl,
-          typeof shown.return_to === "string" ? shown.return_to : null,
-          "connected",
-          stored,
-        ),
-      },
-    });
+    browserHash: await hashNonce(secret),
+    token: form.get("access_token"),
+  };
+  const response = form.get("answer") === "no"
+    ? await decline(work, sent)
+    : await store(work, sent);
   response.headers.set("set-cookie", dropCookie(address, nonceHash));
   return response;
+}
+
+async function store(work: Work, sent: Sent): Promise<Response> {
+  const { settings, database } = work;
+  const { nonceHash, browserHash, token } = sent;
+  const shown = await see(database, token, nonceHash, browserHash).catch(
+    (error) => {
+      throw refusedWith(error, {
+        401: "signedOut",
+        403: "notAllowed",
+        404: "used",
+        410: "expired",
+        412: "otherBrowser",
+      });
+    },
+  );
+  const stored = await storeHeld(work, nonceHash);
+  // whoever holds a link has no account in the dashboard
+  if (shown.by_link === true) return showPage("connected", null);
+  return redirect(
+    returnUrl(
+      settings.dashboardUrl,
+      textOrNull(shown, "return_to"),
+      "connected",
+      stored,
+    ),
+  );
+}
+
+/** Throws away what Fanvue granted; takes no session, since who was lured has none. */
+async function decline(work: Work, sent: Sent): Promise<Response> {
+  const { settings, database, effects } = work;
+  const answer = await repeat(
+    () =>
+      database.callAsService("decline_connection", {
+        p_nonce_hash: sent.nonceHash,
+        p_browser_hash: sent.browserHash,
+      }),
+    DatabaseAway,
+    effects,
+  ).catch((error) => {
+    throw refusedWith(error, { 404: "used", 412: "otherBrowser" });
+  });
+  const declined = fieldsOf(answer, "decline_connection");
+  effects.log("connect_declined", { word: "at_the_dashboard" });
+  return declined.by_link === true ? showPage("declined", null) : redirect(
+    settings.dashboardUrl + safePath(textOrNull(declined, "return_to")),
+  );
+}
+
+function redirect(location: string): Response {
+  return new Response(null, {
+    status: 303,
+    headers: { ...PRIVATE_HEADERS, location },
+  });
 }
 
 /** Sees a held grant as whoever is signed in, else as whoever holds a link; with the secret it confirms. */

@@ -32,6 +32,14 @@ const PAGES = {
     what: "The Fanvue account is connected and its first sync has begun.",
     next: "You can close this page.",
   },
+  declined: {
+    status: 200,
+    title: "Not connected",
+    what:
+      "You declined, so nothing was connected, and what Fanvue granted was thrown away.",
+    next:
+      "You can close this page. If you change your mind, open the link again.",
+  },
   linkOver: {
     status: 404,
     title: "This link works no more",

@@ -94,23 +94,8 @@ async function storeAgency(
 ): Promise<string> {
   const { settings, database, effects } = work;
   const agencyId = textOf(held, "agency_id");
-  const place = fieldsOf(
-    await repeat(
-      () =>
-        database.callAsService("connect_agency", {
-          p_agency: agencyId,
-          p_user_uuid: textOf(held, "user_uuid"),
-          p_fingerprint: textOf(held, "fingerprint"),
-        }),
-      DatabaseAway,
-      effects,
-    ).catch((error) => {
-      throw refusedWith(error, { 409: "elsewhere" });
-    }),
-    "connect_agency",
-  );
-  const connectionId = textOf(place, "connection_id");
-  if (place.repeated !== true) {
+  const connectionId = textOf(held, "connection_id");
+  if (held.stored !== true) {
     const [access, refresh] = await reseal(
       settings,
       nonceHash,
@@ -121,7 +106,7 @@ async function storeAgency(
       () =>
         database.callAsService("store_connection", {
           p_connection_id: connectionId,
-          p_version: numberOf(place, "token_version"),
+          p_version: numberOf(held, "token_version"),
           p_access_token: access,
           p_refresh_token: refresh,
           p_expires_in_s: numberOf(held, "expires_in_s"),
@@ -132,7 +117,7 @@ async function storeAgency(
       DatabaseAway,
       effects,
     ).catch((error) => {
-      throw refusedWith(error, { 409: "changed" });
+      throw refusedWith(error, { 404: "used", 409: "changed" });
     });
   }
   const outcomes = await attach(work, connectionId, listOf(held, "creators"));

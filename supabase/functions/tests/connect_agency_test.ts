@@ -154,14 +154,13 @@ Deno.test("a confirmed grant is stored sealed, and its creators follow", async (
   assertEquals(world.order, [
     "confirm_connection",
     "confirmed_connection",
-    "connect_agency",
     "store_connection",
     "store_connection",
     "attach_creators",
     "attach_creators",
   ]);
-  assertEquals(world.body("connect_agency").p_agency, AGENCY);
   const stored = world.body("store_connection");
+  assertEquals([stored.p_connection_id, stored.p_version], [CONNECTION, 3]);
   const ring = Keyring.parse([KEYS]);
   for (
     const [column, token] of [["access_token", ACCESS], [
@@ -182,9 +181,15 @@ Deno.test("a confirmed grant is stored sealed, and its creators follow", async (
 Deno.test("a grant that is stored already is not stored again", async () => {
   const world = managing(1);
   const back = await world.connect(AS_AGENCY);
-  world.instead.connect_agency = [
-    () => ({ connection_id: CONNECTION, token_version: 4, repeated: true }),
-  ];
+  const { access_token: _, refresh_token: __, ...kept } = world.held ?? {};
+  world.instead.confirmed_connection = [() => ({
+    ...kept,
+    kind: "agency",
+    agency_id: AGENCY,
+    connection_id: CONNECTION,
+    token_version: 3,
+    stored: true,
+  })];
 
   await world.confirm(back);
 
@@ -211,7 +216,7 @@ for (const status of [401, 403, 404, 410]) {
 Deno.test("an account of the agency that another agency has is told on a page", async () => {
   const world = managing(1);
   const back = await world.connect(AS_AGENCY);
-  world.instead.connect_agency = [() => refusal(409)];
+  world.instead.confirmed_connection = [() => refusal(409)];
 
   assertMatch(await (await world.confirm(back)).text(), /by another agency/);
 });

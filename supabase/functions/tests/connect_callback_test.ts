@@ -332,6 +332,58 @@ for (
   });
 }
 
+for (const byLink of [false, true]) {
+  Deno.test(`a no throws away what was granted (link: ${byLink})`, async () => {
+    const world = new World();
+    const back = await world.connect("&return_to=/team");
+    world.instead.decline_connection = [
+      LOST,
+      () => ({ by_link: byLink, return_to: byLink ? null : "/team" }),
+    ];
+
+    const response = await world.confirm(back, { answer: "no", token: "" });
+
+    assertEquals(world.order, ["decline_connection", "decline_connection"]);
+    assertEquals(
+      world.body("decline_connection").p_browser_hash,
+      world.browserHash,
+    );
+    assertMatch(response.headers.get("set-cookie") ?? "", /Max-Age=0/);
+    if (byLink) assertMatch(await response.text(), /You declined/);
+    else {
+      assertEquals(response.status, 303);
+      assertEquals(response.headers.get("location"), `${DASHBOARD}/team`);
+    }
+  });
+}
+
+for (
+  const [status, page] of [
+    [404, /no longer open/],
+    [412, /another browser/],
+  ] as const
+) {
+  Deno.test(`a no that is refused with ${status} says so`, async () => {
+    const world = new World();
+    const back = await world.connect();
+    world.instead.decline_connection = [() => refusal(status)];
+
+    const response = await world.confirm(back, { answer: "no" });
+
+    assertMatch(await response.text(), page);
+  });
+}
+
+Deno.test("without the cookie nothing is thrown away", async () => {
+  const world = new World();
+  const back = await world.connect();
+
+  const response = await world.confirm(back, { answer: "no", cookie: "" });
+
+  assertMatch(await response.text(), /another browser/);
+  assertEquals(world.order, []);
+});
+
 Deno.test("a button that is pressed twice stores once", async () => {
   const world = new World();
   const back = await world.connect();

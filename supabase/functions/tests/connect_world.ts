@@ -114,20 +114,20 @@ export class World {
     confirmed_connection: () => ({
       ...this.held,
       ...(this.#kind === "creator"
-        ? { model_id: MODEL, token_version: 3 }
-        : {}),
+        ? { model_id: MODEL }
+        : { connection_id: CONNECTION }),
+      token_version: 3,
+      stored: false,
       kind: this.#kind,
       agency_id: AGENCY,
-    }),
-    connect_agency: () => ({
-      connection_id: CONNECTION,
-      agency_id: AGENCY,
-      token_version: 3,
-      repeated: false,
     }),
     store_connection: () => ({ version: 4, mended: 0 }),
     attach_creators: (body) =>
       JSON.parse(body).p_creators.map(() => ({ outcome: "created" })),
+    decline_connection: () => ({
+      by_link: false,
+      return_to: [...this.attempts.values()].at(-1)?.return_to ?? null,
+    }),
     block_bucket: () => null,
     token: (body) => this.#exchange(new URLSearchParams(body)),
     "v1/users/me": () => ({ uuid: CREATOR.toUpperCase(), handle: "nova-demo" }),
@@ -178,7 +178,12 @@ export class World {
   /** Says yes as the dashboard's form does, in the browser that came back with this answer. */
   confirm(
     back: Response,
-    changes: { cookie?: string; token?: string; nonce?: string } = {},
+    changes: {
+      cookie?: string;
+      token?: string;
+      nonce?: string;
+      answer?: string;
+    } = {},
   ): Promise<Response> {
     const location = new URL(back.headers.get("location") ?? DASHBOARD);
     const cookie = back.headers.get("set-cookie")?.split(";")[0] ?? "";
@@ -190,6 +195,7 @@ export class World {
       new URLSearchParams({
         nonce: changes.nonce ?? location.searchParams.get("confirm") ?? "",
         access_token: changes.token ?? USER_TOKEN,
+        ...(changes.answer === undefined ? {} : { answer: changes.answer }),
       }),
     );
   }
