@@ -1,6 +1,6 @@
 -- Purpose: people join an agency by invitation, and owners and admins change who belongs to it.
 -- An invitation is for an address. Whoever is signed in with that address, confirmed by Auth, accepts it: by themselves, since
--- nobody is put into an agency unasked.
+-- nobody is put into an agency unasked. It stands as long as whoever invited may invite like that.
 -- Who may call: invite_member, revoke_invitation, set_member_role and remove_member owners and admins (only owners make or
 -- change owners; everybody may leave); my_invitations and accept_invitation anybody signed in; members_of members;
 -- add_member and drop_member service_role (the command line).
@@ -23,7 +23,7 @@ comment on table public.invitations is
   'Who is invited to an agency, by address; owners and admins read it. Revoked ones are deleted, the others thirty days after their end.';
 comment on column public.invitations.email is 'The address, lower case. Auth must have confirmed it for whoever accepts.';
 comment on column public.invitations.role is 'What they become: owner, admin or member.';
-comment on column public.invitations.invited_by is 'auth.users.id of the owner or admin who invited; null: an operator.';
+comment on column public.invitations.invited_by is 'auth.users.id of the owner or admin who invited: the invitation stands as long as they may; null: an operator, whose invitations stand.';
 comment on column public.invitations.expires_at is 'Until when it can be accepted: two weeks, begun anew by inviting again.';
 comment on column public.invitations.accepted_at is 'When it was accepted; null: it is open.';
 comment on column public.invitations.accepted_by is 'auth.users.id of who accepted it.';
@@ -91,6 +91,22 @@ comment on function private.confirmed_email(uuid) is
 revoke all on function private.confirmed_email(uuid) from public, anon, authenticated;
 grant execute on function private.confirmed_email(uuid) to service_role;
 
+create or replace function private.stands(p_invitation public.invitations)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select p_invitation.accepted_at is null and p_invitation.expires_at > private.engine_now()
+    and (p_invitation.invited_by is null or exists (select from public.agency_members m
+         where m.agency_id = p_invitation.agency_id and m.user_id = p_invitation.invited_by
+           and (m.role = 'owner' or (m.role = 'admin' and p_invitation.role <> 'owner'))))
+$$;
+comment on function private.stands(public.invitations) is
+  'Whether an invitation can be accepted: open, in time, and whoever invited could invite like that today.';
+revoke all on function private.stands(public.invitations) from public, anon, authenticated;
+grant execute on function private.stands(public.invitations) to service_role;
+
 create or replace function private.put_invitation(p_agency_id uuid, p_email text, p_role text)
 returns public.invitations
 language plpgsql
@@ -145,7 +161,7 @@ begin
   end if;
   if v_role <> 'owner' and exists (select from public.invitations i
                                    where i.agency_id = p_agency_id and i.email = private.check_email(p_email)
-                                     and i.accepted_at is null and i.role = 'owner') then
+                                     and i.accepted_at is null and i.role = 'owner' and private.stands(i)) then
     raise sqlstate 'PT403' using message = 'only an owner changes the invitation of an owner';
   end if;
   v_invitation := private.put_invitation(p_agency_id, private.check_email(p_email), p_role);
@@ -293,7 +309,7 @@ as $$
       from public.agency_members m where m.agency_id = p_agency_id), '[]'),
     'invitations', case when p_with_emails then coalesce((
       select jsonb_agg(jsonb_build_object('id', i.id, 'email', i.email, 'role', i.role, 'expires_at', i.expires_at) order by i.created_at, i.id)
-      from public.invitations i where i.agency_id = p_agency_id and i.accepted_at is null and i.expires_at > private.engine_now()), '[]') end)
+      from public.invitations i where i.agency_id = p_agency_id and i.accepted_at is null and private.stands(i)), '[]') end)
 $$;
 comment on function private.list_people(uuid, boolean) is 'Members and open invitations of an agency; addresses and invitations only where asked for. Definer, to read auth.users.';
 revoke all on function private.list_people(uuid, boolean) from public, anon, authenticated;
@@ -338,7 +354,7 @@ as $$
                             order by i.created_at, i.id), '[]')
   from public.invitations i
   join public.agencies a on a.id = i.agency_id
-  where i.email = private.confirmed_email((select auth.uid())) and i.accepted_at is null and i.expires_at > private.engine_now()
+  where i.email = private.confirmed_email((select auth.uid())) and i.accepted_at is null and private.stands(i)
 $$;
 comment on function private.invitations_as_invited() is 'What my_invitations does, with the right to read them.';
 revoke all on function private.invitations_as_invited() from public, anon;
@@ -374,7 +390,7 @@ begin
     raise sqlstate 'PT404' using message = 'no such invitation for your confirmed address';
   end if;
   if v_invitation.accepted_at is null then
-    if v_invitation.expires_at <= v_now then
+    if not private.stands(v_invitation) then
       raise sqlstate 'PT410' using message = 'this invitation is over', hint = 'ask an owner or admin of the agency to invite you again';
     end if;
     update public.invitations i set accepted_at = v_now, accepted_by = v_user_id where i.id = v_invitation.id;
@@ -399,6 +415,6 @@ as $$
   select private.accept_as_invited(p_invitation_id)
 $$;
 comment on function public.accept_invitation(uuid) is
-  'Joins the agency of an invitation for the caller''s confirmed address; repeated, it says the same. Errors: 404 none for that address, 410 over.';
+  'Joins the agency of an invitation for the caller''s confirmed address; repeated, it says the same. Errors: 404 none for that address, 410 over, or whoever invited may not any more.';
 revoke all on function public.accept_invitation(uuid) from public, anon, authenticated;
 grant execute on function public.accept_invitation(uuid) to authenticated;

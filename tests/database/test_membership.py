@@ -320,6 +320,48 @@ def test_an_admin_does_not_touch_the_invitation_of_an_owner(agency: Agency) -> N
     assert agency.refused("bo", *again) == "PT403"
 
 
+LOST = {
+    "removed": "delete from public.agency_members where user_id = %s",
+    "a member only": "update public.agency_members set role = 'member' where user_id = %s",
+    "deleted in Auth": "delete from auth.users where id = %s",
+}
+
+
+@pytest.mark.parametrize("how", LOST)
+def test_an_invitation_ends_with_the_right_of_who_invited(agency: Agency, how: str) -> None:
+    agency.add("ana", "owner")
+    bo = agency.add("bo", "admin")
+    invited = agency.call("bo", "invite_member", agency.id, "cy@example.test", "admin")
+    agency.user("cy")
+
+    agency.engine.rows(LOST[how], bo)
+
+    assert agency.call("cy", "my_invitations") == []
+    assert agency.call("ana", "members_of", agency.id)["invitations"] == []
+    assert agency.refused("cy", "accept_invitation", invited["id"]) == "PT410"
+    assert "cy" not in agency.roles()
+    # whoever may, invites again
+    agency.call("ana", "invite_member", agency.id, "cy@example.test", "member")
+    assert agency.call("cy", "accept_invitation", invited["id"])["role"] == "member"
+
+
+def test_an_owner_who_is_one_no_more_makes_no_owner(agency: Agency) -> None:
+    agency.add("ana", "owner")
+    bo = agency.add("bo", "owner")
+    invited = agency.call("bo", "invite_member", agency.id, "cy@example.test", "owner")
+    other = agency.call("bo", "invite_member", agency.id, "di@example.test", "admin")
+    agency.user("cy")
+    agency.user("di")
+
+    agency.call("ana", "set_member_role", agency.id, bo, "admin")
+
+    assert agency.refused("cy", "accept_invitation", invited["id"]) == "PT410"
+    # an admin still invites admins, and an address whose invitation fell
+    assert agency.call("di", "accept_invitation", other["id"])["role"] == "admin"
+    agency.call("bo", "invite_member", agency.id, "cy@example.test", "member")
+    assert agency.call("cy", "accept_invitation", invited["id"])["role"] == "member"
+
+
 def test_invitations_are_limited_and_addresses_are_addresses(agency: Agency) -> None:
     agency.add("ana", "owner", email="ana@example.test")
     for number in range(20):
