@@ -1,7 +1,8 @@
 -- Purpose: what always holds of members: an agency with owners keeps one, agencies.owner_id is one of them, a deleted user
 -- belongs to nothing, and the trail knows of every change. Triggers, so that it holds for Studio and older applications, too.
 -- Who may call: triggers; administered_agency_ids the policies; forget_missing_users the nightly prune.
--- Locks: a change of an owner takes the agency's row, so two owners who leave at once are judged one after the other.
+-- Locks: a change of an owner takes the agency's row, so two owners who leave at once are judged one after the other. Whoever changes
+-- members takes it before theirs, the lower id first.
 
 create or replace function private.administered_agency_ids()
 returns setof uuid
@@ -174,13 +175,20 @@ create trigger agency_members_note_change
 
 create or replace function private.forget_user(p_user_id uuid, p_email text)
 returns void
-language sql
+language plpgsql
 security definer
 set search_path = ''
 as $$
+begin
+  -- the agencies' rows first, as everywhere
+  perform from public.agencies a
+  where a.id in (select m.agency_id from public.agency_members m where m.user_id = p_user_id)
+  order by a.id
+  for no key update;
   delete from public.agency_members m where m.user_id = p_user_id;
   update public.agency_trail t set detail = t.detail - 'email'
   where t.detail ? 'email' and t.detail ->> 'email' = lower(p_email);
+end
 $$;
 comment on function private.forget_user(uuid, text) is
   'Takes a user who is deleted out of every agency, and their address out of the trails. Refuses (409) for the last owner of an agency. '

@@ -4,7 +4,7 @@
 -- Who may call: invite_member, revoke_invitation, set_member_role and remove_member owners and admins (only owners make or
 -- change owners; everybody may leave); my_invitations and accept_invitation anybody signed in; members_of members;
 -- add_member and drop_member service_role (the command line).
--- Locks: the invitation's or the member's row; the agency's while invitations are counted.
+-- Locks: the agency's row where members change or invitations are counted, then the invitation's or the member's.
 
 create table public.invitations (
   id uuid primary key default gen_random_uuid(),
@@ -383,6 +383,10 @@ declare
   v_user_id uuid := (select auth.uid());
   v_invitation public.invitations;
 begin
+  -- the agency's row first, as everywhere: whoever invited is judged before or after they lose their right, not in between
+  perform from public.agencies a
+  where a.id = (select i.agency_id from public.invitations i where i.id = p_invitation_id and i.email = private.confirmed_email(v_user_id))
+  for no key update;
   select i.* into v_invitation from public.invitations i
   where i.id = p_invitation_id and i.email = private.confirmed_email(v_user_id)
   for update;

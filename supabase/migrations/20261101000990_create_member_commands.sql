@@ -1,7 +1,7 @@
 -- Purpose: the command line's way to the members of an agency (fanvue-sync members), for operators: no role limits it, the last
 -- owner stays all the same, and the trail says that it was the service.
 -- Who may call: service_role only.
--- Locks: the member's row, and the agency's where an owner goes.
+-- Locks: the agency's row, then the member's or the invitation's.
 
 create or replace function private.require_named_agency(p_agency text)
 returns uuid
@@ -54,6 +54,8 @@ begin
     return jsonb_build_object('agency_id', v_agency_id, 'email', v_email, 'role', v_role, 'outcome', 'invited',
                               'expires_at', (private.put_invitation(v_agency_id, v_email, v_role)).expires_at);
   end if;
+  -- the agency's row first, as everywhere
+  perform from public.agencies a where a.id = v_agency_id for no key update;
   v_before := (select m.role from public.agency_members m where m.agency_id = v_agency_id and m.user_id = v_user_id);
   insert into public.agency_members (agency_id, user_id, role)
   values (v_agency_id, v_user_id, v_role)
@@ -79,6 +81,8 @@ declare
   v_member text := lower(btrim(p_member));
   v_invited public.invitations;
 begin
+  -- the agency's row first, as everywhere
+  perform from public.agencies a where a.id = v_agency_id for no key update;
   delete from public.agency_members m
   where m.agency_id = v_agency_id and (m.user_id::text = v_member or m.user_id = private.user_with_email(v_member));
   if found then
