@@ -91,6 +91,23 @@ comment on function private.confirmed_email(uuid) is
 revoke all on function private.confirmed_email(uuid) from public, anon, authenticated;
 grant execute on function private.confirmed_email(uuid) to service_role;
 
+create or replace function private.members_with_email(p_agency_id uuid, p_email text)
+returns setof uuid
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select m.user_id
+  from public.agency_members m
+  join auth.users u on u.id = m.user_id
+  where m.agency_id = p_agency_id and lower(u.email) = p_email
+$$;
+comment on function private.members_with_email(uuid, text) is
+  'The members of an agency who have an address, confirmed or not: those who are listed with it. Definer, to read auth.users.';
+revoke all on function private.members_with_email(uuid, text) from public, anon, authenticated;
+grant execute on function private.members_with_email(uuid, text) to service_role;
+
 create or replace function private.stands(p_invitation public.invitations)
 returns boolean
 language sql
@@ -119,8 +136,7 @@ declare
 begin
   -- the counts below are one caller's at a time
   perform from public.agencies a where a.id = p_agency_id for no key update;
-  if exists (select from public.agency_members m
-             where m.agency_id = p_agency_id and private.confirmed_email(m.user_id) = p_email) then
+  if exists (select from private.members_with_email(p_agency_id, p_email)) then
     raise sqlstate 'PT409' using message = 'this person is a member already', hint = 'set_member_role changes what they are';
   end if;
   if (select count(*) >= 20 from public.invitations i

@@ -43,13 +43,15 @@ declare
   v_agency_id uuid := private.find_agency(p_agency);
   v_email text := private.check_email(p_email);
   v_role text := private.check_role(p_role);
-  v_user_id uuid := private.user_with_email(v_email);
+  v_user_id uuid;
   v_before text;
 begin
   if v_agency_id is null and p_create then
     insert into public.agencies (name) values (private.agency_name(p_agency)) returning id into v_agency_id;
   end if;
   v_agency_id := coalesce(v_agency_id, private.require_named_agency(p_agency));
+  -- a member is whoever is listed with the address; somebody new must have confirmed it
+  v_user_id := coalesce((select e from private.members_with_email(v_agency_id, v_email) e limit 1), private.user_with_email(v_email));
   if v_user_id is null then
     return jsonb_build_object('agency_id', v_agency_id, 'email', v_email, 'role', v_role, 'outcome', 'invited',
                               'expires_at', (private.put_invitation(v_agency_id, v_email, v_role)).expires_at);
@@ -84,7 +86,7 @@ begin
   -- the agency's row first, as everywhere
   perform from public.agencies a where a.id = v_agency_id for no key update;
   delete from public.agency_members m
-  where m.agency_id = v_agency_id and (m.user_id::text = v_member or m.user_id = private.user_with_email(v_member));
+  where m.agency_id = v_agency_id and (m.user_id::text = v_member or m.user_id in (select private.members_with_email(v_agency_id, v_member)));
   if found then
     return jsonb_build_object('agency_id', v_agency_id, 'member', v_member, 'outcome', 'removed');
   end if;

@@ -478,3 +478,19 @@ def test_an_operator_adds_whom_auth_knows_and_invites_the_others(agency: Agency)
     with pytest.raises(psycopg.Error, match="last owner"):
         outcome(drop, "ana@example.test")
     assert [one["who"] for one in agency.trail("role_changed")] == ["service"]
+
+
+def test_a_member_is_found_by_an_address_that_auth_did_not_confirm(agency: Agency) -> None:
+    agency.add("ana", "owner")
+    agency.add("bo", "admin")
+    agency.engine.rows("update auth.users set email_confirmed_at = null")
+    call = agency.engine.call
+
+    changed = call("add_member", "Atlas", "bo@example.test", "member")
+    assert (changed["outcome"], changed["user_id"]) == ("changed", agency.people["bo"])
+    assert agency.refused("ana", "invite_member", agency.id, "bo@example.test") == "PT409"
+    assert call("list_members", "Atlas")["invitations"] == []
+    assert call("drop_member", "Atlas", "BO@example.test")["outcome"] == "removed"
+    assert agency.roles() == {"ana": "owner"}
+    # whom nobody knows by that address is invited, and joins after Auth confirmed it
+    assert call("add_member", "Atlas", "bo@example.test")["outcome"] == "invited"
