@@ -186,8 +186,6 @@ begin
   order by a.id
   for no key update;
   delete from public.agency_members m where m.user_id = p_user_id;
-  update public.agency_trail t set detail = t.detail - 'email'
-  where t.detail ? 'email' and t.detail ->> 'email' = lower(p_email);
 end
 $$;
 comment on function private.forget_user(uuid, text) is

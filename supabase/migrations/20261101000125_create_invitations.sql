@@ -151,7 +151,7 @@ begin
   on conflict (agency_id, email) where accepted_at is null
   do update set role = excluded.role, invited_by = excluded.invited_by, created_at = excluded.created_at, expires_at = excluded.expires_at
   returning i.* into v_invitation;
-  perform private.note_change(p_agency_id, 'member_invited', v_invitation.id, jsonb_build_object('email', p_email, 'role', p_role));
+  perform private.note_change(p_agency_id, 'member_invited', v_invitation.id, jsonb_build_object('role', p_role));
   return v_invitation;
 end
 $$;
@@ -220,8 +220,7 @@ begin
     perform private.require_role(v_invitation.agency_id, array['owner']);
   end if;
   delete from public.invitations i where i.id = p_invitation_id;
-  perform private.note_change(v_invitation.agency_id, 'invitation_revoked', v_invitation.id,
-                              jsonb_build_object('email', v_invitation.email, 'role', v_invitation.role));
+  perform private.note_change(v_invitation.agency_id, 'invitation_revoked', v_invitation.id, jsonb_build_object('role', v_invitation.role));
   return jsonb_build_object('changed', true);
 end
 $$;

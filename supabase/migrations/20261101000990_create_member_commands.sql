@@ -94,7 +94,7 @@ begin
   where i.agency_id = v_agency_id and i.email = v_member and i.accepted_at is null
   returning i.* into v_invited;
   if found then
-    perform private.note_change(v_agency_id, 'invitation_revoked', v_invited.id, jsonb_build_object('email', v_invited.email, 'role', v_invited.role));
+    perform private.note_change(v_agency_id, 'invitation_revoked', v_invited.id, jsonb_build_object('role', v_invited.role));
     return jsonb_build_object('agency_id', v_agency_id, 'member', v_member, 'outcome', 'revoked');
   end if;
   return jsonb_build_object('agency_id', v_agency_id, 'member', v_member, 'outcome', 'unchanged');

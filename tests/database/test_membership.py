@@ -394,6 +394,32 @@ def test_members_are_listed_with_addresses_for_owners_and_admins_alone(agency: A
 # The trail ------------------------------------------------------------------------------------
 
 
+def test_members_do_not_read_who_was_invited(agency: Agency) -> None:
+    agency.add("ana", "owner")
+    agency.add("bo", "member")
+    invited = agency.call("ana", "invite_member", agency.id, "cy@example.test", "admin")
+    agency.call("ana", "revoke_invitation", invited["id"])
+    agency.engine.call("add_member", "Atlas", "di@example.test")
+    agency.engine.call("drop_member", "Atlas", "di@example.test")
+
+    lines = agency.trail("member_invited", "invitation_revoked")
+
+    assert [(one["who"], one["detail"]) for one in lines] == [
+        ("member", {"role": "admin"}),
+        ("member", {"role": "admin"}),
+        ("service", {"role": "member"}),
+        ("service", {"role": "member"}),
+    ]
+    assert [one["subject_id"] for one in lines[:2]] == [invited["id"]] * 2
+    with agency.connection.transaction():
+        claims = json.dumps({"sub": agency.people["bo"], "role": "authenticated"})
+        agency.connection.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
+        agency.connection.execute("set local role authenticated")
+        seen = agency.connection.execute("select * from public.agency_trail").fetchall()
+    assert len(seen) >= len(lines)
+    assert "example.test" not in str(seen)
+
+
 def test_the_trail_says_who_did_what_to_whom(agency: Agency) -> None:
     ana, bo = agency.add("ana", "owner"), agency.add("bo", "member")
 
