@@ -20,7 +20,7 @@ create table public.invitations (
   constraint invitations_email_check check (email = lower(email) and email ~ '^[^@[:space:]]+@[^@[:space:]]+$' and length(email) <= 254)
 );
 comment on table public.invitations is
-  'Who is invited to an agency, by address; owners and admins read it. Revoked ones are deleted, the others thirty days after their end.';
+  'Who is invited to an agency, by address; owners and admins read it. Revoked ones are deleted, those of a deleted user with them, the others thirty days after their end.';
 comment on column public.invitations.email is 'The address, lower case. Auth must have confirmed it for whoever accepts.';
 comment on column public.invitations.role is 'What they become: owner, admin or member.';
 comment on column public.invitations.invited_by is 'auth.users.id of the owner or admin who invited: the invitation stands as long as they may; null: an operator, whose invitations stand.';
@@ -30,7 +30,8 @@ comment on column public.invitations.accepted_by is 'auth.users.id of who accept
 -- One open invitation per address and agency: inviting again renews it.
 create unique index invitations_open_key on public.invitations (agency_id, email) where accepted_at is null;
 create index invitations_agency_id_idx on public.invitations (agency_id, created_at);
-create index invitations_email_idx on public.invitations (email) where accepted_at is null;
+create index invitations_email_idx on public.invitations (email);
+create index invitations_accepted_by_idx on public.invitations (accepted_by) where accepted_by is not null;
 create index invitations_expires_at_idx on public.invitations (expires_at);
 
 alter table public.invitations enable row level security;

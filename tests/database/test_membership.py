@@ -211,17 +211,38 @@ def test_the_first_owner_stands_in_owner_id(agency: Agency) -> None:
     assert agency.owner() == "ana"
 
 
-def test_a_deleted_user_leaves_no_membership_and_no_address(agency: Agency) -> None:
-    agency.add("ana", "owner")
-    agency.call("ana", "invite_member", agency.id, "Bo@Example.test", "member")
+DELETED = ["deleted in Auth", "deleted softly in Auth"]
+ADDRESSES = (
+    "select coalesce(string_agg(email, ' '), '') from public.invitations"
+    " where email not like 'someone%%'"
+)
+
+
+def invited_twice(agency: Agency) -> str:
+    """Let an admin be one by invitation, and be invited by a second agency, too."""
     bo = agency.user("bo")
+    agency.call("ana", "invite_member", agency.id, "Bo@Example.test", "admin")
     (invitation,) = agency.call("bo", "my_invitations")
     agency.call("bo", "accept_invitation", invitation["id"])
+    agency.engine.agency("Borealis")
+    agency.engine.rows("update auth.users set email_confirmed_at = null")
+    for email in ("bo@example.test", "someone@example.test"):
+        assert agency.engine.call("add_member", "Borealis", email)["outcome"] == "invited"
+    return bo
 
-    agency.engine.rows("delete from auth.users where id = %s", bo)
+
+@pytest.mark.parametrize("how", DELETED)
+def test_a_deleted_user_leaves_no_membership_and_no_address(agency: Agency, how: str) -> None:
+    agency.add("ana", "owner")
+    bo = invited_twice(agency)
+    # an address that changed since is known by who accepted
+    agency.engine.rows("update public.invitations set email = 'b@x' where accepted_by = %s", bo)
+
+    agency.engine.rows(GOING[how], bo)
 
     assert agency.roles() == {"ana": "owner"}
-    assert "example.test" not in str(agency.trail("member_invited", "member_removed"))
+    assert agency.engine.value(ADDRESSES) == ""
+    assert agency.engine.value("select count(*) from public.invitations") == 1
 
 
 def test_where_auth_takes_no_trigger_the_night_sweeps(supabase: Engine) -> None:
@@ -239,6 +260,25 @@ def test_where_auth_takes_no_trigger_the_night_sweeps(supabase: Engine) -> None:
         assert agency.roles() == {"cy": "owner"}
     finally:
         agency.engine.rows("alter table auth.users enable trigger fanvue_forget_user")
+
+
+@pytest.mark.parametrize("how", DELETED)
+def test_the_sweep_knows_who_is_kept_as_deleted_and_forgets_addresses(
+    supabase: Engine, how: str
+) -> None:
+    agency = Agency.made(supabase)
+    agency.add("ana", "owner")
+    bo = invited_twice(agency)
+    agency.engine.rows("alter table auth.users disable trigger user")
+    try:
+        agency.engine.rows(GOING[how], bo)
+        assert agency.engine.value("select private.forget_missing_users()") == 1
+    finally:
+        agency.engine.rows("alter table auth.users enable trigger user")
+
+    assert agency.roles() == {"ana": "owner"}
+    assert agency.engine.value(ADDRESSES) == ""
+    assert agency.engine.value("select count(*) from public.invitations") == 1
 
 
 def test_members_of_no_known_user_stay_where_the_trigger_watches(agency: Agency) -> None:
