@@ -20,18 +20,17 @@ create table public.agency_trail (
   constraint agency_trail_who_check check (who in ('member', 'service', 'operator'))
 );
 comment on table public.agency_trail is
-  'Changes of members, roles, connections and pauses of an agency, readable for its members. No secrets, and no names of creators or people: '
-  'ids, and the address of an invitation until its account is deleted. Kept as long as ops.actions.';
+  'Changes of members, roles, connections and pauses of an agency, readable for its members. No secrets, and neither names nor addresses of creators or people: '
+  'ids alone. Kept as long as ops.actions.';
 comment on column public.agency_trail.at is 'When, by the engine''s clock.';
 comment on column public.agency_trail.action is 'What happened. creator_*: one creator; account_*: the agency''s own account at Fanvue; *_refused: Fanvue refused the grant.';
 comment on column public.agency_trail.who is
   'member: user_id, signed in. service: the worker, a function or the command line. operator: directly in the database.';
 comment on column public.agency_trail.user_id is 'auth.users.id of the member who did it, or who began what the service finished.';
 comment on column public.agency_trail.subject_id is 'Whom it is about: the member, model, connection, invitation or link, as the action says.';
-comment on column public.agency_trail.detail is 'Particulars: roles before and after, the reason code of a pause, the invited address, counts.';
+comment on column public.agency_trail.detail is 'Particulars: roles before and after, the reason code of a pause, counts.';
 create index agency_trail_agency_id_at_idx on public.agency_trail (agency_id, at desc);
 create index agency_trail_at_idx on public.agency_trail (at);
-create index agency_trail_email_idx on public.agency_trail ((detail ->> 'email')) where detail ? 'email';
 
 alter table public.agency_trail enable row level security;
 revoke all on public.agency_trail from public, anon, authenticated, service_role;

@@ -1,7 +1,8 @@
 -- Purpose: what always holds of members: an agency with owners keeps one, agencies.owner_id is one of them, a deleted user
 -- belongs to nothing, and the trail knows of every change. Triggers, so that it holds for Studio and older applications, too.
--- Who may call: triggers; administered_agency_ids the policies; forget_missing_users the nightly prune.
--- Locks: a change of an owner takes the agency's row, so two owners who leave at once are judged one after the other.
+-- Who may call: triggers; administered_agency_ids the policies; forget_missing_users the pruning, once a day.
+-- Locks: a change of an owner takes the agency's row, so two owners who leave at once are judged one after the other. Whoever changes
+-- members takes it before theirs, the lower id first.
 
 create or replace function private.administered_agency_ids()
 returns setof uuid
@@ -174,16 +175,23 @@ create trigger agency_members_note_change
 
 create or replace function private.forget_user(p_user_id uuid, p_email text)
 returns void
-language sql
+language plpgsql
 security definer
 set search_path = ''
 as $$
+begin
+  -- the agencies' rows first, as everywhere
+  perform from public.agencies a
+  where a.id in (select m.agency_id from public.agency_members m where m.user_id = p_user_id
+                 union select i.agency_id from public.invitations i where i.email = lower(p_email) or i.accepted_by = p_user_id)
+  order by a.id
+  for no key update;
   delete from public.agency_members m where m.user_id = p_user_id;
-  update public.agency_trail t set detail = t.detail - 'email'
-  where t.detail ? 'email' and t.detail ->> 'email' = lower(p_email);
+  delete from public.invitations i where i.email = lower(p_email) or i.accepted_by = p_user_id;
+end
 $$;
 comment on function private.forget_user(uuid, text) is
-  'Takes a user who is deleted out of every agency, and their address out of the trails. Refuses (409) for the last owner of an agency. '
+  'Takes a user who is deleted out of every agency, and their address out of the invitations. Refuses (409) for the last owner of an agency. '
   'Definer: Auth calls it, which has no right on these tables.';
 revoke all on function private.forget_user(uuid, text) from public, anon, authenticated;
 
@@ -198,7 +206,7 @@ begin
   return case when tg_op = 'DELETE' then old else new end;
 end
 $$;
-comment on function private.follow_user() is 'A user whom Auth deletes leaves no membership behind.';
+comment on function private.follow_user() is 'A user whom Auth deletes leaves no membership and no address behind.';
 revoke all on function private.follow_user() from public, anon, authenticated;
 
 do $$
@@ -210,7 +218,7 @@ begin
       for each row when (new.deleted_at is not null and old.deleted_at is null) execute function private.follow_user();
   end if;
 exception when insufficient_privilege or undefined_table or invalid_schema_name then
-  raise warning 'no trigger on auth.users: memberships of deleted users are swept every night';
+  raise warning 'no trigger on auth.users: memberships of deleted users are swept once a day';
 end
 $$;
 
@@ -219,32 +227,53 @@ returns integer
 language plpgsql
 security definer
 set search_path = ''
+set lock_timeout = '500ms'
 as $$
 declare
+  v_gone uuid[];
+  v_emails text[];
   v_count integer := 0;
   r record;
 begin
   if to_regclass('auth.users') is null
-     or exists (select from pg_catalog.pg_trigger t where t.tgrelid = to_regclass('auth.users') and t.tgname = 'fanvue_forget_user' and t.tgenabled <> 'D') then
+     or (select count(*) = 2 from pg_catalog.pg_trigger t where t.tgrelid = to_regclass('auth.users') and t.tgenabled <> 'D'
+                                                            and t.tgname in ('fanvue_forget_user', 'fanvue_forget_deleted_user')) then
     return 0;
   end if;
+  -- as JSON: not every Auth keeps the users whom it deleted
+  v_gone := array(
+    select p.user_id
+    from (select m.user_id from public.agency_members m
+          union select i.accepted_by from public.invitations i where i.accepted_by is not null) p
+    where not exists (select from auth.users u where u.id = p.user_id and to_jsonb(u) ->> 'deleted_at' is null));
+  v_emails := array(
+    (select i.email from public.invitations i where i.accepted_by = any (v_gone)
+     union select lower(u.email) from auth.users u where u.email is not null and to_jsonb(u) ->> 'deleted_at' is not null)
+    except select lower(u.email) from auth.users u where to_jsonb(u) ->> 'deleted_at' is null);
+  -- the agencies' rows first, as everywhere
+  perform from public.agencies a
+  where a.id in (select m.agency_id from public.agency_members m where m.user_id = any (v_gone)
+                 union select i.agency_id from public.invitations i where i.accepted_by = any (v_gone) or i.email = any (v_emails))
+  order by a.id
+  for no key update;
   for r in
     select m.user_id, m.agency_id
     from public.agency_members m
-    where not exists (select from auth.users u where u.id = m.user_id)
+    where m.user_id = any (v_gone)
       -- The last owner stays, gone or not: somebody has to be able to take over.
       and (m.role <> 'owner' or exists (select from public.agency_members o
-                                        where o.agency_id = m.agency_id and o.role = 'owner' and o.user_id <> m.user_id
-                                          and exists (select from auth.users u where u.id = o.user_id)))
+                                        where o.agency_id = m.agency_id and o.role = 'owner' and not o.user_id = any (v_gone)))
     order by m.agency_id, m.user_id
   loop
     delete from public.agency_members m where m.agency_id = r.agency_id and m.user_id = r.user_id;
     v_count := v_count + 1;
   end loop;
+  delete from public.invitations i where i.accepted_by = any (v_gone) or i.email = any (v_emails);
   return v_count;
 end
 $$;
 comment on function private.forget_missing_users() is
-  'Takes users whom Auth no longer knows out of their agencies, where the trigger on auth.users could not be made; does nothing elsewhere. Definer, to read auth.users.';
+  'Takes users whom Auth no longer knows, or keeps as deleted, out of their agencies, and their addresses out of the invitations, where the triggers on auth.users '
+  'could not be made; does nothing elsewhere. The address of who never accepted stays until the invitation is pruned. Definer, to read auth.users.';
 revoke all on function private.forget_missing_users() from public, anon, authenticated;
 grant execute on function private.forget_missing_users() to service_role;

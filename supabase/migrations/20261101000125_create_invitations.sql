@@ -1,10 +1,10 @@
 -- Purpose: people join an agency by invitation, and owners and admins change who belongs to it.
 -- An invitation is for an address. Whoever is signed in with that address, confirmed by Auth, accepts it: by themselves, since
--- nobody is put into an agency unasked.
+-- nobody is put into an agency unasked. It stands as long as whoever invited may invite like that.
 -- Who may call: invite_member, revoke_invitation, set_member_role and remove_member owners and admins (only owners make or
 -- change owners; everybody may leave); my_invitations and accept_invitation anybody signed in; members_of members;
 -- add_member and drop_member service_role (the command line).
--- Locks: the invitation's or the member's row; the agency's while invitations are counted.
+-- Locks: the agency's row where members change or invitations are counted, then the invitation's or the member's.
 
 create table public.invitations (
   id uuid primary key default gen_random_uuid(),
@@ -20,17 +20,18 @@ create table public.invitations (
   constraint invitations_email_check check (email = lower(email) and email ~ '^[^@[:space:]]+@[^@[:space:]]+$' and length(email) <= 254)
 );
 comment on table public.invitations is
-  'Who is invited to an agency, by address; owners and admins read it. Revoked ones are deleted, the others thirty days after their end.';
+  'Who is invited to an agency, by address; owners and admins read it. Revoked ones are deleted, those of a deleted user with them, the others thirty days after their end.';
 comment on column public.invitations.email is 'The address, lower case. Auth must have confirmed it for whoever accepts.';
 comment on column public.invitations.role is 'What they become: owner, admin or member.';
-comment on column public.invitations.invited_by is 'auth.users.id of the owner or admin who invited; null: an operator.';
+comment on column public.invitations.invited_by is 'auth.users.id of the owner or admin who invited: the invitation stands as long as they may; null: an operator, whose invitations stand.';
 comment on column public.invitations.expires_at is 'Until when it can be accepted: two weeks, begun anew by inviting again.';
 comment on column public.invitations.accepted_at is 'When it was accepted; null: it is open.';
 comment on column public.invitations.accepted_by is 'auth.users.id of who accepted it.';
 -- One open invitation per address and agency: inviting again renews it.
 create unique index invitations_open_key on public.invitations (agency_id, email) where accepted_at is null;
 create index invitations_agency_id_idx on public.invitations (agency_id, created_at);
-create index invitations_email_idx on public.invitations (email) where accepted_at is null;
+create index invitations_email_idx on public.invitations (email);
+create index invitations_accepted_by_idx on public.invitations (accepted_by) where accepted_by is not null;
 create index invitations_expires_at_idx on public.invitations (expires_at);
 
 alter table public.invitations enable row level security;
@@ -91,6 +92,39 @@ comment on function private.confirmed_email(uuid) is
 revoke all on function private.confirmed_email(uuid) from public, anon, authenticated;
 grant execute on function private.confirmed_email(uuid) to service_role;
 
+create or replace function private.members_with_email(p_agency_id uuid, p_email text)
+returns setof uuid
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+  select m.user_id
+  from public.agency_members m
+  join auth.users u on u.id = m.user_id
+  where m.agency_id = p_agency_id and lower(u.email) = p_email
+$$;
+comment on function private.members_with_email(uuid, text) is
+  'The members of an agency who have an address, confirmed or not: those who are listed with it. Definer, to read auth.users.';
+revoke all on function private.members_with_email(uuid, text) from public, anon, authenticated;
+grant execute on function private.members_with_email(uuid, text) to service_role;
+
+create or replace function private.stands(p_invitation public.invitations)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select p_invitation.accepted_at is null and p_invitation.expires_at > private.engine_now()
+    and (p_invitation.invited_by is null or exists (select from public.agency_members m
+         where m.agency_id = p_invitation.agency_id and m.user_id = p_invitation.invited_by
+           and (m.role = 'owner' or (m.role = 'admin' and p_invitation.role <> 'owner'))))
+$$;
+comment on function private.stands(public.invitations) is
+  'Whether an invitation can be accepted: open, in time, and whoever invited could invite like that today.';
+revoke all on function private.stands(public.invitations) from public, anon, authenticated;
+grant execute on function private.stands(public.invitations) to service_role;
+
 create or replace function private.put_invitation(p_agency_id uuid, p_email text, p_role text)
 returns public.invitations
 language plpgsql
@@ -103,8 +137,7 @@ declare
 begin
   -- the counts below are one caller's at a time
   perform from public.agencies a where a.id = p_agency_id for no key update;
-  if exists (select from public.agency_members m
-             where m.agency_id = p_agency_id and private.confirmed_email(m.user_id) = p_email) then
+  if exists (select from private.members_with_email(p_agency_id, p_email)) then
     raise sqlstate 'PT409' using message = 'this person is a member already', hint = 'set_member_role changes what they are';
   end if;
   if (select count(*) >= 20 from public.invitations i
@@ -119,7 +152,7 @@ begin
   on conflict (agency_id, email) where accepted_at is null
   do update set role = excluded.role, invited_by = excluded.invited_by, created_at = excluded.created_at, expires_at = excluded.expires_at
   returning i.* into v_invitation;
-  perform private.note_change(p_agency_id, 'member_invited', v_invitation.id, jsonb_build_object('email', p_email, 'role', p_role));
+  perform private.note_change(p_agency_id, 'member_invited', v_invitation.id, jsonb_build_object('role', p_role));
   return v_invitation;
 end
 $$;
@@ -145,7 +178,7 @@ begin
   end if;
   if v_role <> 'owner' and exists (select from public.invitations i
                                    where i.agency_id = p_agency_id and i.email = private.check_email(p_email)
-                                     and i.accepted_at is null and i.role = 'owner') then
+                                     and i.accepted_at is null and i.role = 'owner' and private.stands(i)) then
     raise sqlstate 'PT403' using message = 'only an owner changes the invitation of an owner';
   end if;
   v_invitation := private.put_invitation(p_agency_id, private.check_email(p_email), p_role);
@@ -188,8 +221,7 @@ begin
     perform private.require_role(v_invitation.agency_id, array['owner']);
   end if;
   delete from public.invitations i where i.id = p_invitation_id;
-  perform private.note_change(v_invitation.agency_id, 'invitation_revoked', v_invitation.id,
-                              jsonb_build_object('email', v_invitation.email, 'role', v_invitation.role));
+  perform private.note_change(v_invitation.agency_id, 'invitation_revoked', v_invitation.id, jsonb_build_object('role', v_invitation.role));
   return jsonb_build_object('changed', true);
 end
 $$;
@@ -293,7 +325,7 @@ as $$
       from public.agency_members m where m.agency_id = p_agency_id), '[]'),
     'invitations', case when p_with_emails then coalesce((
       select jsonb_agg(jsonb_build_object('id', i.id, 'email', i.email, 'role', i.role, 'expires_at', i.expires_at) order by i.created_at, i.id)
-      from public.invitations i where i.agency_id = p_agency_id and i.accepted_at is null and i.expires_at > private.engine_now()), '[]') end)
+      from public.invitations i where i.agency_id = p_agency_id and i.accepted_at is null and private.stands(i)), '[]') end)
 $$;
 comment on function private.list_people(uuid, boolean) is 'Members and open invitations of an agency; addresses and invitations only where asked for. Definer, to read auth.users.';
 revoke all on function private.list_people(uuid, boolean) from public, anon, authenticated;
@@ -338,7 +370,7 @@ as $$
                             order by i.created_at, i.id), '[]')
   from public.invitations i
   join public.agencies a on a.id = i.agency_id
-  where i.email = private.confirmed_email((select auth.uid())) and i.accepted_at is null and i.expires_at > private.engine_now()
+  where i.email = private.confirmed_email((select auth.uid())) and i.accepted_at is null and private.stands(i)
 $$;
 comment on function private.invitations_as_invited() is 'What my_invitations does, with the right to read them.';
 revoke all on function private.invitations_as_invited() from public, anon;
@@ -367,6 +399,10 @@ declare
   v_user_id uuid := (select auth.uid());
   v_invitation public.invitations;
 begin
+  -- the agency's row first, as everywhere: whoever invited is judged before or after they lose their right, not in between
+  perform from public.agencies a
+  where a.id = (select i.agency_id from public.invitations i where i.id = p_invitation_id and i.email = private.confirmed_email(v_user_id))
+  for no key update;
   select i.* into v_invitation from public.invitations i
   where i.id = p_invitation_id and i.email = private.confirmed_email(v_user_id)
   for update;
@@ -374,7 +410,7 @@ begin
     raise sqlstate 'PT404' using message = 'no such invitation for your confirmed address';
   end if;
   if v_invitation.accepted_at is null then
-    if v_invitation.expires_at <= v_now then
+    if not private.stands(v_invitation) then
       raise sqlstate 'PT410' using message = 'this invitation is over', hint = 'ask an owner or admin of the agency to invite you again';
     end if;
     update public.invitations i set accepted_at = v_now, accepted_by = v_user_id where i.id = v_invitation.id;
@@ -399,6 +435,6 @@ as $$
   select private.accept_as_invited(p_invitation_id)
 $$;
 comment on function public.accept_invitation(uuid) is
-  'Joins the agency of an invitation for the caller''s confirmed address; repeated, it says the same. Errors: 404 none for that address, 410 over.';
+  'Joins the agency of an invitation for the caller''s confirmed address; repeated, it says the same. Errors: 404 none for that address, 410 over, or whoever invited may not any more.';
 revoke all on function public.accept_invitation(uuid) from public, anon, authenticated;
 grant execute on function public.accept_invitation(uuid) to authenticated;

@@ -2,7 +2,7 @@
 -- It ends with its time, with its first stored grant, or when whoever made it may no longer connect creators. Opening it uses
 -- nothing up: messengers open links for their previews.
 -- Who may call: create_connect_link and revoke_connect_link owners and admins; make_connect_link service_role (the command line).
--- Locks: the link's row; the agency's while links are counted.
+-- Locks: the link's row, before it those of the connections begun with it; the agency's while links are counted.
 
 create table public.connect_links (
   id uuid primary key default gen_random_uuid(),
@@ -125,6 +125,11 @@ as $$
 declare
   v_link public.connect_links;
 begin
+  -- they go with the link, and whoever stores a grant holds theirs before the link's
+  perform from private.connection_attempts a
+  where a.link_id = p_link_id and a.agency_id in (select private.administered_agency_ids())
+  order by a.state_hash
+  for update;
   delete from public.connect_links l
   where l.id = p_link_id and l.used_at is null and l.agency_id in (select private.administered_agency_ids())
   returning l.* into v_link;

@@ -59,10 +59,13 @@ returns void
 language sql
 set search_path = ''
 as $$
-  update private.connection_attempts a set held = null where a.held is not null and a.expires_at < p_now;
-  delete from private.connection_attempts a where a.expires_at < p_now - interval '1 day';
+  update private.connection_attempts a set held = null
+  where a.ctid = any (array(select x.ctid from private.connection_attempts x where x.held is not null and x.expires_at < p_now for update skip locked));
+  delete from private.connection_attempts a
+  where a.ctid = any (array(select x.ctid from private.connection_attempts x where x.expires_at < p_now - interval '1 day' for update skip locked));
 $$;
-comment on function private.forget_attempts(timestamptz) is 'Drops grants that nobody confirmed in time, and attempts that are a day old.';
+comment on function private.forget_attempts(timestamptz) is
+  'Drops grants that nobody confirmed in time, and attempts that are a day old; those that somebody holds wait for the next time.';
 revoke all on function private.forget_attempts(timestamptz) from public, anon, authenticated;
 grant execute on function private.forget_attempts(timestamptz) to service_role;
 

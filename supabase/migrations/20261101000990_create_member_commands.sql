@@ -1,7 +1,7 @@
 -- Purpose: the command line's way to the members of an agency (fanvue-sync members), for operators: no role limits it, the last
 -- owner stays all the same, and the trail says that it was the service.
 -- Who may call: service_role only.
--- Locks: the member's row, and the agency's where an owner goes.
+-- Locks: the agency's row, then the member's or the invitation's.
 
 create or replace function private.require_named_agency(p_agency text)
 returns uuid
@@ -43,17 +43,21 @@ declare
   v_agency_id uuid := private.find_agency(p_agency);
   v_email text := private.check_email(p_email);
   v_role text := private.check_role(p_role);
-  v_user_id uuid := private.user_with_email(v_email);
+  v_user_id uuid;
   v_before text;
 begin
   if v_agency_id is null and p_create then
     insert into public.agencies (name) values (private.agency_name(p_agency)) returning id into v_agency_id;
   end if;
   v_agency_id := coalesce(v_agency_id, private.require_named_agency(p_agency));
+  -- a member is whoever is listed with the address; somebody new must have confirmed it
+  v_user_id := coalesce((select e from private.members_with_email(v_agency_id, v_email) e limit 1), private.user_with_email(v_email));
   if v_user_id is null then
     return jsonb_build_object('agency_id', v_agency_id, 'email', v_email, 'role', v_role, 'outcome', 'invited',
                               'expires_at', (private.put_invitation(v_agency_id, v_email, v_role)).expires_at);
   end if;
+  -- the agency's row first, as everywhere
+  perform from public.agencies a where a.id = v_agency_id for no key update;
   v_before := (select m.role from public.agency_members m where m.agency_id = v_agency_id and m.user_id = v_user_id);
   insert into public.agency_members (agency_id, user_id, role)
   values (v_agency_id, v_user_id, v_role)
@@ -79,8 +83,10 @@ declare
   v_member text := lower(btrim(p_member));
   v_invited public.invitations;
 begin
+  -- the agency's row first, as everywhere
+  perform from public.agencies a where a.id = v_agency_id for no key update;
   delete from public.agency_members m
-  where m.agency_id = v_agency_id and (m.user_id::text = v_member or m.user_id = private.user_with_email(v_member));
+  where m.agency_id = v_agency_id and (m.user_id::text = v_member or m.user_id in (select private.members_with_email(v_agency_id, v_member)));
   if found then
     return jsonb_build_object('agency_id', v_agency_id, 'member', v_member, 'outcome', 'removed');
   end if;
@@ -88,7 +94,7 @@ begin
   where i.agency_id = v_agency_id and i.email = v_member and i.accepted_at is null
   returning i.* into v_invited;
   if found then
-    perform private.note_change(v_agency_id, 'invitation_revoked', v_invited.id, jsonb_build_object('email', v_invited.email, 'role', v_invited.role));
+    perform private.note_change(v_agency_id, 'invitation_revoked', v_invited.id, jsonb_build_object('role', v_invited.role));
     return jsonb_build_object('agency_id', v_agency_id, 'member', v_member, 'outcome', 'revoked');
   end if;
   return jsonb_build_object('agency_id', v_agency_id, 'member', v_member, 'outcome', 'unchanged');

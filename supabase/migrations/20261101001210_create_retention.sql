@@ -1,6 +1,6 @@
 -- Purpose: what bounds every table: how long its rows are kept, or why it needs no end; and the pruning that keeps it so.
 -- Who may call: prune_history service_role (each worker's tick) and pg_cron; operators edit private.retention.keep in Studio.
--- Locks: the rows that are deleted, those alone that nobody holds; nothing here waits for anybody.
+-- Locks: the rows that are deleted, those alone that nobody holds; the sweep of members takes their agencies' rows, and waits half a second at most.
 
 create table private.retention (
   table_name text not null,
@@ -11,6 +11,7 @@ create table private.retention (
   only_where text,
   why text not null,
   refused text,
+  swept_at timestamptz,
   primary key (table_name, part),
   constraint retention_keep_check check (keep >= at_least),
   constraint retention_age_check check ((keep is null) = (aged_by is null) and (keep is null) = (at_least is null))
@@ -25,8 +26,9 @@ comment on column private.retention.aged_by is 'The column that tells a row''s a
 comment on column private.retention.only_where is 'The condition on the row x by which a part is told; only the owner writes it.';
 comment on column private.retention.why is 'What is kept, and why so long or without an end.';
 comment on column private.retention.refused is 'What the database last said when it refused to delete; empty when it did not.';
+comment on column private.retention.swept_at is 'When rows whose user is gone were last looked for, once a day; empty where nothing of that kind is done.';
 revoke all on private.retention from public, anon, authenticated;
-grant select, update (keep, refused) on private.retention to service_role;
+grant select, update (keep, refused, swept_at) on private.retention to service_role;
 
 insert into private.retention (table_name, part, keep, at_least, aged_by, only_where, why) values
   ('public.sync_runs', 'succeeded', '7 days', '1 day', 'finished_at', 'x.state = ''succeeded''', 'finished jobs that were news, read history or were asked for'),
@@ -152,8 +154,24 @@ begin
   if not pg_try_advisory_xact_lock(hashtextextended('fanvue-prune', 0)) then
     return jsonb_build_object('deleted', v_deleted, 'refused', v_refusals, 'more', false);
   end if;
-  perform private.forget_attempts(v_now);
-  perform private.forget_missing_users();
+  begin
+    perform private.forget_attempts(v_now);
+  exception when others then
+    v_refusals := v_refusals || jsonb_build_object('private.connection_attempts', sqlerrm);
+  end;
+  -- it reads every member: once a day, whatever comes of it
+  update private.retention r set swept_at = v_now
+  where r.table_name = 'public.agency_members' and r.part = 'all' and (r.swept_at is null or r.swept_at <= v_now - interval '1 day');
+  if found then
+    begin
+      perform private.forget_missing_users();
+    exception when others then
+      v_refused := sqlerrm;
+      v_refusals := v_refusals || jsonb_build_object('public.agency_members', v_refused);
+    end;
+    update private.retention r set refused = v_refused
+    where r.table_name = 'public.agency_members' and r.part = 'all' and r.refused is distinct from v_refused;
+  end if;
   for v_rule in select r.* from private.retention r where r.keep is not null order by r.table_name, r.part loop
     v_refused := null;
     begin
@@ -174,7 +192,7 @@ begin
 end
 $$;
 comment on function public.prune_history(integer) is
-  'Deletes what is older than private.retention says, at most p_batch rows of each table. more: call it again, there is more. pg_cron and each worker call it every minute.';
+  'Deletes what is older than private.retention says, at most p_batch rows of each table; once a day members whom Auth knows no more. refused: what a table refused, which stops nothing else. more: call it again, there is more. pg_cron and each worker call it every minute.';
 revoke all on function public.prune_history(integer) from public, anon, authenticated;
 grant execute on function public.prune_history(integer) to service_role;
 

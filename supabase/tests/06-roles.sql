@@ -10,7 +10,8 @@ insert into people select x, gen_random_uuid() from unnest(array['owner', 'admin
 
 create temp table scene on commit drop as
 select gen_random_uuid() as agency_id, gen_random_uuid() as model_id, gen_random_uuid() as invitation_id, gen_random_uuid() as link_id,
-       gen_random_uuid() as other_id, gen_random_uuid() as mine_id, gen_random_uuid() as account_id, repeat('a', 64) as state_hash, repeat('b', 64) as nonce_hash;
+       gen_random_uuid() as barred_id, gen_random_uuid() as other_id, gen_random_uuid() as mine_id, gen_random_uuid() as account_id,
+       repeat('a', 64) as state_hash, repeat('b', 64) as nonce_hash, repeat('d', 64) as barred_nonce_hash;
 grant select on scene to public;
 insert into public.agencies (id, name) select s.agency_id, 'agency of roles' from scene s;
 insert into public.agency_members (agency_id, user_id, role) select s.agency_id, p.user_id, p.role from scene s, people p where p.role <> 'stranger';
@@ -19,7 +20,17 @@ insert into public.models (id, agency_id, fanvue_user_uuid, handle, fanvue_refre
 select s.model_id, s.agency_id, gen_random_uuid()::text, 'creator', 'sealed' from scene s;
 insert into public.agency_connections (id, agency_id, fanvue_user_uuid, refresh_token)
 select s.account_id, s.agency_id, gen_random_uuid()::text, 'sealed' from scene s;
+-- The stranger is invited by an operator; the admin, who may not, invited themselves to be an owner.
+insert into auth.users (id, email, email_confirmed_at)
+select p.user_id, case p.role when 'stranger' then 'invited' else p.role end || '@example.test', case when p.role in ('stranger', 'admin') then now() end from people p;
 insert into public.invitations (id, agency_id, email) select s.invitation_id, s.agency_id, 'invited@example.test' from scene s;
+insert into public.invitations (id, agency_id, email, role, invited_by)
+select s.barred_id, s.agency_id, 'admin@example.test', 'owner', p.user_id from scene s join people p on p.role = 'admin';
+-- What Fanvue granted is held back for the admin, and for a member who was one when it began.
+insert into private.connection_attempts (state_hash, agency_id, user_id, verifier, started_at, expires_at, used_at, nonce_hash, browser_hash, held)
+select a.nonce_hash, s.agency_id, p.user_id, 'fse1.x', now(), private.engine_now() + interval '10 minutes', now(), a.nonce_hash, repeat('e', 64), '{"creators": []}'
+from scene s join people p on p.role in ('admin', 'member')
+cross join lateral (select case p.role when 'admin' then s.nonce_hash else s.barred_nonce_hash end as nonce_hash) a;
 insert into public.connect_links (id, agency_id, link_hash) select s.link_id, s.agency_id, repeat('c', 64) from scene s;
 
 -- Per action: what comes of it for owner, admin, member and stranger. ok: it is done; else the code of the refusal.
@@ -29,8 +40,10 @@ select m.name, format('select public.%s', replace(m.call, ':agency', quote_liter
 from scene s join people o on o.role = 'owner' cross join lateral (values
   ('request_sync', format('request_sync(%L, ''earnings'')', s.model_id), 'ok', 'ok', 'ok', 'PT404'),
   ('begin_connection', format('begin_connection(:agency, null, %L, ''fse1.x'', ''/'')', s.state_hash), 'ok', 'ok', 'PT403', 'PT404'),
-  -- only who began it, whatever their role: nobody here did
-  ('confirm_connection', format('confirm_connection(%L)', s.nonce_hash), 'PT404', 'PT404', 'PT404', 'PT404'),
+  -- only who began it, and only as long as they may
+  ('confirm_connection', format('confirm_connection(%L, %L)', s.nonce_hash, repeat('e', 64)), 'PT404', 'ok', 'PT404', 'PT404'),
+  ('confirm_connection: in another browser', format('confirm_connection(%L, %L)', s.nonce_hash, repeat('f', 64)), 'PT404', 'PT412', 'PT404', 'PT404'),
+  ('confirm_connection: of a member', format('confirm_connection(%L, %L)', s.barred_nonce_hash, repeat('e', 64)), 'PT404', 'PT404', 'PT403', 'PT404'),
   ('disconnect_creator', format('disconnect_creator(%L)', s.model_id), 'ok', 'ok', 'PT403', 'PT404'),
   ('disconnect_account', format('disconnect_account(%L)', s.account_id), 'ok', 'ok', 'PT403', 'unchanged'),
   ('create_connect_link', 'create_connect_link(:agency)', 'ok', 'ok', 'PT403', 'PT404'),
@@ -46,7 +59,8 @@ from scene s join people o on o.role = 'owner' cross join lateral (values
   ('members_of', 'members_of(:agency)', 'ok', 'ok', 'ok', 'PT404'),
   ('my_invitations', 'my_invitations()', 'ok', 'ok', 'ok', 'ok'),
   -- for an address that Auth confirmed, whoever it is
-  ('accept_invitation', format('accept_invitation(%L)', s.invitation_id), 'PT404', 'PT404', 'PT404', 'PT404'),
+  ('accept_invitation', format('accept_invitation(%L)', s.invitation_id), 'PT404', 'PT404', 'PT404', 'ok'),
+  ('accept_invitation: of who may not invite so', format('accept_invitation(%L)', s.barred_id), 'PT404', 'PT410', 'PT404', 'PT404'),
   ('dashboard_stats', 'dashboard_stats(:agency, ''2026-01-01'', ''2026-01-02'')', 'ok', 'ok', 'ok', 'denied'),
   ('stats_head', 'stats_head(:agency)', 'ok', 'ok', 'ok', 'denied'),
   ('announcements', 'announcements(:agency)', 'ok', 'ok', 'ok', 'denied')

@@ -5,15 +5,18 @@ Each test holds one lock by hand, so that the others meet in the worst order eve
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.database.books import Sale
 from tests.database.engine import WAIT
 
 
 if TYPE_CHECKING:
-    from tests.database.engine import Engine
+    from tests.database.engine import Engine, Worker
 
 
 SALE = Sale(instant=0, cents=500, order_id="A", fan="f1", source="tip").listed()
@@ -211,3 +214,115 @@ def test_retrying_what_is_dead_while_the_schedule_ticks(engine: Engine) -> None:
     jobs = engine.rows("select id, state from public.sync_jobs order by model_id")
     # under the numbers that the operator has on the screen
     assert jobs == [{"id": number, "state": "queued"} for number in numbers]
+
+
+# Members, invitations and links -------------------------------------------------------------------
+
+_HOLD_AGENCY = "select from public.agencies where id = %s for no key update"
+
+
+def owner(engine: Engine, *agencies: uuid.UUID) -> str:
+    """Make a person who owns agencies, and whose address is their id."""
+    user_id = str(uuid.uuid4())
+    engine.rows(
+        "insert into auth.users (id, email, email_confirmed_at) values (%s, %s, now())",
+        user_id,
+        f"{user_id}@example.test",
+    )
+    for agency_id in agencies:
+        engine.rows(
+            "insert into public.agency_members (agency_id, user_id, role) values (%s, %s, 'owner')",
+            agency_id,
+            user_id,
+        )
+    return user_id
+
+
+def signed_in(worker: Worker, user_id: str) -> Worker:
+    """Let a connection act as a signed-in person."""
+    claims = json.dumps({"sub": user_id, "role": "authenticated"})
+    worker.connection.execute("select set_config('request.jwt.claims', %s, false)", [claims])
+    worker.connection.execute("set role authenticated")
+    return worker
+
+
+GOING = {
+    "dropped by an operator": "select public.drop_member(%(agency)s::text, %(user)s)",
+    "made an admin by an operator": "select public.add_member(%(agency)s::text,"
+    " %(user)s || '@example.test', 'admin')",
+    "deleted in Auth": "delete from auth.users where id = %(user)s::uuid",
+}
+
+
+@pytest.mark.parametrize("how", GOING)
+def test_a_member_who_is_changed_twice_at_once(engine: Engine, how: str) -> None:
+    agency_id = engine.agency()
+    ana, bo = owner(engine, agency_id), owner(engine, agency_id)
+    member, other, blocker = signed_in(engine.another(), ana), engine.another(), engine.another()
+    other.connection.execute("reset role")
+
+    with blocker.connection.transaction():
+        blocker.connection.execute(_HOLD_AGENCY, [agency_id])
+        changed = member.start("set_member_role", agency_id, bo, "member")
+        engine.wait_until_blocked(member)
+        gone = other.run(
+            other.connection.execute, GOING[how], {"agency": str(agency_id), "user": bo}
+        )
+        engine.wait_until_blocked(other)
+
+    assert changed.result(WAIT) == {"changed": True}
+    gone.result(WAIT)
+    roles = engine.rows("select role from public.agency_members where user_id = %s", bo)
+    assert roles == ([{"role": "admin"}] if "admin" in how else [])
+
+
+def test_whoever_accepts_takes_the_agency_before_the_invitation(engine: Engine) -> None:
+    agency_id = engine.agency()
+    invite = ("invite_member", agency_id, "bo@example.test", "owner")
+    ana = signed_in(engine.another(), owner(engine, agency_id))
+    invitation_id = ana.call(*invite)["id"]
+    bo = owner(engine)
+    engine.rows("update auth.users set email = 'bo@example.test' where id = %s", bo)
+    # then the first owner who accepts is noted in the agency's row
+    engine.rows("alter table public.agencies disable trigger user")
+    engine.rows("update public.agencies set owner_id = null")
+    engine.rows("alter table public.agencies enable trigger user")
+    invited, blocker = signed_in(engine.another(), bo), engine.another()
+
+    with blocker.connection.transaction():
+        blocker.connection.execute(_HOLD_AGENCY, [agency_id])
+        accepted = invited.start("accept_invitation", invitation_id)
+        engine.wait_until_blocked(invited)
+        # as who renews it does, with the agency's row in hand
+        blocker.connection.execute("select from public.invitations for update nowait")
+
+    assert accepted.result(WAIT)["role"] == "owner"
+
+
+def test_a_link_that_is_taken_back_while_a_grant_is_stored_through_it(engine: Engine) -> None:
+    agency_id = engine.agency()
+    ana = signed_in(engine.another(), owner(engine, agency_id))
+    link_id = ana.call("create_connect_link", agency_id)["id"]
+    engine.rows(
+        "insert into private.connection_attempts (state_hash, agency_id, link_id, verifier,"
+        " started_at, expires_at, held, confirmed_at, nonce_hash)"
+        " values ('state', %s, %s, 'v', now(), private.engine_now() + interval '1 hour', '{}',"
+        " now(), 'nonce')",
+        agency_id,
+        link_id,
+    )
+    storing, blocker = engine.another(), engine.another()
+
+    with blocker.connection.transaction():
+        blocker.connection.execute("select from private.connection_attempts for update")
+        stored = storing.run(
+            storing.connection.execute, "select private.finish_connection('nonce')"
+        )
+        engine.wait_until_blocked(storing)
+        revoked = ana.start("revoke_connect_link", link_id)
+        engine.wait_until_blocked(ana)
+
+    stored.result(WAIT)
+    # used: there is nothing left to take back
+    assert revoked.result(WAIT) == {"changed": False}
+    assert engine.value("select used_at is not null from public.connect_links")

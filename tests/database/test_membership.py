@@ -235,17 +235,38 @@ def test_the_first_owner_stands_in_owner_id(agency: Agency) -> None:
     assert agency.owner() == "ana"
 
 
-def test_a_deleted_user_leaves_no_membership_and_no_address(agency: Agency) -> None:
-    agency.add("ana", "owner")
-    agency.call("ana", "invite_member", agency.id, "Bo@Example.test", "member")
+DELETED = ["deleted in Auth", "deleted softly in Auth"]
+ADDRESSES = (
+    "select coalesce(string_agg(email, ' '), '') from public.invitations"
+    " where email not like 'someone%%'"
+)
+
+
+def invited_twice(agency: Agency) -> str:
+    """Let an admin be one by invitation, and be invited by a second agency, too."""
     bo = agency.user("bo")
+    agency.call("ana", "invite_member", agency.id, "Bo@Example.test", "admin")
     (invitation,) = agency.call("bo", "my_invitations")
     agency.call("bo", "accept_invitation", invitation["id"])
+    agency.engine.agency("Borealis")
+    agency.engine.rows("update auth.users set email_confirmed_at = null")
+    for email in ("bo@example.test", "someone@example.test"):
+        assert agency.engine.call("add_member", "Borealis", email)["outcome"] == "invited"
+    return bo
 
-    agency.engine.rows("delete from auth.users where id = %s", bo)
+
+@pytest.mark.parametrize("how", DELETED)
+def test_a_deleted_user_leaves_no_membership_and_no_address(agency: Agency, how: str) -> None:
+    agency.add("ana", "owner")
+    bo = invited_twice(agency)
+    # an address that changed since is known by who accepted
+    agency.engine.rows("update public.invitations set email = 'b@x' where accepted_by = %s", bo)
+
+    agency.engine.rows(GOING[how], bo)
 
     assert agency.roles() == {"ana": "owner"}
-    assert "example.test" not in str(agency.trail("member_invited", "member_removed"))
+    assert agency.engine.value(ADDRESSES) == ""
+    assert agency.engine.value("select count(*) from public.invitations") == 1
 
 
 def test_where_auth_takes_no_trigger_the_night_sweeps(supabase: Engine) -> None:
@@ -263,6 +284,25 @@ def test_where_auth_takes_no_trigger_the_night_sweeps(supabase: Engine) -> None:
         assert agency.roles() == {"cy": "owner"}
     finally:
         agency.engine.rows("alter table auth.users enable trigger fanvue_forget_user")
+
+
+@pytest.mark.parametrize("how", DELETED)
+def test_the_sweep_knows_who_is_kept_as_deleted_and_forgets_addresses(
+    supabase: Engine, how: str
+) -> None:
+    agency = Agency.made(supabase)
+    agency.add("ana", "owner")
+    bo = invited_twice(agency)
+    agency.engine.rows("alter table auth.users disable trigger user")
+    try:
+        agency.engine.rows(GOING[how], bo)
+        assert agency.engine.value("select private.forget_missing_users()") == 1
+    finally:
+        agency.engine.rows("alter table auth.users enable trigger user")
+
+    assert agency.roles() == {"ana": "owner"}
+    assert agency.engine.value(ADDRESSES) == ""
+    assert agency.engine.value("select count(*) from public.invitations") == 1
 
 
 def test_members_of_no_known_user_stay_where_the_trigger_watches(agency: Agency) -> None:
@@ -344,6 +384,48 @@ def test_an_admin_does_not_touch_the_invitation_of_an_owner(agency: Agency) -> N
     assert agency.refused("bo", *again) == "PT403"
 
 
+LOST = {
+    "removed": "delete from public.agency_members where user_id = %s",
+    "a member only": "update public.agency_members set role = 'member' where user_id = %s",
+    "deleted in Auth": "delete from auth.users where id = %s",
+}
+
+
+@pytest.mark.parametrize("how", LOST)
+def test_an_invitation_ends_with_the_right_of_who_invited(agency: Agency, how: str) -> None:
+    agency.add("ana", "owner")
+    bo = agency.add("bo", "admin")
+    invited = agency.call("bo", "invite_member", agency.id, "cy@example.test", "admin")
+    agency.user("cy")
+
+    agency.engine.rows(LOST[how], bo)
+
+    assert agency.call("cy", "my_invitations") == []
+    assert agency.call("ana", "members_of", agency.id)["invitations"] == []
+    assert agency.refused("cy", "accept_invitation", invited["id"]) == "PT410"
+    assert "cy" not in agency.roles()
+    # whoever may, invites again
+    agency.call("ana", "invite_member", agency.id, "cy@example.test", "member")
+    assert agency.call("cy", "accept_invitation", invited["id"])["role"] == "member"
+
+
+def test_an_owner_who_is_one_no_more_makes_no_owner(agency: Agency) -> None:
+    agency.add("ana", "owner")
+    bo = agency.add("bo", "owner")
+    invited = agency.call("bo", "invite_member", agency.id, "cy@example.test", "owner")
+    other = agency.call("bo", "invite_member", agency.id, "di@example.test", "admin")
+    agency.user("cy")
+    agency.user("di")
+
+    agency.call("ana", "set_member_role", agency.id, bo, "admin")
+
+    assert agency.refused("cy", "accept_invitation", invited["id"]) == "PT410"
+    # an admin still invites admins, and an address whose invitation fell
+    assert agency.call("di", "accept_invitation", other["id"])["role"] == "admin"
+    agency.call("bo", "invite_member", agency.id, "cy@example.test", "member")
+    assert agency.call("cy", "accept_invitation", invited["id"])["role"] == "member"
+
+
 def test_invitations_are_limited_and_addresses_are_addresses(agency: Agency) -> None:
     agency.add("ana", "owner", email="ana@example.test")
     for number in range(20):
@@ -374,6 +456,32 @@ def test_members_are_listed_with_addresses_for_owners_and_admins_alone(agency: A
 
 
 # The trail ------------------------------------------------------------------------------------
+
+
+def test_members_do_not_read_who_was_invited(agency: Agency) -> None:
+    agency.add("ana", "owner")
+    agency.add("bo", "member")
+    invited = agency.call("ana", "invite_member", agency.id, "cy@example.test", "admin")
+    agency.call("ana", "revoke_invitation", invited["id"])
+    agency.engine.call("add_member", "Atlas", "di@example.test")
+    agency.engine.call("drop_member", "Atlas", "di@example.test")
+
+    lines = agency.trail("member_invited", "invitation_revoked")
+
+    assert [(one["who"], one["detail"]) for one in lines] == [
+        ("member", {"role": "admin"}),
+        ("member", {"role": "admin"}),
+        ("service", {"role": "member"}),
+        ("service", {"role": "member"}),
+    ]
+    assert [one["subject_id"] for one in lines[:2]] == [invited["id"]] * 2
+    with agency.connection.transaction():
+        claims = json.dumps({"sub": agency.people["bo"], "role": "authenticated"})
+        agency.connection.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
+        agency.connection.execute("set local role authenticated")
+        seen = agency.connection.execute("select * from public.agency_trail").fetchall()
+    assert len(seen) >= len(lines)
+    assert "example.test" not in str(seen)
 
 
 def test_the_trail_says_who_did_what_to_whom(agency: Agency) -> None:
@@ -465,3 +573,19 @@ def test_an_operator_adds_whom_auth_knows_and_invites_the_others(agency: Agency)
     with pytest.raises(psycopg.Error, match="last owner"):
         outcome(drop, "ana@example.test")
     assert [one["who"] for one in agency.trail("role_changed")] == ["service"]
+
+
+def test_a_member_is_found_by_an_address_that_auth_did_not_confirm(agency: Agency) -> None:
+    agency.add("ana", "owner")
+    agency.add("bo", "admin")
+    agency.engine.rows("update auth.users set email_confirmed_at = null")
+    call = agency.engine.call
+
+    changed = call("add_member", "Atlas", "bo@example.test", "member")
+    assert (changed["outcome"], changed["user_id"]) == ("changed", agency.people["bo"])
+    assert agency.refused("ana", "invite_member", agency.id, "bo@example.test") == "PT409"
+    assert call("list_members", "Atlas")["invitations"] == []
+    assert call("drop_member", "Atlas", "BO@example.test")["outcome"] == "removed"
+    assert agency.roles() == {"ana": "owner"}
+    # whom nobody knows by that address is invited, and joins after Auth confirmed it
+    assert call("add_member", "Atlas", "bo@example.test")["outcome"] == "invited"

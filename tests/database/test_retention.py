@@ -184,6 +184,104 @@ def test_what_one_table_refuses_does_not_undo_the_rest(engine: Engine, model: uu
     assert not is_asked(engine)
 
 
+_SWEPT = "select swept_at from private.retention where table_name = 'public.agency_members'"
+
+
+@contextmanager
+def members_watched_by_nobody(engine: Engine) -> Iterator[None]:
+    """Let Auth tell nothing of deleted users, as where it takes no trigger; nobody swept yet."""
+    engine.rows("update private.retention set swept_at = null")
+    engine.rows("alter table auth.users disable trigger user")
+    try:
+        yield
+    finally:
+        engine.rows("alter table auth.users enable trigger user")
+        engine.rows("update private.retention set swept_at = null, refused = null")
+
+
+def lost_member(engine: Engine) -> None:
+    """Add a member whom Auth does not know."""
+    engine.rows(
+        "insert into public.agency_members (agency_id, user_id)"
+        " select id, gen_random_uuid() from public.agencies limit 1"
+    )
+
+
+def test_members_whom_auth_lost_are_swept_once_a_day(supabase: Engine, model: uuid.UUID) -> None:
+    assert model.int
+    left = "select count(*) from public.agency_members"
+    with members_watched_by_nobody(supabase):
+        lost_member(supabase)
+        supabase.call("prune_history")
+        assert supabase.value(left) == 0
+        lost_member(supabase)
+        supabase.move_clock(hours=23)
+        supabase.call("prune_history")
+        assert supabase.value(left) == 1
+        supabase.move_clock(hours=1)
+        supabase.call("prune_history")
+        assert supabase.value(left) == 0
+
+
+@pytest.mark.parametrize("table", ["public.agency_members", "private.connection_attempts"])
+def test_what_the_sweeps_are_refused_does_not_undo_the_rest(
+    supabase: Engine, model: uuid.UUID, table: str
+) -> None:
+    assert model.int
+    supabase.rows(_RUNS, "40 days", 3)
+    supabase.rows(
+        "insert into private.connection_attempts (state_hash, agency_id, user_id, verifier,"
+        " started_at, expires_at, held) select 's', id, gen_random_uuid(), 'v', now(),"
+        " private.engine_now() - interval '1 hour', '{}' from public.agencies limit 1"
+    )
+    supabase.rows(
+        "create function private.refuse() returns trigger language plpgsql as"
+        " $$ begin raise exception 'not allowed here'; end $$"
+    )
+    supabase.rows(
+        f"create trigger refuse before update or delete on {table}"
+        " for each row execute function private.refuse()"
+    )
+    try:
+        with members_watched_by_nobody(supabase):
+            lost_member(supabase)
+            reply = supabase.call("prune_history")
+            again = supabase.call("prune_history")
+            swept_at = supabase.value(_SWEPT)
+    finally:
+        supabase.rows(f"drop trigger refuse on {table}")
+        supabase.rows("drop function private.refuse()")
+
+    assert reply["deleted"] == {"public.sync_runs: succeeded": 3}
+    assert reply["refused"] == {table: "not allowed here"}
+    assert again["deleted"] == {}
+    assert swept_at is not None
+
+
+def test_a_held_grant_that_somebody_looks_at_keeps_nobody_waiting(
+    engine: Engine, model: uuid.UUID
+) -> None:
+    assert model.int
+    engine.rows(_RUNS, "40 days", 3)
+    engine.rows(
+        "insert into private.connection_attempts (state_hash, agency_id, user_id, verifier,"
+        " started_at, expires_at, held) select n::text, id, gen_random_uuid(), 'v', now(),"
+        " private.engine_now() - interval '1 hour', '{}'"
+        " from public.agencies, generate_series(1, 2) n"
+    )
+    held = "select state_hash from private.connection_attempts where held is not null"
+    holder = engine.another().connection
+    with holder.transaction():
+        holder.execute("select from private.connection_attempts where state_hash = '1' for update")
+        pruning = engine.another()
+        pruning.connection.execute("set lock_timeout = '1ms'")
+        assert pruning.call("prune_history")["refused"] == {}
+        assert engine.rows(held) == [{"state_hash": "1"}]
+
+    engine.call("prune_history")
+    assert engine.rows(held) == []
+
+
 def test_old_rows_that_remain_are_told_after_a_day(engine: Engine, model: uuid.UUID) -> None:
     assert model.int
     engine.rows(_RUNS, "7 days 20 hours", 1)

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import httpx
 import pytest
 
 from worker import SCHEMA_VERSION
@@ -56,6 +57,35 @@ async def test_everything_that_is_down_keeps_the_doctor_for_less_than_ten_second
     (finding,) = await doctor._examine_database(settings)
 
     assert (finding.check, finding.verdict) == ("database", Verdict.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("closed", "unconfirmed", "verdict"),
+    [
+        (True, False, Verdict.OK),
+        (True, True, Verdict.OK),
+        (False, False, Verdict.WARN),
+        (False, True, Verdict.FAIL),
+    ],
+)
+async def test_open_sign_ups_are_worst_where_nobody_confirms_an_address(
+    monkeypatch: pytest.MonkeyPatch, *, closed: bool, unconfirmed: bool, verdict: Verdict
+) -> None:
+    def auth(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/auth/v1/settings"
+        told = {"disable_signup": closed, "mailer_autoconfirm": unconfirmed}
+        return httpx.Response(200, json=told)
+
+    monkeypatch.setattr(
+        server_checks,
+        "open_client",
+        lambda **_: httpx.AsyncClient(transport=httpx.MockTransport(auth)),
+    )
+    known = {"SUPABASE_URL": "http://127.0.0.1:9", "SUPABASE_SECRET_KEY": "sb_secret_made_up"}
+
+    finding = await server_checks.check_sign_ups(load_settings(known, None, need=()).supabase)
+
+    assert (finding.check, finding.verdict) == ("sign-ups", verdict)
 
 
 def keyring(*ids: str, fill: int = 0) -> Keyring:

@@ -37,7 +37,8 @@ REMOVE_EXAMPLES: Final = """
 Example:
   fanvue-sync members remove --agency "Nova Talent" --member ana@example.com
 \b
-The last owner stays: add another one first.
+The last owner stays: add another one first. It exits with 1 where nobody of that name is a member
+or invited.
 """
 _WORDS: Final = {
     "added": "{who} is {role} of the agency",
@@ -47,7 +48,7 @@ _WORDS: Final = {
     "removed": "{who} is no member any more",
     "revoked": "the invitation of {who} is taken back",
 }
-_NOBODY: Final = "nothing to do: {who} is neither a member nor invited"
+_NOBODY: Final = "{who} is neither a member nor invited; fanvue-sync members list shows who is"
 
 Agency = Annotated[str, typer.Option(help="Name or id of the agency.")]
 
@@ -108,11 +109,14 @@ def remove(
     """Remove a member of an agency, or take an invitation back."""
     _check(agency)
     reply = _ask(lambda store: store.remove(agency, member))
+    was_nobody = reply["outcome"] == "unchanged"
     if as_json:
         print_json(reply)
-        return
-    words = _NOBODY if reply["outcome"] == "unchanged" else _WORDS[reply["outcome"]]
-    say(words.format(who=reply["member"]))
+    else:
+        words = _NOBODY if was_nobody else _WORDS[reply["outcome"]]
+        say(words.format(who=reply["member"]))
+    if was_nobody:
+        raise typer.Exit(1)
 
 
 def _check(agency: str) -> None:

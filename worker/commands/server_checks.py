@@ -58,16 +58,27 @@ async def check_client(http: httpx.AsyncClient, clock: Clock, settings: FanvueSe
 
 
 async def check_sign_ups(settings: SupabaseSettings) -> Finding:
-    """See that nobody makes an account of their own: members are invited."""
+    """See that nobody makes an account of their own, least of all with somebody else's address.
+
+    Members are invited, by address: an account whose address nobody confirmed could accept.
+    """
     key = settings.secret_key.get_secret_value()
     try:
         async with open_client(timeout=PROBE_SECONDS) as http:
             answer = await http.get(f"{settings.url}/auth/v1/settings", headers={"apikey": key})
-        is_closed = answer.raise_for_status().json()["disable_signup"]
+        told = answer.raise_for_status().json()
+        is_closed, is_unconfirmed = told["disable_signup"], told["mailer_autoconfirm"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
         return warn("sign-ups", f"Auth does not tell ({type(error).__name__}); look in Studio")
     if is_closed:
         return ok("sign-ups", "closed, members are invited")
+    if is_unconfirmed:
+        return fail(
+            "sign-ups",
+            "anybody may make an account with any address, unconfirmed, and accept the invitations"
+            " for it; close sign-ups and turn on Confirm email in Studio (Authentication,"
+            " Sign In / Providers)",
+        )
     return warn(
         "sign-ups",
         "anybody may make an account; close them in Studio (Authentication, Sign In / Providers)",
