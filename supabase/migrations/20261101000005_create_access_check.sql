@@ -70,6 +70,58 @@ comment on function private.adopted_tables() is 'The tables that the migrations 
 revoke all on function private.adopted_tables() from public, anon, authenticated;
 grant execute on function private.adopted_tables() to service_role;
 
+create or replace function private.engine_functions()
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+  select array['accept_invitation', 'add_member', 'announcements', 'attach_creators', 'begin_connection', 'begin_linked_connection', 'begin_reconcile',
+               'begin_sync_walk', 'begin_token_refresh', 'begin_webhook_registration', 'block_bucket', 'cancel_sync_job', 'claim_alerts', 'claim_model_job',
+               'claim_sync_jobs', 'commit_reconcile_page', 'commit_sync_page', 'confirm_connection', 'confirm_linked_connection', 'confirmed_connection',
+               'connect_agency', 'connect_model', 'create_connect_link', 'dashboard_stats', 'disconnect_creator', 'drop_member', 'engine_attention',
+               'engine_doctor', 'engine_gauges', 'engine_status', 'enqueue_due', 'enqueue_reconcile', 'enqueue_sync', 'fail_token_refresh', 'find_model',
+               'finish_reconcile', 'finish_token_refresh', 'finish_webhook_registration', 'heartbeat_sync_jobs', 'hold_connection', 'invite_member',
+               'list_creators', 'list_grants', 'list_jobs', 'list_members', 'list_streams', 'list_troubles', 'list_webhook_subscriptions', 'make_connect_link',
+               'members_of', 'my_invitations', 'prune_history', 'reap_expired_leases', 'receive_webhook_event', 'reconcile_report', 'reconcile_sums',
+               'remove_member', 'request_sync', 'reseal_webhook_secret', 'retire_webhook_subscription', 'retry_sync_job', 'retry_webhook_events',
+               'revoke_connect_link', 'revoke_invitation', 'sale_totals', 'seal_tokens', 'set_member_role', 'settle_alerts', 'settle_sync_jobs', 'stats_head',
+               'store_connection', 'store_grant', 'take_calls', 'take_connection', 'take_webhook_test', 'try_connecting', 'webhook_gate']
+$$;
+comment on function private.engine_functions() is
+  'The names that the engine takes in schema public for functions. One of another shape stops a migration, one of the same shape would be replaced, and with any other the API may not know which is called.';
+revoke all on function private.engine_functions() from public, anon, authenticated;
+grant execute on function private.engine_functions() to service_role;
+
+create or replace function private.engine_rules()
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+  select array['policy "members see their agency" on public.agencies', 'policy "members see their agency''s transactions" on public.fanvue_transactions',
+               'policy "members see their models" on public.models', 'trigger agencies_open_queue_lane on public.agencies',
+               'trigger agencies_owner_follows on public.agencies', 'trigger agencies_owner_is_member on public.agencies',
+               'trigger fanvue_transactions_mark_purchased on public.fanvue_transactions',
+               'trigger fanvue_transactions_push_delete on public.fanvue_transactions', 'trigger fanvue_transactions_push_insert on public.fanvue_transactions',
+               'trigger fanvue_transactions_push_truncate on public.fanvue_transactions', 'trigger fanvue_transactions_push_update on public.fanvue_transactions',
+               'trigger fanvue_transactions_roll_up_delete on public.fanvue_transactions',
+               'trigger fanvue_transactions_roll_up_insert on public.fanvue_transactions',
+               'trigger fanvue_transactions_roll_up_truncate on public.fanvue_transactions',
+               'trigger fanvue_transactions_roll_up_update on public.fanvue_transactions',
+               'trigger fanvue_transactions_stamp_delete on public.fanvue_transactions', 'trigger fanvue_transactions_stamp_insert on public.fanvue_transactions',
+               'trigger fanvue_transactions_stamp_truncate on public.fanvue_transactions',
+               'trigger fanvue_transactions_stamp_update on public.fanvue_transactions', 'trigger models_follow_agency on public.models',
+               'trigger models_follow_connection on public.models', 'trigger models_follow_status on public.models',
+               'trigger models_forget_creator on public.models', 'trigger models_hold_erasures on public.models',
+               'trigger models_leave_connection on public.models', 'trigger models_move_erasures on public.models', 'trigger models_note on public.models',
+               'trigger models_note_change on public.models', 'trigger models_push_delete on public.models', 'trigger models_push_insert on public.models',
+               'trigger models_push_update on public.models', 'trigger models_stamp on public.models']
+$$;
+comment on function private.engine_rules() is 'What the engine calls its policies and triggers on the adopted tables: an older application''s of the same name stops a migration.';
+revoke all on function private.engine_rules() from public, anon, authenticated;
+grant execute on function private.engine_rules() to service_role;
+
 create or replace function private.member_columns(p_table text)
 returns text[]
 language sql
@@ -139,18 +191,18 @@ revoke all on function private.table_policies() from public, anon, authenticated
 grant execute on function private.table_policies() to service_role;
 
 create or replace function private.table_triggers()
-returns table (relation text, object text, definition text, remedy text)
+returns table (relation text, object text, definition text, remedy text, name text, fires boolean)
 language sql
 stable
 set search_path = ''
 as $$
   select c.relname::text, format('trigger %I on public.%I', t.tgname, c.relname), pg_get_triggerdef(t.oid),
-         format('drop trigger %I on public.%I', t.tgname, c.relname)
+         format('drop trigger %I on public.%I', t.tgname, c.relname), t.tgname::text, t.tgenabled in ('O', 'A')
   from pg_catalog.pg_trigger t
   join pg_catalog.pg_class c on c.oid = t.tgrelid
   where c.relnamespace = 'public'::regnamespace and not t.tgisinternal
 $$;
-comment on function private.table_triggers() is 'The triggers of schema public, each with the statement that makes it and the one that drops it.';
+comment on function private.table_triggers() is 'The triggers of schema public, each with the statement that makes it, the one that drops it, and whether it fires.';
 revoke all on function private.table_triggers() from public, anon, authenticated;
 grant execute on function private.table_triggers() to service_role;
 

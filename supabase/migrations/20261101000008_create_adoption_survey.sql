@@ -61,6 +61,21 @@ as $$
   where c.relnamespace = 'public'::regnamespace and c.relname = any (private.engine_relations())
     and not (c.relkind in ('r', 'p') and c.relname = any (private.adopted_tables()))
   union all
+  select 'refused', 'functions', format('function %s', p.oid::regprocedure), 'the migrations make functions of this name',
+         format('alter routine %s rename to %I', p.oid::regprocedure, 'older_' || p.proname)
+  from pg_catalog.pg_proc p
+  where p.pronamespace = 'public'::regnamespace and p.proname = any (private.engine_functions())
+  union all
+  select 'refused', t.relation, t.object, 'the migrations make one of this name',
+         format('alter trigger %I on public.%I rename to %I', t.name, t.relation, 'older_' || t.name)
+  from private.table_triggers() t
+  where t.object = any (private.engine_rules())
+  union all
+  -- one that is not kept is dropped
+  select 'refused', f.relation, f.object, 'kept, and the migrations make one of this name', 'rename it, and keep it by its new name'
+  from private.foreign_access() f
+  where f.kept is not null and f.object = any (private.engine_rules())
+  union all
   select case when f.kept is not null then 'kept' when f.closes then 'closed' else 'told' end, f.relation, f.object, f.definition, f.remedy
   from private.foreign_access() f
   union all

@@ -17,7 +17,7 @@ from tests.database.older_application import (
     push,
     rows,
 )
-from tests.support.postgres import migrated_project
+from tests.support.postgres import MIGRATIONS, migrated_project, run_file
 
 
 if TYPE_CHECKING:
@@ -236,6 +236,16 @@ def test_nothing_of_a_new_project_is_foreign(cluster_url: str) -> None:
         known = connection.execute(
             "select unnest(private.engine_relations()) order by 1"
         ).fetchall()
+        functions = connection.execute(
+            "select array_agg(distinct proname::text order by proname::text),"
+            " private.engine_functions() from pg_proc"
+            " where pronamespace = 'public'::regnamespace"
+        ).fetchone()
+        rules = connection.execute(
+            "select array_agg(object order by object), private.engine_rules()"
+            " from private.access_inventory where kind in ('policy', 'trigger')"
+            " and split_part(object, ' on public.', 2) = any (private.adopted_tables())"
+        ).fetchone()
         hidden = connection.execute(
             "select a.attrelid::regclass::text, a.attname::text"
             " from unnest(private.adopted_tables()) t(name)"
@@ -247,6 +257,10 @@ def test_nothing_of_a_new_project_is_foreign(cluster_url: str) -> None:
     assert foreign == []
     # A new table or view is watched once it stands in private.engine_relations.
     assert set(relations) <= set(known)
+    # A new function, and a new policy or trigger on an adopted table, are kept free of others once
+    # they stand in private.engine_functions and private.engine_rules.
+    for made, named in (functions or (), rules or ()):
+        assert set(made) == set(named)
     # A new column of an adopted table is shown once it stands in private.member_columns.
     assert hidden == [
         ("models", "fanvue_access_token"),
@@ -282,12 +296,25 @@ def test_what_cannot_be_adopted_is_refused_before_anything_is_changed(
                 " from public.fanvue_transactions group by 1"
             )
             connection.execute("create table public.webhook_events (id uuid, body jsonb)")
+            connection.execute(
+                "create function public.request_sync(uuid, text) returns void language sql as '';"
+                " create function public.stats_head(integer) returns integer language sql as"
+                " 'select 1'; create trigger models_note after insert on public.models"
+                " for each row execute function public.count_revenue()"
+            )
         with psycopg.connect(url, autocommit=True) as connection:
             before = catalog(connection)
             refused = push(url, adoption.project, code=1)
             after = catalog(connection)
             connection.execute("drop view public.totals")
-            connection.execute("alter table public.webhook_events rename to older_webhook_events")
+            for remedy in (
+                "alter table public.webhook_events rename to older_webhook_events",
+                "alter routine public.request_sync(uuid,text) rename to older_request_sync",
+                "alter routine public.stats_head(integer) rename to older_stats_head",
+                "alter trigger models_note on public.models rename to older_models_note",
+            ):
+                assert f"({remedy})" in refused
+                connection.execute(remedy.encode())
             push(url, adoption.project)
             kept = connection.execute("select count(*) from public.models").fetchone()
 
@@ -296,3 +323,18 @@ def test_what_cannot_be_adopted_is_refused_before_anything_is_changed(
     assert "view public.totals (drop view public.totals and make it again after" in refused
     assert after == before
     assert kept == (6,)
+
+
+def test_a_policy_that_is_kept_under_a_name_of_the_engine_is_refused(cluster_url: str) -> None:
+    policy = 'policy "members see their models" on public.models'
+    with older_application(cluster_url) as url, psycopg.connect(url) as connection:
+        connection.execute(f"create {policy} using (true)".encode())
+        for path in sorted(MIGRATIONS.glob("*_*.sql"))[:3]:
+            run_file(connection, path)
+        decision = "select decision from private.adoption_survey() where object = %s order by 1"
+        unkept = connection.execute(decision, [policy]).fetchall()
+        connection.execute("insert into private.kept_access values (%s, 'ours')", [policy])
+        kept = connection.execute(decision, [policy]).fetchall()
+
+    assert unkept == [("closed",)]
+    assert kept == [("kept",), ("refused",)]
