@@ -219,18 +219,32 @@ as $$
       and c.relname = any (private.engine_relations())
   ), policies as (
     select p.* from private.table_policies() p where p.relation = 'realtime.messages' or p.relation in (select w.name from watched w)
+  ), kept_rights as (
+    -- the decisions that keep rights, one right a row
+    select k.object, m.parts[2] as relation, m.parts[3] as grantee, w.parts[1] as privilege, c.name as column_name
+    from private.kept_access k
+    cross join lateral regexp_match(k.object, '^right to (.+) on public\.(.+) of (\S+)$') m(parts)
+    cross join lateral regexp_matches(m.parts[1], '(\w+)(?: \(([^)]*)\))?', 'g') w(parts)
+    left join lateral unnest(string_to_array(w.parts[2], ', ')) c(name) on true
+    union all
+    select k.object, m.parts[1], 'authenticated', 'select', m.parts[2]
+    from private.kept_access k
+    cross join lateral regexp_match(k.object, '^column public\.(.+)\.(.+)$') m(parts)
   ), rights as (
     -- the rights on one table in one statement, those on columns as "select (a, b)"; what is kept stands alone
-    select g.relation, g.grantee, string_agg(g.words, ', ' order by g.words) as words, bool_or(g.whole) as whole
-    from (select r.relation, r.grantee, r.column_name is null as whole,
+    select g.relation, g.grantee, g.kept, string_agg(g.words, ', ' order by g.words) as words, bool_or(g.whole) as whole
+    from (select r.relation, r.grantee, k.object as kept, r.column_name is null and r.privilege = 'select' as whole,
                  r.privilege || coalesce(' (' || string_agg(quote_ident(r.column_name), ', ' order by r.column_name) || ')', '') as words
           from private.table_rights() r
           join watched w on w.name = r.relation
+          left join lateral (select min(k.object) as object
+                             from kept_rights k
+                             where k.relation = quote_ident(r.relation) and k.grantee = r.grantee and k.privilege = r.privilege
+                               and k.column_name is not distinct from quote_ident(r.column_name)) k on true
           where not exists (select from private.access_inventory i
                             where i.kind = 'right' and i.object = concat_ws(' ', r.privilege, r.relation, r.column_name, 'to', r.grantee))
-          group by r.relation, r.grantee, r.privilege, r.column_name is null) g
-    left join private.kept_access k on k.object = format('right to %s on public.%I of %s', g.words, g.relation, g.grantee)
-    group by g.relation, g.grantee, k.object
+          group by r.relation, r.grantee, r.privilege, k.object, r.column_name is null) g
+    group by g.relation, g.grantee, g.kept
   ), dependents as (
     select w.oid from watched w
     union
@@ -278,14 +292,21 @@ as $$
     from policies p
     where not exists (select from private.access_inventory i where i.kind = 'policy' and i.object = p.object and i.definition = p.definition)
     union all
-    select 2, 'right', r.relation, format('right to %s on public.%I of %s', r.words, r.relation, r.grantee),
+    select 2, 'right', r.relation, coalesce(r.kept, format('right to %s on public.%I of %s', r.words, r.relation, r.grantee)),
            format('grant %s on public.%I to %s', r.words, r.relation, r.grantee),
            format('revoke %s on public.%I from %s', r.words, r.relation, r.grantee)
              -- what is revoked of a table goes for its columns as well
-             || coalesce((select format('; grant select (%s) on public.%I to %s', string_agg(substring(i.definition from '\((.+)\)'), ', ' order by i.object),
-                                        r.relation, r.grantee)
-                          from private.access_inventory i
-                          where r.whole and i.kind = 'right' and i.definition like format('grant select (%%) on public.%I to %s', r.relation, r.grantee)
+             || coalesce((select format('; grant select (%s) on public.%I to %s', string_agg(x.name, ', ' order by x.name), r.relation, r.grantee)
+                          from (select substring(i.definition from '\((.+)\)') as name
+                                from private.access_inventory i
+                                where i.kind = 'right' and i.definition like format('grant select (%%) on public.%I to %s', r.relation, r.grantee)
+                                union
+                                select k.column_name
+                                from kept_rights k
+                                join private.table_rights() g on k.column_name = quote_ident(g.column_name)
+                                where k.relation = quote_ident(r.relation) and k.grantee = r.grantee and k.privilege = 'select'
+                                  and g.relation = r.relation and g.grantee = r.grantee and g.privilege = 'select') x
+                          where r.whole
                           having count(*) > 0), ''),
            true
     from rights r

@@ -78,6 +78,8 @@ as $$
   union all
   select case when f.kept is not null then 'kept' when f.closes then 'closed' else 'told' end, f.relation, f.object, f.definition, f.remedy
   from private.foreign_access() f
+  -- below
+  where f.object not like 'column %'
   union all
   select case when k.object is not null then 'kept' else 'closed' end, c.relation, x.object,
          format('grant select (%I) on public.%I to authenticated', c.name, c.relation), null
@@ -130,21 +132,33 @@ set search_path = ''
 as $$
 declare
   v_columns text;
-  v_kept text;
 begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) into v_columns
   from pg_catalog.pg_attribute a
   where a.attrelid = to_regclass('public.' || quote_ident(p_table)) and a.attnum > 0 and not a.attisdropped
     and a.attname = any (private.member_columns(p_table));
   execute format('grant select (%s) on public.%I to authenticated', v_columns, p_table);
-  -- rights and columns that stay by decision: all of the table's were revoked
+end
+$$;
+comment on function private.grant_member_columns(text) is 'Lets members read the allowed columns of an adopted table.';
+revoke all on function private.grant_member_columns(text) from public, anon, authenticated, service_role;
+
+create or replace function private.grant_what_is_kept()
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_kept text;
+begin
   for v_kept in
     select f.before ->> 'definition' from private.adoption_findings f
-    where f.table_name = p_table and f.decision = 'kept' and (f.finding like 'right to %' or f.finding like 'column %')
+    where f.decision = 'kept' and (f.finding like 'right to %' or f.finding like 'column %')
   loop
     execute v_kept;
   end loop;
 end
 $$;
-comment on function private.grant_member_columns(text) is 'Lets members read the allowed columns of an adopted table, and what private.kept_access keeps.';
-revoke all on function private.grant_member_columns(text) from public, anon, authenticated, service_role;
+comment on function private.grant_what_is_kept() is
+  'Gives back the rights and columns that stay by decision: the migrations revoked all of the adopted tables. Called once the engine''s own are recorded, so that they stay foreign.';
+revoke all on function private.grant_what_is_kept() from public, anon, authenticated, service_role;

@@ -56,7 +56,8 @@ as $$
   insert into private.access_inventory (kind, object, definition)
   select 'policy', p.object, p.definition
   from private.table_policies() p
-  where p.relation = any (private.engine_relations())
+  -- what was kept is the operator's, today and when that is undone
+  where (p.relation = any (private.engine_relations()) and not exists (select from private.adoption_findings f where f.finding = p.object and f.decision = 'kept'))
      or p.object = 'policy "members hear their agency" on realtime.messages'
   on conflict (kind, object) do update set definition = excluded.definition;
   insert into private.access_inventory (kind, object, definition)
@@ -84,8 +85,9 @@ comment on function private.record_access() is
 revoke all on function private.record_access() from public, anon, authenticated, service_role;
 
 select private.record_access();
+select private.grant_what_is_kept();
 -- What only an adoption calls has no business in a running engine.
-drop function private.begin_adoption(), private.adoption_survey(), private.grant_member_columns(text);
+drop function private.begin_adoption(), private.adoption_survey(), private.grant_member_columns(text), private.grant_what_is_kept();
 
 create or replace function private.schema_version()
 returns text

@@ -142,7 +142,9 @@ def test_what_is_left_to_the_operator_is_told_until_it_is_decided(adopted: Conne
     name = 'policy "everybody hears" on realtime.messages'
 
     (before,) = rows(adopted, question)
-    told = rows(adopted, "select object, state, remedy from ops.foreign_access")
+    told = rows(
+        adopted, "select object, state, remedy from ops.foreign_access where state = 'attention'"
+    )
     adopted.execute("drop trigger count_revenue on public.fanvue_transactions")
     (said,) = rows(adopted, "select ops.keep_access(%s, 'no private topics') as value", name)
     (again,) = rows(adopted, "select ops.keep_access(%s, 'no private topics') as value", name)
@@ -164,6 +166,37 @@ def test_what_is_left_to_the_operator_is_told_until_it_is_decided(adopted: Conne
     ]
     assert (said["value"]["changed"], again["value"]["changed"]) == (True, False)
     assert after == {"state": "ok", "answer": "yes"}
+
+
+KEPT = {
+    'policy "owners add models" on public.models': (
+        'drop policy "owners add models" on public.models'
+    ),
+    "right to insert on public.models of authenticated": (
+        "revoke insert on public.models from authenticated"
+    ),
+    "column public.models.notes": "revoke select (notes) on public.models from authenticated",
+}
+
+
+def test_what_a_decision_keeps_stays_the_operators_to_judge(adopted: Connection) -> None:
+    question = "select object, why, remedy from ops.foreign_access where state = %s order by object"
+    told = {row["object"] for row in rows(adopted, question, "attention")}
+    kept = rows(adopted, question, "kept")
+
+    adopted.execute("delete from private.kept_access where object = any (%s)", [[*KEPT]])
+    undone = {row["remedy"] for row in rows(adopted, question, "attention")}
+    for remedy in KEPT.values():
+        adopted.execute(remedy.encode())
+    after = {row["object"] for row in rows(adopted, question, "attention")}
+
+    assert {row["object"]: row["remedy"] for row in kept} == KEPT
+    assert {row["why"] for row in kept} == {"our page adds creators", "our page shows them"}
+    assert undone >= {
+        KEPT['policy "owners add models" on public.models'],
+        "revoke insert, select (notes) on public.models from authenticated",
+    }
+    assert after == told
 
 
 # What somebody does in Studio next month, and what it is called.
@@ -198,7 +231,7 @@ def test_what_studio_opens_later_is_told_and_put_right_by_its_remedy(
 ) -> None:
     access = (
         "select object, remedy from private.foreign_access()"
-        " where object !~ 'everybody hears|count_revenue'"
+        " where object !~ 'everybody hears|count_revenue' and kept is null"
     )
     before = rows(adopted, "select to_jsonb(x) as x from private.foreign_access() x")
     columns = "select has_column_privilege('authenticated', 'public.models', 'handle', 'select')"
