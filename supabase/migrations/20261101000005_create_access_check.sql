@@ -122,6 +122,18 @@ comment on function private.engine_rules() is 'What the engine calls its policie
 revoke all on function private.engine_rules() from public, anon, authenticated;
 grant execute on function private.engine_rules() to service_role;
 
+create or replace function private.followed_tables()
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+  select array['fanvue_transactions', 'sync_jobs', 'sync_state']
+$$;
+comment on function private.followed_tables() is 'The tables that clients of postgres_changes may follow.';
+revoke all on function private.followed_tables() from public, anon, authenticated;
+grant execute on function private.followed_tables() to service_role;
+
 create or replace function private.member_columns(p_table text)
 returns text[]
 language sql
@@ -285,6 +297,13 @@ as $$
     where i.definition is distinct from md5(f.body) and f.prosecdef and (f.body ~ t.pattern or f.body ~ h.pattern or f.body ~ '\mexecute\M')
       and exists (select from api a where has_schema_privilege(a.oid, f.pronamespace, 'usage') and has_function_privilege(a.oid, f.oid, 'execute'))
       and exists (select from watched)
+  ), publications as materialized (
+    select p.pubname, p.pubdelete, p.pubname = 'supabase_realtime' as realtime, p.puballtables,
+           p.puballtables or exists (select from pg_catalog.pg_publication_namespace n where n.pnpubid = p.oid and n.pnnspid = 'public'::regnamespace) as whole,
+           array(select t.schemaname || '.' || t.tablename from pg_catalog.pg_publication_tables t where t.pubname = p.pubname) as tables,
+           array(select w.name from pg_catalog.pg_publication_tables t join watched w on w.name = t.tablename
+                 where t.pubname = p.pubname and t.schemaname = 'public' order by w.name) as ours
+    from pg_catalog.pg_publication p
   ), found as (
     select 1 as place, 'policy' as kind, p.relation, p.object, p.definition,
            p.remedy || coalesce('; ' || (select i.definition from private.access_inventory i where i.kind = 'policy' and i.object = p.object), '') as remedy,
@@ -337,6 +356,30 @@ as $$
     select 7, 'missing', split_part(i.object, ' on public.', 2), format('no %s', i.object), i.definition, i.definition, false
     from private.access_inventory i
     where i.kind = 'policy' and not exists (select from private.table_policies() p where p.object = i.object)
+    union all
+    -- Realtime tells everybody of a deletion, and of each change of a table whose key they may not read
+    select 8, 'publication', array_to_string(x.ours, ', '), format('deletions in publication %I', p.pubname),
+           format('alter publication %I set (publish = ''insert, update, delete'')', p.pubname),
+           case when cardinality(x.ours) = cardinality(p.tables) then format('alter publication %I set (publish = ''insert, update'')', p.pubname)
+                else format('alter publication %I drop table %s', p.pubname, (select string_agg('public.' || o.name, ', ' order by o.name) from unnest(x.ours) o(name))) end,
+           true
+    from publications p
+    cross join lateral (select array(select o.name from unnest(p.ours) o(name) where o.name = any (private.followed_tables()) order by 1) as ours) x
+    where p.realtime and p.pubdelete and not p.whole and x.ours <> '{}'
+    union all
+    select 8, 'publication', o.name, format('publication %I of public.%I', p.pubname, o.name), format('alter publication %I add table public.%I', p.pubname, o.name),
+           format('alter publication %I drop table public.%I', p.pubname, o.name), p.realtime
+    from publications p
+    cross join lateral unnest(p.ours) o(name)
+    where not p.whole and not (p.realtime and o.name = any (private.followed_tables()))
+    union all
+    select 8, 'publication', 'all tables', format('publication %I of all tables', p.pubname),
+           case when p.puballtables then format('create publication %I for all tables', p.pubname) else format('alter publication %I add tables in schema public', p.pubname) end,
+           case when p.puballtables then format('drop publication %I', p.pubname) || case when p.realtime then format('; create publication %I with (publish = ''insert, update'')', p.pubname) else '' end
+                else format('alter publication %I drop tables in schema public', p.pubname) end,
+           case when not p.realtime then false end
+    from publications p
+    where p.whole and (p.realtime or p.ours <> '{}')
   )
   select f.kind, f.relation, f.object, f.definition, f.remedy, f.closes, k.why
   from found f
@@ -345,6 +388,6 @@ as $$
 $$;
 comment on function private.foreign_access() is
   'Whatever opens the engine''s tables to the API or hands their rows on and was not made by the engine, and which of its policies are missing: what it is, the statement that makes it, and the one that puts it right. '
-  'closes: an adoption takes it away, unless private.kept_access says why it stays (kept). Functions count that run with their owner''s rights and name a table, call what does, or run what they are given.';
+  'closes: an adoption takes it away, unless private.kept_access says why it stays (kept); null: only its owner can. Functions count that run with their owner''s rights and name a table, call what does, or run what they are given.';
 revoke all on function private.foreign_access() from public, anon, authenticated;
 grant execute on function private.foreign_access() to service_role;

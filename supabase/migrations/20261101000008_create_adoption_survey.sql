@@ -76,7 +76,8 @@ as $$
   from private.foreign_access() f
   where f.kept is not null and f.object = any (private.engine_rules())
   union all
-  select case when f.kept is not null then 'kept' when f.closes then 'closed' else 'told' end, f.relation, f.object, f.definition, f.remedy
+  select case when f.kept is not null then 'kept' when f.closes then 'closed' when not f.closes then 'told' else 'refused' end,
+         f.relation, f.object, f.definition, f.remedy
   from private.foreign_access() f
   -- below
   where f.object not like 'column %'

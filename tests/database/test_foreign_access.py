@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from tests.database.older_application import (
     ANA,
@@ -17,7 +18,7 @@ from tests.database.older_application import (
     push,
     rows,
 )
-from tests.support.postgres import MIGRATIONS, migrated_project, run_file
+from tests.support.postgres import MIGRATIONS, as_superuser, migrate, migrated_project, run_file
 
 
 if TYPE_CHECKING:
@@ -222,6 +223,15 @@ LATER = {
     " execute function public.count_revenue()": "trigger send_rows on public.models",
     "create function public.peek() returns bigint language sql security definer"
     " as 'select count(*) from public.fanvue_messages'": "function public.peek()",
+    "alter publication supabase_realtime set (publish = 'insert, update, delete')": (
+        "deletions in publication supabase_realtime"
+    ),
+    "alter publication supabase_realtime add table public.models": (
+        "publication supabase_realtime of public.models"
+    ),
+    "create publication warehouse for table public.fanvue_fans": (
+        "publication warehouse of public.fanvue_fans"
+    ),
 }
 
 
@@ -358,6 +368,23 @@ def test_what_cannot_be_adopted_is_refused_before_anything_is_changed(
     assert kept == (6,)
 
 
+def test_a_publication_of_all_tables_is_refused(cluster_url: str) -> None:
+    publication = "publication supabase_realtime of all tables"
+    with (
+        older_application(cluster_url) as url,
+        psycopg.connect(as_superuser(url)) as connection,
+    ):
+        connection.execute("alter publication supabase_realtime add tables in schema public")
+        for path in sorted(MIGRATIONS.glob("*_*.sql"))[:3]:
+            run_file(connection, path)
+        refused = connection.execute(
+            "select object, remedy from private.adoption_survey() where decision = 'refused'"
+        ).fetchall()
+
+    remedy = "alter publication supabase_realtime drop tables in schema public"
+    assert refused == [(publication, remedy)]
+
+
 def test_a_policy_that_is_kept_under_a_name_of_the_engine_is_refused(cluster_url: str) -> None:
     policy = 'policy "members see their models" on public.models'
     with older_application(cluster_url) as url, psycopg.connect(url) as connection:
@@ -371,3 +398,68 @@ def test_a_policy_that_is_kept_under_a_name_of_the_engine_is_refused(cluster_url
 
     assert unkept == [("closed",)]
     assert kept == [("kept",), ("refused",)]
+
+
+@pytest.mark.parametrize(
+    ("others", "carried"),
+    [
+        ("public.profiles", ["profiles"]),
+        ("public.models", ["fanvue_transactions", "sync_jobs", "sync_state"]),
+    ],
+)
+def test_deletions_that_everybody_would_hear_of_are_taken_out_of_the_publication(
+    cluster_url: str, others: str, carried: list[str]
+) -> None:
+    with older_application(cluster_url) as url:
+        with psycopg.connect(url) as connection:
+            connection.execute(
+                "alter publication supabase_realtime add table public.fanvue_transactions,"
+                f" {others}".encode()
+            )
+        migrate(url)
+        with psycopg.connect(url, row_factory=dict_row) as connection:
+            tables = rows(
+                connection,
+                "select tablename::text as name from pg_publication_tables"
+                " where pubname = 'supabase_realtime' order by 1",
+            )
+            findings = rows(
+                connection,
+                "select finding, decision from private.adoption_findings"
+                " where finding ~ 'publication' order by 1",
+            )
+            foreign = rows(
+                connection, "select * from private.foreign_access() where kind = 'publication'"
+            )
+            (asked,) = rows(
+                connection,
+                "select bool_and(has_column_privilege('anon', 'public.' || name, 'id', 'select'))"
+                " as keys from unnest(private.followed_tables()) t(name)",
+            )
+            connection.execute(
+                "alter publication supabase_realtime set (publish = 'insert, update, delete')"
+            )
+            if "sync_jobs" not in carried:
+                connection.execute("alter publication supabase_realtime add table public.sync_jobs")
+            (told,) = rows(
+                connection,
+                "select object, remedy from ops.foreign_access where kind = 'publication'",
+            )
+
+    name = "deletions in publication supabase_realtime"
+    assert [row["name"] for row in tables] == carried
+    assert {row["finding"]: row["decision"] for row in findings} == {
+        name: "closed",
+        **({f"publication supabase_realtime of {others}": "closed"} if "models" in others else {}),
+    }
+    assert foreign == []
+    assert asked == {"keys": True}
+    assert told == {
+        "object": name,
+        "remedy": "alter publication supabase_realtime "
+        + (
+            "set (publish = 'insert, update')"
+            if "sync_jobs" in carried
+            else "drop table public.sync_jobs"
+        ),
+    }
