@@ -1,5 +1,5 @@
--- Purpose: what opens the engine's tables to the API besides the engine: policies, rights, functions, views and triggers that an older
--- application left behind, or that somebody makes in Studio. Found before any of its tables is changed, and ever after.
+-- Purpose: what opens the engine's tables to the API besides the engine: policies, rights, functions, views, triggers, publications and
+-- memberships that an older application left behind, or that somebody makes in Studio. Found before any of its tables is changed, and ever after.
 -- Who may call: service_role reads; the owner in Studio reads and decides. begin_adoption is called by create_tenancy.
 -- Locks: none. Only the engine's own schema is changed here: docs/adopt.md runs this file and rolls it back, to look first.
 
@@ -276,27 +276,47 @@ as $$
       and not (c.relkind = 'v' and exists (select from pg_options_to_table(c.reloptions) o
                                            where o.option_name = 'security_invoker' and o.option_value::boolean))
   ), functions as materialized (
-    select p.oid, p.proname, p.prosecdef, lower(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)) as body, p.pronamespace
+    select p.oid, lower(p.proname) as name, p.prosecdef, lower(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)) as body, p.pronamespace
     from pg_catalog.pg_proc p
     join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     where p.prokind in ('f', 'p') and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
       and n.nspname !~ '^(pg_.*|information_schema|extensions|auth|storage|realtime|vault|cron|net|graphql.*|pgsodium.*|pgbouncer|supabase_.*|pgmq.*)$'
       and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
-  ), named as materialized (
-    select '\m(' || string_agg(x.name, '|') || ')\M' as pattern
-    from (select w.name from watched w union select v.relname from views v) x
-  ), helped as materialized (
-    -- a function that calls such a function reads the table as well
-    select '\m(' || string_agg(distinct f.proname, '|') || ')\M' as pattern from functions f, named t where f.body ~ t.pattern
-  ), definers as (
-    select f.oid, md5(f.body) as body, i.definition as ours
+  ), definers as materialized (
+    select f.oid, i.definition as ours
     from functions f
-    cross join named t
-    cross join helped h
     left join private.access_inventory i on i.kind = 'function' and i.object = format('function %s', f.oid::regprocedure)
-    where i.definition is distinct from md5(f.body) and f.prosecdef and (f.body ~ t.pattern or f.body ~ h.pattern or f.body ~ '\mexecute\M')
+    where i.definition is distinct from md5(f.body) and f.prosecdef
       and exists (select from api a where has_schema_privilege(a.oid, f.pronamespace, 'usage') and has_function_privilege(a.oid, f.oid, 'execute'))
       and exists (select from watched)
+  ), named as (
+    -- tables and whatever view reads them; of the engine's own schemas, whose views have everyday names, the schema
+    select lower(c.relname) as name
+    from dependents d
+    join pg_catalog.pg_class c on c.oid = d.oid and c.relnamespace <> all (array['private', 'ops']::regnamespace[])
+    union
+    select s.name from (values ('private'), ('ops')) s(name) where exists (select from private.access_inventory)
+    union
+    -- whoever runs what it is given reads any table
+    select 'execute'
+  ), words as materialized (
+    select f.oid, w.word
+    from functions f
+    cross join lateral regexp_split_to_table(f.body, '\W+') w(word)
+    where w.word in (select n.name from named n union all select o.name from functions o)
+      and exists (select from definers)
+    union
+    select f.oid, n.name
+    from functions f
+    join (select n.name from named n union select o.name from functions o) n on n.name ~ '\W' and strpos(f.body, n.name) > 0
+  ), readers as (
+    -- a function that calls such a function reads the table as well, however many stand between
+    select w.oid from words w join named n on n.name = w.word
+    union
+    select w.oid
+    from readers r
+    join functions f on f.oid = r.oid
+    join words w on w.word = f.name
   ), publications as materialized (
     select p.pubname, p.pubdelete, p.pubname = 'supabase_realtime' as realtime, p.puballtables,
            p.puballtables or exists (select from pg_catalog.pg_publication_namespace n where n.pnpubid = p.oid and n.pnnspid = 'public'::regnamespace) as whole,
@@ -346,16 +366,25 @@ as $$
            case when f.ours is null then format('revoke execute on routine %s from public, anon, authenticated; grant execute on routine %1$s to service_role', f.oid::regprocedure) end,
            f.ours is null
     from definers f
+    join readers r on r.oid = f.oid
     union all
     -- Studio's database webhooks are triggers that send whole rows; an older application's may count money a second time
-    select 6, 'trigger', t.relation, t.object, t.definition, t.remedy, false
+    select 6, 'trigger', t.relation, t.object, t.definition, t.remedy || coalesce('; ' || i.definition, ''), false
     from private.table_triggers() t
-    where t.relation in (select w.name from watched w)
-      and not exists (select from private.access_inventory i where i.kind = 'trigger' and i.object = t.object)
+    left join private.access_inventory i on i.kind = 'trigger' and i.object = t.object
+    where t.relation in (select w.name from watched w) and i.definition is distinct from t.definition
     union all
     select 7, 'missing', split_part(i.object, ' on public.', 2), format('no %s', i.object), i.definition, i.definition, false
     from private.access_inventory i
-    where i.kind = 'policy' and not exists (select from private.table_policies() p where p.object = i.object)
+    where (i.kind = 'policy' and not exists (select from private.table_policies() p where p.object = i.object))
+       or (i.kind = 'trigger' and not exists (select from private.table_triggers() t where t.object = i.object))
+    union all
+    -- nothing is summed up, told or noted while they are
+    select 7, 'missing', t.relation, 'disabled ' || t.object, format('alter table public.%I disable trigger %I', t.relation, t.name),
+           format('alter table public.%I enable trigger %I', t.relation, t.name), false
+    from private.table_triggers() t
+    join private.access_inventory i on i.kind = 'trigger' and i.object = t.object
+    where not t.fires
     union all
     -- Realtime tells everybody of a deletion, and of each change of a table whose key they may not read
     select 8, 'publication', array_to_string(x.ours, ', '), format('deletions in publication %I', p.pubname),
@@ -380,6 +409,20 @@ as $$
            case when not p.realtime then false end
     from publications p
     where p.whole and (p.realtime or p.ours <> '{}')
+    union all
+    select 9, 'role', 'all tables', format('role %I given to %I', g.rolname, a.rolname), format('grant %I to %I', g.rolname, a.rolname),
+           format('revoke %I from %I', g.rolname, a.rolname), pg_has_role(g.oid, 'member with admin option')
+    from api a
+    join pg_catalog.pg_auth_members m on m.member = a.oid
+    join pg_catalog.pg_roles g on g.oid = m.roleid
+    where exists (select from watched)
+    group by g.oid, g.rolname, a.rolname
+    union all
+    select 9, 'role', 'all tables', format('%I passes by row security', a.rolname), format('alter role %I bypassrls', a.rolname),
+           format('alter role %I nosuperuser nobypassrls', a.rolname), false
+    from api a
+    join pg_catalog.pg_roles r on r.oid = a.oid and (r.rolsuper or r.rolbypassrls)
+    where exists (select from watched)
   )
   select f.kind, f.relation, f.object, f.definition, f.remedy, f.closes, k.why
   from found f
@@ -387,7 +430,7 @@ as $$
   order by k.why is not null, f.place, f.object
 $$;
 comment on function private.foreign_access() is
-  'Whatever opens the engine''s tables to the API or hands their rows on and was not made by the engine, and which of its policies are missing: what it is, the statement that makes it, and the one that puts it right. '
-  'closes: an adoption takes it away, unless private.kept_access says why it stays (kept); null: only its owner can. Functions count that run with their owner''s rights and name a table, call what does, or run what they are given.';
+  'Whatever opens the engine''s tables to the API or hands their rows on and was not made by the engine, and which of its policies and triggers are missing or disabled: what it is, the statement that makes it, and the one that puts it right. '
+  'closes: an adoption takes it away, unless private.kept_access says why it stays (kept); null: only its owner can. Functions count that run with their owner''s rights and name a table, run what they are given, or call what does, through any number of others.';
 revoke all on function private.foreign_access() from public, anon, authenticated;
 grant execute on function private.foreign_access() to service_role;

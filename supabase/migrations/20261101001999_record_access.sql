@@ -9,8 +9,8 @@ select f.kind, f.object, case when f.kept is null then 'attention' else 'kept' e
        case when f.kept is null and f.kind <> 'missing' then format('select ops.keep_access(%L, %L)', f.object, 'why it stays') end as keep_it, f.definition
 from private.foreign_access() f;
 comment on view ops.foreign_access is
-  'What opens the engine''s tables to the API or hands their rows on and was not made by the engine (policies, rights, functions, views, triggers), and policies of the engine that are missing or changed. Empty is good.';
-comment on column ops.foreign_access.kind is 'policy, right, row security (it is off), view, function, trigger, or missing.';
+  'What opens the engine''s tables to the API or hands their rows on and was not made by the engine (policies, rights, functions, views, triggers, publications, memberships), and policies and triggers of the engine that are missing, disabled or changed. Empty is good.';
+comment on column ops.foreign_access.kind is 'policy, right, row security (it is off), view, function, trigger, publication, role, or missing (also: disabled).';
 comment on column ops.foreign_access.object is 'What it is.';
 comment on column ops.foreign_access.state is 'attention, or kept: by a decision of an operator.';
 comment on column ops.foreign_access.why is 'Why it was kept.';
@@ -78,6 +78,7 @@ as $$
   from private.foreign_access() a
   join pg_catalog.pg_proc p on p.oid = substr(a.object, 10)::regprocedure
   where a.kind = 'function' and not exists (select from private.adoption_findings f where f.finding = a.object)
+    and (p.pronamespace <> 'public'::regnamespace or p.proname = any (private.engine_functions()))
   on conflict (kind, object) do update set definition = excluded.definition
 $$;
 comment on function private.record_access() is

@@ -223,6 +223,28 @@ LATER = {
     " execute function public.count_revenue()": "trigger send_rows on public.models",
     "create function public.peek() returns bigint language sql security definer"
     " as 'select count(*) from public.fanvue_messages'": "function public.peek()",
+    "create function public.h0() returns bigint language sql as"
+    " 'select count(*) from public.models';"
+    " create function public.\"H1\"() returns bigint language sql as 'select public.h0()';"
+    " create function public.h2() returns bigint language sql as 'select public.\"H1\"()';"
+    " create function public.h3() returns bigint language sql security definer"
+    " as 'select public.h2()'": "function public.h3()",
+    "create schema backstage; create view backstage.handles as select handle from public.models;"
+    " create function public.names() returns setof text language sql security definer"
+    " as 'select handle from backstage.handles'": "function public.names()",
+    "create function public.webhook_keys() returns setof text language sql security definer"
+    " as 'select secret from private.webhook_subscriptions'": "function public.webhook_keys()",
+    "create function public.run(query text) returns void language plpgsql as"
+    " 'begin execute query; end'; create function public.tidy(query text) returns void"
+    " language sql security definer as 'select public.run(query)'": "function public.tidy(text)",
+    "alter table public.fanvue_transactions disable trigger fanvue_transactions_roll_up_insert": (
+        "disabled trigger fanvue_transactions_roll_up_insert on public.fanvue_transactions"
+    ),
+    "drop trigger models_note on public.models": "no trigger models_note on public.models",
+    "drop trigger models_note on public.models; create trigger models_note after insert"
+    " on public.models for each row execute function public.count_revenue()": (
+        "trigger models_note on public.models"
+    ),
     "alter publication supabase_realtime set (publish = 'insert, update, delete')": (
         "deletions in publication supabase_realtime"
     ),
@@ -253,6 +275,38 @@ def test_what_studio_opens_later_is_told_and_put_right_by_its_remedy(
     assert told["object"] == name
     assert rows(adopted, "select to_jsonb(x) as x from private.foreign_access() x") == before
     assert rows(adopted, columns) == [{"has_column_privilege": True}]
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("grant service_role to authenticated", "role service_role given to authenticated"),
+        ("alter role anon bypassrls", "anon passes by row security"),
+        (
+            "create publication everything for all tables",
+            "publication everything of all tables",
+        ),
+        (
+            "alter publication supabase_realtime add tables in schema public",
+            "publication supabase_realtime of all tables",
+        ),
+    ],
+)
+def test_what_only_the_superuser_gives_is_told_and_taken_back(
+    adoption: Adoption, statement: str, name: str
+) -> None:
+    told = (
+        "select object, remedy from private.foreign_access() where kind in ('role', 'publication')"
+    )
+    with psycopg.connect(as_superuser(adoption.url), row_factory=dict_row) as connection:
+        connection.execute(statement.encode())
+        (found,) = rows(connection, told)
+        connection.execute(found["remedy"].encode())
+        after = rows(connection, told)
+        connection.rollback()
+
+    assert found["object"] == name
+    assert after == []
 
 
 def test_a_function_of_the_engine_that_was_replaced_is_told(adopted: Connection) -> None:
