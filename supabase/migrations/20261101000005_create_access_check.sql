@@ -1,5 +1,5 @@
--- Purpose: what opens the engine's tables to the API besides the engine: policies, rights, functions, views and triggers that an older
--- application left behind, or that somebody makes in Studio. Found before any of its tables is changed, and ever after.
+-- Purpose: what opens the engine's tables to the API besides the engine: policies, rights, functions, views, triggers, publications and
+-- memberships that an older application left behind, or that somebody makes in Studio. Found before any of its tables is changed, and ever after.
 -- Who may call: service_role reads; the owner in Studio reads and decides. begin_adoption is called by create_tenancy.
 -- Locks: none. Only the engine's own schema is changed here: docs/adopt.md runs this file and rolls it back, to look first.
 
@@ -70,6 +70,70 @@ comment on function private.adopted_tables() is 'The tables that the migrations 
 revoke all on function private.adopted_tables() from public, anon, authenticated;
 grant execute on function private.adopted_tables() to service_role;
 
+create or replace function private.engine_functions()
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+  select array['accept_invitation', 'add_member', 'announcements', 'attach_creators', 'begin_connection', 'begin_linked_connection', 'begin_reconcile',
+               'begin_sync_walk', 'begin_token_refresh', 'begin_webhook_registration', 'block_bucket', 'cancel_sync_job', 'claim_alerts', 'claim_model_job',
+               'claim_sync_jobs', 'commit_reconcile_page', 'commit_sync_page', 'confirm_connection', 'confirm_linked_connection', 'confirmed_connection',
+               'connect_agency', 'connect_model', 'create_connect_link', 'dashboard_stats', 'disconnect_creator', 'drop_member', 'engine_attention',
+               'engine_doctor', 'engine_gauges', 'engine_status', 'enqueue_due', 'enqueue_reconcile', 'enqueue_sync', 'fail_token_refresh', 'find_model',
+               'finish_reconcile', 'finish_token_refresh', 'finish_webhook_registration', 'heartbeat_sync_jobs', 'hold_connection', 'invite_member',
+               'list_creators', 'list_grants', 'list_jobs', 'list_members', 'list_streams', 'list_troubles', 'list_webhook_subscriptions', 'make_connect_link',
+               'members_of', 'my_invitations', 'prune_history', 'reap_expired_leases', 'receive_webhook_event', 'reconcile_report', 'reconcile_sums',
+               'remove_member', 'request_sync', 'reseal_webhook_secret', 'retire_webhook_subscription', 'retry_sync_job', 'retry_webhook_events',
+               'revoke_connect_link', 'revoke_invitation', 'sale_totals', 'seal_tokens', 'set_member_role', 'settle_alerts', 'settle_sync_jobs', 'stats_head',
+               'store_connection', 'store_grant', 'take_calls', 'take_connection', 'take_webhook_test', 'try_connecting', 'webhook_gate']
+$$;
+comment on function private.engine_functions() is
+  'The names that the engine takes in schema public for functions. One of another shape stops a migration, one of the same shape would be replaced, and with any other the API may not know which is called.';
+revoke all on function private.engine_functions() from public, anon, authenticated;
+grant execute on function private.engine_functions() to service_role;
+
+create or replace function private.engine_rules()
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+  select array['policy "members see their agency" on public.agencies', 'policy "members see their agency''s transactions" on public.fanvue_transactions',
+               'policy "members see their models" on public.models', 'trigger agencies_open_queue_lane on public.agencies',
+               'trigger agencies_owner_follows on public.agencies', 'trigger agencies_owner_is_member on public.agencies',
+               'trigger fanvue_transactions_mark_purchased on public.fanvue_transactions',
+               'trigger fanvue_transactions_push_delete on public.fanvue_transactions', 'trigger fanvue_transactions_push_insert on public.fanvue_transactions',
+               'trigger fanvue_transactions_push_truncate on public.fanvue_transactions', 'trigger fanvue_transactions_push_update on public.fanvue_transactions',
+               'trigger fanvue_transactions_roll_up_delete on public.fanvue_transactions',
+               'trigger fanvue_transactions_roll_up_insert on public.fanvue_transactions',
+               'trigger fanvue_transactions_roll_up_truncate on public.fanvue_transactions',
+               'trigger fanvue_transactions_roll_up_update on public.fanvue_transactions',
+               'trigger fanvue_transactions_stamp_delete on public.fanvue_transactions', 'trigger fanvue_transactions_stamp_insert on public.fanvue_transactions',
+               'trigger fanvue_transactions_stamp_truncate on public.fanvue_transactions',
+               'trigger fanvue_transactions_stamp_update on public.fanvue_transactions', 'trigger models_follow_agency on public.models',
+               'trigger models_follow_connection on public.models', 'trigger models_follow_status on public.models',
+               'trigger models_forget_creator on public.models', 'trigger models_hold_erasures on public.models',
+               'trigger models_leave_connection on public.models', 'trigger models_move_erasures on public.models', 'trigger models_note on public.models',
+               'trigger models_note_change on public.models', 'trigger models_push_delete on public.models', 'trigger models_push_insert on public.models',
+               'trigger models_push_update on public.models', 'trigger models_stamp on public.models']
+$$;
+comment on function private.engine_rules() is 'What the engine calls its policies and triggers on the adopted tables: an older application''s of the same name stops a migration.';
+revoke all on function private.engine_rules() from public, anon, authenticated;
+grant execute on function private.engine_rules() to service_role;
+
+create or replace function private.followed_tables()
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+  select array['fanvue_transactions', 'sync_jobs', 'sync_state']
+$$;
+comment on function private.followed_tables() is 'The tables that clients of postgres_changes may follow.';
+revoke all on function private.followed_tables() from public, anon, authenticated;
+grant execute on function private.followed_tables() to service_role;
+
 create or replace function private.member_columns(p_table text)
 returns text[]
 language sql
@@ -139,18 +203,18 @@ revoke all on function private.table_policies() from public, anon, authenticated
 grant execute on function private.table_policies() to service_role;
 
 create or replace function private.table_triggers()
-returns table (relation text, object text, definition text, remedy text)
+returns table (relation text, object text, definition text, remedy text, name text, fires boolean)
 language sql
 stable
 set search_path = ''
 as $$
   select c.relname::text, format('trigger %I on public.%I', t.tgname, c.relname), pg_get_triggerdef(t.oid),
-         format('drop trigger %I on public.%I', t.tgname, c.relname)
+         format('drop trigger %I on public.%I', t.tgname, c.relname), t.tgname::text, t.tgenabled in ('O', 'A')
   from pg_catalog.pg_trigger t
   join pg_catalog.pg_class c on c.oid = t.tgrelid
   where c.relnamespace = 'public'::regnamespace and not t.tgisinternal
 $$;
-comment on function private.table_triggers() is 'The triggers of schema public, each with the statement that makes it and the one that drops it.';
+comment on function private.table_triggers() is 'The triggers of schema public, each with the statement that makes it, the one that drops it, and whether it fires.';
 revoke all on function private.table_triggers() from public, anon, authenticated;
 grant execute on function private.table_triggers() to service_role;
 
@@ -167,18 +231,32 @@ as $$
       and c.relname = any (private.engine_relations())
   ), policies as (
     select p.* from private.table_policies() p where p.relation = 'realtime.messages' or p.relation in (select w.name from watched w)
+  ), kept_rights as (
+    -- the decisions that keep rights, one right a row
+    select k.object, m.parts[2] as relation, m.parts[3] as grantee, w.parts[1] as privilege, c.name as column_name
+    from private.kept_access k
+    cross join lateral regexp_match(k.object, '^right to (.+) on public\.(.+) of (\S+)$') m(parts)
+    cross join lateral regexp_matches(m.parts[1], '(\w+)(?: \(([^)]*)\))?', 'g') w(parts)
+    left join lateral unnest(string_to_array(w.parts[2], ', ')) c(name) on true
+    union all
+    select k.object, m.parts[1], 'authenticated', 'select', m.parts[2]
+    from private.kept_access k
+    cross join lateral regexp_match(k.object, '^column public\.(.+)\.(.+)$') m(parts)
   ), rights as (
     -- the rights on one table in one statement, those on columns as "select (a, b)"; what is kept stands alone
-    select g.relation, g.grantee, string_agg(g.words, ', ' order by g.words) as words, bool_or(g.whole) as whole
-    from (select r.relation, r.grantee, r.column_name is null as whole,
+    select g.relation, g.grantee, g.kept, string_agg(g.words, ', ' order by g.words) as words, bool_or(g.whole) as whole
+    from (select r.relation, r.grantee, k.object as kept, r.column_name is null and r.privilege = 'select' as whole,
                  r.privilege || coalesce(' (' || string_agg(quote_ident(r.column_name), ', ' order by r.column_name) || ')', '') as words
           from private.table_rights() r
           join watched w on w.name = r.relation
+          left join lateral (select min(k.object) as object
+                             from kept_rights k
+                             where k.relation = quote_ident(r.relation) and k.grantee = r.grantee and k.privilege = r.privilege
+                               and k.column_name is not distinct from quote_ident(r.column_name)) k on true
           where not exists (select from private.access_inventory i
                             where i.kind = 'right' and i.object = concat_ws(' ', r.privilege, r.relation, r.column_name, 'to', r.grantee))
-          group by r.relation, r.grantee, r.privilege, r.column_name is null) g
-    left join private.kept_access k on k.object = format('right to %s on public.%I of %s', g.words, g.relation, g.grantee)
-    group by g.relation, g.grantee, k.object
+          group by r.relation, r.grantee, r.privilege, k.object, r.column_name is null) g
+    group by g.relation, g.grantee, g.kept
   ), dependents as (
     select w.oid from watched w
     union
@@ -198,27 +276,54 @@ as $$
       and not (c.relkind = 'v' and exists (select from pg_options_to_table(c.reloptions) o
                                            where o.option_name = 'security_invoker' and o.option_value::boolean))
   ), functions as materialized (
-    select p.oid, p.proname, p.prosecdef, lower(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)) as body, p.pronamespace
+    select p.oid, lower(p.proname) as name, p.prosecdef, lower(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)) as body, p.pronamespace
     from pg_catalog.pg_proc p
     join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     where p.prokind in ('f', 'p') and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
       and n.nspname !~ '^(pg_.*|information_schema|extensions|auth|storage|realtime|vault|cron|net|graphql.*|pgsodium.*|pgbouncer|supabase_.*|pgmq.*)$'
       and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
-  ), named as materialized (
-    select '\m(' || string_agg(x.name, '|') || ')\M' as pattern
-    from (select w.name from watched w union select v.relname from views v) x
-  ), helped as materialized (
-    -- a function that calls such a function reads the table as well
-    select '\m(' || string_agg(distinct f.proname, '|') || ')\M' as pattern from functions f, named t where f.body ~ t.pattern
-  ), definers as (
-    select f.oid, md5(f.body) as body, i.definition as ours
+  ), definers as materialized (
+    select f.oid, i.definition as ours
     from functions f
-    cross join named t
-    cross join helped h
     left join private.access_inventory i on i.kind = 'function' and i.object = format('function %s', f.oid::regprocedure)
-    where i.definition is distinct from md5(f.body) and f.prosecdef and (f.body ~ t.pattern or f.body ~ h.pattern or f.body ~ '\mexecute\M')
+    where i.definition is distinct from md5(f.body) and f.prosecdef
       and exists (select from api a where has_schema_privilege(a.oid, f.pronamespace, 'usage') and has_function_privilege(a.oid, f.oid, 'execute'))
       and exists (select from watched)
+  ), named as (
+    -- tables and whatever view reads them; of the engine's own schemas, whose views have everyday names, the schema
+    select lower(c.relname) as name
+    from dependents d
+    join pg_catalog.pg_class c on c.oid = d.oid and c.relnamespace <> all (array['private', 'ops']::regnamespace[])
+    union
+    select s.name from (values ('private'), ('ops')) s(name) where exists (select from private.access_inventory)
+    union
+    -- whoever runs what it is given reads any table
+    select 'execute'
+  ), words as materialized (
+    select f.oid, w.word
+    from functions f
+    cross join lateral regexp_split_to_table(f.body, '\W+') w(word)
+    where w.word in (select n.name from named n union all select o.name from functions o)
+      and exists (select from definers)
+    union
+    select f.oid, n.name
+    from functions f
+    join (select n.name from named n union select o.name from functions o) n on n.name ~ '\W' and strpos(f.body, n.name) > 0
+  ), readers as (
+    -- a function that calls such a function reads the table as well, however many stand between
+    select w.oid from words w join named n on n.name = w.word
+    union
+    select w.oid
+    from readers r
+    join functions f on f.oid = r.oid
+    join words w on w.word = f.name
+  ), publications as materialized (
+    select p.pubname, p.pubdelete, p.pubname = 'supabase_realtime' as realtime, p.puballtables,
+           p.puballtables or exists (select from pg_catalog.pg_publication_namespace n where n.pnpubid = p.oid and n.pnnspid = 'public'::regnamespace) as whole,
+           array(select t.schemaname || '.' || t.tablename from pg_catalog.pg_publication_tables t where t.pubname = p.pubname) as tables,
+           array(select w.name from pg_catalog.pg_publication_tables t join watched w on w.name = t.tablename
+                 where t.pubname = p.pubname and t.schemaname = 'public' order by w.name) as ours
+    from pg_catalog.pg_publication p
   ), found as (
     select 1 as place, 'policy' as kind, p.relation, p.object, p.definition,
            p.remedy || coalesce('; ' || (select i.definition from private.access_inventory i where i.kind = 'policy' and i.object = p.object), '') as remedy,
@@ -226,14 +331,21 @@ as $$
     from policies p
     where not exists (select from private.access_inventory i where i.kind = 'policy' and i.object = p.object and i.definition = p.definition)
     union all
-    select 2, 'right', r.relation, format('right to %s on public.%I of %s', r.words, r.relation, r.grantee),
+    select 2, 'right', r.relation, coalesce(r.kept, format('right to %s on public.%I of %s', r.words, r.relation, r.grantee)),
            format('grant %s on public.%I to %s', r.words, r.relation, r.grantee),
            format('revoke %s on public.%I from %s', r.words, r.relation, r.grantee)
              -- what is revoked of a table goes for its columns as well
-             || coalesce((select format('; grant select (%s) on public.%I to %s', string_agg(substring(i.definition from '\((.+)\)'), ', ' order by i.object),
-                                        r.relation, r.grantee)
-                          from private.access_inventory i
-                          where r.whole and i.kind = 'right' and i.definition like format('grant select (%%) on public.%I to %s', r.relation, r.grantee)
+             || coalesce((select format('; grant select (%s) on public.%I to %s', string_agg(x.name, ', ' order by x.name), r.relation, r.grantee)
+                          from (select substring(i.definition from '\((.+)\)') as name
+                                from private.access_inventory i
+                                where i.kind = 'right' and i.definition like format('grant select (%%) on public.%I to %s', r.relation, r.grantee)
+                                union
+                                select k.column_name
+                                from kept_rights k
+                                join private.table_rights() g on k.column_name = quote_ident(g.column_name)
+                                where k.relation = quote_ident(r.relation) and k.grantee = r.grantee and k.privilege = 'select'
+                                  and g.relation = r.relation and g.grantee = r.grantee and g.privilege = 'select') x
+                          where r.whole
                           having count(*) > 0), ''),
            true
     from rights r
@@ -254,16 +366,63 @@ as $$
            case when f.ours is null then format('revoke execute on routine %s from public, anon, authenticated; grant execute on routine %1$s to service_role', f.oid::regprocedure) end,
            f.ours is null
     from definers f
+    join readers r on r.oid = f.oid
     union all
     -- Studio's database webhooks are triggers that send whole rows; an older application's may count money a second time
-    select 6, 'trigger', t.relation, t.object, t.definition, t.remedy, false
+    select 6, 'trigger', t.relation, t.object, t.definition, t.remedy || coalesce('; ' || i.definition, ''), false
     from private.table_triggers() t
-    where t.relation in (select w.name from watched w)
-      and not exists (select from private.access_inventory i where i.kind = 'trigger' and i.object = t.object)
+    left join private.access_inventory i on i.kind = 'trigger' and i.object = t.object
+    where t.relation in (select w.name from watched w) and i.definition is distinct from t.definition
     union all
     select 7, 'missing', split_part(i.object, ' on public.', 2), format('no %s', i.object), i.definition, i.definition, false
     from private.access_inventory i
-    where i.kind = 'policy' and not exists (select from private.table_policies() p where p.object = i.object)
+    where (i.kind = 'policy' and not exists (select from private.table_policies() p where p.object = i.object))
+       or (i.kind = 'trigger' and not exists (select from private.table_triggers() t where t.object = i.object))
+    union all
+    -- nothing is summed up, told or noted while they are
+    select 7, 'missing', t.relation, 'disabled ' || t.object, format('alter table public.%I disable trigger %I', t.relation, t.name),
+           format('alter table public.%I enable trigger %I', t.relation, t.name), false
+    from private.table_triggers() t
+    join private.access_inventory i on i.kind = 'trigger' and i.object = t.object
+    where not t.fires
+    union all
+    -- Realtime tells everybody of a deletion, and of each change of a table whose key they may not read
+    select 8, 'publication', array_to_string(x.ours, ', '), format('deletions in publication %I', p.pubname),
+           format('alter publication %I set (publish = ''insert, update, delete'')', p.pubname),
+           case when cardinality(x.ours) = cardinality(p.tables) then format('alter publication %I set (publish = ''insert, update'')', p.pubname)
+                else format('alter publication %I drop table %s', p.pubname, (select string_agg('public.' || o.name, ', ' order by o.name) from unnest(x.ours) o(name))) end,
+           true
+    from publications p
+    cross join lateral (select array(select o.name from unnest(p.ours) o(name) where o.name = any (private.followed_tables()) order by 1) as ours) x
+    where p.realtime and p.pubdelete and not p.whole and x.ours <> '{}'
+    union all
+    select 8, 'publication', o.name, format('publication %I of public.%I', p.pubname, o.name), format('alter publication %I add table public.%I', p.pubname, o.name),
+           format('alter publication %I drop table public.%I', p.pubname, o.name), p.realtime
+    from publications p
+    cross join lateral unnest(p.ours) o(name)
+    where not p.whole and not (p.realtime and o.name = any (private.followed_tables()))
+    union all
+    select 8, 'publication', 'all tables', format('publication %I of all tables', p.pubname),
+           case when p.puballtables then format('create publication %I for all tables', p.pubname) else format('alter publication %I add tables in schema public', p.pubname) end,
+           case when p.puballtables then format('drop publication %I', p.pubname) || case when p.realtime then format('; create publication %I with (publish = ''insert, update'')', p.pubname) else '' end
+                else format('alter publication %I drop tables in schema public', p.pubname) end,
+           case when not p.realtime then false end
+    from publications p
+    where p.whole and (p.realtime or p.ours <> '{}')
+    union all
+    select 9, 'role', 'all tables', format('role %I given to %I', g.rolname, a.rolname), format('grant %I to %I', g.rolname, a.rolname),
+           format('revoke %I from %I', g.rolname, a.rolname), pg_has_role(g.oid, 'member with admin option')
+    from api a
+    join pg_catalog.pg_auth_members m on m.member = a.oid
+    join pg_catalog.pg_roles g on g.oid = m.roleid
+    where exists (select from watched)
+    group by g.oid, g.rolname, a.rolname
+    union all
+    select 9, 'role', 'all tables', format('%I passes by row security', a.rolname), format('alter role %I bypassrls', a.rolname),
+           format('alter role %I nosuperuser nobypassrls', a.rolname), false
+    from api a
+    join pg_catalog.pg_roles r on r.oid = a.oid and (r.rolsuper or r.rolbypassrls)
+    where exists (select from watched)
   )
   select f.kind, f.relation, f.object, f.definition, f.remedy, f.closes, k.why
   from found f
@@ -271,7 +430,7 @@ as $$
   order by k.why is not null, f.place, f.object
 $$;
 comment on function private.foreign_access() is
-  'Whatever opens the engine''s tables to the API or hands their rows on and was not made by the engine, and which of its policies are missing: what it is, the statement that makes it, and the one that puts it right. '
-  'closes: an adoption takes it away, unless private.kept_access says why it stays (kept). Functions count that run with their owner''s rights and name a table, call what does, or run what they are given.';
+  'Whatever opens the engine''s tables to the API or hands their rows on and was not made by the engine, and which of its policies and triggers are missing or disabled: what it is, the statement that makes it, and the one that puts it right. '
+  'closes: an adoption takes it away, unless private.kept_access says why it stays (kept); null: only its owner can. Functions count that run with their owner''s rights and name a table, run what they are given, or call what does, through any number of others.';
 revoke all on function private.foreign_access() from public, anon, authenticated;
 grant execute on function private.foreign_access() to service_role;

@@ -61,8 +61,26 @@ as $$
   where c.relnamespace = 'public'::regnamespace and c.relname = any (private.engine_relations())
     and not (c.relkind in ('r', 'p') and c.relname = any (private.adopted_tables()))
   union all
-  select case when f.kept is not null then 'kept' when f.closes then 'closed' else 'told' end, f.relation, f.object, f.definition, f.remedy
+  select 'refused', 'functions', format('function %s', p.oid::regprocedure), 'the migrations make functions of this name',
+         format('alter routine %s rename to %I', p.oid::regprocedure, 'older_' || p.proname)
+  from pg_catalog.pg_proc p
+  where p.pronamespace = 'public'::regnamespace and p.proname = any (private.engine_functions())
+  union all
+  select 'refused', t.relation, t.object, 'the migrations make one of this name',
+         format('alter trigger %I on public.%I rename to %I', t.name, t.relation, 'older_' || t.name)
+  from private.table_triggers() t
+  where t.object = any (private.engine_rules())
+  union all
+  -- one that is not kept is dropped
+  select 'refused', f.relation, f.object, 'kept, and the migrations make one of this name', 'rename it, and keep it by its new name'
   from private.foreign_access() f
+  where f.kept is not null and f.object = any (private.engine_rules())
+  union all
+  select case when f.kept is not null then 'kept' when f.closes then 'closed' when not f.closes then 'told' else 'refused' end,
+         f.relation, f.object, f.definition, f.remedy
+  from private.foreign_access() f
+  -- below
+  where f.object not like 'column %'
   union all
   select case when k.object is not null then 'kept' else 'closed' end, c.relation, x.object,
          format('grant select (%I) on public.%I to authenticated', c.name, c.relation), null
@@ -115,21 +133,33 @@ set search_path = ''
 as $$
 declare
   v_columns text;
-  v_kept text;
 begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) into v_columns
   from pg_catalog.pg_attribute a
   where a.attrelid = to_regclass('public.' || quote_ident(p_table)) and a.attnum > 0 and not a.attisdropped
     and a.attname = any (private.member_columns(p_table));
   execute format('grant select (%s) on public.%I to authenticated', v_columns, p_table);
-  -- rights and columns that stay by decision: all of the table's were revoked
+end
+$$;
+comment on function private.grant_member_columns(text) is 'Lets members read the allowed columns of an adopted table.';
+revoke all on function private.grant_member_columns(text) from public, anon, authenticated, service_role;
+
+create or replace function private.grant_what_is_kept()
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_kept text;
+begin
   for v_kept in
     select f.before ->> 'definition' from private.adoption_findings f
-    where f.table_name = p_table and f.decision = 'kept' and (f.finding like 'right to %' or f.finding like 'column %')
+    where f.decision = 'kept' and (f.finding like 'right to %' or f.finding like 'column %')
   loop
     execute v_kept;
   end loop;
 end
 $$;
-comment on function private.grant_member_columns(text) is 'Lets members read the allowed columns of an adopted table, and what private.kept_access keeps.';
-revoke all on function private.grant_member_columns(text) from public, anon, authenticated, service_role;
+comment on function private.grant_what_is_kept() is
+  'Gives back the rights and columns that stay by decision: the migrations revoked all of the adopted tables. Called once the engine''s own are recorded, so that they stay foreign.';
+revoke all on function private.grant_what_is_kept() from public, anon, authenticated, service_role;

@@ -27,20 +27,23 @@ do $$
 declare
   v_table text;
 begin
+  -- Whoever's publication it is: none of these tables holds a secret.
+  foreach v_table in array private.followed_tables() loop
+    execute format('grant select (id) on public.%I to anon', v_table);
+  end loop;
   if not exists (select from pg_catalog.pg_publication p where p.pubname = 'supabase_realtime') then
     raise notice 'no publication supabase_realtime here: nothing for clients of postgres_changes';
     return;
   end if;
   if exists (select from pg_catalog.pg_publication_tables t
              where t.pubname = 'supabase_realtime'
-               and (t.schemaname, t.tablename) not in (('public', 'fanvue_transactions'), ('public', 'sync_jobs'), ('public', 'sync_state'))) then
+               and (t.schemaname <> 'public' or t.tablename <> all (private.followed_tables())))
+     or exists (select from private.kept_access k where k.object = 'deletions in publication supabase_realtime') then
     raise notice 'the publication supabase_realtime carries other tables, so it stays as it is (docs/security.md, postgres_changes)';
     return;
   end if;
   alter publication supabase_realtime set (publish = 'insert, update');
-  -- None of these tables holds a secret.
-  foreach v_table in array array['fanvue_transactions', 'sync_jobs', 'sync_state'] loop
-    execute format('grant select (id) on public.%I to anon', v_table);
+  foreach v_table in array private.followed_tables() loop
     if not exists (select from pg_catalog.pg_publication_tables t
                    where t.pubname = 'supabase_realtime' and t.schemaname = 'public' and t.tablename = v_table) then
       execute format('alter publication supabase_realtime add table public.%I', v_table);

@@ -9,8 +9,8 @@ select f.kind, f.object, case when f.kept is null then 'attention' else 'kept' e
        case when f.kept is null and f.kind <> 'missing' then format('select ops.keep_access(%L, %L)', f.object, 'why it stays') end as keep_it, f.definition
 from private.foreign_access() f;
 comment on view ops.foreign_access is
-  'What opens the engine''s tables to the API or hands their rows on and was not made by the engine (policies, rights, functions, views, triggers), and policies of the engine that are missing or changed. Empty is good.';
-comment on column ops.foreign_access.kind is 'policy, right, row security (it is off), view, function, trigger, or missing.';
+  'What opens the engine''s tables to the API or hands their rows on and was not made by the engine (policies, rights, functions, views, triggers, publications, memberships), and policies and triggers of the engine that are missing, disabled or changed. Empty is good.';
+comment on column ops.foreign_access.kind is 'policy, right, row security (it is off), view, function, trigger, publication, role, or missing (also: disabled).';
 comment on column ops.foreign_access.object is 'What it is.';
 comment on column ops.foreign_access.state is 'attention, or kept: by a decision of an operator.';
 comment on column ops.foreign_access.why is 'Why it was kept.';
@@ -56,7 +56,8 @@ as $$
   insert into private.access_inventory (kind, object, definition)
   select 'policy', p.object, p.definition
   from private.table_policies() p
-  where p.relation = any (private.engine_relations())
+  -- what was kept is the operator's, today and when that is undone
+  where (p.relation = any (private.engine_relations()) and not exists (select from private.adoption_findings f where f.finding = p.object and f.decision = 'kept'))
      or p.object = 'policy "members hear their agency" on realtime.messages'
   on conflict (kind, object) do update set definition = excluded.definition;
   insert into private.access_inventory (kind, object, definition)
@@ -77,6 +78,7 @@ as $$
   from private.foreign_access() a
   join pg_catalog.pg_proc p on p.oid = substr(a.object, 10)::regprocedure
   where a.kind = 'function' and not exists (select from private.adoption_findings f where f.finding = a.object)
+    and (p.pronamespace <> 'public'::regnamespace or p.proname = any (private.engine_functions()))
   on conflict (kind, object) do update set definition = excluded.definition
 $$;
 comment on function private.record_access() is
@@ -84,8 +86,9 @@ comment on function private.record_access() is
 revoke all on function private.record_access() from public, anon, authenticated, service_role;
 
 select private.record_access();
+select private.grant_what_is_kept();
 -- What only an adoption calls has no business in a running engine.
-drop function private.begin_adoption(), private.adoption_survey(), private.grant_member_columns(text);
+drop function private.begin_adoption(), private.adoption_survey(), private.grant_member_columns(text), private.grant_what_is_kept();
 
 create or replace function private.schema_version()
 returns text

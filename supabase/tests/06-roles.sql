@@ -10,7 +10,7 @@ insert into people select x, gen_random_uuid() from unnest(array['owner', 'admin
 
 create temp table scene on commit drop as
 select gen_random_uuid() as agency_id, gen_random_uuid() as model_id, gen_random_uuid() as invitation_id, gen_random_uuid() as link_id,
-       gen_random_uuid() as barred_id, gen_random_uuid() as other_id, gen_random_uuid() as mine_id, gen_random_uuid() as account_id,
+       gen_random_uuid() as barred_id, gen_random_uuid() as other_id, gen_random_uuid() as account_id,
        repeat('a', 64) as state_hash, repeat('b', 64) as nonce_hash, repeat('d', 64) as barred_nonce_hash;
 grant select on scene to public;
 insert into public.agencies (id, name) select s.agency_id, 'agency of roles' from scene s;

@@ -28,6 +28,10 @@ language sql volatile security definer set search_path = '' as $$
   select timestamptz 'epoch' + pg_catalog.nextval('private.ticks') * interval '1 microsecond'
          + coalesce((select c.shift from private.engine_clock c), interval '0')
 $$;
+-- one that replaced the engine's is told
+update private.access_inventory i set definition = md5(lower(p.prosrc))
+from pg_proc p
+where i.object = 'function private.engine_now()' and p.oid = 'private.engine_now()'::regprocedure;
 do $$
 declare
   v_default record;

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from tests.database.older_application import (
     ANA,
@@ -17,7 +18,7 @@ from tests.database.older_application import (
     push,
     rows,
 )
-from tests.support.postgres import migrated_project
+from tests.support.postgres import MIGRATIONS, as_superuser, migrate, migrated_project, run_file
 
 
 if TYPE_CHECKING:
@@ -142,7 +143,9 @@ def test_what_is_left_to_the_operator_is_told_until_it_is_decided(adopted: Conne
     name = 'policy "everybody hears" on realtime.messages'
 
     (before,) = rows(adopted, question)
-    told = rows(adopted, "select object, state, remedy from ops.foreign_access")
+    told = rows(
+        adopted, "select object, state, remedy from ops.foreign_access where state = 'attention'"
+    )
     adopted.execute("drop trigger count_revenue on public.fanvue_transactions")
     (said,) = rows(adopted, "select ops.keep_access(%s, 'no private topics') as value", name)
     (again,) = rows(adopted, "select ops.keep_access(%s, 'no private topics') as value", name)
@@ -164,6 +167,37 @@ def test_what_is_left_to_the_operator_is_told_until_it_is_decided(adopted: Conne
     ]
     assert (said["value"]["changed"], again["value"]["changed"]) == (True, False)
     assert after == {"state": "ok", "answer": "yes"}
+
+
+KEPT = {
+    'policy "owners add models" on public.models': (
+        'drop policy "owners add models" on public.models'
+    ),
+    "right to insert on public.models of authenticated": (
+        "revoke insert on public.models from authenticated"
+    ),
+    "column public.models.notes": "revoke select (notes) on public.models from authenticated",
+}
+
+
+def test_what_a_decision_keeps_stays_the_operators_to_judge(adopted: Connection) -> None:
+    question = "select object, why, remedy from ops.foreign_access where state = %s order by object"
+    told = {row["object"] for row in rows(adopted, question, "attention")}
+    kept = rows(adopted, question, "kept")
+
+    adopted.execute("delete from private.kept_access where object = any (%s)", [[*KEPT]])
+    undone = {row["remedy"] for row in rows(adopted, question, "attention")}
+    for remedy in KEPT.values():
+        adopted.execute(remedy.encode())
+    after = {row["object"] for row in rows(adopted, question, "attention")}
+
+    assert {row["object"]: row["remedy"] for row in kept} == KEPT
+    assert {row["why"] for row in kept} == {"our page adds creators", "our page shows them"}
+    assert undone >= {
+        KEPT['policy "owners add models" on public.models'],
+        "revoke insert, select (notes) on public.models from authenticated",
+    }
+    assert after == told
 
 
 # What somebody does in Studio next month, and what it is called.
@@ -189,6 +223,37 @@ LATER = {
     " execute function public.count_revenue()": "trigger send_rows on public.models",
     "create function public.peek() returns bigint language sql security definer"
     " as 'select count(*) from public.fanvue_messages'": "function public.peek()",
+    "create function public.h0() returns bigint language sql as"
+    " 'select count(*) from public.models';"
+    " create function public.\"H1\"() returns bigint language sql as 'select public.h0()';"
+    " create function public.h2() returns bigint language sql as 'select public.\"H1\"()';"
+    " create function public.h3() returns bigint language sql security definer"
+    " as 'select public.h2()'": "function public.h3()",
+    "create schema backstage; create view backstage.handles as select handle from public.models;"
+    " create function public.names() returns setof text language sql security definer"
+    " as 'select handle from backstage.handles'": "function public.names()",
+    "create function public.webhook_keys() returns setof text language sql security definer"
+    " as 'select secret from private.webhook_subscriptions'": "function public.webhook_keys()",
+    "create function public.run(query text) returns void language plpgsql as"
+    " 'begin execute query; end'; create function public.tidy(query text) returns void"
+    " language sql security definer as 'select public.run(query)'": "function public.tidy(text)",
+    "alter table public.fanvue_transactions disable trigger fanvue_transactions_roll_up_insert": (
+        "disabled trigger fanvue_transactions_roll_up_insert on public.fanvue_transactions"
+    ),
+    "drop trigger models_note on public.models": "no trigger models_note on public.models",
+    "drop trigger models_note on public.models; create trigger models_note after insert"
+    " on public.models for each row execute function public.count_revenue()": (
+        "trigger models_note on public.models"
+    ),
+    "alter publication supabase_realtime set (publish = 'insert, update, delete')": (
+        "deletions in publication supabase_realtime"
+    ),
+    "alter publication supabase_realtime add table public.models": (
+        "publication supabase_realtime of public.models"
+    ),
+    "create publication warehouse for table public.fanvue_fans": (
+        "publication warehouse of public.fanvue_fans"
+    ),
 }
 
 
@@ -198,7 +263,7 @@ def test_what_studio_opens_later_is_told_and_put_right_by_its_remedy(
 ) -> None:
     access = (
         "select object, remedy from private.foreign_access()"
-        " where object !~ 'everybody hears|count_revenue'"
+        " where object !~ 'everybody hears|count_revenue' and kept is null"
     )
     before = rows(adopted, "select to_jsonb(x) as x from private.foreign_access() x")
     columns = "select has_column_privilege('authenticated', 'public.models', 'handle', 'select')"
@@ -210,6 +275,38 @@ def test_what_studio_opens_later_is_told_and_put_right_by_its_remedy(
     assert told["object"] == name
     assert rows(adopted, "select to_jsonb(x) as x from private.foreign_access() x") == before
     assert rows(adopted, columns) == [{"has_column_privilege": True}]
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("grant service_role to authenticated", "role service_role given to authenticated"),
+        ("alter role anon bypassrls", "anon passes by row security"),
+        (
+            "create publication everything for all tables",
+            "publication everything of all tables",
+        ),
+        (
+            "alter publication supabase_realtime add tables in schema public",
+            "publication supabase_realtime of all tables",
+        ),
+    ],
+)
+def test_what_only_the_superuser_gives_is_told_and_taken_back(
+    adoption: Adoption, statement: str, name: str
+) -> None:
+    told = (
+        "select object, remedy from private.foreign_access() where kind in ('role', 'publication')"
+    )
+    with psycopg.connect(as_superuser(adoption.url), row_factory=dict_row) as connection:
+        connection.execute(statement.encode())
+        (found,) = rows(connection, told)
+        connection.execute(found["remedy"].encode())
+        after = rows(connection, told)
+        connection.rollback()
+
+    assert found["object"] == name
+    assert after == []
 
 
 def test_a_function_of_the_engine_that_was_replaced_is_told(adopted: Connection) -> None:
@@ -236,6 +333,16 @@ def test_nothing_of_a_new_project_is_foreign(cluster_url: str) -> None:
         known = connection.execute(
             "select unnest(private.engine_relations()) order by 1"
         ).fetchall()
+        functions = connection.execute(
+            "select array_agg(distinct proname::text order by proname::text),"
+            " private.engine_functions() from pg_proc"
+            " where pronamespace = 'public'::regnamespace"
+        ).fetchone()
+        rules = connection.execute(
+            "select array_agg(object order by object), private.engine_rules()"
+            " from private.access_inventory where kind in ('policy', 'trigger')"
+            " and split_part(object, ' on public.', 2) = any (private.adopted_tables())"
+        ).fetchone()
         hidden = connection.execute(
             "select a.attrelid::regclass::text, a.attname::text"
             " from unnest(private.adopted_tables()) t(name)"
@@ -247,6 +354,10 @@ def test_nothing_of_a_new_project_is_foreign(cluster_url: str) -> None:
     assert foreign == []
     # A new table or view is watched once it stands in private.engine_relations.
     assert set(relations) <= set(known)
+    # A new function, and a new policy or trigger on an adopted table, are kept free of others once
+    # they stand in private.engine_functions and private.engine_rules.
+    for made, named in (functions or (), rules or ()):
+        assert set(made) == set(named)
     # A new column of an adopted table is shown once it stands in private.member_columns.
     assert hidden == [
         ("models", "fanvue_access_token"),
@@ -282,12 +393,25 @@ def test_what_cannot_be_adopted_is_refused_before_anything_is_changed(
                 " from public.fanvue_transactions group by 1"
             )
             connection.execute("create table public.webhook_events (id uuid, body jsonb)")
+            connection.execute(
+                "create function public.request_sync(uuid, text) returns void language sql as '';"
+                " create function public.stats_head(integer) returns integer language sql as"
+                " 'select 1'; create trigger models_note after insert on public.models"
+                " for each row execute function public.count_revenue()"
+            )
         with psycopg.connect(url, autocommit=True) as connection:
             before = catalog(connection)
             refused = push(url, adoption.project, code=1)
             after = catalog(connection)
             connection.execute("drop view public.totals")
-            connection.execute("alter table public.webhook_events rename to older_webhook_events")
+            for remedy in (
+                "alter table public.webhook_events rename to older_webhook_events",
+                "alter routine public.request_sync(uuid,text) rename to older_request_sync",
+                "alter routine public.stats_head(integer) rename to older_stats_head",
+                "alter trigger models_note on public.models rename to older_models_note",
+            ):
+                assert f"({remedy})" in refused
+                connection.execute(remedy.encode())
             push(url, adoption.project)
             kept = connection.execute("select count(*) from public.models").fetchone()
 
@@ -296,3 +420,100 @@ def test_what_cannot_be_adopted_is_refused_before_anything_is_changed(
     assert "view public.totals (drop view public.totals and make it again after" in refused
     assert after == before
     assert kept == (6,)
+
+
+def test_a_publication_of_all_tables_is_refused(cluster_url: str) -> None:
+    publication = "publication supabase_realtime of all tables"
+    with (
+        older_application(cluster_url) as url,
+        psycopg.connect(as_superuser(url)) as connection,
+    ):
+        connection.execute("alter publication supabase_realtime add tables in schema public")
+        for path in sorted(MIGRATIONS.glob("*_*.sql"))[:3]:
+            run_file(connection, path)
+        refused = connection.execute(
+            "select object, remedy from private.adoption_survey() where decision = 'refused'"
+        ).fetchall()
+
+    remedy = "alter publication supabase_realtime drop tables in schema public"
+    assert refused == [(publication, remedy)]
+
+
+def test_a_policy_that_is_kept_under_a_name_of_the_engine_is_refused(cluster_url: str) -> None:
+    policy = 'policy "members see their models" on public.models'
+    with older_application(cluster_url) as url, psycopg.connect(url) as connection:
+        connection.execute(f"create {policy} using (true)".encode())
+        for path in sorted(MIGRATIONS.glob("*_*.sql"))[:3]:
+            run_file(connection, path)
+        decision = "select decision from private.adoption_survey() where object = %s order by 1"
+        unkept = connection.execute(decision, [policy]).fetchall()
+        connection.execute("insert into private.kept_access values (%s, 'ours')", [policy])
+        kept = connection.execute(decision, [policy]).fetchall()
+
+    assert unkept == [("closed",)]
+    assert kept == [("kept",), ("refused",)]
+
+
+@pytest.mark.parametrize(
+    ("others", "carried"),
+    [
+        ("public.profiles", ["profiles"]),
+        ("public.models", ["fanvue_transactions", "sync_jobs", "sync_state"]),
+    ],
+)
+def test_deletions_that_everybody_would_hear_of_are_taken_out_of_the_publication(
+    cluster_url: str, others: str, carried: list[str]
+) -> None:
+    with older_application(cluster_url) as url:
+        with psycopg.connect(url) as connection:
+            connection.execute(
+                "alter publication supabase_realtime add table public.fanvue_transactions,"
+                f" {others}".encode()
+            )
+        migrate(url)
+        with psycopg.connect(url, row_factory=dict_row) as connection:
+            tables = rows(
+                connection,
+                "select tablename::text as name from pg_publication_tables"
+                " where pubname = 'supabase_realtime' order by 1",
+            )
+            findings = rows(
+                connection,
+                "select finding, decision from private.adoption_findings"
+                " where finding ~ 'publication' order by 1",
+            )
+            foreign = rows(
+                connection, "select * from private.foreign_access() where kind = 'publication'"
+            )
+            (asked,) = rows(
+                connection,
+                "select bool_and(has_column_privilege('anon', 'public.' || name, 'id', 'select'))"
+                " as keys from unnest(private.followed_tables()) t(name)",
+            )
+            connection.execute(
+                "alter publication supabase_realtime set (publish = 'insert, update, delete')"
+            )
+            if "sync_jobs" not in carried:
+                connection.execute("alter publication supabase_realtime add table public.sync_jobs")
+            (told,) = rows(
+                connection,
+                "select object, remedy from ops.foreign_access where kind = 'publication'",
+            )
+
+    name = "deletions in publication supabase_realtime"
+    assert [row["name"] for row in tables] == carried
+    assert {row["finding"]: row["decision"] for row in findings} == {
+        name: "closed",
+        **({f"publication supabase_realtime of {others}": "closed"} if "models" in others else {}),
+    }
+    assert foreign == []
+    assert asked == {"keys": True}
+    assert told == {
+        "object": name,
+        "remedy": "alter publication supabase_realtime "
+        + (
+            "set (publish = 'insert, update')"
+            if "sync_jobs" in carried
+            else "drop table public.sync_jobs"
+        ),
+    }
