@@ -51,36 +51,27 @@ comment on function private.hold_erasures() is
 revoke all on function private.hold_erasures() from public, anon, authenticated;
 grant execute on function private.hold_erasures() to service_role;
 
-create or replace function private.erasure_gate(p_place integer)
+create or replace function private.erasure_gate(p_agency_id uuid)
 returns bigint
 language sql
 immutable
 set search_path = ''
 as $$
-  select hashtextextended('fanvue-erasure-gate ' || p_place, 0)
+  select hashtextextended('fanvue-erasure-gate ' || coalesce(p_agency_id::text, ''), 0)
 $$;
-comment on function private.erasure_gate(integer) is 'The key of one of the sixteen gates, among which agencies are spread: few enough to close them all.';
-revoke all on function private.erasure_gate(integer) from public, anon, authenticated;
-grant execute on function private.erasure_gate(integer) to service_role;
-
-create or replace function private.gate_of(p_agency_id uuid)
-returns integer
-language sql
-immutable
-set search_path = ''
-as $$
-  select mod(abs(hashtextextended(p_agency_id::text, 0)::numeric), 16)::integer
-$$;
-comment on function private.gate_of(uuid) is 'Which gate an agency''s pages pass.';
-revoke all on function private.gate_of(uuid) from public, anon, authenticated;
-grant execute on function private.gate_of(uuid) to service_role;
+comment on function private.erasure_gate(uuid) is 'The key of the gate that the pages of one agency pass, or (null) the pages of all. No two agencies share one.';
+revoke all on function private.erasure_gate(uuid) from public, anon, authenticated;
+grant execute on function private.erasure_gate(uuid) to service_role;
 
 create or replace function private.share_erasures(p_agency_id uuid)
 returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
-  select pg_advisory_xact_lock_shared(private.erasure_gate(private.gate_of(p_agency_id)))
+begin
+  perform pg_advisory_xact_lock_shared(private.erasure_gate(null));
+  perform pg_advisory_xact_lock_shared(private.erasure_gate(p_agency_id));
+end
 $$;
 comment on function private.share_erasures(uuid) is
   'Taken by a page before its model: no fan of the agency is erased between the page''s look at the list and its commit.';
@@ -89,28 +80,25 @@ grant execute on function private.share_erasures(uuid) to service_role;
 
 create or replace function private.close_gates(p_agency_id uuid)
 returns void
-language plpgsql
+language sql
 set search_path = ''
 as $$
-begin
-  perform pg_advisory_xact_lock(private.erasure_gate(g.place))
-  from generate_series(0, 15) g(place)
-  where p_agency_id is null or g.place = private.gate_of(p_agency_id);
-end
+  select pg_advisory_xact_lock(private.erasure_gate(p_agency_id))
 $$;
 comment on function private.close_gates(uuid) is 'Waits for the pages of an agency, or of all, that are being written, and lets no other begin.';
 revoke all on function private.close_gates(uuid) from public, anon, authenticated;
 grant execute on function private.close_gates(uuid) to service_role;
 
-create or replace function private.fan_key(p_fan_uuid text)
+create or replace function private.fan_key(p_fan_hash text)
 returns bigint
 language sql
 immutable
 set search_path = ''
 as $$
-  select hashtextextended('fanvue-fan ' || p_fan_uuid, 0)
+  select hashtextextended('fanvue-fan ' || p_fan_hash, 0)
 $$;
-comment on function private.fan_key(text) is 'The key of the lock by which events that name a fan and the erasure of the fan exclude each other.';
+comment on function private.fan_key(text) is
+  'The key of the lock by which events that name a fan and the erasure of the fan exclude each other. Of the hash: it is all that is left of who is erased.';
 revoke all on function private.fan_key(text) from public, anon, authenticated;
 grant execute on function private.fan_key(text) to service_role;
 
@@ -281,8 +269,9 @@ returns boolean
 language sql
 set search_path = ''
 as $$
-  -- every uuid may be one of a fan; tried, not waited for: an erasure may wait for what the caller holds
-  select coalesce(bool_and(pg_try_advisory_xact_lock_shared(private.fan_key(u.uuid))), true)
+  -- every uuid may be one of a fan; tried, not waited for: an erasure may wait for what the caller holds. The empty hash stands for everybody.
+  select pg_try_advisory_xact_lock_shared(private.fan_key(''))
+         and coalesce(bool_and(pg_try_advisory_xact_lock_shared(private.fan_key(private.fan_hash(u.uuid)))), true)
   from unnest(private.uuids_in(p_payload)) u(uuid)
   where u.uuid is distinct from p_creator_uuid
 $$;
@@ -517,7 +506,7 @@ begin
   end if;
   perform private.hold_erasures();
   -- Waits for the events that name the fan and are being stored. Who comes now is stored without a name, and tried again.
-  perform pg_advisory_xact_lock(private.fan_key(v_fan));
+  perform pg_advisory_xact_lock(private.fan_key(private.fan_hash(v_fan)));
   insert into private.erased_fans (fan_hash, agency_id, erased_at) values (private.fan_hash(v_fan), p_agency_id, private.engine_now())
   on conflict do nothing;
   v_new := found;

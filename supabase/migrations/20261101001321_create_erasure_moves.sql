@@ -1,7 +1,9 @@
 -- Purpose: a model that goes to another agency takes along which of its fans were erased, and obeys what that agency erased.
 -- Otherwise the next page would name a fan again whom the ledger knows by the alias, and book the money a second time.
 -- Who may call: triggers on public.models.
--- Locks: the lock of erasures before the model; then the other models of the new agency that name a fan who is forgotten there now.
+-- Locks: the lock of erasures before the model; then the gate of the new agency's pages; the fans whom that agency may be about to
+-- forget, so that no event escapes which names one and is being stored; and its other models that name a fan who is forgotten there now.
+-- Who holds a fan and waits for the model waits for two seconds at most, and began before this waits for the fan: it gives way.
 
 create or replace function private.fans_named(p_agency_id uuid)
 returns table (model_id uuid, fan_uuid text)
@@ -47,12 +49,23 @@ security definer
 set search_path = ''
 as $$
 declare
+  v_most constant integer := 200;
+  v_hashes text[];
   v_fans text[];
   v_fan text;
 begin
   if not exists (select from private.erased_fans e where e.agency_id in (old.agency_id, new.agency_id)) then
     return null;
   end if;
+  -- what is being written by pages and events of the new agency is seen from here on
+  perform private.close_gates(new.agency_id);
+  select array_agg(e.fan_hash order by e.fan_hash) into v_hashes
+  from private.erased_fans e
+  where e.agency_id = old.agency_id
+    and not exists (select from private.erased_fans k where k.agency_id = new.agency_id and k.fan_hash = e.fan_hash);
+  -- the lock table is everybody's: beyond so many, one lock stands for all fans
+  perform pg_advisory_xact_lock(private.fan_key(h.fan_hash))
+  from unnest(case when cardinality(v_hashes) > v_most then array[''] else v_hashes end) h(fan_hash);
   -- the model's, and whom the new agency does not know otherwise: it keeps its own fans who have nothing with the model
   insert into private.erased_fans (fan_hash, agency_id, erased_at)
   select e.fan_hash, new.agency_id, e.erased_at

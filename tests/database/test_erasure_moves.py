@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.database.engine import Engine  # noqa: TC001 - pytest reads the annotation
+from tests.database.engine import WAIT, Engine
 from tests.database.streams import Creator, fans
 
 
@@ -122,6 +122,80 @@ def test_a_fan_of_others_is_kept_when_a_creator_without_that_fan_comes(payer: Pa
     )
 
     assert elsewhere.names("handle is not null") == {FAN}
+
+
+@pytest.mark.parametrize("what", ["event", "page"])
+@pytest.mark.parametrize("others_erased", [0, 201])
+def test_what_the_new_agency_is_storing_names_no_fan_whom_the_creator_brings_as_erased(
+    payer: Payer, what: str, others_erased: int
+) -> None:
+    engine, elsewhere = payer.engine, Creator(payer.engine, *STREAMS)
+    alias = payer.erase(payer.creator.agency_id)
+    engine.rows(
+        "insert into private.erased_fans (fan_hash, agency_id, erased_at)"
+        " select private.fan_hash(gen_random_uuid()::text), %s, now() from generate_series(1, %s)",
+        payer.creator.agency_id,
+        others_erased,
+    )
+    moment, row = payer.moment, payer.listed()
+    event = elsewhere.event(
+        "payment.succeeded",
+        moment,
+        id="FV-2",
+        gross=900,
+        net=720,
+        source="tip",
+        purchaser={"uuid": FAN, "handle": "sir.lancelot"},
+    )
+    reading = elsewhere.begin("earnings", full=True)
+    page = reading.page(row, complete=True)
+    writer, mover = engine.another(), engine.another()
+
+    with writer.connection.transaction():
+        if what == "event":
+            assert writer.call("receive_webhook_event", event)["status"] == "applied"
+        else:
+            assert reading.send(page, reading.version, by=writer)["inserted"] == 1
+        moved = mover.run(
+            mover.connection.execute,
+            "update public.models set agency_id = %s where id = %s",
+            [elsewhere.agency_id, payer.creator.model_id],
+        )
+        while not (moved.done() or engine.is_blocked(mover)):
+            pass
+    moved.result(WAIT)
+    if what == "event":
+        assert reading.send(page, reading.version)["updated"] == 1
+
+    held = elsewhere.rows("fanvue_transactions", "fan_uuid, fan_handle, amount::text", "id")
+    assert held == [(alias, None, "9.00")]
+    named = "select count(*) from public.webhook_events where payload::text ~ %s"
+    assert engine.value(named, f"{FAN}|lancelot") == 0
+
+
+def test_a_fan_whom_the_new_agency_is_getting_to_know_is_kept_when_the_creator_is_a_stranger(
+    payer: Payer,
+) -> None:
+    engine, elsewhere = payer.engine, Creator(payer.engine, *STREAMS)
+    beside = Creator(engine, *STREAMS, agency_id=payer.creator.agency_id)
+    payer.erase(payer.creator.agency_id)
+    event = elsewhere.event("follow.created", follower={"uuid": FAN, "handle": "sir.lancelot"})
+    teller, mover = engine.another(), engine.another()
+
+    with teller.connection.transaction():
+        assert teller.call("receive_webhook_event", event)["status"] == "applied"
+        moved = mover.run(
+            mover.connection.execute,
+            "update public.models set agency_id = %s where id = %s",
+            [elsewhere.agency_id, beside.model_id],
+        )
+        while not (moved.done() or engine.is_blocked(mover)):
+            pass
+    moved.result(WAIT)
+
+    assert elsewhere.names("handle is not null") == {FAN}
+    listed = "select count(*) from private.erased_fans where agency_id = %s"
+    assert engine.value(listed, elsewhere.agency_id) == 0
 
 
 def test_a_fan_erased_by_all_and_then_by_one_agency_keeps_the_alias(payer: Payer) -> None:
