@@ -951,6 +951,7 @@ export type Database = {
           "connected_at": string | null;
           "connection_id": string | null;
           "created_at": string | null;
+          "disconnected_at": string | null;
           "display_name": string | null;
           "fanvue_access_token": string | null;
           "fanvue_refresh_token": string | null;
@@ -975,6 +976,7 @@ export type Database = {
           "connected_at"?: string | null;
           "connection_id"?: string | null;
           "created_at"?: string | null;
+          "disconnected_at"?: string | null;
           "display_name"?: string | null;
           "fanvue_access_token"?: string | null;
           "fanvue_refresh_token"?: string | null;
@@ -998,6 +1000,7 @@ export type Database = {
           "connected_at"?: string | null;
           "connection_id"?: string | null;
           "created_at"?: string | null;
+          "disconnected_at"?: string | null;
           "display_name"?: string | null;
           "fanvue_access_token"?: string | null;
           "fanvue_refresh_token"?: string | null;
@@ -1823,6 +1826,14 @@ export type Database = {
       };
       "dashboard_stats": {
         Args: { "p_agency_id": string; "p_from": string; "p_to": string };
+        Returns: Json;
+      };
+      "decline_connection": {
+        Args: { "p_browser_hash": string; "p_nonce_hash": string };
+        Returns: Json;
+      };
+      "disconnect_account": {
+        Args: { "p_connection_id": string };
         Returns: Json;
       };
       "disconnect_creator": { Args: { "p_model_id": string }; Returns: Json };
