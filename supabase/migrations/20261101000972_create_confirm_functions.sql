@@ -117,13 +117,15 @@ as $$
 declare
   v_agency constant text := p_attempt.agency_id::text;
   v_user_uuid constant uuid := (p_attempt.held ->> 'user_uuid')::uuid;
+  v_placed jsonb;
 begin
   case p_attempt.kind
     when 'creator' then
-      return private.place_model(v_agency, v_user_uuid, p_attempt.held ->> 'handle', true, p_attempt.model_id, p_new_id) - 'agency_id' - 'created';
+      v_placed := private.place_model(v_agency, v_user_uuid, p_attempt.held ->> 'handle', true, p_attempt.model_id, p_new_id) - 'agency_id' - 'created';
     when 'agency' then
-      return private.place_account(v_agency, v_user_uuid, p_attempt.held ->> 'fingerprint', p_new_id) - 'agency_id' - 'created' - 'status';
+      v_placed := private.place_account(v_agency, v_user_uuid, p_attempt.held ->> 'fingerprint', p_new_id) - 'agency_id' - 'created' - 'status';
   end case;
+  return v_placed;
 end
 $$;
 comment on function private.place_held(private.connection_attempts, uuid) is

@@ -122,7 +122,7 @@ def opened_tokens(engine: Engine, creator: str) -> list[str]:
 
 
 def adopted_model(engine: Engine, agency_id: str) -> str:
-    """Add a model as an older application left it: without its creator's uuid."""
+    """Add a model as an older application left it: without its creator's uuid, or a grant."""
     row = engine.database.execute(
         "insert into public.models (agency_id, handle, status)"
         " values (%s, 'ana', 'reauth_required') returning id::text",
