@@ -192,6 +192,8 @@ create unique index sync_jobs_one_running_key on public.sync_jobs (model_id, syn
 -- One dead job per model and stream: trouble is seen once, not once per tick.
 create unique index sync_jobs_one_dead_key on public.sync_jobs (model_id, sync_type) where state = 'dead';
 create index sync_jobs_pick_idx on public.sync_jobs (agency_id, priority, run_at, id) where state = 'queued';
+-- Whether anything is due, and when the next is: one probe each, before any lane is looked at.
+create index sync_jobs_run_at_idx on public.sync_jobs (run_at) where state = 'queued';
 -- Whole, not partial: an index that looks empty is chosen for look-ups that it does not serve, and then walked from end to end.
 create index sync_jobs_agency_id_lease_id_idx on public.sync_jobs (agency_id, lease_id);
 create index sync_jobs_claim_id_idx on public.sync_jobs (claim_id) where claim_id is not null;
