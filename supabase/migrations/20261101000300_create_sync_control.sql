@@ -136,6 +136,7 @@ create table public.sync_jobs (
   run_at timestamptz not null default now(),
   created_at timestamptz not null default now(),
   claimed_at timestamptz,
+  asked_at timestamptz,
   lease_until timestamptz,
   lease_id bigint,
   claim_id uuid,
@@ -179,6 +180,7 @@ comment on column public.sync_jobs.last_error is 'Why the last attempt ended: ki
 comment on column public.sync_jobs.member_error is 'What members are told of last_error, as in sync_state.';
 
 comment on column public.sync_jobs.run_at is 'Not claimed before this instant.';
+comment on column public.sync_jobs.asked_at is 'When a member first asked for it: they hear how far it is and how it ended, and it stays where it is in the queue.';
 comment on column public.sync_jobs.claimed_at is 'When the current, or last, attempt began.';
 comment on column public.sync_jobs.max_attempts is 'A job whose attempts reach this is dead.';
 comment on column public.sync_jobs.cancel_requested is 'Its worker is to stop at the next page or heartbeat.';

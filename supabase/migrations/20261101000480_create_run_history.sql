@@ -62,7 +62,7 @@ begin
     delete from public.sync_jobs j using items i where j.id = i.id
     returning j.*, i.state as ended_as, i.error, j.requests + i.requests as calls, i.throttled, i.waited_ms,
       -- nothing new, no trouble, nobody asked, no history read
-      i.state = 'succeeded' and i.error is null and i.throttled = 0 and j.attempt <= 1 and j.priority > 5
+      i.state = 'succeeded' and i.error is null and i.throttled = 0 and j.attempt <= 1 and j.priority > 5 and j.asked_at is null
       and j.rows_inserted + j.rows_updated = 0 and coalesce(j.cause like 'webhook %', true) and j.sync_type <> 'reconcile'
       and coalesce(j.progress ->> 'kind' in ('incremental', 'deep') and not j.progress ? 'details', true) as is_quiet
   ), counted as (

@@ -108,8 +108,9 @@ def test_polls_without_news_are_counted_by_stream_and_hour(lively: Engine) -> No
         ([], {}, "attempt = 2, pages = 0"),
         ([], {}, "cause = 'night'"),
         ([], {}, "priority = 5"),
+        ([], {}, "asked_at = claimed_at"),
     ],
-    ids=["news", "partial", "throttled", "second attempt", "by night", "asked for"],
+    ids=["news", "partial", "throttled", "second attempt", "by night", "ahead", "asked for"],
 )
 def test_news_trouble_and_what_somebody_asked_for_are_rows(
     lively: Engine, sales: Sequence[Sale], settled: dict[str, Any], before: str
