@@ -94,6 +94,7 @@ create table private.queue_lanes (
   max_running integer not null default 100 check (max_running >= 0),
   paused boolean not null default false,
   served_at timestamptz not null default '-infinity',
+  claimed_at timestamptz,
   oldest_lease bigint not null default 0
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 0);
 comment on table private.queue_lanes is
@@ -101,6 +102,7 @@ comment on table private.queue_lanes is
 comment on column private.queue_lanes.weight is 'Share relative to other agencies when all have due work.';
 comment on column private.queue_lanes.max_running is 'Most jobs of this agency that run at once. 0 stops it.';
 comment on column private.queue_lanes.served_at is 'When a claim last took a job of this agency; the least recently served goes first.';
+comment on column private.queue_lanes.claimed_at is 'When a worker last took a job of this agency, by the engine''s clock; null: never.';
 comment on column private.queue_lanes.oldest_lease is
   'No running job of this agency has a smaller lease_id: where counting the running ones begins, past the entries of finished jobs.';
 revoke all on private.queue_lanes from public, anon, authenticated;

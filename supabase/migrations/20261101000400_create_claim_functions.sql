@@ -208,7 +208,7 @@ begin
       returning j.*
     ), served as (
       update private.queue_lanes l
-      set served_at = clock_timestamp(), oldest_lease = coalesce(room.oldest_lease, t.first_lease)
+      set served_at = clock_timestamp(), claimed_at = v_now, oldest_lease = coalesce(room.oldest_lease, t.first_lease)
       from (select t.agency_id, min(t.lease_id) as first_lease from taken t group by t.agency_id) t
       join room on room.agency_id = t.agency_id
       where l.agency_id = t.agency_id
@@ -308,6 +308,7 @@ begin
       claimed_by = p_worker, claim_id = p_claim_id, cancel_requested = false
   where j.id = v_queued.id
   returning j.* into v_job;
+  update private.queue_lanes l set claimed_at = v_now where l.agency_id = v_job.agency_id;
   return jsonb_build_object('jobs', jsonb_build_array(private.job_reply(v_job)), 'running_by', p_worker, 'due_in', 0);
 exception when unique_violation then
   -- another worker took it between the look and the update

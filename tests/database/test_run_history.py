@@ -189,6 +189,40 @@ def test_a_worker_that_finds_nothing_works_all_the_same(lively: Engine) -> None:
     assert claimed is True
 
 
+def test_when_a_worker_last_took_a_job_is_found_without_reading_history(lively: Engine) -> None:
+    poll(lively)
+    pages = []
+    for more in (1, 2000):
+        lively.models(lively.agency(), more)
+        lively.rows(
+            "insert into private.quiet_runs"
+            " (model_id, sync_type, hour, runs, requests, last_lease_id)"
+            " select id, 'earnings', date_trunc('hour', private.engine_now(), 'UTC'), 1, 1, 1"
+            " from public.models on conflict do nothing"
+        )
+        # the first one pays for the plan
+        for _ in range(2):
+            (row,) = lively.rows(
+                "explain (analyze, buffers, costs off, timing off, format json)"
+                " select private.last_claim()"
+            )
+        plan = row["QUERY PLAN"][0]["Plan"]
+        pages.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+    few, many = pages
+    assert many <= few + 2
+
+
+def test_a_job_that_is_taken_by_hand_is_a_claim(engine: Engine, model: uuid.UUID) -> None:
+    assert engine.value("select private.last_claim()") is None
+
+    job = engine.running_job(model)
+
+    assert engine.value("select private.last_claim()") == engine.value(
+        "select claimed_at from public.sync_jobs where id = %s", job["id"]
+    )
+
+
 def test_a_batch_is_settled_at_once_whatever_its_jobs_came_to(
     engine: Engine, model: uuid.UUID, migrated_url: str
 ) -> None:
