@@ -94,6 +94,7 @@ create table private.queue_lanes (
   max_running integer not null default 100 check (max_running >= 0),
   paused boolean not null default false,
   served_at timestamptz not null default '-infinity',
+  claimed_at timestamptz,
   oldest_lease bigint not null default 0
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 0);
 comment on table private.queue_lanes is
@@ -101,6 +102,7 @@ comment on table private.queue_lanes is
 comment on column private.queue_lanes.weight is 'Share relative to other agencies when all have due work.';
 comment on column private.queue_lanes.max_running is 'Most jobs of this agency that run at once. 0 stops it.';
 comment on column private.queue_lanes.served_at is 'When a claim last took a job of this agency; the least recently served goes first.';
+comment on column private.queue_lanes.claimed_at is 'When a worker last took a job of this agency, by the engine''s clock; null: never.';
 comment on column private.queue_lanes.oldest_lease is
   'No running job of this agency has a smaller lease_id: where counting the running ones begins, past the entries of finished jobs.';
 revoke all on private.queue_lanes from public, anon, authenticated;
@@ -136,6 +138,7 @@ create table public.sync_jobs (
   run_at timestamptz not null default now(),
   created_at timestamptz not null default now(),
   claimed_at timestamptz,
+  asked_at timestamptz,
   lease_until timestamptz,
   lease_id bigint,
   claim_id uuid,
@@ -179,6 +182,7 @@ comment on column public.sync_jobs.last_error is 'Why the last attempt ended: ki
 comment on column public.sync_jobs.member_error is 'What members are told of last_error, as in sync_state.';
 
 comment on column public.sync_jobs.run_at is 'Not claimed before this instant.';
+comment on column public.sync_jobs.asked_at is 'When a member first asked for it: they hear how far it is and how it ended, and it stays where it is in the queue.';
 comment on column public.sync_jobs.claimed_at is 'When the current, or last, attempt began.';
 comment on column public.sync_jobs.max_attempts is 'A job whose attempts reach this is dead.';
 comment on column public.sync_jobs.cancel_requested is 'Its worker is to stop at the next page or heartbeat.';
@@ -192,6 +196,8 @@ create unique index sync_jobs_one_running_key on public.sync_jobs (model_id, syn
 -- One dead job per model and stream: trouble is seen once, not once per tick.
 create unique index sync_jobs_one_dead_key on public.sync_jobs (model_id, sync_type) where state = 'dead';
 create index sync_jobs_pick_idx on public.sync_jobs (agency_id, priority, run_at, id) where state = 'queued';
+-- Whether anything is due, and when the next is: one probe each, before any lane is looked at.
+create index sync_jobs_run_at_idx on public.sync_jobs (run_at) where state = 'queued';
 -- Whole, not partial: an index that looks empty is chosen for look-ups that it does not serve, and then walked from end to end.
 create index sync_jobs_agency_id_lease_id_idx on public.sync_jobs (agency_id, lease_id);
 create index sync_jobs_claim_id_idx on public.sync_jobs (claim_id) where claim_id is not null;

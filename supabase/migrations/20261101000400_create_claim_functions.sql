@@ -20,37 +20,34 @@ grant execute on function private.cause_of(text, timestamptz) to service_role;
 
 create or replace function private.job_replies(p_jobs public.sync_jobs[])
 returns jsonb
-language plpgsql
+language sql
 stable
 set search_path = ''
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
-begin
   -- What bucket_of and path_prefix say of one model, for all of them at once: a call for each job cost more than all else of a claim.
-  return (
-    select coalesce(jsonb_agg(jsonb_build_object(
-      'id', j.id, 'lease_id', j.lease_id, 'agency_id', j.agency_id, 'model_id', j.model_id,
-      'sync_type', j.sync_type, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
-      'priority', j.priority, 'progress', coalesce(j.progress, '{}'::jsonb),
-      'waited_ms', greatest(0, round(extract(epoch from j.claimed_at - greatest(j.run_at, j.created_at)) * 1000)),
-      'cause', coalesce(j.cause, private.cause_of(j.cause, j.created_at)),
-      -- grant, path and bucket of one moment: a model that changes its grant meanwhile must not mix two of them
-      'bucket', coalesce(case
-        when m.connection_id is null then 'user:' || coalesce(m.fanvue_user_uuid, m.id::text)
-        when c.fanvue_user_uuid = m.fanvue_user_uuid then 'user:' || c.fanvue_user_uuid
-        else 'user:' || c.fanvue_user_uuid || ':' || m.fanvue_user_uuid end, j.bucket),
-      'model', jsonb_build_object(
-        'fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle, 'grant_id', coalesce(m.connection_id, m.id),
-        'path_prefix', case
-          when m.connection_id is null or c.fanvue_user_uuid = m.fanvue_user_uuid then case when m.id is not null then '' end
-          else '/creators/' || m.fanvue_user_uuid end))
-      order by j.ordinality), '[]')
-    from unnest(p_jobs) with ordinality j
-    left join public.models m on m.id = j.model_id
-    left join public.agency_connections c on c.id = m.connection_id);
-end
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'id', j.id, 'lease_id', j.lease_id, 'agency_id', j.agency_id, 'model_id', j.model_id,
+    'sync_type', j.sync_type, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
+    'priority', j.priority, 'progress', coalesce(j.progress, '{}'::jsonb),
+    'waited_ms', greatest(0, round(extract(epoch from j.claimed_at - greatest(j.run_at, j.created_at)) * 1000)),
+    'cause', coalesce(j.cause, private.cause_of(j.cause, j.created_at)),
+    -- grant, path and bucket of one moment: a model that changes its grant meanwhile must not mix two of them
+    'bucket', coalesce(case
+      when m.connection_id is null then 'user:' || coalesce(m.fanvue_user_uuid, m.id::text)
+      when c.fanvue_user_uuid = m.fanvue_user_uuid then 'user:' || c.fanvue_user_uuid
+      else 'user:' || c.fanvue_user_uuid || ':' || m.fanvue_user_uuid end, j.bucket),
+    'model', jsonb_build_object(
+      'fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle, 'grant_id', coalesce(m.connection_id, m.id),
+      'path_prefix', case
+        when m.connection_id is null or c.fanvue_user_uuid = m.fanvue_user_uuid then case when m.id is not null then '' end
+        else '/creators/' || m.fanvue_user_uuid end))
+    order by j.ordinality), '[]')
+  from unnest(p_jobs) with ordinality j
+  left join public.models m on m.id = j.model_id
+  left join public.agency_connections c on c.id = m.connection_id
 $$;
 comment on function private.job_replies(public.sync_jobs[]) is 'Claimed jobs as the worker gets them, in their order. No secrets.';
 revoke all on function private.job_replies(public.sync_jobs[]) from public, anon, authenticated;
@@ -78,7 +75,11 @@ declare
   -- whose lanes are looked at: null until that is known, then all of those that have work, or everybody's where they are many
   v_busy uuid[];
   v_few constant integer := 64;
+  v_few_jobs constant integer := 256;
+  v_left integer;
+  v_taken jsonb;
   v_jobs jsonb := '[]'::jsonb;
+  v_later timestamptz;
   v_next timestamptz;
 begin
   if p_limit < 1 or p_limit > 1000 or p_lease_seconds < 1 then
@@ -93,9 +94,37 @@ begin
     end if;
   end if;
 
-  -- First the lanes that were not served for longest; where none of these has work, those that have: an idle claim, and one
-  -- for a single busy agency, cost the same however many agencies there are.
-  for v_round in 1 .. 2 loop
+  -- First the lanes that were not served for longest; then, until the batch is full, those that have work: a claim for a single
+  -- busy agency costs the same however many agencies there are.
+  for v_round in 1 .. p_limit + 1 loop
+    v_left := p_limit - jsonb_array_length(v_jobs);
+    exit when v_left = 0;
+    -- one probe, before any lane is looked at. From now backwards: entries of finished jobs, kept for an old snapshot, are older.
+    perform from public.sync_jobs j where j.state = 'queued' and j.run_at <= v_now order by j.run_at desc limit 1;
+    if not found then
+      v_busy := '{}';
+      exit;
+    end if;
+    if v_round = 2 then
+      -- from agency to agency that has something queued: a probe for each
+      with recursive busy as (
+        (select j.agency_id, 1 as place from public.sync_jobs j where j.state = 'queued' order by j.agency_id limit 1)
+        union all
+        select n.agency_id, b.place + 1
+        from busy b
+        cross join lateral (select j.agency_id from public.sync_jobs j
+                            where j.state = 'queued' and j.agency_id > b.agency_id order by j.agency_id limit 1) n
+        where b.place <= v_few
+      )
+      select coalesce(array_agg(b.agency_id), '{}') into v_busy from busy b;
+      if cardinality(v_busy) > v_few then
+        -- many wait for later: those that have something due, where that is little
+        select case when count(*) <= v_few_jobs then coalesce(array_agg(distinct d.agency_id), '{}') end into v_busy
+        from (select j.agency_id from public.sync_jobs j
+              where j.state = 'queued' and j.run_at <= v_now order by j.run_at desc limit v_few_jobs + 1) d;
+      end if;
+      exit when v_busy = '{}';
+    end if;
     select array_agg(x.head) into v_heads
     from (
       select first.head
@@ -125,32 +154,18 @@ begin
                           limit 1) first
       cross join lateral (select from private.queue_lanes l
                           where l.agency_id = o.agency_id and not l.paused offset 0 for no key update skip locked) mine
-      -- few lanes and more jobs of each: walking dead index entries is paid once per lane
-      limit least(32, greatest(4, ceil(p_limit / 8.0)::integer))
+      -- few lanes and more jobs of each: walking dead index entries is paid once per lane. What is left over is spread thin.
+      limit least(32, case v_round when 1 then greatest(4, ceil(p_limit / 8.0)::integer) else v_left end)
     ) x;
-    exit when v_heads is not null or v_round = 2;
-    -- from agency to agency that has something queued: a probe for each
-    with recursive busy as (
-      (select j.agency_id, 1 as place from public.sync_jobs j where j.state = 'queued' order by j.agency_id limit 1)
-      union all
-      select n.agency_id, b.place + 1
-      from busy b
-      cross join lateral (select j.agency_id from public.sync_jobs j
-                          where j.state = 'queued' and j.agency_id > b.agency_id order by j.agency_id limit 1) n
-      where b.place <= v_few
-    )
-    select coalesce(array_agg(b.agency_id), '{}') into v_busy from busy b;
-    exit when v_busy = '{}';
-    if cardinality(v_busy) > v_few then
-      v_busy := null;
+    if v_heads is null then
+      exit when v_round > 1;
+      continue;
     end if;
-  end loop;
 
-  if v_heads is not null then
     with room as (
       select l.agency_id, l.weight, c.running, c.oldest_lease, h.priority, h.run_at, h.id,
              -- at most twice its even share of the batch, so a claim's cost does not grow with agencies x limit
-             least(l.max_running - c.running, p_limit, ceil(2.0 * p_limit / cardinality(v_heads))::integer) as free
+             least(l.max_running - c.running, v_left, ceil(2.0 * v_left / cardinality(v_heads))::integer) as free
       from unnest(v_heads) h
       join private.queue_lanes l on l.agency_id = h.agency_id
       cross join lateral (select count(*) as running, min(r.lease_id) as oldest_lease
@@ -174,7 +189,7 @@ begin
         order by j.priority, j.run_at, j.id
         limit greatest(room.free, 0)) p
     ), chosen as (
-      select w.id from candidates w order by w.turn, w.id limit p_limit
+      select w.id from candidates w order by w.turn, w.id limit v_left
     ), locked as (
       -- primary key only inside the fence; the state is checked outside it
       select s.id
@@ -191,19 +206,23 @@ begin
       returning j.*
     ), served as (
       update private.queue_lanes l
-      set served_at = clock_timestamp(), oldest_lease = coalesce(room.oldest_lease, t.first_lease)
+      set served_at = clock_timestamp(), claimed_at = v_now, oldest_lease = coalesce(room.oldest_lease, t.first_lease)
       from (select t.agency_id, min(t.lease_id) as first_lease from taken t group by t.agency_id) t
       join room on room.agency_id = t.agency_id
       where l.agency_id = t.agency_id
     )
-    select private.job_replies(array_agg(t::public.sync_jobs order by t.priority, t.run_at, t.id)) into v_jobs
+    select private.job_replies(array_agg(t::public.sync_jobs order by t.priority, t.run_at, t.id)) into v_taken
     from taken t;
-  end if;
+    v_jobs := v_jobs || v_taken;
+    -- what is due is in others' hands at this moment
+    exit when v_round > 1 and v_taken = '[]';
+  end loop;
 
   if v_jobs = '[]' then
     -- Nothing to do: say how long an idle worker may sleep. One due job that waits for room settles a lane, however many are
     -- behind it; where all that is due is refused, the first block to end is early enough, whosever it is.
-    select min(n.run_at) into v_next
+    select j.run_at into v_later from public.sync_jobs j where j.state = 'queued' and j.run_at > v_now order by j.run_at limit 1;
+    select least(v_later, min(n.run_at)) into v_next
     from (select l.agency_id from private.queue_lanes l where v_busy is null and not l.paused
           union all
           select l.agency_id from unnest(v_busy) b(agency_id) join private.queue_lanes l on l.agency_id = b.agency_id where not l.paused
@@ -217,12 +236,11 @@ begin
                            where e.bucket = j.bucket and e.blocked_until > v_now and j.sync_type = any (e.stops) offset 0)
          order by j.priority, j.run_at, j.id
          limit 1),
-        least(
-          (select min(j.run_at) from public.sync_jobs j
-           where j.agency_id = l.agency_id and j.state = 'queued' and j.run_at > v_now),
-          case when exists (select from public.sync_jobs j
-                            where j.agency_id = l.agency_id and j.state = 'queued' and j.run_at <= v_now)
-               then (select min(e.blocked_until) from private.api_endpoints e where e.blocked_until > v_now) end)) as run_at
+        (select (select min(e.blocked_until) from private.api_endpoints e where e.blocked_until > v_now)
+         from public.sync_jobs j
+         where j.agency_id = l.agency_id and j.state = 'queued' and j.run_at <= v_now
+         order by j.priority, j.run_at, j.id
+         limit 1)) as run_at
       offset 0) n;
   end if;
   return jsonb_build_object(
@@ -288,6 +306,7 @@ begin
       claimed_by = p_worker, claim_id = p_claim_id, cancel_requested = false
   where j.id = v_queued.id
   returning j.* into v_job;
+  update private.queue_lanes l set claimed_at = v_now where l.agency_id = v_job.agency_id;
   return jsonb_build_object('jobs', private.job_replies(array[v_job]), 'running_by', p_worker, 'due_in', 0);
 exception when unique_violation then
   -- another worker took it between the look and the update

@@ -10,7 +10,6 @@ create table private.quiet_runs (
   runs integer not null,
   requests integer not null,
   last_lease_id bigint not null,
-  last_started_at timestamptz,
   primary key (model_id, sync_type, hour)
   -- a poll counts in place, and indexes nothing anew
 ) with (fillfactor = 70);
@@ -20,7 +19,6 @@ comment on column private.quiet_runs.hour is 'The UTC hour in which they ended.'
 comment on column private.quiet_runs.runs is 'How many there were.';
 comment on column private.quiet_runs.requests is 'Their calls to Fanvue, retries included.';
 comment on column private.quiet_runs.last_lease_id is 'The lease under which the last one ended: it is accepted once more when the reply was lost.';
-comment on column private.quiet_runs.last_started_at is 'When the last one was claimed.';
 create index quiet_runs_hour_idx on private.quiet_runs (hour);
 revoke all on private.quiet_runs from public, anon, authenticated;
 grant select, insert, update, delete on private.quiet_runs to service_role;
@@ -62,18 +60,18 @@ begin
     delete from public.sync_jobs j using items i where j.id = i.id
     returning j.*, i.state as ended_as, i.error, j.requests + i.requests as calls, i.throttled, i.waited_ms,
       -- nothing new, no trouble, nobody asked, no history read
-      i.state = 'succeeded' and i.error is null and i.throttled = 0 and j.attempt <= 1 and j.priority > 5
+      i.state = 'succeeded' and i.error is null and i.throttled = 0 and j.attempt <= 1 and j.priority > 5 and j.asked_at is null
       and j.rows_inserted + j.rows_updated = 0 and coalesce(j.cause like 'webhook %', true) and j.sync_type <> 'reconcile'
       and coalesce(j.progress ->> 'kind' in ('incremental', 'deep') and not j.progress ? 'details', true) as is_quiet
   ), counted as (
-    insert into private.quiet_runs as q (model_id, sync_type, hour, runs, requests, last_lease_id, last_started_at)
-    select e.model_id, e.sync_type, date_trunc('hour', p_now, 'UTC'), count(*), sum(e.calls), max(e.lease_id), max(e.claimed_at)
+    insert into private.quiet_runs as q (model_id, sync_type, hour, runs, requests, last_lease_id)
+    select e.model_id, e.sync_type, date_trunc('hour', p_now, 'UTC'), count(*), sum(e.calls), max(e.lease_id)
     from ended e
     where e.is_quiet
     group by e.model_id, e.sync_type
     on conflict (model_id, sync_type, hour) do update
       set runs = q.runs + excluded.runs, requests = q.requests + excluded.requests,
-          last_lease_id = excluded.last_lease_id, last_started_at = excluded.last_started_at
+          last_lease_id = excluded.last_lease_id
   )
   insert into public.sync_runs (job_id, lease_id, agency_id, model_id, sync_type, state, attempt, pages, requests,
                                 rows_inserted, rows_updated, rows_unchanged, throttled, waited_ms,

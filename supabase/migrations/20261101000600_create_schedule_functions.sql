@@ -208,6 +208,7 @@ declare
   v_model public.models;
   v_state public.sync_state;
   v_job public.sync_jobs;
+  v_waits boolean;
 begin
   select m.* into v_model
   from public.models m
@@ -230,15 +231,20 @@ begin
   where j.model_id = p_model_id and j.sync_type = p_sync_type
     and (j.state = 'running' or (j.state = 'queued' and j.run_at <= v_now))
   order by j.state desc
-  limit 1;
-  if found then
-    -- now somebody waits for it: they hear how far it is, and how it ended
-    update public.sync_jobs j set priority = least(j.priority, 5::smallint) where j.id = v_job.id returning j.* into v_job;
+  limit 1
+  -- held: what a settlement ends at this moment is no answer
+  for update;
+  v_waits := found;
+  if not v_waits then
+    -- the job before the state: the order in which a settlement takes them
+    v_job := private.put_job(v_model, p_sync_type, 5::smallint, v_now, v_now,
+                             concat_ws(' ', 'request', (select auth.uid())));
+  end if;
+  -- Now somebody waits for it: they hear how far it is, and how it ended. Where it is in the queue is not for them to say.
+  update public.sync_jobs j set asked_at = v_now where j.id = v_job.id and j.asked_at is null;
+  if v_waits then
     return private.job_summary(v_job);
   end if;
-  -- the job before the state: the order in which a settlement takes them
-  v_job := private.put_job(v_model, p_sync_type, 5::smallint, v_now, v_now,
-                           concat_ws(' ', 'request', (select auth.uid())));
   insert into public.sync_state as s (agency_id, model_id, sync_type, next_sync_at)
   values (v_model.agency_id, p_model_id, p_sync_type, v_now)
   on conflict (model_id, sync_type) do nothing;

@@ -150,7 +150,8 @@ as $$
 begin
   -- Polls come and go by the thousand, and lists are read whole every day; their streams tell what they found.
   return p_job.sync_type <> 'token_refresh'
-         and (p_job.state = 'dead' or p_job.priority <= 5 or (p_job.priority >= 100 and coalesce(p_job.progress ->> 'kind' = 'full', false)));
+         and (p_job.state = 'dead' or p_job.priority <= 5 or p_job.asked_at is not null
+              or (p_job.priority >= 100 and coalesce(p_job.progress ->> 'kind' = 'full', false)));
 end
 $$;
 comment on function private.is_watched(public.sync_jobs) is

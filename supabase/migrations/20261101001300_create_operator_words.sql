@@ -103,17 +103,11 @@ returns timestamptz
 language sql
 stable
 set search_path = ''
-set enable_seqscan = off
 as $$
-  select greatest(
-    (select max(j.claimed_at) from public.sync_jobs j where j.state = 'running'),
-    (select max(r.started_at)
-     from unnest(array['succeeded', 'partial', 'failed', 'cancelled']) s(state)
-     cross join lateral (select x.started_at from public.sync_runs x where x.state = s.state and x.worker is not null order by x.finished_at desc limit 1) r),
-    -- the newest hour alone: at most one row per stream
-    (select max(q.last_started_at) from private.quiet_runs q where q.hour = (select max(h.hour) from private.quiet_runs h)))
+  -- a row per agency, whatever they did since
+  select max(l.claimed_at) from private.queue_lanes l
 $$;
-comment on function private.last_claim() is 'When a worker last took a job, as far as running jobs and the newest finished runs tell; null: never.';
+comment on function private.last_claim() is 'When a worker last took a job; null: never.';
 revoke all on function private.last_claim() from public, anon, authenticated;
 grant execute on function private.last_claim() to service_role;
 

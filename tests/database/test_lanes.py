@@ -169,6 +169,62 @@ def test_an_idle_claim_costs_the_same_however_many_agencies_there_are(engine: En
     assert many < few + 960 / 10
 
 
+@pytest.mark.usefixtures("fresh_sessions")
+@pytest.mark.parametrize("blocked", [False, True])
+def test_an_idle_claim_costs_the_same_however_many_agencies_wait_for_later(
+    engine: Engine, blocked: bool
+) -> None:
+    if blocked:
+        engine.models(engine.agency(), 1)
+        engine.call("enqueue_due")
+        engine.call("block_bucket", engine.value("select min(bucket) from public.sync_jobs"), 60)
+    pages = []
+    for more in (300, 700):
+        engine.rows(
+            "with a as (insert into public.agencies (name) select gen_random_uuid()::text"
+            " from generate_series(1, %s) returning id),"
+            " m as (insert into public.models (agency_id, fanvue_user_uuid, fanvue_refresh_token)"
+            " select id, gen_random_uuid()::text, 'refresh-0' from a returning id, agency_id)"
+            " insert into public.sync_jobs (agency_id, model_id, sync_type, run_at)"
+            " select agency_id, id, 'earnings', private.engine_now() + interval '30 minutes'"
+            " from m",
+            more,
+        )
+        engine.rows("vacuum analyze public.sync_jobs")
+        engine.rows("vacuum analyze private.queue_lanes")
+        reply = engine.call("claim_sync_jobs", "w0", 1)
+        assert reply["jobs"] == []
+        assert (59 if blocked else 1799) < reply["next_due_in"] <= 1800
+        pages.append(pages_touched_by_a_claim(engine, 10))
+
+    few, many = pages
+    assert many < few + 100
+
+
+def test_a_batch_is_filled_from_busy_lanes_beyond_those_that_waited_longest(
+    engine: Engine,
+) -> None:
+    engine.models(engine.agency(), 1)
+    for _ in range(60):
+        engine.agency()
+    busy = [engine.agency() for _ in range(40)]
+    for agency_id in busy:
+        engine.models(agency_id, 2)
+    engine.rows("update private.queue_lanes set served_at = now() where agency_id = any(%s)", busy)
+    engine.call("enqueue_due")
+    assert engine.value("select count(*) from public.sync_jobs") == 81
+
+    claim_id = uuid.uuid4()
+    jobs = engine.claim(50, p_claim_id=claim_id)
+
+    assert len(jobs) == 50
+    # spread over as many lanes as are taken at once
+    assert len({job["agency_id"] for job in jobs}) == 33
+    assert {job["id"] for job in engine.claim(50, p_claim_id=claim_id)} == {
+        job["id"] for job in jobs
+    }
+
+
 def test_the_only_busy_agency_is_found_behind_any_number_of_idle_ones(engine: Engine) -> None:
     for _ in range(70):
         engine.agency()

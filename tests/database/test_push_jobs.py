@@ -112,6 +112,19 @@ def test_a_list_that_is_read_whole_every_day_is_not_told_and_history_is(
     assert heard == ["job"] * told
 
 
+def test_a_poll_that_somebody_asks_for_while_it_runs_is_told(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID
+) -> None:
+    job = scheduled_job(engine, model)
+    engine.rows("update public.sync_jobs set asked_at = claimed_at where id = %s", job["id"])
+    ear = Ear(engine)
+
+    engine.settle(job, "done", state="succeeded")
+
+    ((event, payload),) = ear.heard(topic(agency))
+    assert (event, payload["state"]) == ("job", "succeeded")
+
+
 def test_the_dead_mans_switch_of_a_tokens_refresh_is_not_told(
     engine: Engine, agency: uuid.UUID, model: uuid.UUID, ear: Ear
 ) -> None:

@@ -108,8 +108,9 @@ def test_polls_without_news_are_counted_by_stream_and_hour(lively: Engine) -> No
         ([], {}, "attempt = 2, pages = 0"),
         ([], {}, "cause = 'night'"),
         ([], {}, "priority = 5"),
+        ([], {}, "asked_at = claimed_at"),
     ],
-    ids=["news", "partial", "throttled", "second attempt", "by night", "asked for"],
+    ids=["news", "partial", "throttled", "second attempt", "by night", "ahead", "asked for"],
 )
 def test_news_trouble_and_what_somebody_asked_for_are_rows(
     lively: Engine, sales: Sequence[Sale], settled: dict[str, Any], before: str
@@ -186,6 +187,40 @@ def test_a_worker_that_finds_nothing_works_all_the_same(lively: Engine) -> None:
     claimed = lively.value("select private.engine_now() - private.last_claim() < '1 minute'")
 
     assert claimed is True
+
+
+def test_when_a_worker_last_took_a_job_is_found_without_reading_history(lively: Engine) -> None:
+    poll(lively)
+    pages = []
+    for more in (1, 2000):
+        lively.models(lively.agency(), more)
+        lively.rows(
+            "insert into private.quiet_runs"
+            " (model_id, sync_type, hour, runs, requests, last_lease_id)"
+            " select id, 'earnings', date_trunc('hour', private.engine_now(), 'UTC'), 1, 1, 1"
+            " from public.models on conflict do nothing"
+        )
+        # the first one pays for the plan
+        for _ in range(2):
+            (row,) = lively.rows(
+                "explain (analyze, buffers, costs off, timing off, format json)"
+                " select private.last_claim()"
+            )
+        plan = row["QUERY PLAN"][0]["Plan"]
+        pages.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+    few, many = pages
+    assert many <= few + 2
+
+
+def test_a_job_that_is_taken_by_hand_is_a_claim(engine: Engine, model: uuid.UUID) -> None:
+    assert engine.value("select private.last_claim()") is None
+
+    job = engine.running_job(model)
+
+    assert engine.value("select private.last_claim()") == engine.value(
+        "select claimed_at from public.sync_jobs where id = %s", job["id"]
+    )
 
 
 def test_a_batch_is_settled_at_once_whatever_its_jobs_came_to(

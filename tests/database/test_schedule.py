@@ -193,6 +193,48 @@ def test_asking_again_returns_the_work_that_waits_or_runs(
     assert ask(engine, member_id, model_id)["state"] == "running"
 
 
+def test_asking_for_a_backfill_leaves_it_in_its_place_and_writes_once(
+    engine: Engine, member_id: uuid.UUID, model_id: uuid.UUID
+) -> None:
+    engine.call("enqueue_sync", model_id, "earnings", p_priority=100)
+    assert ask(engine, member_id, model_id)["priority"] == 100
+    before = engine.rows(_WRITES)
+
+    for _ in range(3):
+        ask(engine, member_id, model_id)
+
+    assert engine.rows(_WRITES) == before
+    (job,) = engine.claim()
+    assert job["priority"] == 100
+    engine.settle(job, "done", state="succeeded")
+    assert engine.value("select count(*) from public.sync_runs") == 1
+
+
+@pytest.mark.parametrize(("outcome", "anew"), [("done", True), ("yield", False)])
+def test_asking_while_the_job_is_settled_answers_with_work_that_is_there(
+    engine: Engine, member_id: uuid.UUID, model_id: uuid.UUID, outcome: str, *, anew: bool
+) -> None:
+    first = ask(engine, member_id, model_id)
+    engine.move_clock(minutes=2)
+    (job,) = engine.claim()
+    member = engine.another()
+    claims = json.dumps({"sub": str(member_id)})
+    member.connection.execute("select set_config('request.jwt.claims', %s, false)", (claims,))
+    member.connection.execute("reset role")
+    member.connection.execute("set role authenticated")
+
+    with engine.connection.transaction():
+        engine.settle(job, outcome)
+        asked = member.start("request_sync", model_id, "earnings")
+        engine.wait_until_blocked(member)
+    answer = asked.result(WAIT)
+
+    jobs = engine.rows("select id, state from public.sync_jobs")
+    assert (answer["id"], answer["state"]) == (jobs[0]["id"], "queued")
+    assert len(jobs) == 1
+    assert (answer["id"] != first["id"]) == anew
+
+
 def test_asking_too_soon_after_the_last_sync_is_refused(
     engine: Engine, member_id: uuid.UUID, model_id: uuid.UUID
 ) -> None:
