@@ -1140,6 +1140,7 @@ export type Database = {
       "sync_jobs": {
         Row: {
           "agency_id": string;
+          "asked_at": string | null;
           "attempt": number;
           "bucket": string;
           "cancel_requested": boolean;
@@ -1169,6 +1170,7 @@ export type Database = {
         ComputedFields: never;
         Insert: {
           "agency_id": string;
+          "asked_at"?: string | null;
           "attempt"?: number;
           "bucket"?: string;
           "cancel_requested"?: boolean;
@@ -1197,6 +1199,7 @@ export type Database = {
         };
         Update: {
           "agency_id"?: string;
+          "asked_at"?: string | null;
           "attempt"?: number;
           "bucket"?: string;
           "cancel_requested"?: boolean;
