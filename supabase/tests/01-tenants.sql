@@ -23,8 +23,7 @@ select ok(r.tenanted, format('%s says whose its rows are', r.relation)) from rel
 -- Of the tables that clients may follow anon may read the keys, so that Realtime asks row security instead of telling of
 -- each change; there is no row for it.
 create temp table followed on commit drop as
-select format('%s.%s', t.schemaname, t.tablename)::regclass as relation
-from pg_publication_tables t where t.pubname = 'supabase_realtime' and t.schemaname = 'public';
+select format('public.%I', t.name)::regclass as relation from unnest(private.followed_tables()) t(name);
 
 select is(pg_temp.try_as('anon', null, format('select 1 from %s', r.relation)),
           case when f.relation is null then 'denied' else '0' end, format('anon sees nothing in %s', r.relation))
