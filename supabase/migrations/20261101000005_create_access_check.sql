@@ -79,7 +79,7 @@ as $$
   select array['accept_invitation', 'add_member', 'announcements', 'attach_creators', 'begin_connection', 'begin_linked_connection', 'begin_reconcile',
                'begin_sync_walk', 'begin_token_refresh', 'begin_webhook_registration', 'block_bucket', 'cancel_sync_job', 'claim_alerts', 'claim_model_job',
                'claim_sync_jobs', 'commit_reconcile_page', 'commit_sync_page', 'confirm_connection', 'confirm_linked_connection', 'confirmed_connection',
-               'connect_agency', 'connect_model', 'create_connect_link', 'dashboard_stats', 'disconnect_creator', 'drop_member', 'engine_attention',
+               'connect_agency', 'connect_model', 'create_connect_link', 'dashboard_stats', 'decline_connection', 'disconnect_account', 'disconnect_creator', 'drop_member', 'engine_attention',
                'engine_doctor', 'engine_gauges', 'engine_status', 'enqueue_due', 'enqueue_reconcile', 'enqueue_sync', 'fail_token_refresh', 'find_model',
                'finish_reconcile', 'finish_token_refresh', 'finish_webhook_registration', 'heartbeat_sync_jobs', 'hold_connection', 'invite_member',
                'list_creators', 'list_grants', 'list_jobs', 'list_members', 'list_streams', 'list_troubles', 'list_webhook_subscriptions', 'make_connect_link',
