@@ -97,7 +97,7 @@ def test_a_claim_looks_at_one_job_of_each_agency_and_takes_few(crowd: Engine) ->
     with reading(crowd, "sync_jobs") as meter:
         crowd.rows("select public.claim_sync_jobs('w0', 10)")
 
-    # the few lanes not served for longest, then which agencies have any of at most 256 due jobs, then these
+    # the few lanes not served for longest, then whose any of at most 256 due jobs is, then these
     assert meter.rows <= 1.2 * STREAMS + min(STREAMS, 256)
 
 
