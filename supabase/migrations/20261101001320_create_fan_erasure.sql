@@ -3,7 +3,8 @@
 -- alias that leads to nobody: rows, amounts, names of rows and what matches what stay exactly as they were.
 -- Who may call: ops.erase_fan service_role, and the owner in Studio; the rest is asked by whatever stores what Fanvue sends.
 -- Locks: erase_fan takes the lock of erasures, then the fan's: events that name the fan wait as failed meanwhile, no other does. Then, for
--- moments, the gate of the agency's pages, and the models that have rows of the fan, in the order of their ids.
+-- moments, the gate of the agency's pages, the models that have rows of the fan or are told of in events that name the fan, in the order
+-- of their ids, and then those events: the order of whoever applies one.
 
 create table private.erased_fans (
   id bigint generated always as identity primary key,
@@ -367,40 +368,90 @@ comment on function private.names_of_fan(text) is 'Every name under which a fan 
 revoke all on function private.names_of_fan(text) from public, anon, authenticated;
 grant execute on function private.names_of_fan(text) to service_role;
 
-create or replace function private.erase_fan_history(p_fan_uuid text, p_agency_id uuid)
-returns jsonb
+create or replace function private.events_of_fan(p_fan_uuid text, p_agency_id uuid)
+returns setof uuid
+language sql
+stable
+set search_path = ''
+as $$
+  select x.id
+  from public.webhook_events x
+  where x.payload::text ilike '%' || p_fan_uuid || '%' and x.creator_uuid is distinct from p_fan_uuid
+    -- what belongs to nobody yet is nobody's to keep
+    and (p_agency_id is null or coalesce(private.agency_of_event(x.agency_id, x.creator_uuid, x.payload), p_agency_id) = p_agency_id)
+$$;
+comment on function private.events_of_fan(text, uuid) is
+  'The events that name a fan, of one agency or all. Reads them from end to end and holds none: whoever applies one holds its model first.';
+revoke all on function private.events_of_fan(text, uuid) from public, anon, authenticated;
+grant execute on function private.events_of_fan(text, uuid) to service_role;
+
+create or replace function private.erase_fan_events(p_fan_uuid text, p_events uuid[])
+returns integer
 language plpgsql
 set search_path = ''
 as $$
 declare
   v_names text[] := array(select distinct n.name from private.names_of_fan(p_fan_uuid) n);
-  v_counts jsonb := '{}'::jsonb;
   v_count integer;
 begin
   update public.webhook_events w
   set payload = private.forget_in_event(w.payload, w.topic, p_fan_uuid, a.alias, v_names)
   from (select x.id, private.alias_in_event(private.agency_of_event(x.agency_id, x.creator_uuid, x.payload), p_fan_uuid) as alias
         from public.webhook_events x
-        where x.payload::text ilike '%' || p_fan_uuid || '%' and x.creator_uuid is distinct from p_fan_uuid
-          -- what belongs to nobody yet is nobody's to keep
-          and (p_agency_id is null or coalesce(private.agency_of_event(x.agency_id, x.creator_uuid, x.payload), p_agency_id) = p_agency_id)
+        where x.id = any (p_events) and x.payload::text ilike '%' || p_fan_uuid || '%' and x.creator_uuid is distinct from p_fan_uuid
         offset 0) a
   where w.id = a.id and a.alias is not null
     and w.payload <> private.forget_in_event(w.payload, w.topic, p_fan_uuid, a.alias, v_names);
   get diagnostics v_count = row_count;
-  v_counts := v_counts || jsonb_build_object('webhook_events', v_count);
+  return v_count;
+end
+$$;
+comment on function private.erase_fan_events(text, uuid[]) is
+  'The fan in events that were found, once their creators'' models are held. By ids. Before erase_fan_rows: names are looked up there.';
+revoke all on function private.erase_fan_events(text, uuid[]) from public, anon, authenticated;
+grant execute on function private.erase_fan_events(text, uuid[]) to service_role;
+
+create or replace function private.erase_fan_runs(p_fan_uuid text, p_agency_id uuid)
+returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_count integer;
+begin
   update public.sync_runs r
   set error = regexp_replace(r.error::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid), 'gi')::jsonb,
       detail = regexp_replace(r.detail::text, p_fan_uuid, private.erased_alias(r.agency_id, p_fan_uuid), 'gi')::jsonb
   where concat(r.error, r.detail) ilike '%' || p_fan_uuid || '%' and (p_agency_id is null or r.agency_id = p_agency_id);
   get diagnostics v_count = row_count;
-  return v_counts || jsonb_build_object('runs', v_count);
+  return v_count;
 end
 $$;
-comment on function private.erase_fan_history(text, uuid) is
-  'The fan in what is over, events and runs, once the fan is on the list. Reads both from end to end, and holds nobody who works. Before erase_fan_rows: names are looked up there.';
-revoke all on function private.erase_fan_history(text, uuid) from public, anon, authenticated;
-grant execute on function private.erase_fan_history(text, uuid) to service_role;
+comment on function private.erase_fan_runs(text, uuid) is 'The fan in runs that are over, once the fan is on the list. Reads them from end to end; nobody waits for them.';
+revoke all on function private.erase_fan_runs(text, uuid) from public, anon, authenticated;
+grant execute on function private.erase_fan_runs(text, uuid) to service_role;
+
+create or replace function private.hold_models_of_fan(p_fan_uuids text[], p_agency_id uuid, p_events uuid[])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform from public.models m
+  where m.id in (select o.id from unnest(p_fan_uuids) f(uuid) cross join lateral private.models_of_fan(f.uuid, p_agency_id) o(id)
+                 union
+                 select c.id
+                 from public.webhook_events w
+                 join public.models c on c.fanvue_user_uuid = w.creator_uuid
+                 where w.id = any (p_events))
+  order by m.id
+  for no key update;
+end
+$$;
+comment on function private.hold_models_of_fan(text[], uuid, uuid[]) is
+  'Takes every model that has rows of the fans or is told of in the events, in the order of ids: whoever applies an event takes the model, then the event.';
+revoke all on function private.hold_models_of_fan(text[], uuid, uuid[]) from public, anon, authenticated;
+grant execute on function private.hold_models_of_fan(text[], uuid, uuid[]) to service_role;
 
 create or replace function private.erase_fan_rows(p_fan_uuid text, p_agency_id uuid)
 returns jsonb
@@ -494,6 +545,7 @@ as $$
 declare
   v_fan text := private.as_uuid(btrim(p_fan_uuid));
   v_new boolean;
+  v_events uuid[];
   v_counts jsonb;
   v_rows bigint;
   v_alias text;
@@ -511,10 +563,12 @@ begin
   on conflict do nothing;
   v_new := found;
   v_alias := private.erased_alias(p_agency_id, v_fan);
-  -- what takes long comes first, while nobody is held
-  v_counts := private.erase_fan_history(v_fan, p_agency_id);
+  -- what takes long comes first, while nobody is held; events are read then, and taken after their models
+  v_events := array(select private.events_of_fan(v_fan, p_agency_id));
+  v_counts := jsonb_build_object('runs', private.erase_fan_runs(v_fan, p_agency_id));
   perform private.close_gates(p_agency_id);
-  perform from public.models m where m.id in (select private.models_of_fan(v_fan, p_agency_id)) order by m.id for no key update;
+  perform private.hold_models_of_fan(array[v_fan], p_agency_id, v_events);
+  v_counts := v_counts || jsonb_build_object('webhook_events', private.erase_fan_events(v_fan, v_events));
   v_counts := private.erase_fan_rows(v_fan, p_agency_id) || v_counts;
   select sum(k.value::bigint) into v_rows from jsonb_each_text(v_counts) k;
   if v_rows = 0 and not v_new then

@@ -2,7 +2,7 @@
 -- Otherwise the next page would name a fan again whom the ledger knows by the alias, and book the money a second time.
 -- Who may call: triggers on public.models.
 -- Locks: the lock of erasures before the model; then the gate of the new agency's pages; the fans whom that agency may be about to
--- forget, so that no event escapes which names one and is being stored; and its other models that name a fan who is forgotten there now.
+-- forget, so that no event escapes which names one and is being stored; and its other models that name a fan who is forgotten there now, and their events.
 -- Who holds a fan and waits for the model waits for two seconds at most, and began before this waits for the fan: it gives way.
 
 create or replace function private.fans_named(p_agency_id uuid)
@@ -52,6 +52,7 @@ declare
   v_most constant integer := 200;
   v_hashes text[];
   v_fans text[];
+  v_events uuid[];
   v_fan text;
 begin
   if not exists (select from private.erased_fans e where e.agency_id in (old.agency_id, new.agency_id)) then
@@ -81,12 +82,11 @@ begin
   if v_fans is null then
     return null;
   end if;
-  perform from public.models m
-  where m.id in (select n.model_id from private.fans_named(new.agency_id) n where lower(n.fan_uuid) = any (v_fans))
-  order by m.id
-  for no key update;
+  v_events := array(select distinct e.id from unnest(v_fans) f(uuid) cross join lateral private.events_of_fan(f.uuid, new.agency_id) e(id));
+  perform private.hold_models_of_fan(v_fans, new.agency_id, v_events);
   foreach v_fan in array v_fans loop
-    perform private.erase_fan_history(v_fan, new.agency_id);
+    perform private.erase_fan_events(v_fan, v_events);
+    perform private.erase_fan_runs(v_fan, new.agency_id);
     perform private.erase_fan_rows(v_fan, new.agency_id);
   end loop;
   return null;

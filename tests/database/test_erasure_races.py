@@ -142,6 +142,49 @@ def test_an_erasure_holds_up_no_event_of_anybody_else(court: Court, erased_for: 
     assert told == ["applied", "applied"]
 
 
+def test_an_operator_who_replays_an_event_of_the_fan_and_an_erasure_do_not_dead_lock(
+    court: Court,
+) -> None:
+    engine = court.engine
+    # not understood: in no table is a row of it
+    assert court.creator.told("payment.succeeded", id="FV-50", gross=-5, purchaser=_PAYER)
+    event = engine.value("select id from public.webhook_events where status = 'failed'")
+    operator, eraser = engine.another(), engine.another()
+
+    with operator.connection.transaction():
+        # what a replay takes first
+        operator.connection.execute("select private.lock_model(%s)", [court.creator.model_id])
+        done = eraser.run(eraser.connection.execute, _ERASE, [FAN, None])
+        engine.wait_until_blocked(eraser)
+        replay = operator.connection.execute("select ops.replay_webhook(%s) as done", [event])
+        assert [row["done"]["status"] for row in replay] == ["failed"]
+    done.result(WAIT)
+
+    assert court.traces() == []
+
+
+@pytest.mark.parametrize("erased_for", ["all", "one agency"])
+def test_a_page_that_applies_what_was_parked_and_an_erasure_do_not_dead_lock(
+    court: Court, erased_for: str
+) -> None:
+    engine, agency = court.engine, court.creator.agency_id
+    assert receive(court, wrote(court, STRANGER)) == "parked"
+    job = engine.running_job(engine.model(agency, due=False, fanvue_user_uuid=STRANGER))
+    page = engine.page(engine.begin(job), "p1", complete=True)
+    writer, eraser = engine.another(), engine.another()
+
+    with writer.connection.transaction():
+        # what a page takes first
+        writer.connection.execute("select private.lock_page(%s)", [job["id"]])
+        whose = None if erased_for == "all" else agency
+        done = eraser.run(eraser.connection.execute, _ERASE, [FAN, whose])
+        engine.wait_until_blocked(eraser)
+        assert writer.call("commit_sync_page", job["id"], job["lease_id"], 0, page)["complete"]
+    done.result(WAIT)
+
+    assert court.traces() == []
+
+
 # Before and after -------------------------------------------------------------------------------
 
 
