@@ -43,12 +43,17 @@ as $$
 begin
   perform private.share_erasures(j.agency_id) from public.sync_jobs j where j.id = p_job_id;
   perform private.lock_model(j.model_id) from public.sync_jobs j where j.id = p_job_id;
-  -- the model may have gone to another agency while this waited for it; else it is held already
-  perform private.share_erasures(j.agency_id) from public.sync_jobs j where j.id = p_job_id;
+  -- The model may have gone to another agency while this waited for it; else this gate is held already. Tried, not waited for:
+  -- who closes a gate waits for models.
+  if exists (select from public.sync_jobs j
+             where j.id = p_job_id and not pg_try_advisory_xact_lock_shared(private.erasure_gate(j.agency_id))) then
+    raise sqlstate '55P03' using message = format('the model of job %s went to another agency, which erases a fan just now', p_job_id),
+      hint = 'send the page again';
+  end if;
 end
 $$;
 comment on function private.lock_page(bigint) is
-  'What a page of a job takes before it writes: its agency''s gate of erasures, so that no fan is erased meanwhile, then the model.';
+  'What a page of a job takes before it writes: its agency''s gate of erasures, so that no fan is erased meanwhile, then the model. 55P03: to be sent again.';
 revoke all on function private.lock_page(bigint) from public, anon, authenticated;
 grant execute on function private.lock_page(bigint) to service_role;
 

@@ -77,7 +77,13 @@ begin
   order by e.fan_hash
   on conflict do nothing;
   select array_agg(distinct lower(n.fan_uuid)) into v_fans
-  from private.fans_named(new.agency_id) n
+  from (select k.fan_uuid from private.fans_named(new.agency_id) k
+        union
+        -- what could not be booked has no row
+        select u.uuid
+        from public.webhook_events w
+        cross join unnest(private.uuids_in(w.payload)) u(uuid)
+        where w.agency_id = new.agency_id and w.status = 'failed') n(fan_uuid)
   where private.fan_hash(n.fan_uuid) in (select e.fan_hash from private.erased_fans e where e.agency_id = new.agency_id);
   if v_fans is null then
     return null;

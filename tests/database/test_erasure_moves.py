@@ -173,6 +173,20 @@ def test_what_the_new_agency_is_storing_names_no_fan_whom_the_creator_brings_as_
     assert engine.value(named, f"{FAN}|lancelot") == 0
 
 
+def test_an_event_that_could_not_be_booked_loses_whom_the_creator_brings_as_erased(
+    payer: Payer,
+) -> None:
+    engine, elsewhere = payer.engine, Creator(payer.engine, *STREAMS)
+    payer.erase(payer.creator.agency_id)
+    who = {"uuid": FAN, "handle": "sir.lancelot"}
+    elsewhere.told("payment.succeeded", id="FV-2", gross=-5, source="tip", purchaser=who)
+
+    payer.move(elsewhere.agency_id)
+
+    (kept,) = engine.rows("select payload::text from public.webhook_events where status = 'failed'")
+    assert not any(word in kept["payload"] for word in (FAN, "lancelot"))
+
+
 def test_a_fan_whom_the_new_agency_is_getting_to_know_is_kept_when_the_creator_is_a_stranger(
     payer: Payer,
 ) -> None:

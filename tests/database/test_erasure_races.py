@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from tests.database.engine import WAIT
@@ -157,7 +158,7 @@ def test_an_operator_who_replays_an_event_of_the_fan_and_an_erasure_do_not_dead_
         done = eraser.run(eraser.connection.execute, _ERASE, [FAN, None])
         engine.wait_until_blocked(eraser)
         replay = operator.connection.execute("select ops.replay_webhook(%s) as done", [event])
-        assert replay.fetchone()["done"]["status"] == "failed"
+        assert [row["done"]["status"] for row in replay] == ["failed"]
     done.result(WAIT)
 
     assert court.traces() == []
@@ -183,6 +184,32 @@ def test_a_page_that_applies_what_was_parked_and_an_erasure_do_not_dead_lock(
     done.result(WAIT)
 
     assert court.traces() == []
+
+
+def test_a_page_whose_creator_moves_meanwhile_waits_for_no_gate_while_it_holds_the_model(
+    court: Court,
+) -> None:
+    engine, creator = court.engine, court.creator
+    elsewhere = engine.agency()
+    reading = creator.begin("subscribers")
+    page = reading.page(*court.fans, complete=True)
+    writer, mover, eraser = engine.another(), engine.another(), engine.another()
+
+    with eraser.connection.transaction():
+        # what an erasure at the new agency holds while it waits for the model
+        eraser.connection.execute("select private.close_gates(%s)", [elsewhere])
+        with mover.connection.transaction():
+            mover.connection.execute(
+                "update public.models set agency_id = %s where id = %s",
+                [elsewhere, creator.model_id],
+            )
+            sent = writer.run(reading.send, page, reading.version, writer)
+            engine.wait_until_blocked(writer)
+        refused = sent.exception(WAIT)
+        eraser.connection.execute("select private.lock_model(%s)", [creator.model_id])
+    assert isinstance(refused, psycopg.errors.LockNotAvailable)
+
+    assert reading.send(page, reading.version)["complete"] is True
 
 
 # Before and after -------------------------------------------------------------------------------
