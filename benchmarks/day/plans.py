@@ -1,7 +1,8 @@
 """What an engine costs a month: a day's costs, reckoned for so many creators, against plans.
 
 Reckoned on the dear side: one agency has all creators, every dashboard shows all of them, nothing
-is compressed, and after every change each open dashboard fetches and the cache is filled anew.
+is compressed, and after every change each open dashboard fetches and the cache is filled anew. What
+is kept for a time is there in full; of data that stays, a month's.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ EMPTY_MB: Final = 30
 FILL_COMMANDS: Final = 7 + 3 * (DASHBOARDS - 1)
 # What a worker asks and replaces after a change: the ranges read, and the one that all show.
 REFRESH_COMMANDS: Final = 2
+# A stored announcement with its entries in the indexes, and for how long it is kept
+# (private.retention); each is one call of the webhook function.
+EVENT_BYTES: Final = 1_200
+EVENT_DAYS: Final = 90
 # Realtime keeps its messages for three days.
 MESSAGE_DAYS: Final = 3
 STATS_BYTES, STATS_BYTES_OF_A_CREATOR = 8_000, 300
@@ -81,12 +86,13 @@ def month_of(costs: Costs, creators: int) -> dict[str, float]:
     kept = creators * (
         costs.history_of_a_month
         + DAYS * costs.data_bytes
+        + EVENT_DAYS * costs.events * EVENT_BYTES
         + MESSAGE_DAYS * costs.hints * costs.hint_bytes
     )
     return {
         "database": EMPTY_MB + kept / MB,
         "Realtime messages": DAYS * (creators * costs.hints + heard + told),
-        "function calls": DAYS * calls,
+        "function calls": DAYS * (calls + creators * costs.events),
         "egress": DAYS * (creators * costs.worker_bytes + idle + fetched) / MB,
         "Upstash commands": DAYS * (refreshes + looks + changes / DASHBOARDS * FILL_COMMANDS),
     }

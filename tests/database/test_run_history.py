@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 
 from tests.database.books import Sale
 from tests.database.ear import Ear
+from tests.support.day_costs import QUIET_BYTES, RUN_BYTES
 from tests.support.postgres import as_superuser
 
 
@@ -200,12 +201,11 @@ def test_when_a_worker_last_took_a_job_is_found_without_reading_history(lively: 
             " select id, 'earnings', date_trunc('hour', private.engine_now(), 'UTC'), 1, 1, 1"
             " from public.models on conflict do nothing"
         )
-        # the first one pays for the plan
-        for _ in range(2):
-            (row,) = lively.rows(
-                "explain (analyze, buffers, costs off, timing off, format json)"
-                " select private.last_claim()"
-            )
+        lively.value("select private.last_claim()")
+        (row,) = lively.rows(
+            "explain (analyze, buffers, costs off, timing off, format json)"
+            " select private.last_claim()"
+        )
         plan = row["QUERY PLAN"][0]["Plan"]
         pages.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
@@ -309,3 +309,40 @@ def test_a_poll_without_news_writes_little_to_the_log(lively: Engine) -> None:
         polls.append(sum(sizes))
 
     assert min(polls) <= MOST_WAL
+
+
+@pytest.mark.parametrize(
+    ("table", "most", "insert"),
+    [
+        (
+            "public.sync_runs",
+            RUN_BYTES,
+            (
+                "(job_id, lease_id, agency_id, model_id, sync_type, state, attempt, queued_at,"
+                " started_at, finished_at, worker, detail)"
+                " select n * 50 + row_number() over (), n * 50, m.agency_id, m.id, 'earnings',"
+                " 'succeeded', 1, now(), now(), now() + n * interval '1 minute',"
+                " 'worker-0123456789',"
+                " jsonb_build_object('kind', 'incremental', 'cause', private.cause_of(null, now()))"
+            ),
+        ),
+        (
+            "private.quiet_runs",
+            QUIET_BYTES,
+            "select m.id, 'earnings', now() + n * interval '1 hour', 1, 1, n",
+        ),
+    ],
+    ids=["runs", "counters"],
+)
+def test_a_row_of_history_takes_no_more_bytes_than_costs_are_reckoned_with(
+    engine: Engine, table: str, most: int, insert: str
+) -> None:
+    engine.models(engine.agency(), 50)
+    size = f"select pg_total_relation_size('{table}')"
+    empty = engine.value(size)
+
+    engine.rows(
+        f"insert into {table} {insert} from generate_series(1, 100) n cross join public.models m"
+    )
+
+    assert (engine.value(size) - empty) / 5000 <= most

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from benchmarks.day.plans import EVENT_BYTES
 from tests.database.engine import WAIT
 from tests.database.test_webhook_money import NOON, Books, Sale
 
@@ -415,3 +416,20 @@ def test_members_see_what_became_of_an_event_and_not_what_it_said(books: Books) 
     for column in ("payload", "error", "payment_id", "*"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             member.connection.execute(f"select {column} from public.webhook_events")  # noqa: S608 - names from above
+
+
+def test_a_stored_event_takes_no_more_bytes_than_costs_are_reckoned_with(books: Books) -> None:
+    size = "select pg_total_relation_size('public.webhook_events')"
+    empty = books.engine.value(size)
+    event = SALE.event("matching", 0)
+    books.engine.rows(
+        "select public.receive_webhook_event(jsonb_set(jsonb_set(jsonb_set(%s::jsonb,"
+        " '{id}', to_jsonb(gen_random_uuid())), '{data,id}', to_jsonb('FV-' || n)),"
+        " '{data,purchaser,uuid}', to_jsonb(gen_random_uuid())))"
+        " from generate_series(1, 2000) n",
+        json.dumps(event),
+    )
+
+    events = books.engine.value("select count(*) from public.webhook_events")
+    assert events == 2000
+    assert (books.engine.value(size) - empty) / events <= EVENT_BYTES

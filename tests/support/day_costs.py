@@ -26,19 +26,20 @@ OPEN_FROM, OPEN_UNTIL = 10 * 60, 18 * 60
 # A response's status line and headers beyond those that httpx lists one by one.
 LINE_BYTES: Final = 4
 HISTORY_AT_MOST: Final = 1 * MB
-# Rows as they stand in their pages, and their entries in the indexes.
-_RUN_BYTES: Final = """
-select coalesce(sum(pg_column_size(r.*) + 4 + 170), 0)::bigint from public.sync_runs r
-"""
-_QUIET_BYTES: Final = """
-select coalesce(sum((pg_column_size(q.*) + 4) / 0.7 + 80), 0)::bigint from private.quiet_runs q
-"""
+RUNS: Final = "public.sync_runs"
+QUIET_RUNS: Final = "private.quiet_runs"
+# A row with its entries in the indexes, and the days for which it is kept (private.retention).
+RUN_BYTES, QUIET_BYTES = 600, 250
+SUCCESS_DAYS, TROUBLE_DAYS, QUIET_DAYS = 7, 30, 3
 _DATA: Final = (
     *("public.fanvue_transactions", "public.earnings_daily", "public.fanvue_fans"),
     *("public.fanvue_chats", "public.fanvue_messages", "public.fanvue_posts"),
     *("public.fanvue_top_fans", "public.fanvue_accounts"),
 )
-_BYTES: Final = "select coalesce(sum(pg_column_size(x.*) + 124), 0)::bigint from {} x"
+_ROWS: Final = "select count(*) from {}"
+_TROUBLE: Final = "select count(*) from public.sync_runs where state <> 'succeeded'"
+# A row with its share of the table's pages, indexes and what is dead in them.
+_ROW_BYTES: Final = "select pg_total_relation_size('{0}') / greatest((select count(*) from {0}), 1)"
 # What makes a dashboard fetch its sums again.
 _REFRESHING: Final = (
     SENT
@@ -73,10 +74,11 @@ from (select m.agency_id, count(*) as models from public.models m group by 1
 class Costs:
     """What one creator costs a day, and what a dashboard fetches of each creator."""
 
+    events: float
     runs: float
+    trouble_runs: float
     counted_runs: float
-    run_bytes: float
-    quiet_bytes: float
+    quiet_rows: float
     data_bytes: float
     hints: float
     hints_open: float
@@ -93,7 +95,8 @@ class Costs:
     @property
     def history_of_a_month(self) -> float:
         """Return the bytes of history of one creator, once all is there that is kept."""
-        return 7 * self.run_bytes + 3 * self.quiet_bytes
+        kept = SUCCESS_DAYS * (self.runs - self.trouble_runs) + TROUBLE_DAYS * self.trouble_runs
+        return kept * RUN_BYTES + QUIET_DAYS * self.quiet_rows * QUIET_BYTES
 
     def as_json(self) -> dict[str, Any]:
         """Return the plain figures for programs."""
@@ -125,18 +128,16 @@ class CostMeter:
     def _counts(self) -> dict[str, int]:
         day = self._day
         return {
-            "runs": day.count("select count(*) from public.sync_runs"),
+            **{table: day.count(_ROWS.format(table)) for table in (RUNS, QUIET_RUNS, *_DATA)},
+            "trouble": day.count(_TROUBLE),
             "counted": day.count("select coalesce(sum(runs), 0) from private.quiet_runs"),
-            "run_bytes": day.count(_RUN_BYTES),
-            "quiet_bytes": day.count(_QUIET_BYTES),
-            "data_bytes": sum(day.count(_BYTES.format(table)) for table in _DATA),
             "sent": day.count(SENT),
             "refreshing": day.count(_REFRESHING),
             "workers": day.count(SENT.replace("agency:%", "workers")),
         }
 
-    def result(self) -> Costs:
-        """Return the day's costs per creator."""
+    def result(self, happenings: int) -> Costs:
+        """Return the day's costs per creator; each happening is announced once."""
         day = self._day
         spent = {name: count - self._before[name] for name, count in self._counts().items()}
         share = DAY_MINUTES / day.shape.minutes / len(day.creators)
@@ -149,12 +150,14 @@ class CostMeter:
         row = day.database.execute(_FETCHED).fetchone()
         assert row is not None
         models, health, overview, feed = row
+        bytes_of = {name: day.count(_ROW_BYTES.format(name)) for name in _DATA}
         return Costs(
-            runs=spent["runs"] * share,
+            events=happenings * share,
+            runs=spent[RUNS] * share,
+            trouble_runs=spent["trouble"] * share,
             counted_runs=spent["counted"] * share,
-            run_bytes=spent["run_bytes"] * share,
-            quiet_bytes=spent["quiet_bytes"] * share,
-            data_bytes=spent["data_bytes"] * share,
+            quiet_rows=spent[QUIET_RUNS] * share,
+            data_bytes=sum(spent[table] * bytes_of[table] for table in _DATA) * share,
             hints=sent,
             hints_open=hints_open,
             refreshes=refreshing,
@@ -169,9 +172,8 @@ class CostMeter:
         )
 
 
-def judge_costs(costs: Costs, happenings: int, day: Day) -> list[Figure]:
+def judge_costs(costs: Costs) -> list[Figure]:
     """Say whether what is kept and told keeps to what happened."""
-    share = DAY_MINUTES / day.shape.minutes / len(day.creators)
     month = costs.history_of_a_month
     return [
         Figure(
@@ -182,7 +184,7 @@ def judge_costs(costs: Costs, happenings: int, day: Day) -> list[Figure]:
         ),
         Figure(
             "no more is told than happens",
-            f"{costs.hints:,.0f} messages for {happenings * share:,.0f} events per creator and day",
-            costs.hints <= happenings * share,
+            f"{costs.hints:,.0f} messages for {costs.events:,.0f} events per creator and day",
+            costs.hints <= costs.events,
         ),
     ]

@@ -96,15 +96,15 @@ async def play(
                 told(_progress(day, minute))
 
             await day.live(engine, news, passed, killer)
-            outcome.costs = meter.result()
             outcome.calls = count_calls(day, pages)
             outcome.freshness = day.watch.figures(day.intervals(), day.clock.instant)
             outcome.happenings = sum(one.count + one.missing for one in outcome.freshness)
+            outcome.costs = meter.result(outcome.happenings)
             outcome.figures += [*judge_health(day), judge_pushes(day)]
             if killer is None:
                 outcome.figures += judge_freshness(outcome.freshness)
                 outcome.figures += judge_calls(day, outcome.calls)
-                outcome.figures += judge_costs(outcome.costs, outcome.happenings, day)
+                outcome.figures += judge_costs(outcome.costs)
             told("reading everything for the last time")
             await day.read_everything(engine)
         outcome.figures += _exact(day)
