@@ -118,7 +118,7 @@ def test_an_event_that_names_the_fan_meanwhile_is_stored_without_names_and_appli
     assert kept["status"] == "failed"
     assert "being erased" in kept["error"]
     assert not any(word in kept["payload"] for word in (HANDLE, NAME))
-    assert court.engine.call("retry_webhook_events") == {"applied": 1, "failed": 0}
+    assert court.engine.call("retry_webhook_events")["applied"] == 1
 
     assert court.traces() == []
     assert len(court.creator.names("fanvue_id in ('FV-20', 'FV-9')", "fanvue_transactions")) == 1
