@@ -336,7 +336,7 @@ create table public.webhook_events (
 );
 comment on table public.webhook_events is 'Every signed event Fanvue sent, kept with what became of it. Nothing signed is dropped. Members see that it came and what became of it, not what it said.';
 comment on column public.webhook_events.event_id is 'Fanvue''s event id, or a hash of the body where it sends none: the same event of one creator arrives once.';
-comment on column public.webhook_events.payload is 'The event as Fanvue sent it, without texts of messages and without erased fans. Members cannot read it.';
+comment on column public.webhook_events.payload is 'The event as Fanvue sent it (above 64 kB or twelve levels: what the engine reads of it), without texts of messages and without erased fans. Members cannot read it.';
 comment on column public.webhook_events.attempts is 'How often it was tried to apply the event.';
 comment on column public.webhook_events.retry_at is 'When a failed event is tried again; null: only a person can tell what is to be done.';
 comment on column public.webhook_events.status is

@@ -284,8 +284,8 @@ as $$
 begin
   p_event.status := 'failed';
   p_event.error := p_reason;
-  if left(p_sqlstate, 2) in ('40', '42', '53', '55', '57', '58', 'XX') then
-    -- Not the event's fault: a lock, a time-out, a dead lock, a full disk, a migration under way. The next tick, then after 1, 3, 7 minutes, at last hourly.
+  if left(p_sqlstate, 2) in ('40', '42', '53', '54', '55', '57', '58', 'XX') then
+    -- Not the event's fault: a lock, a time-out, a dead lock, a full disk, a stack too small, a migration under way. The next tick, then after 1, 3, 7 minutes, at last hourly.
     p_event.error := format('not applied in time (%s); the worker tries it again', p_reason);
     p_event.retry_at := p_now + make_interval(mins => least(60, power(2, least(p_event.attempts, 7) - 1)::integer - 1));
   end if;
@@ -319,37 +319,38 @@ begin
   v.error := null;
   -- The message's row keeps the text, as long as it may. In the event it would outlive a deletion.
   v.payload := private.without_texts(v.payload);
-  if cardinality(private.uuids_in(v.payload)) > v_most then
-    -- nothing that Fanvue sends: a lock for each would leave others none
-    v.payload := private.without_names(v.payload);
-  elsif not private.share_fans(v.payload, e.creator_uuid) then
-    -- nobody can say yet under which name the fan may be stored
-    v.payload := private.without_names(v.payload);
-    return private.fail_event(v, '55P03', 'a fan whom it names is being erased', p_now);
-  end if;
   begin
+    if cardinality(private.uuids_in(v.payload)) > v_most then
+      -- nothing that Fanvue sends: a lock for each would leave others none
+      v.payload := private.without_names(v.payload);
+    elsif not private.share_fans(v.payload, e.creator_uuid) then
+      -- nobody can say yet under which name the fan may be stored
+      v.payload := private.without_names(v.payload);
+      return private.fail_event(v, '55P03', 'a fan whom it names is being erased', p_now);
+    end if;
     -- held, so that the event lands in the agency that the creator is in when it is committed
     select m.* into v_model from public.models m where m.fanvue_user_uuid = e.creator_uuid for no key update;
+    if p_is_new and exists (select from public.webhook_events w
+                            where w.event_id = v.event_id and w.creator_uuid is not distinct from v.creator_uuid) then
+      return null;
+    end if;
+    if exists (select from private.erased_fans) then
+      v_hidden := private.hide_erased_in_event(v_model.agency_id, v.payload, v.topic, e.creator_uuid);
+      if v_hidden <> v.payload then
+        v.payload := v_hidden;
+        v_text := null;
+        select r.* into e from private.read_event(v_hidden, v.topic) r;
+        e.event_id := v.event_id;
+      end if;
+    end if;
   exception when others or query_canceled then
     if sqlstate = '57014' and not p_is_new then
       raise;
     end if;
-    v.payload := private.without_names(v.payload);
+    -- whatever was too long or too deep to look through is not kept
+    v.payload := private.without_names(private.essence(v.payload));
     return private.fail_event(v, sqlstate, sqlerrm, p_now);
   end;
-  if p_is_new and exists (select from public.webhook_events w
-                          where w.event_id = v.event_id and w.creator_uuid is not distinct from v.creator_uuid) then
-    return null;
-  end if;
-  if exists (select from private.erased_fans) then
-    v_hidden := private.hide_erased_in_event(v_model.agency_id, v.payload, v.topic, e.creator_uuid);
-    if v_hidden <> v.payload then
-      v.payload := v_hidden;
-      v_text := null;
-      select r.* into e from private.read_event(v_hidden, v.topic) r;
-      e.event_id := v.event_id;
-    end if;
-  end if;
   if e.kind is null or (e.creator_uuid is null and v.topic like 'app.%') then
     -- no meaning for us; sales of the app itself are no creator's
     v.status := 'ignored';
@@ -485,7 +486,7 @@ begin
   v.topic := e.topic;
   v.creator_uuid := e.creator_uuid;
   v.payment_id := e.payment_id;
-  v.payload := p_payload;
+  v.payload := private.storable(p_payload);
   v.received_at := v_now;
   v.attempts := 0;
   -- where Fanvue sent no id that could be kept: the one by which logs and jobs name the event
@@ -498,7 +499,7 @@ begin
     v := private.apply_event(v, e, true, v_now);
   else
     -- Waits for nobody, and asks nobody whom it may name.
-    v.payload := private.without_names(private.without_texts(p_payload));
+    v.payload := private.without_names(private.without_texts(v.payload));
     v.status := 'failed';
     v.error := 'not applied in time (the database gave no answer); the worker tries it again';
     v.retry_at := v_now;
