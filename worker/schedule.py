@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 REAP_EVERY: Final = timedelta(seconds=15)
-# Batches of old rows in one go; what is left waits for the next tick.
+# Batches of old rows, or of late webhooks, in one go; what is left waits for the next tick.
 MOST_BATCHES: Final = 20
 
 log = structlog.get_logger(__name__)
@@ -85,13 +85,19 @@ class Schedule:
             self._wake()
 
     async def _retry_webhooks(self) -> None:
+        """Apply late webhooks, batch by batch, while there is progress."""
+        tried: Counter[str] = Counter()
         try:
-            done = await self._store.retry_webhooks()
+            for _ in range(MOST_BATCHES):
+                done = await self._store.retry_webhooks()
+                tried.update({key: done[key] for key in ("applied", "failed")})
+                # an older schema says nothing of more
+                if not done.get("more"):
+                    break
         except SyncError as error:
             log.warning("webhook_retry_failed", reason=error.message)
-            return
-        if any(done.values()):
-            log.info("webhooks_retried", **done)
+        if any(tried.values()):
+            log.info("webhooks_retried", **tried)
             self._wake()
 
     async def _reap(self) -> None:

@@ -342,9 +342,9 @@ create table public.webhook_events (
 );
 comment on table public.webhook_events is 'Every signed event Fanvue sent, kept with what became of it. Nothing signed is dropped. Members see that it came and what became of it, not what it said.';
 comment on column public.webhook_events.event_id is 'Fanvue''s event id, or a hash of the body where it sends none: the same event of one creator arrives once.';
-comment on column public.webhook_events.payload is 'The event as Fanvue sent it, without texts of messages and without erased fans. Members cannot read it.';
+comment on column public.webhook_events.payload is 'The event as Fanvue sent it (above 64 kB or twelve levels: what the engine reads of it), without texts of messages and without erased fans. Members cannot read it.';
 comment on column public.webhook_events.attempts is 'How often it was tried to apply the event.';
-comment on column public.webhook_events.retry_at is 'When the worker tries a failed event again; null: only a person can tell what is to be done.';
+comment on column public.webhook_events.retry_at is 'When a failed event is tried again; null: only a person can tell what is to be done.';
 comment on column public.webhook_events.status is
   'applied, duplicate_of_api (the ledger had it), ignored (no meaning for us, or set aside with ops.ignore_webhook), parked (unknown creator; applied when they connect), failed (not in the books: see error).';
 comment on column public.webhook_events.topic is 'Fanvue''s event type; legacy bodies without one get the type that their fields tell.';
@@ -358,7 +358,7 @@ create index webhook_events_parked_idx on public.webhook_events (creator_uuid) w
 create index webhook_events_status_received_at_idx on public.webhook_events (status, received_at);
 create index webhook_events_model_id_received_at_idx on public.webhook_events (model_id, received_at desc);
 create index webhook_events_agency_id_idx on public.webhook_events (agency_id);
-create index webhook_events_retry_at_idx on public.webhook_events (retry_at) where retry_at is not null;
+create index webhook_events_creator_uuid_retry_at_idx on public.webhook_events (creator_uuid, retry_at) where retry_at is not null;
 
 -- Row security -----------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 -- Purpose: a signed event is applied and stored before it is acknowledged; what applying does never keeps it from being stored.
 -- Who may call: receive_webhook_event service_role (the Edge Function), retry_webhook_events the worker; ops.replay_webhook operators.
--- An event that cannot be applied is kept as failed and never blocks another; where that is not its own fault, the worker tries again.
+-- An event that cannot be applied is kept as failed and never blocks another; where that is not its own fault, it is tried again.
 -- Lock order: the creator's advisory lock, the fans (tried, never waited for), the model, the event's row.
 
 create or replace function private.is_placeholder(p_uuid text)
@@ -242,17 +242,29 @@ comment on function private.apply_to_model(public.webhook_events, private.webhoo
 revoke all on function private.apply_to_model(public.webhook_events, private.webhook_facts, text, public.models, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_to_model(public.webhook_events, private.webhook_facts, text, public.models, timestamptz) to service_role;
 
+create or replace function private.stream_of_event(p_kind text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select case
+    when p_kind in ('payment', 'refund', 'dispute') then 'earnings'
+    when p_kind in ('subscribed', 'unsubscribed', 'renewal') then 'subscribers'
+    when p_kind = 'follow' then 'followers'
+    when p_kind in ('message', 'read', 'deleted') then 'messages' end
+$$;
+comment on function private.stream_of_event(text) is 'The stream whose poll confirms an event of this kind; null: none does.';
+revoke all on function private.stream_of_event(text) from public, anon, authenticated;
+grant execute on function private.stream_of_event(text) to service_role;
+
 create or replace function private.confirm_by_poll(p_event public.webhook_events, p_kind text, p_now timestamptz)
 returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_stream constant text := case
-    when p_kind in ('payment', 'refund', 'dispute') then 'earnings'
-    when p_kind in ('subscribed', 'unsubscribed', 'renewal') then 'subscribers'
-    when p_kind = 'follow' then 'followers'
-    when p_kind in ('message', 'read', 'deleted') then 'messages' end;
+  v_stream constant text := private.stream_of_event(p_kind);
 begin
   if v_stream is null then
     raise exception 'no stream is named for events of kind %', p_kind;
@@ -272,8 +284,8 @@ as $$
 begin
   p_event.status := 'failed';
   p_event.error := p_reason;
-  if left(p_sqlstate, 2) in ('40', '42', '53', '55', '57', '58', 'XX') then
-    -- Not the event's fault: a lock, a time-out, a dead lock, a full disk, a migration under way. The next tick, then after 1, 3, 7 minutes, at last hourly.
+  if left(p_sqlstate, 2) in ('40', '42', '53', '54', '55', '57', '58', 'XX') then
+    -- Not the event's fault: a lock, a time-out, a dead lock, a full disk, a stack too small, a migration under way. The next tick, then after 1, 3, 7 minutes, at last hourly.
     p_event.error := format('not applied in time (%s); the worker tries it again', p_reason);
     p_event.retry_at := p_now + make_interval(mins => least(60, power(2, least(p_event.attempts, 7) - 1)::integer - 1));
   end if;
@@ -307,34 +319,38 @@ begin
   v.error := null;
   -- The message's row keeps the text, as long as it may. In the event it would outlive a deletion.
   v.payload := private.without_texts(v.payload);
-  if cardinality(private.uuids_in(v.payload)) > v_most then
-    -- nothing that Fanvue sends: a lock for each would leave others none
-    v.payload := private.without_names(v.payload);
-  elsif not private.share_fans(v.payload, e.creator_uuid) then
-    -- nobody can say yet under which name the fan may be stored
-    v.payload := private.without_names(v.payload);
-    return private.fail_event(v, '55P03', 'a fan whom it names is being erased', p_now);
-  end if;
   begin
+    if cardinality(private.uuids_in(v.payload)) > v_most then
+      -- nothing that Fanvue sends: a lock for each would leave others none
+      v.payload := private.without_names(v.payload);
+    elsif not private.share_fans(v.payload, e.creator_uuid) then
+      -- nobody can say yet under which name the fan may be stored
+      v.payload := private.without_names(v.payload);
+      return private.fail_event(v, '55P03', 'a fan whom it names is being erased', p_now);
+    end if;
     -- held, so that the event lands in the agency that the creator is in when it is committed
     select m.* into v_model from public.models m where m.fanvue_user_uuid = e.creator_uuid for no key update;
+    if p_is_new and exists (select from public.webhook_events w
+                            where w.event_id = v.event_id and w.creator_uuid is not distinct from v.creator_uuid) then
+      return null;
+    end if;
+    if exists (select from private.erased_fans) then
+      v_hidden := private.hide_erased_in_event(v_model.agency_id, v.payload, v.topic, e.creator_uuid);
+      if v_hidden <> v.payload then
+        v.payload := v_hidden;
+        v_text := null;
+        select r.* into e from private.read_event(v_hidden, v.topic) r;
+        e.event_id := v.event_id;
+      end if;
+    end if;
   exception when others or query_canceled then
-    v.payload := private.without_names(v.payload);
+    if sqlstate = '57014' and not p_is_new then
+      raise;
+    end if;
+    -- whatever was too long or too deep to look through is not kept
+    v.payload := private.without_names(private.essence(v.payload));
     return private.fail_event(v, sqlstate, sqlerrm, p_now);
   end;
-  if p_is_new and exists (select from public.webhook_events w
-                          where w.event_id = v.event_id and w.creator_uuid is not distinct from v.creator_uuid) then
-    return null;
-  end if;
-  if exists (select from private.erased_fans) then
-    v_hidden := private.hide_erased_in_event(v_model.agency_id, v.payload, v.topic, e.creator_uuid);
-    if v_hidden <> v.payload then
-      v.payload := v_hidden;
-      v_text := null;
-      select r.* into e from private.read_event(v_hidden, v.topic) r;
-      e.event_id := v.event_id;
-    end if;
-  end if;
   if e.kind is null or (e.creator_uuid is null and v.topic like 'app.%') then
     -- no meaning for us; sales of the app itself are no creator's
     v.status := 'ignored';
@@ -357,6 +373,10 @@ begin
       v.error := case when e.kind in ('payment', 'refund', 'dispute') then e.detail_fault end;
     -- a cancelled statement, too: neither a time-out nor a person who cancels undoes that the event is stored
     exception when others or query_canceled then
+      if sqlstate = '57014' and not p_is_new then
+        -- it is stored: who cancels is obeyed
+        raise;
+      end if;
       v := private.fail_event(v, sqlstate, sqlerrm, p_now);
     end;
     if v.status = 'failed' and e.kind in ('payment', 'refund', 'dispute') then
@@ -364,6 +384,9 @@ begin
         -- what an event says of money and cannot be booked, the list may tell
         perform private.confirm_by_poll(v, e.kind, p_now);
       exception when others or query_canceled then
+        if sqlstate = '57014' and not p_is_new then
+          raise;
+        end if;
         v.error := format('%s; the poll that may tell was not brought forward: %s', v.error, sqlerrm);
       end;
     end if;
@@ -372,7 +395,7 @@ begin
 end
 $$;
 comment on function private.apply_event(public.webhook_events, private.webhook_facts, boolean, timestamptz) is
-  'Applies an event that was read, and returns its row as it is to be stored; null: a new one that is stored already. Raises nothing that applying raised.';
+  'Applies an event that was read, and returns its row as it is to be stored; null: a new one that is stored already. Raises nothing that applying raised; of a stored one, that it was cancelled.';
 revoke all on function private.apply_event(public.webhook_events, private.webhook_facts, boolean, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_event(public.webhook_events, private.webhook_facts, boolean, timestamptz) to service_role;
 
@@ -400,6 +423,29 @@ $$;
 comment on function private.apply_stored_event(public.webhook_events, timestamptz) is 'Applies an event that is stored, and notes what became of it. The caller holds its row.';
 revoke all on function private.apply_stored_event(public.webhook_events, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_stored_event(public.webhook_events, timestamptz) to service_role;
+
+create or replace function private.try_stored_event(
+  p_event public.webhook_events, p_now timestamptz, out event public.webhook_events, out cancelled boolean)
+language plpgsql
+set search_path = ''
+as $$
+begin
+  event := private.apply_stored_event(p_event, p_now);
+  cancelled := false;
+exception when query_canceled then
+  -- noted, so that it is not the first of all again, and not for ever
+  p_event.attempts := p_event.attempts + 1;
+  event := private.fail_event(p_event, sqlstate, sqlerrm, p_now);
+  cancelled := true;
+  update public.webhook_events w
+  set status = event.status, error = event.error, attempts = event.attempts, retry_at = event.retry_at
+  where w.id = p_event.id;
+end
+$$;
+comment on function private.try_stored_event(public.webhook_events, timestamptz) is
+  'Applies a stored event for those whom no event may stop: cancelled, it is failed and tried again, and the caller ends its round.';
+revoke all on function private.try_stored_event(public.webhook_events, timestamptz) from public, anon, authenticated;
+grant execute on function private.try_stored_event(public.webhook_events, timestamptz) to service_role;
 
 create or replace function public.receive_webhook_event(
   p_payload jsonb, p_hint_topic text default null, p_vouched_for text default null, p_apply boolean default true)
@@ -440,7 +486,7 @@ begin
   v.topic := e.topic;
   v.creator_uuid := e.creator_uuid;
   v.payment_id := e.payment_id;
-  v.payload := p_payload;
+  v.payload := private.storable(p_payload);
   v.received_at := v_now;
   v.attempts := 0;
   -- where Fanvue sent no id that could be kept: the one by which logs and jobs name the event
@@ -453,7 +499,7 @@ begin
     v := private.apply_event(v, e, true, v_now);
   else
     -- Waits for nobody, and asks nobody whom it may name.
-    v.payload := private.without_names(private.without_texts(p_payload));
+    v.payload := private.without_names(private.without_texts(v.payload));
     v.status := 'failed';
     v.error := 'not applied in time (the database gave no answer); the worker tries it again';
     v.retry_at := v_now;
@@ -480,6 +526,42 @@ comment on function public.receive_webhook_event(jsonb, text, text, boolean) is
 revoke all on function public.receive_webhook_event(jsonb, text, text, boolean) from public, anon, authenticated;
 grant execute on function public.receive_webhook_event(jsonb, text, text, boolean) to service_role;
 
+create or replace function private.late_creators(p_now timestamptz)
+returns table (creator_uuid text, retry_at timestamptz)
+language sql
+stable
+set search_path = ''
+-- one probe of the index a creator, however many events each has, and whatever the statistics say
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+  with recursive late as (
+    (select w.creator_uuid, w.retry_at
+     from public.webhook_events w
+     where w.retry_at is not null and w.creator_uuid is not null
+     order by w.creator_uuid, w.retry_at
+     limit 1)
+    union all
+    select n.creator_uuid, n.retry_at
+    from late l
+    cross join lateral (select w.creator_uuid, w.retry_at
+                        from public.webhook_events w
+                        where w.retry_at is not null and w.creator_uuid > l.creator_uuid
+                        order by w.creator_uuid, w.retry_at
+                        limit 1) n
+  )
+  select l.creator_uuid, l.retry_at from late l where l.retry_at <= p_now
+  union all
+  (select null, w.retry_at
+   from public.webhook_events w
+   where w.creator_uuid is null and w.retry_at <= p_now
+   order by w.retry_at
+   limit 1)
+$$;
+comment on function private.late_creators(timestamptz) is 'Whose events are to be tried again by now, and since when.';
+revoke all on function private.late_creators(timestamptz) from public, anon, authenticated;
+grant execute on function private.late_creators(timestamptz) to service_role;
+
 create or replace function public.retry_webhook_events(p_limit integer default 50)
 returns jsonb
 language plpgsql
@@ -487,37 +569,63 @@ set search_path = ''
 as $$
 declare
   v_now timestamptz := private.engine_now();
+  v_most constant integer := 10;
   v_due record;
+  v_id uuid;
+  v_model_id uuid;
+  -- the creators of this call, with their models
+  v_held jsonb := '[]';
   v public.webhook_events;
   v_applied integer := 0;
   v_failed integer := 0;
+  v_tried record;
+  v_more boolean := false;
 begin
-  for v_due in
-    select w.id, w.creator_uuid
-    from public.webhook_events w
-    where w.retry_at <= v_now
-    order by w.retry_at, w.id
-    limit p_limit
-  loop
-    -- the model first, as everywhere; who is busy now has their turn at the next tick
-    perform from public.models m where m.fanvue_user_uuid = v_due.creator_uuid for no key update skip locked;
+  -- Nobody is waited for: who is busy has their turn at the next call, and keeps nobody else from theirs.
+  for v_due in select l.creator_uuid from private.late_creators(v_now) l order by l.retry_at, l.creator_uuid loop
+    select m.id into v_model_id from public.models m where m.fanvue_user_uuid = v_due.creator_uuid for no key update skip locked;
     continue when not found and exists (select from public.models m where m.fanvue_user_uuid = v_due.creator_uuid);
-    select w.* into v from public.webhook_events w where w.id = v_due.id and w.retry_at <= v_now for update skip locked;
+    -- a grant that is being stored applies what is parked: not what would be parked meanwhile
+    continue when v_due.creator_uuid is not null
+                  and not pg_try_advisory_xact_lock_shared(hashtextextended('fanvue-creator:' || v_due.creator_uuid, 0));
+    v_held := v_held || jsonb_build_object('creator', v_due.creator_uuid, 'model', v_model_id);
+    exit when jsonb_array_length(v_held) >= least(v_most, p_limit);
+  end loop;
+  -- Polls are brought forward by model and stream, as the schedule queues jobs: neither waits for what the other has.
+  for v_id in
+    select d.id
+    from jsonb_to_recordset(v_held) h(creator text, model uuid)
+    cross join lateral (
+      select w.id, w.payload, w.topic, w.retry_at
+      from public.webhook_events w
+      where w.retry_at <= v_now and w.creator_uuid = h.creator
+      union all
+      select w.id, w.payload, w.topic, w.retry_at
+      from public.webhook_events w
+      where w.retry_at <= v_now and w.creator_uuid is null and h.creator is null
+      order by retry_at, id
+      limit greatest(1, p_limit / greatest(1, jsonb_array_length(v_held)))) d
+    cross join lateral private.read_event(d.payload, d.topic) e
+    order by h.model, private.stream_of_event(e.kind), d.retry_at, d.id
+  loop
+    select w.* into v from public.webhook_events w where w.id = v_id and w.retry_at <= v_now for update skip locked;
     continue when not found;
-    v := private.apply_stored_event(v, v_now);
-    if v.status = 'failed' then
+    select (t.event).status as status, t.cancelled into v_tried from private.try_stored_event(v, v_now) t;
+    if v_tried.status = 'failed' then
       v_failed := v_failed + 1;
-      -- a time-out counts once a call: what came after this one would have none
-      exit when v.retry_at is not null;
     else
       v_applied := v_applied + 1;
     end if;
+    -- the time of a call runs out once: what came after this one would have no limit
+    v_more := not v_tried.cancelled;
+    exit when v_tried.cancelled;
   end loop;
-  return jsonb_build_object('applied', v_applied, 'failed', v_failed);
+  return jsonb_build_object('applied', v_applied, 'failed', v_failed, 'more', v_more);
 end
 $$;
 comment on function public.retry_webhook_events(integer) is
-  'Tries the events again that could not be applied in time, the longest waiting first. Every tick of a worker calls it; any number of callers apply nothing twice.';
+  'Tries the events again that could not be applied in time: of the ten creators who wait longest and are free, as many of each. more: call it again. '
+  'pg_cron and every tick of a worker call it; any number of callers apply nothing twice.';
 revoke all on function public.retry_webhook_events(integer) from public, anon, authenticated;
 grant execute on function public.retry_webhook_events(integer) to service_role;
 
@@ -539,10 +647,9 @@ begin
     limit v_most
     for update
   loop
-    v_event := private.apply_stored_event(v_event, p_now);
     v_count := v_count + 1;
     -- what was too slow once must not be followed by more
-    exit when v_event.retry_at is not null;
+    exit when (private.try_stored_event(v_event, p_now)).cancelled;
   end loop;
   return v_count;
 end

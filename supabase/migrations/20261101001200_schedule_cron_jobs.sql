@@ -1,4 +1,4 @@
--- Purpose: the schedule. pg_cron only enqueues and tidies, in SQL; the workers' own tick does the same if it stops.
+-- Purpose: the schedule. pg_cron only enqueues, applies late events and tidies, in SQL; the workers' own tick does the same if it stops.
 -- A database without pg_cron migrates all the same: then the workers' tick is the only one.
 -- Locks: none.
 
@@ -64,6 +64,8 @@ begin
   execute $cron$select cron.schedule('fanvue-reap', '* * * * *', 'select public.reap_expired_leases()')$cron$;
   execute $cron$select cron.schedule('fanvue-reconcile-nightly', '10 3 * * *', 'select private.start_nightly_reconcile()')$cron$;
   execute $cron$select cron.schedule('fanvue-prune', '* * * * *', 'select public.prune_history()')$cron$;
+  -- as many as are applied in seconds; workers call it until nothing is left
+  execute $cron$select cron.schedule('fanvue-retry-webhooks', '* * * * *', 'select public.retry_webhook_events(500)')$cron$;
   return 'scheduled';
 end
 $$;

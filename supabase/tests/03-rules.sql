@@ -95,7 +95,7 @@ where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
 -- The schedule -----------------------------------------------------------------------------------------
 select case when to_regclass('cron.job') is null then pass('pg_cron is not here: the workers tick alone')
        else results_eq('select jobname::text collate "default" from cron.job where jobname like ''fanvue-%'' order by 1',
-                       array['fanvue-enqueue-due', 'fanvue-prune', 'fanvue-reap', 'fanvue-reconcile-nightly']::text[],
+                       array['fanvue-enqueue-due', 'fanvue-prune', 'fanvue-reap', 'fanvue-reconcile-nightly', 'fanvue-retry-webhooks']::text[],
                        'the engine''s four schedules stand') end;
 
 select * from finish();

@@ -13,6 +13,8 @@ import pytest
 
 from tests.database.books import Sale
 from tests.database.engine import WAIT
+from tests.database.streams import Creator
+from tests.database.test_webhook_storage import slow_to_book
 
 
 if TYPE_CHECKING:
@@ -326,3 +328,33 @@ def test_a_link_that_is_taken_back_while_a_grant_is_stored_through_it(engine: En
     # used: there is nothing left to take back
     assert revoked.result(WAIT) == {"changed": False}
     assert engine.value("select used_at is not null from public.connect_links")
+
+
+@pytest.mark.parametrize("of", ["two creators", "one creator"])
+def test_late_webhooks_are_applied_while_the_schedule_ticks(engine: Engine, of: str) -> None:
+    pair = [
+        Creator(engine, "earnings", "messages") for _ in range(2 if of == "two creators" else 1)
+    ]
+    low, *others = sorted(pair, key=lambda one: one.model_id.bytes)
+    high = others[0] if others else low
+    fan = {"uuid": "f1"}
+    wrote = high.event("message.received", uuid="m-1", sender="fan", text="x", fan=fan)
+    paid = low.event("payment.succeeded", id="FV-1", gross=500, source="tip", purchaser=fan)
+    # what waits longest is what the schedule queues last
+    for event in (wrote, paid):
+        engine.call("receive_webhook_event", event, p_apply=False)
+    engine.rows(
+        "update public.sync_state set next_sync_at = private.engine_now()"
+        " where sync_type in ('earnings', 'messages')"
+    )
+    retrying, ticking = engine.another(), engine.another()
+
+    with slow_to_book(engine, 1):
+        retry = retrying.start("retry_webhook_events")
+        engine.wait_until_blocked(retrying)
+        tick = ticking.start("enqueue_due", "scheduler")
+        while not (tick.done() or engine.is_blocked(ticking)):
+            pass
+
+    assert tick.result(WAIT)["enqueued"] == 2 * len(pair)
+    assert retry.result(WAIT) == {"applied": 2, "failed": 0, "more": True}

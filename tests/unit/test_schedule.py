@@ -124,7 +124,8 @@ async def test_webhooks_that_were_applied_after_all_wake_the_loop(waiting: int) 
 
     await b.tick("_retry_webhooks")
 
-    assert b.queue.stub.calls == [("retry_webhook_events", {})]
+    # until nothing more is to be had
+    assert b.queue.stub.calls == [("retry_webhook_events", {})] * (2 if waiting else 1)
     assert b.woken == min(waiting, 1)
 
 

@@ -28,6 +28,7 @@ SCHEDULES: Final = (
     "fanvue-prune",
     "fanvue-reap",
     "fanvue-reconcile-nightly",
+    "fanvue-retry-webhooks",
 )
 SCHEDULERS: Final = ("pg_cron", "worker")
 FRESH_TICK: Final = timedelta(minutes=3)

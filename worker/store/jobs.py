@@ -174,9 +174,9 @@ class JobStore:
         reply = await self._database.call("reap_expired_leases", {})
         return int(reply["reaped"])
 
-    async def retry_webhooks(self) -> dict[str, int]:
-        """Try events again that could not be applied in time."""
-        reply: dict[str, int] = await self._database.call("retry_webhook_events", {})
+    async def retry_webhooks(self) -> dict[str, Any]:
+        """Try a batch of the events again that could not be applied in time."""
+        reply: dict[str, Any] = await self._database.call("retry_webhook_events", {})
         return reply
 
     async def prune(self) -> dict[str, Any]:

@@ -138,10 +138,10 @@ class QueueBook:
         self.add()
         return {"enqueued": 1, "revived": 0}
 
-    def retry_webhooks(self, _: dict[str, Any]) -> dict[str, int]:
+    def retry_webhooks(self, _: dict[str, Any]) -> dict[str, Any]:
         self._fail("retry_webhook_events")
         applied, self.waiting_webhooks = self.waiting_webhooks, 0
-        return {"applied": applied, "failed": 0}
+        return {"applied": applied, "failed": 0, "more": applied > 0}
 
     def prune(self, _: dict[str, Any]) -> dict[str, Any]:
         self._fail("prune_history")
