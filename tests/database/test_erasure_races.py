@@ -248,7 +248,7 @@ def test_an_event_too_large_to_look_through_is_stored_as_what_is_read_of_it(
 
 
 def test_names_go_wherever_they_stand_and_nothing_else(engine: Engine) -> None:
-    said = {
+    said: dict[str, Any] = {
         "name": 'a "quoted": "name" \\',
         "Handle": "x",
         "fanDisplayName": "\u00e9",

@@ -15,6 +15,7 @@ from tests.database.books import Sale
 from tests.database.engine import WAIT
 from tests.database.streams import Creator
 from tests.database.test_webhook_storage import slow_to_book
+from tests.support.waiting import wait_until
 
 
 if TYPE_CHECKING:
@@ -353,8 +354,7 @@ def test_late_webhooks_are_applied_while_the_schedule_ticks(engine: Engine, of: 
         retry = retrying.start("retry_webhook_events")
         engine.wait_until_blocked(retrying)
         tick = ticking.start("enqueue_due", "scheduler")
-        while not (tick.done() or engine.is_blocked(ticking)):
-            pass
+        wait_until(lambda: tick.done() or engine.is_blocked(ticking))
 
     assert tick.result(WAIT)["enqueued"] == 2 * len(pair)
     assert retry.result(WAIT) == {"applied": 2, "failed": 0, "more": True}
