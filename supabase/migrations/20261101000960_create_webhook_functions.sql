@@ -424,26 +424,25 @@ comment on function private.apply_stored_event(public.webhook_events, timestampt
 revoke all on function private.apply_stored_event(public.webhook_events, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_stored_event(public.webhook_events, timestamptz) to service_role;
 
-create or replace function private.try_stored_event(
-  p_event public.webhook_events, p_now timestamptz, out event public.webhook_events, out cancelled boolean)
+create or replace function private.try_stored_event(p_event public.webhook_events, p_now timestamptz)
+returns text
 language plpgsql
 set search_path = ''
 as $$
 begin
-  event := private.apply_stored_event(p_event, p_now);
-  cancelled := false;
+  return (private.apply_stored_event(p_event, p_now)).status;
 exception when query_canceled then
   -- noted, so that it is not the first of all again, and not for ever
   p_event.attempts := p_event.attempts + 1;
-  event := private.fail_event(p_event, sqlstate, sqlerrm, p_now);
-  cancelled := true;
+  p_event := private.fail_event(p_event, sqlstate, sqlerrm, p_now);
   update public.webhook_events w
-  set status = event.status, error = event.error, attempts = event.attempts, retry_at = event.retry_at
+  set status = p_event.status, error = p_event.error, attempts = p_event.attempts, retry_at = p_event.retry_at
   where w.id = p_event.id;
+  return 'cancelled';
 end
 $$;
 comment on function private.try_stored_event(public.webhook_events, timestamptz) is
-  'Applies a stored event for those whom no event may stop: cancelled, it is failed and tried again, and the caller ends its round.';
+  'Applies a stored event for those whom no event may stop, and returns what became of it; cancelled: it is failed, will be tried again, and the caller ends its round.';
 revoke all on function private.try_stored_event(public.webhook_events, timestamptz) from public, anon, authenticated;
 grant execute on function private.try_stored_event(public.webhook_events, timestamptz) to service_role;
 
@@ -574,11 +573,11 @@ declare
   v_id uuid;
   v_model_id uuid;
   -- the creators of this call, with their models
-  v_held jsonb := '[]';
+  v_held jsonb := '[]'::jsonb;
   v public.webhook_events;
   v_applied integer := 0;
   v_failed integer := 0;
-  v_tried record;
+  v_became text;
   v_more boolean := false;
 begin
   -- Nobody is waited for: who is busy has their turn at the next call, and keeps nobody else from theirs.
@@ -610,15 +609,15 @@ begin
   loop
     select w.* into v from public.webhook_events w where w.id = v_id and w.retry_at <= v_now for update skip locked;
     continue when not found;
-    select (t.event).status as status, t.cancelled into v_tried from private.try_stored_event(v, v_now) t;
-    if v_tried.status = 'failed' then
+    v_became := private.try_stored_event(v, v_now);
+    if v_became in ('failed', 'cancelled') then
       v_failed := v_failed + 1;
     else
       v_applied := v_applied + 1;
     end if;
     -- the time of a call runs out once: what came after this one would have no limit
-    v_more := not v_tried.cancelled;
-    exit when v_tried.cancelled;
+    v_more := v_became <> 'cancelled';
+    exit when not v_more;
   end loop;
   return jsonb_build_object('applied', v_applied, 'failed', v_failed, 'more', v_more);
 end
@@ -649,7 +648,7 @@ begin
   loop
     v_count := v_count + 1;
     -- what was too slow once must not be followed by more
-    exit when (private.try_stored_event(v_event, p_now)).cancelled;
+    exit when private.try_stored_event(v_event, p_now) = 'cancelled';
   end loop;
   return v_count;
 end

@@ -5,7 +5,6 @@ An erasure holds up nobody whom it is not about.
 
 from __future__ import annotations
 
-import functools
 import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -217,7 +216,7 @@ def test_a_page_whose_creator_moves_meanwhile_waits_for_no_gate_while_it_holds_t
 _SHAPES: dict[str, Any] = {
     "many objects": [[{"k": "v" * 10} for _ in range(100)] for _ in range(300)],
     "many of the fan": [_PAYER] * 6_000,
-    "deep": functools.reduce(lambda inner, _: {"a": inner}, range(600), _PAYER),
+    "deep": json.loads('{"a": ' * 600 + json.dumps(_PAYER) + "}" * 600),
 }
 
 
