@@ -172,19 +172,19 @@ class CostMeter:
         )
 
 
-def judge_costs(costs: Costs) -> list[Figure]:
-    """Say whether what is kept and told keeps to what happened."""
+def judge_costs(costs: Costs, minutes: int) -> list[Figure]:
+    """Say whether what is kept and told keeps to what happened in these minutes."""
     month = costs.history_of_a_month
-    return [
-        Figure(
-            "a creator's history stays below 1 MB a month",
-            f"{month / MB:.2f} MB: {costs.runs:,.0f} runs a day kept as rows,"
-            f" {costs.counted_runs:,.0f} counted",
-            month < HISTORY_AT_MOST,
-        ),
-        Figure(
-            "no more is told than happens",
-            f"{costs.hints:,.0f} messages for {costs.events:,.0f} events per creator and day",
-            costs.hints <= costs.events,
-        ),
-    ]
+    history = Figure(
+        "a creator's history stays below 1 MB a month",
+        f"{month / MB:.2f} MB: {costs.runs:,.0f} runs a day kept as rows,"
+        f" {costs.counted_runs:,.0f} counted",
+        month < HISTORY_AT_MOST,
+    )
+    told = Figure(
+        "no more is told than happens",
+        f"{costs.hints:,.0f} messages for {costs.events:,.0f} events per creator and day",
+        costs.hints <= costs.events,
+    )
+    # a month of evenings alone is no month
+    return [history, told] if minutes >= DAY_MINUTES else [told]

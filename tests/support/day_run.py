@@ -104,7 +104,7 @@ async def play(
             if killer is None:
                 outcome.figures += judge_freshness(outcome.freshness)
                 outcome.figures += judge_calls(day, outcome.calls)
-                outcome.figures += judge_costs(outcome.costs)
+                outcome.figures += judge_costs(outcome.costs, shape.minutes)
             told("reading everything for the last time")
             await day.read_everything(engine)
         outcome.figures += _exact(day)
