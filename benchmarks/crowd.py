@@ -70,8 +70,8 @@ _RUNS = """
 # of the many hours that are kept, those that are read
 _QUIET = """
   insert into private.quiet_runs (
-    model_id, sync_type, hour, runs, requests, last_lease_id, last_started_at)
-  select s.model_id, s.sync_type, date_trunc('hour', now()) - n * interval '1 hour', 4, 4, 1, now()
+    model_id, sync_type, hour, runs, requests, last_lease_id)
+  select s.model_id, s.sync_type, date_trunc('hour', now()) - n * interval '1 hour', 4, 4, 1
   from public.sync_state s
   cross join generate_series(0, 2) n
 """

@@ -360,6 +360,7 @@ def test_nothing_of_a_new_project_is_foreign(cluster_url: str) -> None:
         assert set(made) == set(named)
     # A new column of an adopted table is shown once it stands in private.member_columns.
     assert hidden == [
+        ("models", "disconnected_at"),
         ("models", "fanvue_access_token"),
         ("models", "fanvue_refresh_token"),
         ("models", "fanvue_token_issued_at"),

@@ -160,7 +160,8 @@ def test_cursor_that_expired_while_the_walk_rested_is_done_without(
 
     assert [rule.hits for rule in rules] == [1, 1]
     engine.assert_exact(creator)
-    assert engine.run_states(creator) == ["succeeded"]
+    # where dates are days, a day that was not shown in one go is not proved, and that is said
+    assert set(engine.run_states(creator)) <= {"succeeded", *(["partial"] if knobs else [])}
 
 
 def test_summary_that_is_refused_or_broken_holds_no_proof_for_ever(engine: Engine) -> None:

@@ -8,6 +8,7 @@ import { assert, assertEquals, assertMatch } from "./assertions.ts";
 
 const STATUSES: Record<PageName, number> = {
   connected: 200,
+  declined: 200,
   linkOver: 404,
   tooMany: 429,
   signedOut: 401,
