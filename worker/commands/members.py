@@ -48,7 +48,7 @@ _WORDS: Final = {
     "removed": "{who} is no member any more",
     "revoked": "the invitation of {who} is taken back",
 }
-_NOBODY: Final = "{who} is neither a member nor invited; see fanvue-sync members list"
+_NOBODY: Final = "{who} is neither a member nor invited; look at the list of members"
 
 Agency = Annotated[str, typer.Option(help="Name or id of the agency.")]
 
