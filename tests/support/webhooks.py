@@ -46,8 +46,7 @@ def refusals(program: Program) -> int:
 
 
 def wait_for_refusals(program: Program, count: int) -> None:
-    # told again where the answer was lost, so it may be more
-    wait_until(lambda: refusals(program) >= count)
+    wait_until(lambda: refusals(program) == count)
 
 
 def tip(program: Program, creator: str, count: int) -> None:

@@ -5,7 +5,6 @@ Deliveries go through the real function, under right, wrong and unreadable secre
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -66,9 +65,7 @@ def test_a_wrong_secret_shows_wherever_somebody_looks(program: Program) -> None:
     ]
 
     assert status["well"] is False
-    told = re.search(r"(\d+) were refused", question["what"])
-    assert told is not None
-    assert int(told[1]) >= 12
+    assert "12 were refused" in question["what"]
     assert "fanvue-sync webhooks test" in question["remedy"]
     assert findings["announcements"][0] == "warn"
     assert stored(program, "select count(*) from public.webhook_events") == [(0,)]

@@ -131,7 +131,8 @@ export class Gate {
     const wait = this.#askedAtMs + PAUSE_MS - this.#effects.nowMs();
     if (wait > 0) await this.#effects.pause(wait);
     this.#isReporting = false;
-    // Another question may have told it meanwhile.
+    // Another question may have told it meanwhile; one under way knows nothing of what was counted since it began.
+    await this.#asking.get(null)?.catch(() => {});
     if (Object.keys(this.#refused).length === 0) return;
     await this.#ask(null).catch(() => {});
   }
