@@ -5,13 +5,16 @@ Runs in the page, so from the page's origin and under its policy. Keeps whatever
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.support.postgres import PROJECT
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from playwright.sync_api import Route
 
     from tests.browser.stage import BrowserStage
     from tests.support.browser import Tab
@@ -111,3 +114,14 @@ def let_token_end(tab: Tab, **changes: Any) -> None:
     tab.page.wait_for_function(_SECOND_OVER, arg=tab.page.evaluate(_TOKEN))
     with tab.page.expect_response("**/auth/v1/token?grant_type=refresh_token"):
         tab.page.evaluate(_ENDING, changes)
+
+
+@contextmanager
+def hold_calls(tab: Tab, calls: str) -> Iterator[None]:
+    """Let these calls go out at the end of the block only."""
+    held: list[Route] = []
+    tab.page.route(calls, lambda route: held.append(route))  # noqa: PLW0108 - Playwright cannot mark a builtin
+    yield
+    for route in held:
+        route.continue_()
+    tab.page.unroute(calls)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.eavesdropper import hold_calls
+
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Route
-
     from tests.browser.stage import BrowserStage
     from tests.support.browser import Tab
 
@@ -42,17 +39,6 @@ FETCHED_AFTER_PUSH = """
 """
 
 
-@contextmanager
-def _held(tab: Tab, calls: str) -> Iterator[None]:
-    """Let these calls go out at the end of the block only."""
-    held: list[Route] = []
-    tab.page.route(calls, lambda route: held.append(route))  # noqa: PLW0108 - Playwright cannot mark a builtin
-    yield
-    for route in held:
-        route.continue_()
-    tab.page.unroute(calls)
-
-
 def test_a_sale_and_its_refund_appear_in_the_feed_and_in_the_total(
     stage: BrowserStage, tab: Tab
 ) -> None:
@@ -64,7 +50,7 @@ def test_a_sale_and_its_refund_appear_in_the_feed_and_in_the_total(
     tab.page.evaluate("() => { window.notReloaded = true }")
 
     tab.forget()
-    with _held(tab, "**/rest/v1/fanvue_transactions?**"):
+    with hold_calls(tab, "**/rest/v1/fanvue_transactions?**"):
         first, second = stage.sell(creator, 1999, 3000)
         # The reading that the first push asks for is answered when both are sold.
         tab.wait_for_pushes(agency.topic, 2)
@@ -107,7 +93,7 @@ def test_a_hundred_sales_at_once_cost_few_requests_and_none_is_missed(
     tab.wait_for_total("0.00")
     tab.forget()
 
-    with _held(tab, "**/dashboard-stats?**"):
+    with hold_calls(tab, "**/dashboard-stats?**"):
         stage.sell(creator, *range(101, 201))
         # The reading that the first push asks for is answered when the last push has come.
         tab.wait_for_pushes(agency.topic, 100)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.eavesdropper import Eavesdropper, let_token_end
+from tests.browser.eavesdropper import Eavesdropper, hold_calls, let_token_end
 
 
 if TYPE_CHECKING:
@@ -160,6 +160,11 @@ def keep_joins(asked: list[str]) -> Callable[[str | bytes], None]:
     return keep
 
 
+def is_refusal(frame: str | bytes) -> bool:
+    """Whether a frame refuses a join."""
+    return isinstance(frame, str) and '"phx_reply"' in frame and '"error"' in frame
+
+
 def test_who_left_an_agency_asks_for_it_no_more_until_let_in_again(
     stage: BrowserStage, own_window: Tab
 ) -> None:
@@ -172,13 +177,18 @@ def test_who_left_an_agency_asks_for_it_no_more_until_let_in_again(
     tab.page.on("request", lambda request: asked.append(request.url))
     tab.page.on("websocket", lambda socket: socket.on("framesent", keep_joins(asked)))
     tab.page.clock.install()
-    tab.sign_in(*leaver.login)
+    with tab.page.expect_websocket() as opened:
+        tab.sign_in(*leaver.login)
     stage.sell(creator, 1000)
     tab.wait_for_total("10.00")
     remove_member(stage, agency, leaver)
-    let_token_end(tab)
+    # The channel ends, so the page asks for its agencies; meanwhile its next join is refused.
+    with (
+        hold_calls(tab, "**/rest/v1/agencies?*"),
+        opened.value.expect_event("framereceived", is_refusal),
+    ):
+        let_token_end(tab)
     expect(tab.part("no-longer-member")).to_be_visible()
-    tab.page.wait_for_load_state("networkidle")
 
     assert any(agency.topic in one for one in asked)
     asked.clear()
