@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from tests.support.postgres import PROJECT
 from tests.support.waiting import PATIENCE_SECONDS
 from worker.cli import build_app
+from worker.commands import doctor, server_checks
 from worker.logs import NOISY_LOGGERS
 
 
@@ -119,7 +120,13 @@ class Program:
         return self("connect", "--agency", "Nova", "--creator-uuid", creator, *words, **kind)
 
     def findings(self, **changes: str) -> tuple[int, dict[str, tuple[str, str]]]:
-        done = self("doctor", "--json", **changes)
+        """Return how the doctor ended and what it found; it waits for a slow machine."""
+        with (
+            patch.object(doctor, "DATABASE_PATIENCE_SECONDS", PATIENCE_SECONDS),
+            patch.object(doctor, "PROBE_SECONDS", PATIENCE_SECONDS),
+            patch.object(server_checks, "PROBE_SECONDS", PATIENCE_SECONDS),
+        ):
+            done = self("doctor", "--json", **changes)
         found = json.loads(done.stdout)
         return done.returncode, {one["check"]: (one["verdict"], one["text"]) for one in found}
 
