@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -235,21 +236,35 @@ def test_a_pair_that_can_be_kept_nowhere_is_told_as_lost(program: Program) -> No
     assert "let the account consent again" in failed.stderr
 
 
+def interrupted(program: Program, creator: str, token: str) -> tuple[int, str]:
+    """Connect, and press Ctrl-C while Fanvue answers; return how it ended and what it said."""
+    asked, pressed = threading.Event(), threading.Event()
+
+    def answer_late() -> None:
+        asked.set()
+        pressed.wait(PATIENCE_SECONDS)
+
+    with flaky(program.engine.environment["FANVUE_AUTH_URL"]) as fanvue:
+        fanvue.at("token", 1, answer_late)
+        who = ("--agency", "Nova", "--creator-uuid", creator)
+        process = program.start(
+            "connect", *who, "--refresh-token", token, FANVUE_AUTH_URL=fanvue.url
+        )
+        wait_until(lambda: asked.is_set() or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        pressed.set()
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    return process.returncode, errors
+
+
 def test_ctrl_c_loses_no_pair_that_fanvue_has_issued(program: Program) -> None:
     engine = program.engine
     creator, grant = new_creator(engine)
-    engine.fanvue.add_fault("slow", "/oauth2/token", ms=1500)
-    process = program.start(
-        *("connect", "--agency", "Nova", "--creator-uuid", creator),
-        *("--refresh-token", str(grant.refresh_token)),
-    )
 
-    wait_until(lambda: engine.fanvue.faults()[0]["hits"] > 0 or process.poll() is not None)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    code, errors = interrupted(program, creator, str(grant.refresh_token))
     drained = program("run", "--drain")
 
-    assert process.returncode == 130
+    assert code == 130
     assert errors.splitlines() == ["the grant was stored all the same"]
     assert written(engine)[:2] == (1, 1)
     assert drained.returncode == 0
@@ -258,19 +273,11 @@ def test_ctrl_c_loses_no_pair_that_fanvue_has_issued(program: Program) -> None:
 
 @pytest.mark.usefixtures("broken_store")
 def test_ctrl_c_says_where_a_pair_is_kept_that_could_not_be_stored(program: Program) -> None:
-    engine = program.engine
-    creator, grant = new_creator(engine)
-    engine.fanvue.add_fault("slow", "/oauth2/token", ms=1500)
-    process = program.start(
-        *("connect", "--agency", "Nova", "--creator-uuid", creator),
-        *("--refresh-token", str(grant.refresh_token)),
-    )
+    creator, grant = new_creator(program.engine)
 
-    wait_until(lambda: engine.fanvue.faults()[0]["hits"] > 0 or process.poll() is not None)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    code, errors = interrupted(program, creator, str(grant.refresh_token))
 
-    assert process.returncode == 130
+    assert code == 130
     (line,) = errors.splitlines()
     assert line.startswith("the drill breaks it; ")
     assert line.endswith(f"connect with --refresh-token-file fanvue-grant-{creator}.sealed")
