@@ -17,6 +17,7 @@ import pytest
 import structlog
 
 from tests.support.flaky_rest import FlakyRest, flaky
+from tests.support.waiting import PATIENCE_SECONDS
 from worker.errors import Rejected
 from worker.logs import configure_logging
 
@@ -209,6 +210,7 @@ def test_nobody_makes_an_account_alone(engine: Engine) -> None:
         f"{engine.environment['SUPABASE_URL']}/auth/v1/signup",
         headers={"apikey": engine.environment["SUPABASE_PUBLISHABLE_KEY"]},
         json={"email": "stranger@example.com", "password": "a-long-one"},
+        timeout=PATIENCE_SECONDS,
     )
 
     assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY

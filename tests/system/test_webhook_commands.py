@@ -164,6 +164,7 @@ def _register_by_stealth(program: Program, creator: str) -> str:
         json={"url": address(program), "events": ["creator.payment.succeeded"]},
         headers={"authorization": f"Bearer {token}", "x-fanvue-api-version": "2025-06-26"},
         trust_env=False,
+        timeout=PATIENCE_SECONDS,
     )
     assert made.status_code == 201, made.text
     return str(made.json()["id"])
