@@ -11,10 +11,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import httpx
+import psycopg
 import pytest
 
 from tests.support.certificates import read_once
 from tests.support.dealing import FileScheduling, rank
+from tests.support.engine import silence_cron, wake_cron
 from tests.support.own_stack import own_stack, stop_abandoned_stacks
 from tests.support.progress import SuiteProgress
 from tests.support.stack import VARIABLE, find_local_stack, read_stack, split_local_only
@@ -52,6 +54,16 @@ def local_stack(stack: dict[str, str]) -> Iterator[Stack]:
         again.callback(found.start_redis)
         again.callback(found.start_postgres)
         yield found
+
+
+@pytest.fixture(scope="session")
+def silent_cron(stack: dict[str, str]) -> Iterator[None]:
+    """Keep pg_cron's ticks out of tests that count; some wake it again for a while."""
+    with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
+        silence_cron(database)
+    yield
+    with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
+        wake_cron(database)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="package")
-def stage(stack: dict[str, str]) -> Iterator[BrowserStage]:
+def stage(stack: dict[str, str], silent_cron: None) -> Iterator[BrowserStage]:
     """Return what runs between Fanvue and the dashboard."""
     world = World(SimulatedClock())
     populate(world, agencies=1, models=0, transactions=0)
@@ -50,8 +50,6 @@ def stage(stack: dict[str, str]) -> Iterator[BrowserStage]:
         fanvue.set_webhook_target(f"{stack['SUPABASE_URL']}/functions/v1/fanvue-webhook", secret)
         database = opened.enter_context(psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True))
         forget(database)
-        # Its ticks would queue work in the middle of a test.
-        database.execute("select cron.alter_job(jobid, active := false) from cron.job")
         environment = {**stack, "FANVUE_API_URL": url, "FANVUE_AUTH_URL": url, **CLIENT}
         dashboard = Dashboard(*dashboard_place())
         opened.callback(dashboard.stop)

@@ -51,7 +51,7 @@ def policies(stack: dict[str, str]) -> Iterator[None]:
 
 
 @pytest.fixture
-def database(stack: dict[str, str], policies: None) -> Iterator[Connection]:
+def database(stack: dict[str, str], silent_cron: None, policies: None) -> Iterator[Connection]:
     connection = psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True)
     yield connection
     connection.close()

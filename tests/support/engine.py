@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from tests.support.waiting import wait_until
 from worker.app import open_books, open_engine, run_worker
 from worker.jobs.grants import ACCESS_COLUMN, REFRESH_COLUMN
 from worker.logs import configure_logging
@@ -59,6 +60,19 @@ def forget(database: psycopg.Connection[Any]) -> None:
             continue
         return
     database.execute(FORGET.encode())
+
+
+def silence_cron(database: psycopg.Connection[Any]) -> None:
+    """Let pg_cron begin nothing more, and return when nothing that it began runs."""
+    database.execute("select cron.alter_job(jobid, active := false) from cron.job")
+    running = "select from cron.job_run_details where status in ('starting', 'running')"
+    wait_until(lambda: not database.execute(running).fetchall(), "the last runs of pg_cron")
+
+
+def wake_cron(database: psycopg.Connection[Any]) -> None:
+    """Let pg_cron tick; how its runs ended beside a database that was stopped is not asked."""
+    database.execute("delete from cron.job_run_details")
+    database.execute("select cron.alter_job(jobid, active := true) from cron.job")
 
 
 @dataclass(frozen=True, slots=True)

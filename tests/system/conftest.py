@@ -13,20 +13,12 @@ from simulator.population import populate
 from simulator.server import running
 from simulator.world import World
 from tests.support.drills import Console
-from tests.support.engine import Engine, forget
+from tests.support.engine import Engine, forget, silence_cron
 from tests.system.audience_books import AudienceBooks
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-@pytest.fixture(scope="session")
-def silent_cron(stack: dict[str, str]) -> Iterator[None]:
-    """Keep pg_cron's ticks out of the tests that count calls; one test wakes it again."""
-    _turn_cron(stack, active=False)
-    yield
-    _turn_cron(stack, active=True)
 
 
 @pytest.fixture
@@ -75,15 +67,8 @@ def console(engine: Engine) -> Iterator[Console]:
     engine.database.execute("delete from ops.actions")
     yield Console(engine)
     # What a remedy woke, or a drill that failed left behind.
-    engine.database.execute("select cron.alter_job(jobid, active := false) from cron.job")
+    silence_cron(engine.database)
     engine.database.execute("alter table public.fanvue_transactions drop constraint if exists odd")
-
-
-def _turn_cron(stack: dict[str, str], *, active: bool) -> None:
-    with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
-        database.execute(
-            "select cron.alter_job(jobid, active := %(active)s) from cron.job", {"active": active}
-        )
 
 
 def _forget(stack: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.engine import silence_cron, wake_cron
 from tests.support.program import Program
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
@@ -271,10 +272,9 @@ def test_a_refresh_that_fanvue_refuses_is_told_and_loses_no_grant(program: Progr
 @pytest.fixture
 def ticking(engine: Engine) -> Iterator[None]:
     """Let pg_cron tick: without it, the schedule wants attention."""
-    turn = "select cron.alter_job(jobid, active := %s) from cron.job"
-    engine.database.execute(turn, (True,))
+    wake_cron(engine.database)
     yield
-    engine.database.execute(turn, (False,))
+    silence_cron(engine.database)
 
 
 def test_status_begins_with_what_needs_a_person(program: Program, ticking: None) -> None:

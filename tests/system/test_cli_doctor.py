@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
+from tests.support.engine import silence_cron, wake_cron
 from tests.support.program import Program
-from tests.support.waiting import PATIENCE_SECONDS, wait_until
-from worker.commands import doctor, server_checks
+from tests.support.waiting import wait_until
 
 
 if TYPE_CHECKING:
@@ -40,22 +40,14 @@ def program(engine: Engine, tmp_path: Path) -> Program:
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the doctor wait for a slow machine."""
-    for module in (doctor, server_checks):
-        monkeypatch.setattr(module, "PROBE_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr(doctor, "DATABASE_PATIENCE_SECONDS", PATIENCE_SECONDS)
-
-
-@pytest.fixture
 def active_cron(engine: Engine) -> Iterator[None]:
-    engine.database.execute("select cron.alter_job(jobid, active := true) from cron.job")
+    wake_cron(engine.database)
     yield
-    engine.database.execute("select cron.alter_job(jobid, active := false) from cron.job")
+    silence_cron(engine.database)
 
 
 def test_the_doctor_finds_nothing_wrong_with_a_sound_installation(
-    program: Program, patient: None, active_cron: None
+    program: Program, active_cron: None
 ) -> None:
     program.engine.creator()
     program("enqueue")
@@ -69,7 +61,7 @@ def test_the_doctor_finds_nothing_wrong_with_a_sound_installation(
         assert found[check][0] == "ok", found[check]
 
 
-def test_the_doctor_names_the_setting_that_is_wrong(program: Program, patient: None) -> None:
+def test_the_doctor_names_the_setting_that_is_wrong(program: Program) -> None:
     program.engine.creator()
 
     for check, name, value in WRONG:
@@ -79,7 +71,7 @@ def test_the_doctor_names_the_setting_that_is_wrong(program: Program, patient: N
         assert name in found[check][1]
 
 
-def test_people_read_the_doctors_verdicts_a_line_each(program: Program, patient: None) -> None:
+def test_people_read_the_doctors_verdicts_a_line_each(program: Program) -> None:
     done = program("doctor", FANVUE_CLIENT_SECRET="")
 
     lines = done.stdout.splitlines()
@@ -88,7 +80,7 @@ def test_people_read_the_doctors_verdicts_a_line_each(program: Program, patient:
     assert lines[0].startswith("fail  settings")
 
 
-def test_the_doctor_says_how_to_apply_a_missing_migration(program: Program, patient: None) -> None:
+def test_the_doctor_says_how_to_apply_a_missing_migration(program: Program) -> None:
     database = program.engine.database
     hidden = f"engine_doctor_{uuid4().hex[:8]}"
     database.execute(f"alter function public.engine_doctor() rename to {hidden}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from tests.support.engine import silence_cron, wake_cron
 from tests.support.flaky_rest import flaky
 from tests.support.waiting import LOOK_SECONDS, PATIENCE_SECONDS
 from worker.app import open_books, open_engine
@@ -33,9 +34,9 @@ pytestmark = pytest.mark.system
 def cron(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
     """Wake pg_cron's jobs, and be pg_cron beside it."""
     with psycopg.connect(engine.environment["SUPABASE_DB_URL"], autocommit=True) as database:
-        database.execute("select cron.alter_job(jobid, active := true) from cron.job")
+        wake_cron(database)
         yield database
-        database.execute("select cron.alter_job(jobid, active := false) from cron.job")
+        silence_cron(database)
 
 
 def test_running_worker_picks_up_a_due_stream_without_any_other_trigger(engine: Engine) -> None:
