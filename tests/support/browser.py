@@ -110,6 +110,7 @@ class Tab:
     problems: list[str] = field(default_factory=list)
     answers: list[Response] = field(default_factory=list)
     _clock: float | None = None
+    _heartbeats: set[str] = field(default_factory=set)
 
     def watch(self) -> None:
         """Begin to remember what it receives and complains about."""
@@ -119,6 +120,7 @@ class Tab:
         page.on("response", self._read_answer)
         devtools = page.context.new_cdp_session(page)
         devtools.on("Network.webSocketWillSendHandshakeRequest", self._set_clock)
+        devtools.on("Network.webSocketFrameSent", self._note_heartbeat)
         devtools.on("Network.webSocketFrameReceived", self._receive)
         devtools.send("Network.enable")
 
@@ -135,6 +137,14 @@ class Tab:
     def _set_clock(self, event: dict[str, Any]) -> None:
         # Frames are dated by a clock of the browser's own; a handshake has both.
         self._clock = event["wallTime"] - event["timestamp"]
+        self._heartbeats.clear()
+
+    def _note_heartbeat(self, event: dict[str, Any]) -> None:
+        frame = event["response"]
+        if frame["opcode"] != _BINARY:
+            _, ref, _, name, _ = json.loads(frame["payloadData"])
+            if name == "heartbeat":
+                self._heartbeats.add(ref)
 
     def _receive(self, event: dict[str, Any]) -> None:
         assert self._clock is not None
@@ -147,9 +157,10 @@ class Tab:
             self.pushes.append(push)
 
     def _read_reply(self, text: str) -> None:
-        _, _, topic, event, payload = json.loads(text)
+        _, ref, topic, event, payload = json.loads(text)
         if event != "phx_reply":
             return
+        self._heartbeats.discard(ref)
         # Only the answer to a join has these.
         if "postgres_changes" in payload["response"]:
             self.joined.add(topic.removeprefix("realtime:"))
@@ -196,6 +207,10 @@ class Tab:
     def wait_until_joined(self, topic: str) -> None:
         """Wait until the server took the page's join of a topic."""
         self._look_until(lambda: topic in self.joined, f"the join of {topic}")
+
+    def wait_until_answered(self) -> None:
+        """Wait until no heartbeat is under way, which a leap of the clock would take for lost."""
+        self._look_until(lambda: not self._heartbeats, "the answer to a heartbeat")
 
     def _look_until(self, condition: Callable[[], bool], what: str) -> None:
         # Playwright hears of frames while it waits for something.
