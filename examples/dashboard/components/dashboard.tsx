@@ -1,7 +1,7 @@
 "use client";
 
 import { Building2 } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useEffect, useLayoutEffect, useState } from "react";
 import { type Agency, chooseAgency, fetchAgencies } from "@/lib/models";
 import type { Client, Project } from "@/lib/project_client";
 import { Resource } from "@/lib/resource";
@@ -35,15 +35,23 @@ export function Dashboard({ client, project, email, onSignOut, onSessionEnded }:
   const choice = agencies && chooseAgency(agencies, query.get("agency"), onScreen);
   const agency = choice?.agency;
   if (agency !== undefined && agency !== onScreen) setOnScreen(agency);
+  const isLost = choice?.isLost === true;
   const isSignedOut = snapshot.failure?.isSignedOut === true;
 
   useEffect(() => {
     if (isSignedOut) void onSessionEnded().then((isBack) => isBack && resource.refresh());
   }, [isSignedOut, onSessionEnded, resource]);
 
+  // Several refusals tell of one departure: what the later ones asked for is asked no more.
+  useLayoutEffect(() => {
+    if (!isLost) return;
+    resource.close();
+    return () => resource.open();
+  }, [isLost, resource]);
+
   if (agencies === null && snapshot.failure === null) return <DashboardSkeleton />;
   const choose = (id: string) => changeQuery((edited) => edited.set("agency", id));
-  if (choice?.isLost) {
+  if (choice !== null && isLost) {
     return (
       <>
         <Header email={email} onSignOut={onSignOut} agencies={[]} agencyId={null} />
