@@ -1,8 +1,8 @@
 // What the function knows beyond its own settings: the secrets of webhooks that were registered over
 // Fanvue's API, kept sealed in the database, and whether Fanvue is being asked for one. Asked for
 // one creator at most once a minute, or every few seconds while deliveries fit nothing that is known.
-// A question of its own tells what was refused meanwhile, counted: a flood of forged requests costs
-// the database a bounded number of questions, whatever its size.
+// The same question tells what was refused meanwhile, counted: a flood of forged requests costs the
+// database a bounded number of questions, whatever its size.
 
 import { DatabaseAway } from "../_shared/errors.ts";
 import { describe, type Log } from "../_shared/logs.ts";
@@ -123,10 +123,6 @@ export class Gate {
   count(refusal: Refusal): void {
     this.#refused[refusal] = (this.#refused[refusal] ?? 0) + 1;
     if (this.#isReporting) return;
-    this.#reportSoon();
-  }
-
-  #reportSoon(): void {
     this.#isReporting = true;
     this.#effects.background(this.#report());
   }
@@ -134,17 +130,11 @@ export class Gate {
   async #report(): Promise<void> {
     const wait = this.#askedAtMs + PAUSE_MS - this.#effects.nowMs();
     if (wait > 0) await this.#effects.pause(wait);
-    // A question under way tells nothing: this one must not join it.
-    while (this.#asking.has(null)) {
-      await this.#asking.get(null)?.catch(() => {});
-    }
     this.#isReporting = false;
-    try {
-      await this.#ask(null, true);
-    } catch {
-      // Should nothing more be refused, nobody else tells it.
-      if (!this.#isReporting) this.#reportSoon();
-    }
+    // Another question may have told it meanwhile; one under way knows nothing of what was counted since it began.
+    await this.#asking.get(null)?.catch(() => {});
+    if (Object.keys(this.#refused).length === 0) return;
+    await this.#ask(null).catch(() => {});
   }
 
   async #look(creator: string | null, freshMs: number): Promise<Known> {
@@ -160,17 +150,17 @@ export class Gate {
     return await this.#ask(creator);
   }
 
-  #ask(creator: string | null, tells = false): Promise<Known> {
+  #ask(creator: string | null): Promise<Known> {
     const underWay = this.#asking.get(creator);
     if (underWay !== undefined) return underWay;
-    const asked = this.#exchange(creator, tells).finally(() =>
+    const asked = this.#exchange(creator).finally(() =>
       this.#asking.delete(creator)
     );
     this.#asking.set(creator, asked);
     return asked;
   }
 
-  async #exchange(creator: string | null, tells: boolean): Promise<Known> {
+  async #exchange(creator: string | null): Promise<Known> {
     const askedAtMs = this.#effects.nowMs();
     this.#questions = this.#questions.filter((at) => askedAtMs - at < PAUSE_MS);
     // About nobody it is asked every few seconds at most, whatever comes in.
@@ -178,11 +168,9 @@ export class Gate {
       throw new DatabaseAway("asked for too many creators in a moment");
     }
     this.#questions.push(askedAtMs);
-    // Only a report tells counts: what is asked for a delivery is given up soon, and counts whose
-    // answer was not waited for are told twice.
-    const refused = tells ? this.#refused : {};
+    const refused = this.#refused;
     const unopened = [...this.#unopened];
-    if (tells) this.#refused = {};
+    this.#refused = {};
     this.#unopened.clear();
     this.#askedAtMs = askedAtMs;
     try {

@@ -8,8 +8,6 @@ import { type Counts, Gate } from "./gate.ts";
 import { type Delivery, handleDelivery } from "./handler.ts";
 
 const GATE_TIMEOUT_MS = 2_500;
-// Longer than the database takes for anything: a report that was given up may be taken all the same.
-const REPORT_TIMEOUT_MS = 20_000;
 
 function env(name: string): string | undefined {
   return Deno.env.get(name);
@@ -44,7 +42,7 @@ function ask(
   const database = new DatabaseFunctions(
     readProject(env),
     fetch,
-    Object.keys(refused).length > 0 ? REPORT_TIMEOUT_MS : GATE_TIMEOUT_MS,
+    GATE_TIMEOUT_MS,
   );
   return database.callAsService("webhook_gate", {
     p_refused: refused,
