@@ -120,8 +120,18 @@ def let_token_end(tab: Tab, **changes: Any) -> None:
 def hold_calls(tab: Tab, calls: str) -> Iterator[None]:
     """Let these calls go out at the end of the block only."""
     held: list[Route] = []
-    tab.page.route(calls, lambda route: held.append(route))  # noqa: PLW0108 - Playwright cannot mark a builtin
+    is_over = False
+
+    def hold(route: Route) -> None:
+        # One may come between the last that goes on and the end of the interception.
+        if is_over:
+            route.continue_()
+        else:
+            held.append(route)
+
+    tab.page.route(calls, hold)
     yield
+    is_over = True
     for route in held:
         route.continue_()
     tab.page.unroute(calls)
