@@ -66,7 +66,7 @@ def test_nothing_that_reaches_the_browser_holds_a_secret(
     expect(tab.part("feed-row")).to_have_count(21)
     stage.drain()
     tab.wait_for_total(stage.gross(agency))
-    tab.page.wait_for_load_state("networkidle")
+    expect(tab.part("sync-now", sync_type="earnings")).to_have_text("Sync now")
 
     received = {
         f"{number}: {answer.url}": answer.text() + json.dumps(answer.all_headers())
