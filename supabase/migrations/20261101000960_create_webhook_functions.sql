@@ -640,11 +640,15 @@ declare
   v_most constant integer := 200;
 begin
   for v_event in
-    select w.* from public.webhook_events w
-    where w.creator_uuid = p_creator_uuid and w.status = 'parked'
-    order by w.received_at, w.id
-    limit v_most
-    for update
+    select (o.w).*
+    from (select w from public.webhook_events w
+          where w.creator_uuid = p_creator_uuid and w.status = 'parked'
+          order by w.received_at, w.id
+          limit v_most
+          for update) o
+    cross join lateral private.read_event((o.w).payload, (o.w).topic) e
+    -- by stream, as the schedule queues jobs: neither waits for what the other has
+    order by private.stream_of_event(e.kind), (o.w).received_at, (o.w).id
   loop
     v_count := v_count + 1;
     -- what was too slow once must not be followed by more
@@ -653,7 +657,7 @@ begin
   return v_count;
 end
 $$;
-comment on function private.apply_parked(text, timestamptz) is 'Applies what was parked for a creator, in the order it came, 200 events at a time. The caller holds the model.';
+comment on function private.apply_parked(text, timestamptz) is 'Applies what was parked for a creator, 200 events at a time, those of each stream in the order they came. The caller holds the model.';
 revoke all on function private.apply_parked(text, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_parked(text, timestamptz) to service_role;
 
@@ -665,6 +669,10 @@ as $$
 declare
   v_event public.webhook_events;
 begin
+  -- An event is looked at before its creator connects, or sees their model: never neither.
+  perform pg_advisory_xact_lock_shared(hashtextextended('fanvue-creator:' || w.creator_uuid, 0))
+  from public.webhook_events w
+  where w.id = p_id;
   -- the model first, as everywhere: a grant that applies what was parked holds it and takes the events
   perform private.lock_model(m.id)
   from public.webhook_events w
@@ -677,7 +685,7 @@ begin
   return v_event;
 end
 $$;
-comment on function private.require_event(uuid) is 'Locks an event, after its creator''s model, or says that there is none and where ids are to be found.';
+comment on function private.require_event(uuid) is 'Locks an event, after its creator and their model, or says that there is none and where ids are to be found.';
 revoke all on function private.require_event(uuid) from public, anon, authenticated;
 grant execute on function private.require_event(uuid) to service_role;
 
