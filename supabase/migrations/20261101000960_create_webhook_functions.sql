@@ -65,9 +65,10 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- Two probes, not one condition with "or": that would read all the model's rows. The model as text, so that only the
-  -- index that leads with fanvue_id can answer, whatever the statistics say; and each event's row is fetched by its key.
-  select t.* from public.fanvue_transactions t where t.fanvue_id = p_payment_id and t.model_id::text = p_model_id::text
+  -- Two probes, not one condition with "or": that would read all the model's rows. Id and model as a pair, so that only the
+  -- index of both can answer, whatever the statistics say; and each event's row is fetched by its key.
+  select t.* from public.fanvue_transactions t
+  where t.fanvue_id = p_payment_id and (t.fanvue_id, t.model_id) between (p_payment_id, p_model_id) and (p_payment_id, p_model_id)
   union
   select t.*
   from public.webhook_events w
@@ -146,8 +147,9 @@ begin
           where x.model_id = p_model.id and x.fanvue_created_at between e.happened_at - v_tolerance and e.happened_at + v_tolerance
           union
           select x.* from public.fanvue_transactions x
-          -- as text, so that only the index that leads with the sale can answer, whatever the statistics say
-          where x.reverses_fanvue_id = v_sale.fanvue_id and x.model_id::text = p_model.id::text and x.category = v_category
+          -- as a pair, so that only the index of both can answer, whatever the statistics say
+          where x.reverses_fanvue_id = v_sale.fanvue_id and x.category = v_category
+            and (x.reverses_fanvue_id, x.model_id) between (v_sale.fanvue_id, p_model.id) and (v_sale.fanvue_id, p_model.id)
             and x.fanvue_created_at >= least(e.happened_at - v_tolerance, v_sale.fanvue_created_at)) t
     where (t.origin = 'api' or t.category = v_category)
       and (coalesce(t.category, '') in ('refund', 'chargeback')) = v_reversal
@@ -184,7 +186,8 @@ begin
   select n.name into v_name
   from unnest(array[e.payment_id, e.payment_id || ':' || v_category, 'w:' || p_event.event_id]) with ordinality n(name, place)
   where n.name is not null
-    and not exists (select from public.fanvue_transactions t where t.fanvue_id = n.name and t.model_id::text = p_model.id::text)
+    and not exists (select from public.fanvue_transactions t
+                    where t.fanvue_id = n.name and (t.fanvue_id, t.model_id) between (n.name, p_model.id) and (n.name, p_model.id))
   order by n.place
   limit 1;
   insert into public.fanvue_transactions as t (
