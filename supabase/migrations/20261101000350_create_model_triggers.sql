@@ -172,6 +172,10 @@ begin
     return new;
   end if;
   new.updated_at := private.engine_now();
+  if new.agency_id is distinct from old.agency_id then
+    -- for private.move_erasures: what this transaction holds of agencies that it has taken creators from
+    perform set_config('fanvue.left_agencies', concat_ws(' ', current_setting('fanvue.left_agencies', true), old.agency_id), true);
+  end if;
   if new.status is distinct from old.status then
     new.status_changed_at := new.updated_at;
     -- Whoever pauses without saying why is an operator, in Studio too: no connection ends that.
@@ -182,7 +186,7 @@ begin
   return new;
 end
 $$;
-comment on function private.stamp_model() is 'Dates a model''s changes, keeps its creator uuid in lower case, and gives it a reason code where the writer does not.';
+comment on function private.stamp_model() is 'Dates a model''s changes, keeps its creator uuid in lower case, gives it a reason code where the writer does not, and notes until the transaction ends which agency it left.';
 revoke all on function private.stamp_model() from public, anon, authenticated;
 grant execute on function private.stamp_model() to service_role;
 create trigger models_stamp

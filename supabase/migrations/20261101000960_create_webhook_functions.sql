@@ -65,9 +65,10 @@ language sql
 stable
 set search_path = ''
 as $$
-  -- Two probes, not one condition with "or": that would read all the model's rows. The model as text, so that only the
-  -- index that leads with fanvue_id can answer, whatever the statistics say; and each event's row is fetched by its key.
-  select t.* from public.fanvue_transactions t where t.fanvue_id = p_payment_id and t.model_id::text = p_model_id::text
+  -- Two probes, not one condition with "or": that would read all the model's rows. Id and model as a pair, so that only the
+  -- index of both can answer, whatever the statistics say; and each event's row is fetched by its key.
+  select t.* from public.fanvue_transactions t
+  where t.fanvue_id = p_payment_id and (t.fanvue_id, t.model_id) between (p_payment_id, p_model_id) and (p_payment_id, p_model_id)
   union
   select t.*
   from public.webhook_events w
@@ -146,8 +147,9 @@ begin
           where x.model_id = p_model.id and x.fanvue_created_at between e.happened_at - v_tolerance and e.happened_at + v_tolerance
           union
           select x.* from public.fanvue_transactions x
-          -- as text, so that only the index that leads with the sale can answer, whatever the statistics say
-          where x.reverses_fanvue_id = v_sale.fanvue_id and x.model_id::text = p_model.id::text and x.category = v_category
+          -- as a pair, so that only the index of both can answer, whatever the statistics say
+          where x.reverses_fanvue_id = v_sale.fanvue_id and x.category = v_category
+            and (x.reverses_fanvue_id, x.model_id) between (v_sale.fanvue_id, p_model.id) and (v_sale.fanvue_id, p_model.id)
             and x.fanvue_created_at >= least(e.happened_at - v_tolerance, v_sale.fanvue_created_at)) t
     where (t.origin = 'api' or t.category = v_category)
       and (coalesce(t.category, '') in ('refund', 'chargeback')) = v_reversal
@@ -184,7 +186,8 @@ begin
   select n.name into v_name
   from unnest(array[e.payment_id, e.payment_id || ':' || v_category, 'w:' || p_event.event_id]) with ordinality n(name, place)
   where n.name is not null
-    and not exists (select from public.fanvue_transactions t where t.fanvue_id = n.name and t.model_id::text = p_model.id::text)
+    and not exists (select from public.fanvue_transactions t
+                    where t.fanvue_id = n.name and (t.fanvue_id, t.model_id) between (n.name, p_model.id) and (n.name, p_model.id))
   order by n.place
   limit 1;
   insert into public.fanvue_transactions as t (
@@ -640,11 +643,15 @@ declare
   v_most constant integer := 200;
 begin
   for v_event in
-    select w.* from public.webhook_events w
-    where w.creator_uuid = p_creator_uuid and w.status = 'parked'
-    order by w.received_at, w.id
-    limit v_most
-    for update
+    select (o.w).*
+    from (select w from public.webhook_events w
+          where w.creator_uuid = p_creator_uuid and w.status = 'parked'
+          order by w.received_at, w.id
+          limit v_most
+          for update) o
+    cross join lateral private.read_event((o.w).payload, (o.w).topic) e
+    -- by stream, as the schedule queues jobs: neither waits for what the other has
+    order by private.stream_of_event(e.kind), (o.w).received_at, (o.w).id
   loop
     v_count := v_count + 1;
     -- what was too slow once must not be followed by more
@@ -653,7 +660,7 @@ begin
   return v_count;
 end
 $$;
-comment on function private.apply_parked(text, timestamptz) is 'Applies what was parked for a creator, in the order it came, 200 events at a time. The caller holds the model.';
+comment on function private.apply_parked(text, timestamptz) is 'Applies what was parked for a creator, 200 events at a time, those of each stream in the order they came. The caller holds the model.';
 revoke all on function private.apply_parked(text, timestamptz) from public, anon, authenticated;
 grant execute on function private.apply_parked(text, timestamptz) to service_role;
 
@@ -665,6 +672,10 @@ as $$
 declare
   v_event public.webhook_events;
 begin
+  -- An event is looked at before its creator connects, or sees their model: never neither.
+  perform pg_advisory_xact_lock_shared(hashtextextended('fanvue-creator:' || w.creator_uuid, 0))
+  from public.webhook_events w
+  where w.id = p_id;
   -- the model first, as everywhere: a grant that applies what was parked holds it and takes the events
   perform private.lock_model(m.id)
   from public.webhook_events w
@@ -677,7 +688,7 @@ begin
   return v_event;
 end
 $$;
-comment on function private.require_event(uuid) is 'Locks an event, after its creator''s model, or says that there is none and where ids are to be found.';
+comment on function private.require_event(uuid) is 'Locks an event, after its creator and their model, or says that there is none and where ids are to be found.';
 revoke all on function private.require_event(uuid) from public, anon, authenticated;
 grant execute on function private.require_event(uuid) to service_role;
 

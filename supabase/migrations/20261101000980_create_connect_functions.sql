@@ -169,11 +169,12 @@ begin
     raise sqlstate 'PT409' using message = format('the grant of model %s changed meanwhile', p_model_id),
       hint = 'connect again';
   end if;
-  -- what Fanvue announced before the creator connected
-  perform private.apply_parked(v_model.fanvue_user_uuid, v_now);
   if v_model.status = 'active' then
+    -- the first of the streams whose polls events bring forward: taken in that order, as everywhere
     select j.* into v_job from private.put_job(v_model, 'earnings', 100::smallint, v_now, v_now, 'connect') j;
   end if;
+  -- what Fanvue announced before the creator connected
+  perform private.apply_parked(v_model.fanvue_user_uuid, v_now);
   return jsonb_build_object('version', v_model.token_version, 'job_id', v_job.id, 'status', v_model.status);
 end
 $$;

@@ -203,9 +203,9 @@ begin
     returning m.* into v_model;
   end if;
   if v_outcome in ('created', 'attached', 'mended') and v_model.status = 'active' then
+    v_job := private.put_job(v_model, 'earnings', 100::smallint, p_now, p_now, 'connect');
     -- what Fanvue announced before the creator was known
     perform private.apply_parked(v_model.fanvue_user_uuid, p_now);
-    v_job := private.put_job(v_model, 'earnings', 100::smallint, p_now, p_now, 'connect');
   end if;
   return jsonb_build_object('creator_uuid', p_creator_uuid, 'model_id', v_model.id, 'handle', v_model.handle,
                             'outcome', v_outcome, 'status', v_model.status, 'job_id', v_job.id);

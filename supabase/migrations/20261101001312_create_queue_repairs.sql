@@ -208,14 +208,16 @@ begin
   end if;
   for v_id in
     select w.id
-    from (select e.id, e.creator_uuid, e.received_at from public.webhook_events e
+    from (select e.id, e.creator_uuid, e.received_at, e.payload, e.topic from public.webhook_events e
           where e.status = p_status and (p_topic is null or e.topic = p_topic)
             -- what still waits for its creator cannot be applied
             and exists (select from public.models m where m.fanvue_user_uuid = e.creator_uuid)
           order by e.received_at, e.id
           limit p_limit) w
     join public.models m on m.fanvue_user_uuid = w.creator_uuid
-    order by m.id, w.received_at, w.id
+    cross join lateral private.read_event(w.payload, w.topic) e
+    -- by model and stream, as the schedule queues jobs: neither waits for what the other has
+    order by m.id, private.stream_of_event(e.kind), w.received_at, w.id
   loop
     v_status := ops.replay_webhook(v_id) ->> 'status';
     v_counts := v_counts || jsonb_build_object(v_status, coalesce((v_counts ->> v_status)::integer, 0) + 1);
@@ -230,7 +232,7 @@ begin
 end
 $$;
 comment on function ops.replay_webhooks(text, text, integer) is
-  'Applies many events again, in the order they came: failed ones, or parked (whose creator is connected by now) or ignored; of one topic or all. Money is counted once, however often.';
+  'Applies many events again, those of a stream in the order they came: failed ones, or parked (whose creator is connected by now) or ignored; of one topic or all. Money is counted once, however often.';
 revoke all on function ops.replay_webhooks(text, text, integer) from public, anon, authenticated;
 grant execute on function ops.replay_webhooks(text, text, integer) to service_role;
 

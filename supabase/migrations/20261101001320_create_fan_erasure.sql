@@ -316,8 +316,8 @@ language sql
 immutable
 set search_path = ''
 as $$
-  -- the number of a subscription leads to one person
-  select private.without_texts(private.scrub_fan(p_payload, p_fan_uuid, p_alias, p_names))
+  -- One that was stored whole, whatever its depth, is looked through as a new one is. The number of a subscription leads to one person.
+  select private.without_texts(private.scrub_fan(private.storable(p_payload), p_fan_uuid, p_alias, p_names))
          #- case when jsonb_typeof(p_payload -> 'data') is distinct from 'object' then '{}'::text[]
                  when p_topic like '%.subscription.%' then '{data,id}' else '{data,subscription_id}' end
 $$;

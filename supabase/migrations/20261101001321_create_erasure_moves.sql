@@ -3,6 +3,7 @@
 -- Who may call: triggers on public.models.
 -- Locks: the lock of erasures before the model; then the gate of the new agency's pages; the fans whom that agency may be about to
 -- forget, so that no event escapes which names one and is being stored; and its other models that name a fan who is forgotten there now, and their events.
+-- Pages pass their agency's gate before they take the model: a transaction that holds a creator who left an agency must not close its gate.
 -- Who holds a fan and waits for the model waits for two seconds at most, and began before this waits for the fan: it gives way.
 
 create or replace function private.fans_named(p_agency_id uuid)
@@ -57,6 +58,10 @@ declare
 begin
   if not exists (select from private.erased_fans e where e.agency_id in (old.agency_id, new.agency_id)) then
     return null;
+  end if;
+  if position(new.agency_id::text in current_setting('fanvue.left_agencies', true)) > 0 then
+    raise sqlstate 'PT409' using message = format('creators leave and enter agency %s in one transaction', new.agency_id),
+      hint = 'move them one after the other, each in a transaction of its own';
   end if;
   -- what is being written by pages and events of the new agency is seen from here on
   perform private.close_gates(new.agency_id);

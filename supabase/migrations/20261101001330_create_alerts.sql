@@ -38,8 +38,8 @@ create table private.alert_states (
 );
 comment on table private.alert_states is
   'One row per trouble: whether it stands, and what was told of it. It is told when state differs from told, or when a standing trouble grew.';
-comment on column private.alert_states.kind is 'reauth_required, agency_reauth, dead_job, drift, unproved, not_whole, silence, schedule, no_grant, webhooks_failed or announcements.';
-comment on column private.alert_states.subject is 'What it is about: a model, a connection, a model''s stream, a scheduler.';
+comment on column private.alert_states.kind is 'reauth_required, agency_reauth, dead_job, drift, unproved, not_whole, silence, schedule, no_grant, webhooks_failed, announcements or foreign_access.';
+comment on column private.alert_states.subject is 'What it is about: a model, a connection, a model''s stream, a scheduler, a policy.';
 comment on column private.alert_states.state is 'raised: it stands. clear: it is over.';
 comment on column private.alert_states.mark is 'Grows when a standing trouble becomes worse in a way that is worth another word.';
 comment on column private.alert_states.problem is 'What is the case, in plain words without names or secrets.';
@@ -70,7 +70,7 @@ comment on column ops.alerts.since is 'Since when it stands.';
 comment on column ops.alerts.told_at is 'When somebody was told.';
 comment on column ops.alerts.telling is 'told, not told yet, or sending fails (look at the worker''s log and at ALERT_WEBHOOK_URL).';
 comment on column ops.alerts.attempts is 'Tries in a row that failed to send it.';
-comment on column ops.alerts.subject is 'The ids it is about.';
+comment on column ops.alerts.subject is 'The ids or the name of what it is about.';
 revoke all on ops.alerts from public, anon, authenticated;
 grant select on ops.alerts to service_role;
 
@@ -225,6 +225,12 @@ as $$
     (f.unopened > 0, 'unopened', 0,
      'The webhook function cannot open the stored secrets of some webhooks: a key is missing in its TOKEN_ENCRYPTION_KEYS.')) x(stands, subject, mark, problem)
   where x.stands
+  union all
+  select 'foreign_access', a.object, 0,
+         format('The engine did not make this, and it opens or closes its tables: %s.', a.object),
+         'ops.foreign_access has the statement that puts it right, and the call that keeps it with a reason'
+  from private.foreign_access() a
+  where a.kept is null
 $$;
 comment on function private.troubles(timestamptz) is 'Everything that somebody should be told of now, in plain words with the remedy.';
 revoke all on function private.troubles(timestamptz) from public, anon, authenticated;

@@ -268,6 +268,40 @@ def test_a_webhook_that_is_tried_again_is_told_once_that_did_not_help(engine: En
     assert told(engine) == [("webhooks_failed", "raised")]
 
 
+STUDIO = {
+    'policy "for all" on public.models': (
+        'create policy "for all" on public.models using (true)',
+        'drop policy "for all" on public.models',
+    ),
+    "right to insert on public.agencies of anon": (
+        "grant insert on public.agencies to anon",
+        "revoke insert on public.agencies from anon",
+    ),
+    "function public.all_models()": (
+        (
+            "create function public.all_models() returns setof public.models language sql"
+            " security definer begin atomic table public.models; end"
+        ),
+        "drop function public.all_models()",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", STUDIO)
+def test_what_somebody_opens_in_studio_is_told_until_it_is_closed(
+    engine: Engine, what: str
+) -> None:
+    opens, closes = STUDIO[what]
+    engine.rows(opens)
+    try:
+        assert told(engine) == [("foreign_access", "raised")]
+        assert what in engine.value("select problem from ops.alerts")
+        assert told(engine) == []
+    finally:
+        engine.rows(closes)
+    assert told(engine) == [("foreign_access", "clear")]
+
+
 def test_ten_workers_tell_each_trouble_once(engine: Engine, model_id: uuid.UUID) -> None:
     for _ in range(20):
         engine.model(engine.agency(), due=False, status="reauth_required")

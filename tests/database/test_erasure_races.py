@@ -246,6 +246,24 @@ def test_an_event_too_large_to_look_through_is_stored_as_what_is_read_of_it(
     assert court.traces() == []
 
 
+def test_an_event_that_was_stored_whole_before_any_was_too_large_is_no_hindrance(
+    court: Court,
+) -> None:
+    event = court.creator.event(
+        "payment.succeeded", id="FV-50", gross=1000, net=800, source="tip", purchaser=_PAYER
+    )
+    court.engine.call("receive_webhook_event", event)
+    court.engine.rows(
+        "update public.webhook_events set payload = jsonb_set(payload, '{data,more}', %s::jsonb)"
+        " where payment_id = 'FV-50'",
+        json.dumps(_SHAPES["deep"]),
+    )
+
+    court.erase()
+
+    assert court.traces() == []
+
+
 def test_names_go_wherever_they_stand_and_nothing_else(engine: Engine) -> None:
     said: dict[str, Any] = {
         "name": 'a "quoted": "name" \\',

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from tests.database.books import Sale
@@ -19,6 +21,8 @@ from tests.support.waiting import wait_until
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.database.engine import Engine, Worker
 
 
@@ -358,3 +362,125 @@ def test_late_webhooks_are_applied_while_the_schedule_ticks(engine: Engine, of: 
 
     assert tick.result(WAIT)["enqueued"] == 2 * len(pair)
     assert retry.result(WAIT) == {"applied": 2, "failed": 0, "more": True}
+
+
+@contextmanager
+def slow_to_queue(engine: Engine, stream: str) -> Iterator[None]:
+    """Let whoever queues a job of this stream wait with it in hand."""
+    engine.rows(
+        "create function private.wait_here() returns trigger language plpgsql as $$ begin"
+        " perform pg_advisory_xact_lock_shared(4711); return null; end $$;"
+        " create trigger wait_here after insert on public.sync_jobs"
+        f" for each row when (new.sync_type = '{stream}') execute function private.wait_here()"
+    )
+    holder = engine.another()
+    try:
+        with holder.connection.transaction():
+            holder.connection.execute("select pg_advisory_xact_lock(4711)")
+            yield
+    finally:
+        engine.rows("drop function private.wait_here() cascade")
+
+
+APPLYING = {
+    "page": "select private.apply_parked(%(creator)s, private.engine_now())",
+    "replay": "select ops.replay_webhooks(null, 'parked')",
+    "grant": "select public.store_grant(%(model)s, 0, 'access', 'refresh', 3600)",
+    "account": "select public.attach_creators(%(connection)s,"
+    " jsonb_build_array(jsonb_build_object('uuid', %(creator)s::text)), true)",
+}
+
+
+# Whoever connects has the first poll queued as well.
+@pytest.mark.parametrize(
+    ("how", "events"), [("page", 2), ("replay", 2), ("grant", 1), ("grant", 2), ("account", 1)]
+)
+def test_parked_webhooks_are_applied_while_the_schedule_ticks(
+    engine: Engine, how: str, events: int
+) -> None:
+    creator = Creator(engine, "earnings", "messages")
+    fan = {"uuid": "f1"}
+    wrote = creator.event("message.received", uuid="m-1", sender="fan", text="x", fan=fan)
+    paid = creator.event("payment.succeeded", id="FV-1", gross=500, source="tip", purchaser=fan)
+    # what came first is what the schedule queues last
+    for event in (wrote, paid)[:events]:
+        engine.call("receive_webhook_event", event, p_apply=False)
+    engine.rows("update public.webhook_events set status = 'parked', retry_at = null")
+    engine.rows(
+        "update public.sync_state set next_sync_at = private.engine_now()"
+        " where sync_type in ('earnings', 'messages')"
+    )
+    account = engine.call("connect_agency", str(creator.agency_id), uuid.uuid4(), "f" * 64)
+    connection = account["connection_id"]
+    engine.call("store_connection", connection, 0, "access", "refresh", 3600, "f" * 64)
+    whose = {"creator": creator.uuid, "model": creator.model_id, "connection": connection}
+    applying, ticking = engine.another(), engine.another()
+
+    with slow_to_queue(engine, "messages"):
+        applied = applying.run(applying.connection.execute, APPLYING[how], whose)
+        engine.wait_until_blocked(applying)
+        tick = ticking.start("enqueue_due", "scheduler")
+        engine.wait_until_blocked(ticking)
+
+    applied.result(WAIT)
+    tick.result(WAIT)
+    assert engine.rows("select status, count(*) from public.webhook_events group by 1") == [
+        {"status": "applied", "count": events}
+    ]
+    assert engine.rows("select sync_type from public.sync_jobs order by 1") == [
+        {"sync_type": "earnings"},
+        {"sync_type": "messages"},
+    ]
+
+
+def test_a_replay_waits_for_a_creator_who_is_being_connected(engine: Engine) -> None:
+    creator = str(uuid.uuid4())
+    event = {
+        "id": "E-1",
+        "type": "creator.payment.succeeded",
+        "data": {"id": "FV-1", "gross": 500, "source": "tip", "creator": {"uuid": creator}},
+    }
+    event["data"] |= {"created_at": engine.value("select private.engine_now()").isoformat()}
+    engine.call("receive_webhook_event", event, p_apply=False)
+    event_id = engine.value("select id from public.webhook_events")
+    operator, connecting = engine.another(), engine.another()
+
+    with connecting.connection.transaction():
+        connecting.call("connect_model", "Agency N", uuid.UUID(creator))
+        replay = operator.run(
+            operator.connection.execute, "select ops.replay_webhook(%s) as done", [event_id]
+        )
+        wait_until(lambda: replay.done() or engine.is_blocked(operator))
+
+    assert replay.result(WAIT).fetchone()["done"]["status"] == "applied"
+
+
+def test_creators_who_change_places_while_a_page_commits(engine: Engine) -> None:
+    there, back = Creator(engine, "earnings"), Creator(engine, "earnings")
+    engine.rows(
+        "insert into private.erased_fans (fan_hash, agency_id, erased_at)"
+        " values (private.fan_hash(gen_random_uuid()::text), %s, now())",
+        there.agency_id,
+    )
+    reading = back.begin("earnings", full=True)
+    page = reading.page(SALE, complete=True)
+    swap = "update public.models set agency_id = case id when %s then %s::uuid else %s::uuid end"
+    places = [there.model_id, back.agency_id, there.agency_id]
+    moving, worker, blocker = engine.another(), engine.another(), engine.another()
+
+    with blocker.connection.transaction():
+        blocker.connection.execute(
+            "select from public.models where id = %s for no key update", [back.model_id]
+        )
+        moved = moving.run(moving.connection.execute, swap, places)
+        engine.wait_until_blocked(moving)
+        commit = worker.run(reading.send, page, reading.version, by=worker)
+        engine.wait_until_blocked(worker)
+
+    assert commit.result(WAIT)["inserted"] == 1
+    with pytest.raises(psycopg.Error, match="leave and enter agency"):
+        moved.result(WAIT)
+    for creator, agency_id in zip((there, back), places[1:], strict=True):
+        engine.rows(
+            "update public.models set agency_id = %s where id = %s", agency_id, creator.model_id
+        )

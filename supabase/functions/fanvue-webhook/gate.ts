@@ -16,6 +16,8 @@ export const MOST_TRIED = 50;
 // A flood that names another creator each time must neither fill the memory nor ask without end.
 export const MOST_KNOWN = 1_000;
 export const MOST_QUESTIONS = 100;
+// How often a report is tried again, each time after twice the pause; then the next refusal's turn.
+export const MOST_FAILED_REPORTS = 5;
 
 export type Refusal =
   | "wrong_signature"
@@ -122,19 +124,30 @@ export class Gate {
   /** Counts a refused delivery; the database hears of it a little later. */
   count(refusal: Refusal): void {
     this.#refused[refusal] = (this.#refused[refusal] ?? 0) + 1;
+    this.#reportSoon();
+  }
+
+  #reportSoon(): void {
     if (this.#isReporting) return;
     this.#isReporting = true;
     this.#effects.background(this.#report());
   }
 
   async #report(): Promise<void> {
-    const wait = this.#askedAtMs + PAUSE_MS - this.#effects.nowMs();
-    if (wait > 0) await this.#effects.pause(wait);
+    let failed = 0;
+    while (this.#isUntold && failed < MOST_FAILED_REPORTS) {
+      const wait = this.#askedAtMs + PAUSE_MS * 2 ** failed -
+        this.#effects.nowMs();
+      if (wait > 0) await this.#effects.pause(wait);
+      // Another question may have told it meanwhile; one under way knows nothing of what came since it began.
+      if (!this.#isUntold) break;
+      await this.#ask(null).then(() => failed = 0, () => failed++);
+    }
     this.#isReporting = false;
-    // Another question may have told it meanwhile; one under way knows nothing of what was counted since it began.
-    await this.#asking.get(null)?.catch(() => {});
-    if (Object.keys(this.#refused).length === 0) return;
-    await this.#ask(null).catch(() => {});
+  }
+
+  get #isUntold(): boolean {
+    return this.#unopened.size > 0 || Object.keys(this.#refused).length > 0;
   }
 
   async #look(creator: string | null, freshMs: number): Promise<Known> {
@@ -193,6 +206,7 @@ export class Gate {
           count;
       }
       for (const id of unopened) this.#unopened.add(id);
+      if (this.#isUntold) this.#reportSoon();
       throw error;
     }
   }

@@ -119,6 +119,7 @@ export class Receiver {
   /** Work that goes on after an answer; a pause in it lasts until the test lets it end. */
   readonly background: Promise<void>[] = [];
   #endPause: () => void = () => {};
+  #isSettling = false;
   readonly gate: Gate = new Gate({
     ask: (creator, refused, unopened) =>
       this.registrations.ask(creator, refused, unopened),
@@ -130,7 +131,13 @@ export class Receiver {
       return Promise.resolve(secret);
     },
     nowMs: () => this.nowSeconds * 1000,
-    pause: () => new Promise((resolve) => this.#endPause = resolve),
+    pause: (ms) => {
+      if (!this.#isSettling) {
+        return new Promise((resolve) => this.#endPause = resolve);
+      }
+      this.nowSeconds += ms / 1000;
+      return Promise.resolve();
+    },
     background: (work) => this.background.push(work),
     log: (event, fields) => this.logged.push({ event, fields }),
   });
@@ -153,9 +160,11 @@ export class Receiver {
     return handleDelivery(request, this.effects);
   }
 
-  /** Lets what goes on in the background come to its end. */
+  /** Lets what goes on in the background come to its end, and time pass where it pauses again. */
   async settle(): Promise<void> {
+    this.#isSettling = true;
     this.#endPause();
     await Promise.all(this.background);
+    this.#isSettling = false;
   }
 }

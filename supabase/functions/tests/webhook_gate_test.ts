@@ -1,11 +1,12 @@
 import { DatabaseAway, DatabaseRefused } from "../_shared/errors.ts";
 import { assert, assertEquals } from "./assertions.ts";
-import { MOST_QUESTIONS } from "../fanvue-webhook/gate.ts";
+import { MOST_FAILED_REPORTS, MOST_QUESTIONS } from "../fanvue-webhook/gate.ts";
 import {
   deliver,
   EVENT,
   NOW_SECONDS,
   Receiver,
+  type Registrations,
   SECRET,
   sign,
 } from "./deliveries.ts";
@@ -31,6 +32,23 @@ function registered(): Receiver {
   const receiver = new Receiver();
   receiver.registrations.add("s1", CREATOR, OWN);
   return receiver;
+}
+
+/** A question that the database answers when the test says so, as it says. */
+class SlowQuestion {
+  readonly begun = Promise.withResolvers<void>();
+  readonly answer = Promise.withResolvers<void>();
+
+  constructor(registrations: Registrations) {
+    const ask = registrations.ask.bind(registrations);
+    registrations.ask = async (...question) => {
+      registrations.ask = ask;
+      const answered = ask(...question);
+      this.begun.resolve();
+      await this.answer.promise;
+      return await answered;
+    };
+  }
 }
 
 async function statusOf(
@@ -260,6 +278,72 @@ Deno.test("counts that the database did not take are told again", async () => {
   const sum = told.map(({ refused }) => refused.wrong_signature ?? 0)
     .reduce((left, right) => left + right, 0);
   assertEquals(sum, 2);
+});
+
+Deno.test("what is refused while a question is under way is told without another refusal", async () => {
+  const receiver = new Receiver();
+  await receiver.take(await delivery(about(CREATOR), "forged"));
+  receiver.nowSeconds += 3;
+  receiver.registrations.registering = true;
+  const question = new SlowQuestion(receiver.registrations);
+  const unsigned = receiver.take(deliver(EVENT));
+  await question.begun.promise;
+  receiver.gate.count("too_old");
+  const settled = receiver.settle();
+  // The report goes as far as it can before there is an answer: all that it still waits for is promises.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  question.answer.resolve();
+  await settled;
+
+  assertEquals((await unsigned).status, 200);
+  assertEquals(receiver.registrations.asked.map(({ refused }) => refused), [
+    {},
+    { wrong_signature: 1 },
+    { too_old: 1 },
+  ]);
+});
+
+Deno.test("counts that the database did not take are told without another refusal", async () => {
+  const receiver = new Receiver();
+  await receiver.take(await delivery(about(CREATOR), "forged"));
+  const ask = receiver.registrations.ask.bind(receiver.registrations);
+  let failures = 2;
+  receiver.registrations.ask = (creator, refused, unopened) =>
+    failures-- > 0
+      ? Promise.reject(new DatabaseAway("no answer"))
+      : ask(creator, refused, unopened);
+
+  await receiver.settle();
+
+  assertEquals(receiver.registrations.refused, { wrong_signature: 1 });
+});
+
+Deno.test("counts that another question took and lost are told without another refusal", async () => {
+  const receiver = new Receiver();
+  await receiver.take(await delivery(about(CREATOR), "forged"));
+  const question = new SlowQuestion(receiver.registrations);
+  const other = receiver.take(await delivery(about(OTHER), "forged"));
+  await question.begun.promise;
+  await receiver.settle();
+  question.answer.reject(new DatabaseAway("no answer"));
+
+  assertEquals((await other).status, 503);
+  await receiver.settle();
+  assertEquals(receiver.registrations.asked.map(({ refused }) => refused), [
+    {},
+    { wrong_signature: 1 },
+    { wrong_signature: 1 },
+  ]);
+});
+
+Deno.test("while the database is away a report ends after a few questions", async () => {
+  const receiver = new Receiver();
+  await receiver.take(await delivery(about(CREATOR), "forged"));
+  receiver.registrations.failure = new DatabaseAway("no answer");
+
+  await receiver.settle();
+
+  assertEquals(receiver.registrations.asked.length, 1 + MOST_FAILED_REPORTS);
 });
 
 Deno.test("while the database is away a delivery of unknown origin is the sender's to repeat", async () => {
