@@ -35,10 +35,12 @@ EMPTY_MB: Final = 30
 FILL_COMMANDS: Final = 7 + 3 * (DASHBOARDS - 1)
 # What a worker asks and replaces after a change: the ranges read, and the one that all show.
 REFRESH_COMMANDS: Final = 2
-# A stored announcement with its entries in the indexes, and for how long it is kept
-# (private.retention); each is one call of the webhook function.
+# A stored announcement with its entries in the indexes, and one of money that was emptied, with
+# what is dead beside it; for how long they are kept (private.retention). Each is one call of the
+# webhook function.
 EVENT_BYTES: Final = 1_200
-EVENT_DAYS: Final = 90
+BOOKED_BYTES: Final = 800
+PLAIN_DAYS, PAYLOAD_DAYS, MONEY_DAYS = 7, 14, 90
 # Realtime keeps its messages for three days.
 MESSAGE_DAYS: Final = 3
 STATS_BYTES, STATS_BYTES_OF_A_CREATOR = 8_000, 300
@@ -86,7 +88,8 @@ def month_of(costs: Costs, creators: int) -> dict[str, float]:
     kept = creators * (
         costs.history_of_a_month
         + DAYS * costs.data_bytes
-        + EVENT_DAYS * costs.events * EVENT_BYTES
+        + PLAIN_DAYS * (costs.events - costs.sales) * EVENT_BYTES
+        + costs.sales * (PAYLOAD_DAYS * EVENT_BYTES + (MONEY_DAYS - PAYLOAD_DAYS) * BOOKED_BYTES)
         + MESSAGE_DAYS * costs.hints * costs.hint_bytes
     )
     return {

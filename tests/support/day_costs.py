@@ -75,6 +75,7 @@ class Costs:
     """What one creator costs a day, and what a dashboard fetches of each creator."""
 
     events: float
+    sales: float
     runs: float
     trouble_runs: float
     counted_runs: float
@@ -153,6 +154,7 @@ class CostMeter:
         bytes_of = {name: day.count(_ROW_BYTES.format(name)) for name in _DATA}
         return Costs(
             events=happenings * share,
+            sales=spent[_DATA[0]] * share,
             runs=spent[RUNS] * share,
             trouble_runs=spent["trouble"] * share,
             counted_runs=spent["counted"] * share,
