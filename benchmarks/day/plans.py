@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from worker.runner import TOLD_WAIT
+
 
 if TYPE_CHECKING:
     from tests.support.day_costs import Costs
@@ -24,8 +26,9 @@ OPEN_SECONDS: Final = 8 * 3600
 LOOK_SECONDS: Final = 60
 HEALTH_SECONDS: Final = 300
 SUMS_GAP_SECONDS: Final = 5
-# An idle worker's claims, and what one answers; their headers included.
-CLAIM_SECONDS: Final = 2
+# An idle worker's claims while Realtime tells it of work (worker/runner.py), and what one
+# answers; their headers included.
+CLAIM_SECONDS: Final = TOLD_WAIT.total_seconds()
 CLAIM_BYTES: Final = 450
 TICKS_A_DAY: Final = 1440
 # An empty project with the migrations.

@@ -598,10 +598,10 @@ def test_events_that_were_emptied_leave_their_room_to_new_ones(books: Books) -> 
         engine.rows("vacuum public.webhook_events")
         engine.move_clock(hours=24 * 7)
 
-    whole, emptied = (
-        engine.value(f"select count(*) from public.webhook_events where payload is {what}")
-        for what in ("not null", "null")
+    (held,) = engine.rows(
+        "select count(payload) as whole, count(*) - count(payload) as emptied"
+        " from public.webhook_events"
     )
-    assert (whole, emptied) == (2000, 10_001)
+    assert held == {"whole": 2000, "emptied": 10_001}
     took = engine.value(_SIZE) - empty
-    assert took <= whole * EVENT_BYTES + emptied * BOOKED_BYTES
+    assert took <= held["whole"] * EVENT_BYTES + held["emptied"] * BOOKED_BYTES
