@@ -231,7 +231,7 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
             metrics=metrics,
         )
         subscription = Subscription(settings.supabase, [TOPIC], clock, SystemRandom())
-        wake_up = WakeUp(subscription, runner.wake, clock, metrics=metrics)
+        wake_up = WakeUp(subscription, runner, clock, metrics=metrics)
         gauges = EngineGauges(books.overview, metrics, clock)
         monitoring = MonitoringServer(metrics, gauges, Health(runner, gauges))
         try:

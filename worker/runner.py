@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 
 IDLE_WAIT: Final = timedelta(seconds=2)
+# While the database tells of due work: no later is found what a missed hint would have told.
+TOLD_WAIT: Final = timedelta(seconds=20)
 SHORTEST_WAIT: Final = timedelta(milliseconds=50)
 DATABASE_PAUSE: Final = timedelta(seconds=2)
 SETTLE_BATCH: Final = 100
@@ -87,6 +89,7 @@ class Runner:
         self._settlements: asyncio.Queue[Settlement] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
+        self._told = False
         self.tally = Tally()
 
     @property
@@ -113,6 +116,12 @@ class Runner:
     def wake(self) -> None:
         """Make an idle loop look for work now."""
         self._wake.set()
+
+    def told(self, *, told: bool) -> None:
+        """Note whether somebody tells of due work: then an idle loop looks for it more seldom."""
+        if told != self._told:
+            self._told = told
+            self._wake.set()
 
     def stop(self) -> None:
         """Stop claiming; running jobs finish their page and go back to the queue."""
@@ -188,7 +197,14 @@ class Runner:
                 log.warning(error.code, reason=error.operator_message)
                 await self._idle(DATABASE_PAUSE)
                 continue
-            await self._idle(min(IDLE_WAIT, claim.next_due or IDLE_WAIT))
+            await self._idle(self._pause(claim.next_due))
+
+    def _pause(self, next_due: timedelta | None) -> timedelta:
+        if next_due == timedelta(0):
+            # Due, yet not to be had: nobody tells when an agency has room again.
+            return IDLE_WAIT
+        longest = TOLD_WAIT if self._told else IDLE_WAIT
+        return longest if next_due is None else min(longest, next_due)
 
     async def _is_drained(
         self, next_due: timedelta | None, horizon: timedelta, *, quiet: bool
@@ -205,6 +221,7 @@ class Runner:
         return True
 
     async def _idle(self, wait: timedelta) -> None:
+        self._beats["claims"] = self._clock.monotonic() + wait.total_seconds()
         waiting = asyncio.create_task(self._wake.wait())
         sleeping = asyncio.create_task(self._clock.sleep(max(wait, SHORTEST_WAIT)))
         try:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # A backfill commits several times a second; one refresh at its end shows as much as each would.
 GATHERING: Final = timedelta(seconds=5)
 PAUSE: Final = timedelta(seconds=30)
+# Whoever begins to read meanwhile fills the cache; the next change after this finds it read.
+UNREAD: Final = timedelta(minutes=5)
 MOST_RANGES: Final = 6
 FINISH_SECONDS: Final = 2.0
 
@@ -64,12 +66,16 @@ class StatsCache:
         self._clock = clock
         # Agency to the moment of its refresh, the earliest first: all wait equally long.
         self._due: dict[str, float] = {}
+        # Agency to the moment until which nobody is taken to read it.
+        self._unread: dict[str, float] = {}
         self._noted = asyncio.Event()
         self._closed_until: float | None = None
         self._metrics = metrics or unheard()
 
     def changed(self, agency_id: str) -> None:
         """Note that an agency's figures changed; returns at once."""
+        if self._clock.monotonic() < self._unread.get(agency_id, 0):
+            return
         if agency_id not in self._due:
             self._due[agency_id] = self._clock.monotonic() + GATHERING.total_seconds()
             self._noted.set()
@@ -110,6 +116,8 @@ class StatsCache:
         del self._due[agency_id]
         try:
             ranges = await self._shelf.ranges_read(agency_id, self._clock.now())
+            if not ranges:
+                self._unread[agency_id] = self._clock.monotonic() + UNREAD.total_seconds()
             for days in ranges[:MOST_RANGES]:
                 await self._shelf.replace(agency_id, days, await self._figures(agency_id, days))
         except asyncio.CancelledError:

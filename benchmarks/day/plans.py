@@ -1,14 +1,18 @@
 """What an engine costs a month: a day's costs, reckoned for so many creators, against plans.
 
-Reckoned on the dear side: one agency has all creators, every dashboard shows all of them, nothing
-is compressed, and after every change each open dashboard fetches and the cache is filled anew. What
-is kept for a time is there in full; of data that stays, a month's.
+Reckoned on the dear side: one agency has all creators, every dashboard shows all of them, of what
+Supabase answers nothing is compressed (our function compresses its own answers), and after every
+change each open dashboard fetches and the cache is filled anew. What is kept for a time is there in
+full; of data that stays, a month's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from worker.runner import TOLD_WAIT
+from worker.stats_cache import UNREAD
 
 
 if TYPE_CHECKING:
@@ -20,28 +24,34 @@ GB: Final = 1000 * MB
 DAYS: Final = 30
 DASHBOARDS: Final = 3
 OPEN_SECONDS: Final = 8 * 3600
-# The dashboard's own clocks, and the least time between two fetches of its sums.
+DAY_SECONDS: Final = 86_400
+# The dashboard's own clocks (whether sums changed, everything), the least time between two fetches
+# of its sums, and the sales on its first page (examples/dashboard/lib).
 LOOK_SECONDS: Final = 60
-HEALTH_SECONDS: Final = 300
+WHOLE_SECONDS: Final = 300
 SUMS_GAP_SECONDS: Final = 5
-# An idle worker's claims, and what one answers; their headers included.
-CLAIM_SECONDS: Final = 2
+FEED_ROWS: Final = 50
+# An idle worker's claims while Realtime tells it of work (worker/runner.py), and what one
+# answers; their headers included.
+CLAIM_SECONDS: Final = TOLD_WAIT.total_seconds()
 CLAIM_BYTES: Final = 450
 TICKS_A_DAY: Final = 1440
 # An empty project with the migrations.
 EMPTY_MB: Final = 30
-# A fetch that fills the cache: GET, SET NX, SET, ZADD, ZREMRANGEBYSCORE, EXPIRE, EVAL. The others
-# that ask at that moment: GET, SET NX, GET.
-FILL_COMMANDS: Final = 7 + 3 * (DASHBOARDS - 1)
+# A fetch after a change: GET, SET NX, SET XX, DEL; the others that ask at that moment: GET, SET NX,
+# GET. Where a value ran out, three more note that it is read.
+FILL_COMMANDS: Final = 4 + 3 * (DASHBOARDS - 1)
+NOTE_COMMANDS, VALUE_SECONDS = 3, 600
 # What a worker asks and replaces after a change: the ranges read, and the one that all show.
 REFRESH_COMMANDS: Final = 2
-# A stored announcement with its entries in the indexes, and for how long it is kept
-# (private.retention); each is one call of the webhook function.
+# A stored announcement with its entries in the indexes, and one of money that was emptied, with
+# what is dead beside it; for how long they are kept (private.retention). Each is one call of the
+# webhook function.
 EVENT_BYTES: Final = 1_200
-EVENT_DAYS: Final = 90
+BOOKED_BYTES: Final = 800
+PLAIN_DAYS, PAYLOAD_DAYS, MONEY_DAYS = 7, 14, 90
 # Realtime keeps its messages for three days.
 MESSAGE_DAYS: Final = 3
-STATS_BYTES, STATS_BYTES_OF_A_CREATOR = 8_000, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +82,33 @@ def month_of(costs: Costs, creators: int) -> dict[str, float]:
     calls = looks + changes
     heard = DASHBOARDS * creators * costs.hints_open
     told = 2 * min(costs.worker_messages, TICKS_A_DAY)
-    stats = STATS_BYTES + creators * STATS_BYTES_OF_A_CREATOR
+    whole = DASHBOARDS * OPEN_SECONDS / WHOLE_SECONDS
+    stats = costs.stats_bytes + creators * costs.stats_bytes_of_a_creator
     fetched = (
-        calls * stats
-        + looks * (costs.feed_bytes + creators * costs.overview_bytes)
-        + DASHBOARDS * OPEN_SECONDS / HEALTH_SECONDS * creators * costs.health_bytes
-        # a hint about one creator fetches that one's streams, and about money the newest sales
+        changes * stats
+        + looks * costs.unchanged_bytes
+        + whole * (costs.feed_bytes + creators * (costs.overview_bytes + costs.health_bytes))
+        # a hint about one creator fetches that one's streams, and about money that one's sales
         + heard * (costs.health_bytes + costs.hint_bytes)
-        + changes * costs.feed_bytes
+        + changes * (FEED_ROWS / creators + 1) * costs.feed_bytes / FEED_ROWS
     )
-    idle = 86_400 / CLAIM_SECONDS * CLAIM_BYTES
-    refreshes = creators * (costs.refreshes + (REFRESH_COMMANDS - 1) * costs.refreshes_open)
+    idle = DAY_SECONDS / CLAIM_SECONDS * CLAIM_BYTES
+    # who finds that nobody reads asks again a while later
+    unread = min(
+        creators * (costs.refreshes - costs.refreshes_open),
+        (DAY_SECONDS - OPEN_SECONDS) / UNREAD.total_seconds(),
+    )
+    commands = (
+        changes / DASHBOARDS * FILL_COMMANDS
+        + OPEN_SECONDS / VALUE_SECONDS * NOTE_COMMANDS
+        + creators * costs.refreshes_open * REFRESH_COMMANDS
+        + unread
+    )
     kept = creators * (
         costs.history_of_a_month
         + DAYS * costs.data_bytes
-        + EVENT_DAYS * costs.events * EVENT_BYTES
+        + PLAIN_DAYS * (costs.events - costs.sales) * EVENT_BYTES
+        + costs.sales * (PAYLOAD_DAYS * EVENT_BYTES + (MONEY_DAYS - PAYLOAD_DAYS) * BOOKED_BYTES)
         + MESSAGE_DAYS * costs.hints * costs.hint_bytes
     )
     return {
@@ -94,5 +116,5 @@ def month_of(costs: Costs, creators: int) -> dict[str, float]:
         "Realtime messages": DAYS * (creators * costs.hints + heard + told),
         "function calls": DAYS * (calls + creators * costs.events),
         "egress": DAYS * (creators * costs.worker_bytes + idle + fetched) / MB,
-        "Upstash commands": DAYS * (refreshes + looks + changes / DASHBOARDS * FILL_COMMANDS),
+        "Upstash commands": DAYS * commands,
     }

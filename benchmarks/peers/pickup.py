@@ -69,9 +69,7 @@ async def _measure(stage: Stage, count: int) -> list[float]:
             lease=timedelta(seconds=settings.worker.lease_seconds),
             shutdown=timedelta(seconds=1),
         )
-        ear = _Ear(
-            Subscription(settings.supabase, [TOPIC], clock, SystemRandom()), runner.wake, clock
-        )
+        ear = _Ear(Subscription(settings.supabase, [TOPIC], clock, SystemRandom()), runner, clock)
         ear.listens = asyncio.Event()
         loop = asyncio.create_task(runner.run())
         try:

@@ -329,7 +329,7 @@ create table public.webhook_events (
   creator_uuid text,
   payment_id text,
   transaction_id uuid references public.fanvue_transactions (id) on delete set null,
-  payload jsonb not null,
+  payload jsonb,
   status text not null,
   error text,
   received_at timestamptz not null default now(),
@@ -338,11 +338,14 @@ create table public.webhook_events (
   retry_at timestamptz,
   -- two creators' events may bear one id; those that name no creator share theirs
   constraint webhook_events_event_id_key unique nulls not distinct (event_id, creator_uuid),
-  constraint webhook_events_status_check check (status in ('applied', 'duplicate_of_api', 'ignored', 'parked', 'failed'))
-);
+  constraint webhook_events_status_check check (status in ('applied', 'duplicate_of_api', 'ignored', 'parked', 'failed')),
+  -- what may be applied again is kept as it came
+  constraint webhook_events_payload_check check (payload is not null or status in ('applied', 'duplicate_of_api'))
+  -- payloads are emptied and rows deleted all day long: the room of old versions is used again before there is much of it
+) with (autovacuum_vacuum_scale_factor = 0.05);
 comment on table public.webhook_events is 'Every signed event Fanvue sent, kept with what became of it. Nothing signed is dropped. Members see that it came and what became of it, not what it said.';
 comment on column public.webhook_events.event_id is 'Fanvue''s event id, or a hash of the body where it sends none: the same event of one creator arrives once.';
-comment on column public.webhook_events.payload is 'The event as Fanvue sent it (above 64 kB or twelve levels: what the engine reads of it), without texts of messages and without erased fans. Members cannot read it.';
+comment on column public.webhook_events.payload is 'The event as Fanvue sent it (above 64 kB or twelve levels: what the engine reads of it), without texts of messages and without erased fans; empty when an applied one is older than private.retention keeps it. Members cannot read it.';
 comment on column public.webhook_events.attempts is 'How often it was tried to apply the event.';
 comment on column public.webhook_events.retry_at is 'When a failed event is tried again; null: only a person can tell what is to be done.';
 comment on column public.webhook_events.status is
@@ -356,7 +359,10 @@ create index webhook_events_transaction_id_idx on public.webhook_events (transac
 create index webhook_events_model_id_payment_id_idx on public.webhook_events (model_id, payment_id) where payment_id is not null;
 create index webhook_events_parked_idx on public.webhook_events (creator_uuid) where status = 'parked';
 create index webhook_events_status_received_at_idx on public.webhook_events (status, received_at);
-create index webhook_events_model_id_received_at_idx on public.webhook_events (model_id, received_at desc);
+-- what pruning looks for, and no more than it has yet to find
+create index webhook_events_payload_idx on public.webhook_events (received_at) where status in ('applied', 'duplicate_of_api') and payload is not null;
+create index webhook_events_no_money_idx on public.webhook_events (received_at) where status = 'applied' and transaction_id is null;
+create index webhook_events_model_id_idx on public.webhook_events (model_id);
 create index webhook_events_agency_id_idx on public.webhook_events (agency_id);
 create index webhook_events_creator_uuid_retry_at_idx on public.webhook_events (creator_uuid, retry_at) where retry_at is not null;
 

@@ -1,4 +1,4 @@
--- Purpose: what bounds every table: how long its rows are kept, or why it needs no end; and the pruning that keeps it so.
+-- Purpose: what bounds every table: how long its rows (or what is long in them) are kept, or why it needs no end; and the pruning that keeps it so.
 -- Who may call: prune_history service_role (each worker's tick) and pg_cron; operators edit private.retention.keep in Studio.
 -- Locks: the rows that are deleted, those alone that nobody holds; the sweep of members takes their agencies' rows, and waits half a second at most.
 
@@ -9,6 +9,7 @@ create table private.retention (
   at_least interval,
   aged_by text,
   only_where text,
+  clears text,
   why text not null,
   refused text,
   swept_at timestamptz,
@@ -24,6 +25,7 @@ comment on column private.retention.keep is 'How long rows are kept. Empty: they
 comment on column private.retention.at_least is 'Less than this is refused, because something needs the rows.';
 comment on column private.retention.aged_by is 'The column that tells a row''s age; an index begins with it, or with the columns of only_where.';
 comment on column private.retention.only_where is 'The condition on the row x by which a part is told; only the owner writes it.';
+comment on column private.retention.clears is 'The column that is emptied, where the row itself stays; empty: the row is deleted.';
 comment on column private.retention.why is 'What is kept, and why so long or without an end.';
 comment on column private.retention.refused is 'What the database last said when it refused to delete; empty when it did not.';
 comment on column private.retention.swept_at is 'When rows whose user is gone were last looked for, once a day; empty where nothing of that kind is done.';
@@ -34,8 +36,10 @@ insert into private.retention (table_name, part, keep, at_least, aged_by, only_w
   ('public.sync_runs', 'succeeded', '7 days', '1 day', 'finished_at', 'x.state = ''succeeded''', 'finished jobs that were news, read history or were asked for'),
   ('public.sync_runs', 'in trouble', '30 days', '1 day', 'finished_at', 'x.state in (''partial'', ''failed'', ''cancelled'')', 'jobs that failed, were cancelled or read a part'),
   ('private.quiet_runs', 'all', '3 days', '2 days', 'hour', null, 'polls that found nothing new, by stream and hour; status counts the last day'),
+  ('public.webhook_events', 'applied, no money', '7 days', '2 days', 'received_at', 'x.status = ''applied'' and x.transaction_id is null',
+   'messages, fans and the like, which have rows of their own. A repetition of a deleted one is applied again and changes nothing: not less than the sender repeats'),
   ('public.webhook_events', 'settled', '90 days', '2 days', 'received_at', 'x.status in (''applied'', ''duplicate_of_api'', ''ignored'')',
-   'events with their payloads. A repetition of a deleted one would count as new: not less than the sender repeats'),
+   'what was booked, with its transaction, and what had no meaning. A repetition of a deleted one would count as new'),
   ('public.webhook_events', 'parked', '1 year', '30 days', 'received_at', 'x.status = ''parked''', 'events of creators who never connected'),
   ('public.reconciliation_findings', 'over', '90 days', '1 day', 'resolved_at', 'x.state in (''mended'', ''resolved'')', 'findings of the nightly proof that are over'),
   ('ops.actions', 'all', '1 year', '30 days', 'at', null, 'what operators did'),
@@ -49,6 +53,9 @@ insert into private.retention (table_name, part, keep, at_least, aged_by, only_w
   ('private.webhook_tests', 'all', '1 hour', '1 hour', 'received_at', null, 'test events that nobody looked up'),
   ('private.webhook_subscriptions', 'retired', '1 hour', '0', 'expires_at', 'x.state = ''retired''', 'secrets of rotated webhooks, accepted until they expire'),
   ('cron.job_run_details', 'all', '3 days', '1 day', 'start_time', null, 'pg_cron''s own history; a hosted project may refuse');
+insert into private.retention (table_name, part, keep, at_least, aged_by, only_where, clears, why) values
+  ('public.webhook_events', 'payloads', '14 days', '1 day', 'received_at', 'x.status in (''applied'', ''duplicate_of_api'') and x.payload is not null', 'payload',
+   'what an applied event said; the ledger has it. Nothing applies it again: parked, failed and ignored ones keep theirs');
 insert into private.retention (table_name, part, why) values
   ('public.webhook_events', 'failed', 'not in the books: kept until somebody deals with them; ops.health and an alert name them'),
   ('public.reconciliation_findings', 'open or accepted', 'one per difference that stands'),
@@ -114,7 +121,11 @@ begin
     return 0;
   end if;
   -- rows that somebody holds are passed over: the next call finds them
-  if p_table = 'cron.job_run_details' then
+  if v_rule.clears is not null then
+    execute format('update %1$s t set %4$I = null where t.ctid = any (array(select x.ctid from %1$s x where x.%2$I < $1 and (%3$s) limit $2 for no key update skip locked))',
+                   p_table, v_rule.aged_by, v_rule.only_where, v_rule.clears)
+      using p_now - v_rule.keep, p_batch;
+  elsif p_table = 'cron.job_run_details' then
     -- its key counts up and is its only index; a row without a start or an end is as old as its neighbours
     execute 'delete from cron.job_run_details t where t.runid <= (select max(o.runid) from '
             '(select d.runid, d.start_time from cron.job_run_details d order by d.runid limit $2) o where o.start_time < $1)'
@@ -129,7 +140,7 @@ begin
 end
 $$;
 comment on function private.prune_part(text, text, timestamptz, integer) is
-  'Deletes a batch of what one rule lets go. Definer, because trails and pg_cron''s history are nobody else''s to change.';
+  'Deletes, or empties, a batch of what one rule lets go. Definer, because trails and pg_cron''s history are nobody else''s to change.';
 revoke all on function private.prune_part(text, text, timestamptz, integer) from public, anon, authenticated;
 grant execute on function private.prune_part(text, text, timestamptz, integer) to service_role;
 
@@ -192,7 +203,7 @@ begin
 end
 $$;
 comment on function public.prune_history(integer) is
-  'Deletes what is older than private.retention says, at most p_batch rows of each table; once a day members whom Auth knows no more. refused: what a table refused, which stops nothing else. more: call it again, there is more. pg_cron and each worker call it every minute.';
+  'Deletes or empties what is older than private.retention says, at most p_batch rows of each table; once a day members whom Auth knows no more. refused: what a table refused, which stops nothing else. more: call it again, there is more. pg_cron and each worker call it every minute.';
 revoke all on function public.prune_history(integer) from public, anon, authenticated;
 grant execute on function public.prune_history(integer) to service_role;
 

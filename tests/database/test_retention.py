@@ -110,8 +110,14 @@ def test_events_actions_and_counters_go_when_they_are_old(engine: Engine, model:
     )
     engine.move_clock(hours=24 * 4)
     assert engine.call("prune_history")["deleted"] == {"private.quiet_runs": 1}
-    engine.move_clock(hours=24 * 87)
-    assert engine.call("prune_history")["deleted"] == {"public.webhook_events: settled": 6}
+    engine.move_clock(hours=24 * 4)
+    assert engine.call("prune_history")["deleted"] == {
+        "public.webhook_events: applied, no money": 2
+    }
+    engine.move_clock(hours=24 * 7)
+    assert engine.call("prune_history")["deleted"] == {"public.webhook_events: payloads": 2}
+    engine.move_clock(hours=24 * 76)
+    assert engine.call("prune_history")["deleted"] == {"public.webhook_events: settled": 4}
     engine.move_clock(hours=24 * 275)
 
     assert engine.call("prune_history")["deleted"] == {
@@ -124,6 +130,103 @@ def test_events_actions_and_counters_go_when_they_are_old(engine: Engine, model:
     assert engine.rows("select distinct status from public.webhook_events") == [
         {"status": "failed"}
     ]
+
+
+def events(engine: Engine, count: int, age: str) -> None:
+    """Store so many booked sales of every status, as they are after applying."""
+    engine.rows(
+        "with sales as ("
+        " insert into public.fanvue_transactions (agency_id, model_id, fanvue_id, amount, category,"
+        "  source, fanvue_created_at)"
+        " select agency_id, id, gen_random_uuid(), 7, 'tip', 'tip', private.engine_now()"
+        " from public.models, generate_series(1, %s) returning id, agency_id, model_id)"
+        " insert into public.webhook_events (event_id, topic, payload, status, received_at,"
+        "  agency_id, model_id, transaction_id, applied_at)"
+        " select gen_random_uuid(), 'creator.payment.succeeded', '{}', s,"
+        "  private.engine_now() - %s::interval, agency_id, model_id,"
+        "  case when s in ('applied', 'duplicate_of_api') then id end,"
+        "  case when s in ('applied', 'duplicate_of_api') then private.engine_now() end"
+        " from sales,"
+        "  unnest(array['applied', 'duplicate_of_api', 'ignored', 'parked', 'failed']) s",
+        count,
+        age,
+    )
+
+
+def test_what_was_booked_loses_what_it_said_and_nothing_else(
+    engine: Engine, model: uuid.UUID
+) -> None:
+    assert model.int
+    events(engine, 1, "15 days")
+    events(engine, 1, "13 days")
+    seen = (
+        "select id, event_id, topic, status, received_at, applied_at, agency_id, model_id,"
+        " transaction_id from public.webhook_events order by id"
+    )
+    before = engine.rows(seen)
+
+    replies = [engine.call("prune_history", 1) for _ in range(3)]
+
+    # in batches, as everything else
+    assert [(reply["deleted"], reply["more"]) for reply in replies] == [
+        ({"public.webhook_events: payloads": 1}, True),
+        ({"public.webhook_events: payloads": 1}, True),
+        ({}, False),
+    ]
+    assert engine.rows(seen) == before
+    assert engine.rows(
+        "select status, count(*) from public.webhook_events where payload is null group by 1"
+        " order by 1"
+    ) == [{"status": "applied", "count": 1}, {"status": "duplicate_of_api", "count": 1}]
+    # what may be applied again has it all the same
+    for row in engine.rows("select id from public.webhook_events where status = 'ignored'"):
+        (told,) = engine.rows("select ops.replay_webhook(%s) as told", row["id"])
+        assert told["told"]["status"] == "ignored"
+
+
+@pytest.mark.usefixtures("fresh_sessions")
+@pytest.mark.parametrize("part", ["payloads", "applied, no money"])
+def test_what_is_to_go_is_found_however_many_events_are_kept(
+    engine: Engine, model: uuid.UUID, part: str
+) -> None:
+    assert model.int
+    look = (
+        "explain (analyze, buffers, timing off, format json) select private.prune_part("
+        f"'public.webhook_events', '{part}', private.engine_now(), 10)"
+    )
+    read = []
+    for count in (20, 4_000):
+        events(engine, count, "20 days")
+        while engine.call("prune_history")["more"]:
+            pass
+        engine.rows("vacuum analyze public.webhook_events")
+        # the first plans
+        (row,) = [engine.rows(look) for _ in range(2)][-1]
+        plan = row["QUERY PLAN"][0]["Plan"]
+        read.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+    assert read[1] <= read[0] + 6
+
+
+def test_an_emptied_event_names_nobody_and_stops_no_erasure(
+    engine: Engine, model: uuid.UUID
+) -> None:
+    assert model.int
+    fan = "8d1f0b52-9a44-4d0e-8a53-2f6f1f0f7a02"
+    events(engine, 1, "15 days")
+    engine.rows("update public.webhook_events set payload = jsonb_build_object('x', %s::text)", fan)
+    engine.call("prune_history")
+
+    erased = engine.rows("select ops.erase_fan(%s) as told", fan)[0]["told"]
+
+    # the three that may be applied again
+    assert erased["rows"]["webhook_events"] == 3
+    assert (
+        engine.value(
+            "select count(*) from public.webhook_events where strpos(payload::text, %s) > 0", fan
+        )
+        == 0
+    )
 
 
 def test_snapshots_of_top_fans_go_but_a_creators_newest(engine: Engine) -> None:
@@ -167,7 +270,10 @@ def test_what_one_table_refuses_does_not_undo_the_rest(engine: Engine, model: uu
         engine.rows("drop trigger refuse on public.webhook_events")
         engine.rows("drop function private.refuse()")
 
-    assert reply["deleted"] == {"public.sync_runs: succeeded": 3}
+    assert reply["deleted"] == {
+        "public.sync_runs: succeeded": 3,
+        "public.webhook_events: payloads": 1,
+    }
     assert reply["refused"] == {"public.webhook_events": "not allowed here"}
     assert asked
     assert told == {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from benchmarks.day.plans import EVENT_BYTES
+from benchmarks.day.plans import BOOKED_BYTES, EVENT_BYTES
 from tests.database.engine import WAIT
 from tests.database.test_webhook_money import NOON, Books, Sale
 
@@ -586,18 +586,49 @@ def test_members_see_what_became_of_an_event_and_not_what_it_said(books: Books) 
             member.connection.execute(f"select {column} from public.webhook_events")  # noqa: S608 - names from above
 
 
-def test_a_stored_event_takes_no_more_bytes_than_costs_are_reckoned_with(books: Books) -> None:
-    size = "select pg_total_relation_size('public.webhook_events')"
-    empty = books.engine.value(size)
-    event = SALE.event("matching", 0)
-    books.engine.rows(
-        "select public.receive_webhook_event(jsonb_set(jsonb_set(jsonb_set(%s::jsonb,"
-        " '{id}', to_jsonb(gen_random_uuid())), '{data,id}', to_jsonb('FV-' || n)),"
-        " '{data,purchaser,uuid}', to_jsonb(gen_random_uuid())))"
-        " from generate_series(1, 2000) n",
-        json.dumps(event),
-    )
+_SIZE = "select pg_total_relation_size('public.webhook_events')"
+_COPY = """
+  insert into public.webhook_events
+    (event_id, topic, agency_id, model_id, creator_uuid, payment_id, transaction_id, payload,
+     status, received_at, applied_at, attempts)
+  select gen_random_uuid(), w.topic, w.agency_id, w.model_id, w.creator_uuid, 'FV-' || n,
+         w.transaction_id, %s, w.status, private.engine_now(), private.engine_now(), 1
+  from public.webhook_events w, generate_series(%s::integer, %s) n
+  where w.payment_id = 'FV-1'
+"""
 
-    events = books.engine.value("select count(*) from public.webhook_events")
-    assert events == 2000
-    assert (books.engine.value(size) - empty) / events <= EVENT_BYTES
+
+def payload_of(engine: Engine) -> str:
+    return json.dumps(engine.value("select payload from public.webhook_events"))
+
+
+def test_a_stored_event_takes_no_more_bytes_than_costs_are_reckoned_with(books: Books) -> None:
+    engine = books.engine
+    empty = engine.value(_SIZE)
+    engine.call(RECEIVE, SALE.event("matching", 0))
+    engine.rows(_COPY, payload_of(engine), 2, 2000)
+
+    assert engine.value("select count(*) from public.webhook_events") == 2000
+    assert (engine.value(_SIZE) - empty) / 2000 <= EVENT_BYTES
+
+
+def test_events_that_were_emptied_leave_their_room_to_new_ones(books: Books) -> None:
+    engine = books.engine
+    empty = engine.value(_SIZE)
+    engine.call(RECEIVE, SALE.event("matching", 0))
+    said = payload_of(engine)
+    # as they come in twelve weeks, and are emptied after two
+    for week in range(12):
+        engine.rows(_COPY, said, 1000 * week + 2, 1000 * week + 1001)
+        while engine.call("prune_history")["more"]:
+            pass
+        engine.rows("vacuum public.webhook_events")
+        engine.move_clock(hours=24 * 7)
+
+    (held,) = engine.rows(
+        "select count(payload) as whole, count(*) - count(payload) as emptied"
+        " from public.webhook_events"
+    )
+    assert held == {"whole": 2000, "emptied": 10_001}
+    took = engine.value(_SIZE) - empty
+    assert took <= held["whole"] * EVENT_BYTES + held["emptied"] * BOOKED_BYTES

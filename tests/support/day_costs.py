@@ -6,6 +6,8 @@ would fetch is measured once, at its end.
 
 from __future__ import annotations
 
+import gzip
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,6 +70,12 @@ select a.models,
 from (select m.agency_id, count(*) as models from public.models m group by 1
       order by 2 desc limit 1) a
 """
+# The figures of the last thirty days, and what is told of them where they did not change.
+_STATS: Final = """
+select public.dashboard_stats(a.agency_id, n.day - 29, n.day), public.stats_head(a.agency_id)
+from (select private.engine_now()::date as day) n,
+  (select m.agency_id from public.models m group by 1 order by count(*) desc limit 1) a
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ class Costs:
     """What one creator costs a day, and what a dashboard fetches of each creator."""
 
     events: float
+    sales: float
     runs: float
     trouble_runs: float
     counted_runs: float
@@ -91,6 +100,9 @@ class Costs:
     health_bytes: float
     overview_bytes: float
     feed_bytes: float
+    stats_bytes: float
+    stats_bytes_of_a_creator: float
+    unchanged_bytes: float
 
     @property
     def history_of_a_month(self) -> float:
@@ -150,9 +162,14 @@ class CostMeter:
         row = day.database.execute(_FETCHED).fetchone()
         assert row is not None
         models, health, overview, feed = row
+        row = day.database.execute(_STATS).fetchone()
+        assert row is not None
+        figures, head = row
+        bare = _sent({**figures, "by_model": []})
         bytes_of = {name: day.count(_ROW_BYTES.format(name)) for name in _DATA}
         return Costs(
             events=happenings * share,
+            sales=spent[_DATA[0]] * share,
             runs=spent[RUNS] * share,
             trouble_runs=spent["trouble"] * share,
             counted_runs=spent["counted"] * share,
@@ -169,7 +186,15 @@ class CostMeter:
             health_bytes=health / models,
             overview_bytes=overview / models,
             feed_bytes=float(feed),
+            stats_bytes=bare,
+            stats_bytes_of_a_creator=(_sent(figures) - bare) / models,
+            unchanged_bytes=_sent({"unchanged": True, **head}),
         )
+
+
+def _sent(answer: dict[str, Any]) -> int:
+    """Return the bytes of an answer of `dashboard-stats`, as browsers take it."""
+    return len(gzip.compress(json.dumps(answer, separators=(",", ":")).encode(), mtime=0))
 
 
 def judge_costs(costs: Costs, minutes: int) -> list[Figure]:

@@ -65,11 +65,14 @@ class Reader:
     address: str
     token: str
 
-    def ask(self, agency_id: str, days: tuple[str, str] = DAYS) -> Reading:
-        """Read an agency's figures."""
+    def ask(
+        self, agency_id: str, days: tuple[str, str] = DAYS, known: str | None = None
+    ) -> Reading:
+        """Read an agency's figures, or whether those of a stamp stand."""
         answer = self.http.get(
             self.address,
-            params={"agency_id": agency_id, "from": days[0], "to": days[1]},
+            params={"agency_id": agency_id, "from": days[0], "to": days[1]}
+            | ({"known": known} if known else {}),
             headers={"authorization": f"Bearer {self.token}"} if self.token else {},
         )
         return Reading(answer.status_code, answer.headers.get("x-cache"), answer.json())

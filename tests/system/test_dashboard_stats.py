@@ -47,9 +47,8 @@ READS, CLIENTS, COMMITS, READS_PER_COMMIT = 400, 16, 6, 60
 MOST_COMPUTATIONS = 10
 # So many creators that their figures are longer than a megabyte.
 HUGE = 4_500
-FILL = {"get": 1, "set": 2, "zadd": 1, "zremrangebyscore": 1, "expire": 1, "eval": 1}
-# What the one script runs inside Redis to give the lock back.
-WITHIN_SCRIPT = {"get": 1, "del": 1}
+FILL = {"get": 1, "set": 2, "zadd": 1, "zremrangebyscore": 1, "expire": 1, "del": 1}
+REFILL = {"get": 1, "set": 2, "del": 1}
 
 
 @pytest.fixture(scope="module")
@@ -153,9 +152,11 @@ def test_hundreds_of_readings_cost_ten_computations_and_none_is_stale(stage: Sta
     words = [reading.cache for _, _, reading in rush.readings]
     commands = difference(stage.commands(), before)
     print(f"{words.count('hit')} hits, {stage.computations} computed; Redis: {commands}")  # noqa: T201 - figures for whoever runs this with -s
-    # Every computation is a miss that was kept; every other miss waited for one of them.
+    # Every computation is a miss that was kept; every other miss waited for one of them. The range
+    # is noted with the first: the others replace what is there.
     assert set(words) == {"hit", "miss"}
-    assert commands["zadd"] == stage.computations <= words.count("miss")
+    assert commands["zadd"] == 1
+    assert commands["del"] >= stage.computations <= words.count("miss")
     assert stage.computations <= MOST_COMPUTATIONS
     assert stage.rest.calls.count("stats_head") >= READS
     assert readers[0].ask(agency_id).figures == stage.sql(agency_id)
@@ -187,21 +188,32 @@ def test_several_processes_leave_a_cold_key_to_one_of_them(stage: StatsStage) ->
     assert {reading.cache for reading in readings} <= {"miss", "hit"}
 
 
-def test_a_hit_costs_one_command_and_a_miss_seven(stage: StatsStage) -> None:
+def test_what_each_reading_costs_is_counted(stage: StatsStage) -> None:
     agency_id = stage.new_agency("Atlas")
     reader = stage.new_reader(agency_id)
     counts = [stage.commands()]
     words = []
-    for _ in range(2):
+    for change in (False, False, True, False):
+        if change:
+            stage.sell(agency_id)
         words.append(reader.ask(agency_id).cache)
         counts.append(stage.commands())
+    stamp = stage.kept(agency_id)["stamp"]
+    counts[-1] = stage.commands()
+    known = reader.ask(agency_id, known=stamp)
+    counts.append(stage.commands())
 
-    miss, hit = (difference(after, before) for before, after in itertools.pairwise(counts))
-    print(f"Redis: a hit {hit}, a miss {miss}")  # noqa: T201 - figures for whoever runs this with -s
-    assert words == ["miss", "hit"]
+    miss, hit, changed, again, unchanged = (
+        difference(after, before) for before, after in itertools.pairwise(counts)
+    )
+    print(f"Redis: a hit {hit}, a miss {miss}, after a change {changed}")  # noqa: T201 - figures for whoever runs this with -s
+    assert [*words, known.cache] == ["miss", "hit", "miss", "hit", "unchanged"]
+    assert (miss, changed) == (FILL, REFILL)
     assert hit == {"get": 1}
-    assert difference(miss, WITHIN_SCRIPT) == FILL
-    assert sum(FILL.values()) == 7
+    # and the one by which this test looked
+    assert again == {"get": 2}
+    assert unchanged == {}
+    assert set(known.stats) == {"unchanged", "stamp", "as_of", "freshness"}
 
 
 def test_a_value_lives_ten_to_fifteen_minutes_and_its_range_is_noted(stage: StatsStage) -> None:

@@ -129,7 +129,7 @@ async def working(engine: Engine, supabase: SupabaseSettings | None = None) -> A
         wake_up = worker.wake_up
         if supabase is not None:
             subscription = Subscription(supabase, [TOPIC], clock, Random(1))  # noqa: S311 - jitter
-            wake_up = WakeUp(subscription, worker.runner.wake, clock)
+            wake_up = WakeUp(subscription, worker.runner, clock)
         bench = Bench(worker, wake_up, clock)
         loop = asyncio.create_task(worker.runner.run())
         assert await bench.claimed() == []
@@ -193,6 +193,8 @@ def test_without_realtime_the_worker_polls_and_is_woken_again_when_it_is_back(
 
             await asyncio.to_thread(local_stack.stop_realtime)
             await b.state()
+            # at once: what was told a moment ago may not have been heard
+            assert await b.claimed() == []
             await b.ask_for(model_id)
             await b.clock.advance(IDLE_WAIT)
             assert await b.claimed() == ["earnings"]

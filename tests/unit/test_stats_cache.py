@@ -13,7 +13,7 @@ from tests.support.clock import ManualClock
 from worker import stats_cache
 from worker.cache import CacheUnavailable, DayRange
 from worker.errors import DatabaseUnavailable
-from worker.stats_cache import GATHERING, MOST_RANGES, PAUSE, StatsCache
+from worker.stats_cache import GATHERING, MOST_RANGES, PAUSE, UNREAD, StatsCache
 
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ async def test_ranges_that_are_read_are_replaced_after_a_change() -> None:
 
 
 async def test_many_changes_are_one_refresh_of_each_agency_in_five_seconds() -> None:
-    b = Bench(ranges={"a": [JUNE]})
+    b = Bench(ranges={"a": [JUNE], "b": [JULY]})
     async with b.cache.warming():
         for _ in range(20):
             b.cache.changed("a")
@@ -100,6 +100,24 @@ async def test_without_readers_the_database_is_not_asked() -> None:
         await b.clock.advance(GATHERING)
 
     assert b.looked == ["a"]
+
+
+async def test_whether_somebody_reads_again_is_asked_five_minutes_later() -> None:
+    b = Bench()
+    async with b.cache.warming():
+        for _ in range(2):
+            b.cache.changed("a")
+            await b.clock.advance(GATHERING)
+        assert b.looked == ["a"]
+
+        b.ranges["a"] = [JUNE]
+        b.cache.changed("a")
+        await b.clock.advance(UNREAD)
+        assert b.looked == ["a"]
+        b.cache.changed("a")
+        await b.clock.advance(GATHERING)
+
+    assert b.replaced == [("a", JUNE)]
 
 
 async def test_only_the_ranges_read_last_are_refreshed() -> None:

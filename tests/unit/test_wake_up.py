@@ -14,6 +14,7 @@ import structlog
 from tests.support.clock import ManualClock
 from tests.unit.jobs.grant_bench import until
 from tests.unit.jobs.runner_bench import Bench as RunnerBench
+from worker.runner import IDLE_WAIT, TOLD_WAIT
 from worker.settings import SupabaseSettings
 from worker.subscription import HELD, LONGEST_WAIT, Subscription
 from worker.wake_up import GATHERING, WakeUp
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # The discard port: refused without asking anyone.
 SOON = timedelta(milliseconds=10)
+SECOND = timedelta(seconds=1)
 NOWHERE = SupabaseSettings.model_validate(
     {"SUPABASE_URL": "http://127.0.0.1:9", "SUPABASE_SECRET_KEY": "sb_secret_made_up"}
 )
@@ -54,29 +56,62 @@ class Script(Subscription):
         assert self.listener is not None
         self.listener.connected()
 
+    def lose(self) -> None:
+        assert self.listener is not None
+        self.listener.lost("made up")
+
 
 @dataclass
 class Bench:
     clock: ManualClock = field(default_factory=ManualClock)
     woken: int = 0
+    hears: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.script = Script(self.clock)
-        self.wake_up = WakeUp(self.script, self.wake, self.clock)
+        self.wake_up = WakeUp(self.script, self, self.clock)
 
     def wake(self) -> None:
         self.woken += 1
 
+    def told(self, *, told: bool) -> None:
+        self.hears.append(told)
 
-async def test_every_joining_wakes_the_runner_once() -> None:
+
+async def test_the_runner_is_told_whether_it_will_be_woken() -> None:
     b = Bench()
     async with b.wake_up.listening():
         await b.clock.settle()
-        for joined in (1, 2):
-            b.script.join()
-            await b.clock.advance(GATHERING)
+        b.script.join()
+        assert b.hears == [True]
+        b.script.lose()
+        assert b.hears == [True, False]
+        b.script.join()
 
-            assert b.woken == joined
+    # nobody listens any more
+    assert b.hears == [True, False, True, False]
+
+
+async def test_an_idle_runner_looks_seldom_while_it_is_told_and_at_once_when_it_is_not() -> None:
+    r = RunnerBench()
+    script = Script(r.clock)
+    claims = r.queue.stub.named
+
+    async def looks(span: timedelta) -> int:
+        before = len(claims("claim_sync_jobs"))
+        for _ in range(round(span / SECOND)):
+            await r.clock.advance(SECOND)
+        return len(claims("claim_sync_jobs")) - before
+
+    async with WakeUp(script, r.runner, r.clock).listening(), r.running():
+        assert await looks(TOLD_WAIT) == TOLD_WAIT / IDLE_WAIT
+        script.join()
+        # what became due before hints were heard
+        assert await looks(SECOND) == 1
+        assert await looks(2 * TOLD_WAIT) == 2
+        script.lose()
+        assert await looks(SECOND) == 1
+        assert await looks(TOLD_WAIT) == TOLD_WAIT / IDLE_WAIT
 
 
 async def test_a_flood_of_events_is_one_wake_up_now_and_one_after_a_moment() -> None:
@@ -107,7 +142,7 @@ async def test_other_events_wake_nobody() -> None:
 async def test_work_that_became_due_is_claimed_before_the_next_poll() -> None:
     r = RunnerBench()
     script = Script(r.clock)
-    wake_up = WakeUp(script, r.runner.wake, r.clock)
+    wake_up = WakeUp(script, r.runner, r.clock)
     async with wake_up.listening(), r.running():
         polls = len(r.queue.stub.named("claim_sync_jobs"))
         r.queue.add()

@@ -38,7 +38,7 @@ export function Overview({ data, models, period, today, onPeriod, ...target }: P
   const resource = useOwnResource(
     () =>
       new Resource<StatsAnswer>(
-        (_, signal) => fetchStats(client, project, agencyId, { from, to }, signal),
+        (before, signal) => fetchStats(client, project, agencyId, { from, to }, before, signal),
         SUMS_GAP_MS,
       ),
     [client, project, agencyId, from, to],
@@ -46,6 +46,9 @@ export function Overview({ data, models, period, today, onPeriod, ...target }: P
   useEffect(() => data.watchSums(resource.refresh), [data, resource]);
   const snapshot = useResource(resource);
   const stats = snapshot.value?.stats;
+  useEffect(() => {
+    if (stats !== undefined) data.noteStamp(stats.stamp);
+  }, [data, stats]);
   const { failure } = snapshot;
   useEffect(() => {
     if (failure?.isForbidden) data.reportRefusal();

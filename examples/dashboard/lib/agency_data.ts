@@ -1,7 +1,8 @@
 /**
  * Everything that is shown of one agency, kept fresh: the channel tells what changed, and only that
  * is fetched again. It may miss a push without a word, the last one of a burst above all, so that
- * everything is fetched now and then while somebody looks; more often while the channel is away.
+ * the sums are asked every minute whether they changed while somebody looks, and everything is
+ * fetched when they did unannounced, and now and then; more often while the channel is away.
  */
 
 import { type Arrival, fetchArrival } from "./announcements";
@@ -17,8 +18,10 @@ import { Resource } from "./resource";
 const LIVE_PERIOD_MS = 60_000;
 const AWAY_PERIOD_MS = 30_000;
 const HEALTH_GAP = 400;
-// The longest of all fetches is about how fresh streams are: every fifth look is enough.
-const HEALTH_LOOKS = 5;
+// How fresh streams are nobody tells, and it is the longest of all fetches: every fifth look is enough.
+const WHOLE_LOOKS = 5;
+// By then the sums that a push asked for are there; what changes later was not told.
+const TOLD_MS = 15_000;
 // More creators than this would make an address that proxies refuse.
 const MOST_CREATORS = 50;
 // Streams whose figures stand among the sums.
@@ -38,14 +41,28 @@ export class AgencyData {
   private looks = 0;
   /** The creators whose streams changed since they were fetched; null is all. */
   private changedModels: Set<string> | null = null;
+  /** The creators whose sales did. */
+  private changedSellers: Set<string> | null = null;
+  private stamp: string | null = null;
+  /** When something was last told, or everything fetched, of which sums change. */
+  private toldAt = 0;
 
   constructor(
     client: Client,
     agencyId: string,
     private readonly timers: Timers = SYSTEM_TIMERS,
   ) {
-    const feed = (before: Feed | null, signal: AbortSignal) =>
-      fetchHead(client, agencyId, before, signal);
+    const feed = async (before: Feed | null, signal: AbortSignal) => {
+      const models = [...(this.changedSellers ?? [])];
+      const isPart = models.length > 0 && models.length <= MOST_CREATORS;
+      this.changedSellers = new Set();
+      try {
+        return await fetchHead(client, agencyId, before, signal, isPart ? models : null);
+      } catch (error) {
+        this.changedSellers = null;
+        throw error;
+      }
+    };
     this.feed = new Resource(feed, undefined, timers);
     const models = (_: unknown, signal: AbortSignal) => fetchModels(client, agencyId, signal);
     this.models = new Resource(models, undefined, timers);
@@ -115,8 +132,21 @@ export class AgencyData {
 
   private readonly refreshFigures = (): void => {
     this.refreshSums();
-    for (const resource of [this.feed, this.models, this.arrival]) resource.refresh();
+    this.refreshLists();
   };
+
+  private refreshLists(): void {
+    this.changedSellers = null;
+    for (const resource of [this.feed, this.models, this.arrival]) resource.refresh();
+  }
+
+  /** Takes the stamp of the sums that were fetched: a new one that nothing told of is a lost push. */
+  noteStamp(stamp: string): void {
+    const isTold = this.timers.now() - this.toldAt < TOLD_MS;
+    const isLost = this.stamp !== null && stamp !== this.stamp && !isTold;
+    this.stamp = stamp;
+    if (isLost) this.refreshLists();
+  }
 
   readonly refreshHealth = (): void => this.refreshHealthOf(null);
 
@@ -144,14 +174,19 @@ export class AgencyData {
     const period = this.connection === "live" ? LIVE_PERIOD_MS : AWAY_PERIOD_MS;
     this.cancelLook = this.timers.after(period * (0.75 + Math.random() / 2), () => {
       this.looks += 1;
-      const isQuiet = this.connection === "live" && this.looks % HEALTH_LOOKS !== 0;
-      if (isQuiet && !document.hidden) this.refreshFigures();
+      const isQuiet = this.connection === "live" && this.looks % WHOLE_LOOKS !== 0;
+      if (isQuiet && this.sums.size > 0 && !document.hidden) this.askSums();
       else this.lookAgain();
       this.planLook();
     });
   }
 
   private refreshSums(): void {
+    this.toldAt = this.timers.now();
+    this.askSums();
+  }
+
+  private askSums(): void {
     for (const refresh of this.sums) refresh();
   }
 
@@ -165,7 +200,12 @@ export class AgencyData {
       this.refreshSums();
       const shown = this.feed.read().value;
       const oldest = shown?.hasMore ? shown.rows.at(-1) : undefined;
-      if (reaches(hint, oldest?.fanvue_created_at ?? null)) this.feed.refresh();
+      if (reaches(hint, oldest?.fanvue_created_at ?? null)) {
+        const creators = creatorsOf(hint);
+        if (creators === null) this.changedSellers = null;
+        for (const id of creators ?? []) this.changedSellers?.add(id);
+        this.feed.refresh();
+      }
     }
     if (changed.has("model")) {
       this.models.refresh();

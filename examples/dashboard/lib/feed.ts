@@ -1,6 +1,7 @@
 /**
  * The newest transactions of an agency, newest first, and older ones page by page. The newest page
- * is fetched again as a whole: rows change after they appear, and provisional ones merge.
+ * is fetched again as a whole, or all of it that is of creators of whom something was told: rows
+ * change after they appear, and provisional ones merge.
  */
 
 import type { Client } from "./project_client";
@@ -36,7 +37,17 @@ export async function fetchHead(
   agencyId: string,
   before: Feed | null,
   signal: AbortSignal,
+  models: readonly string[] | null = null,
 ): Promise<Feed> {
+  if (before !== null && models !== null) {
+    const floor = floorOf(before);
+    const some = newest(client, agencyId).in("model_id", models);
+    if (floor !== null) some.gte("fanvue_created_at", floor.fanvue_created_at);
+    const { data, error } = await some.abortSignal(signal);
+    if (error !== null) throw error;
+    // as many as a page holds: there may be more of them
+    if (data.length < PAGE) return mergeSome(before, models, data);
+  }
   const { data, error } = await newest(client, agencyId).abortSignal(signal);
   if (error !== null) throw error;
   return mergeHead(before, data);
@@ -66,6 +77,24 @@ export function mergeHead(before: Feed | null, head: readonly Sale[]): Feed {
   const isCut = rows.length > LONGEST && rows.length > before.rows.length;
   if (isCut) return { rows: rows.slice(0, Math.max(LONGEST, before.rows.length)), hasMore: true };
   return { rows, hasMore: older.length > 0 ? before.hasMore : true };
+}
+
+/** Puts the newest rows of some creators in the place of what was shown of them. */
+export function mergeSome(before: Feed, models: readonly string[], fetched: readonly Sale[]): Feed {
+  const floor = floorOf(before);
+  const isFetched = (row: Sale) =>
+    models.includes(row.model_id) &&
+    (floor === null || Date.parse(row.fanvue_created_at) >= Date.parse(floor.fanvue_created_at));
+  const known = new Set(fetched.map(({ id }) => id));
+  const kept = before.rows.filter((row) => !isFetched(row) && !known.has(row.id));
+  const rows = [...fetched, ...kept].sort(compare);
+  const most = Math.max(LONGEST, before.rows.length);
+  return { rows: rows.slice(0, most), hasMore: before.hasMore || rows.length > most };
+}
+
+/** The last row of the newest page that is shown; null where all there is is shown on it. */
+function floorOf({ rows, hasMore }: Feed): Sale | null {
+  return rows[PAGE - 1] ?? (hasMore ? rows.at(-1) : null) ?? null;
 }
 
 /** Adds an older page; what a push brought meanwhile stays. */

@@ -51,6 +51,8 @@ export interface Unconfirmed {
 }
 
 export interface Stats {
+  /** Names these figures: others have another one. */
+  readonly stamp: string;
   readonly from: string;
   readonly to: string;
   readonly as_of: string;
@@ -66,7 +68,7 @@ export interface Stats {
 
 export interface StatsAnswer {
   readonly stats: Stats;
-  /** hit, miss or bypass; for whoever measures. */
+  /** hit, miss or bypass: how these figures came; for whoever measures. */
   readonly cache: string | null;
 }
 
@@ -81,21 +83,31 @@ const PARTS = [
   "unconfirmed",
 ];
 
+/** Fetches the figures of a period; those of `before`, of the same period, only if they changed. */
 export async function fetchStats(
   client: Client,
   project: Project,
   agencyId: string,
   { from, to }: Pick<Period, "from" | "to">,
+  before: StatsAnswer | null,
   signal: AbortSignal,
 ): Promise<StatsAnswer> {
   const url = new URL(`${project.url}/functions/v1/dashboard-stats`);
   url.search = new URLSearchParams({ agency_id: agencyId, from, to }).toString();
+  if (before !== null) url.searchParams.set("known", before.stats.stamp);
   const headers = await callerHeaders(client, project);
   const response = await fetch(url, { headers, signal, cache: "no-store" });
   if (!response.ok) throw await Failure.fromResponse(response);
   const body: unknown = await response.json();
+  if (before !== null && isUnchanged(body)) {
+    return { ...before, stats: { ...before.stats, as_of: body.as_of } };
+  }
   if (!isStats(body)) throw new Failure("The server sent figures that this page cannot read.");
   return { stats: body, cache: response.headers.get("x-cache") };
+}
+
+function isUnchanged(body: unknown): body is Pick<Stats, "as_of"> {
+  return typeof body === "object" && body !== null && "unchanged" in body && "as_of" in body;
 }
 
 function isStats(body: unknown): body is Stats {

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { appendOlder, arrivals, type Feed, LONGEST, mergeHead, PAGE, type Sale } from "../lib/feed";
+import {
+  appendOlder,
+  arrivals,
+  type Feed,
+  LONGEST,
+  mergeHead,
+  mergeSome,
+  PAGE,
+  type Sale,
+} from "../lib/feed";
 import { reaches, readHint } from "../lib/hints";
 
 const START = Date.parse("2026-11-23T00:00:00Z");
@@ -36,6 +45,34 @@ test("a fresh page goes before the older rows, and none is doubled", () => {
   const merged = mergeHead(shown, sales(203, 154));
   assert.deepEqual(minutes(merged), minutes({ rows: sales(203, 101), hasMore: true }));
   assert.equal(merged.hasMore, true);
+});
+
+test("some creators' rows are replaced where they are, and nobody else's", () => {
+  const by = (rows: Sale[], model: string) => rows.map((row) => ({ ...row, model_id: model }));
+  const shown: Feed = { rows: [...sales(200, 181), ...by(sales(180, 101), "n")], hasMore: true };
+
+  const merged = mergeSome(shown, ["m"], [sale(201), { ...sale(200), amount: "-1.00" }]);
+
+  // of the newest page of fifty; what lies below is not asked for
+  assert.deepEqual(minutes(merged), [
+    201,
+    200,
+    ...minutes({ rows: sales(180, 101), hasMore: true }),
+  ]);
+  assert.equal(merged.rows[1]?.amount, "-1.00");
+  assert.equal(merged.hasMore, true);
+  const below = mergeSome(shown, ["n"], by(sales(180, 151), "n"));
+  assert.deepEqual(minutes(below), minutes(shown));
+  // all there is, is on the page
+  const few = mergeSome({ rows: sales(5, 1), hasMore: false }, ["m"], sales(6, 4));
+  assert.deepEqual(minutes(few), [6, 5, 4]);
+  const long = mergeSome(
+    { rows: sales(600, 101), hasMore: false },
+    ["n"],
+    by(sales(601, 601), "n"),
+  );
+  assert.equal(long.rows.length, LONGEST);
+  assert.equal(long.hasMore, true);
 });
 
 test("a row that changed or vanished within the page does so on screen", () => {

@@ -1,5 +1,6 @@
 // One request for an agency's figures: who asks, for what, and how each ending is said. Nothing
-// here names a fact of an agency that the caller does not belong to.
+// here names a fact of an agency that the caller does not belong to. Egress is paid by the byte:
+// figures go compressed to whoever takes them so, and whoever has them is told no more than that.
 
 import {
   DatabaseAway,
@@ -18,6 +19,9 @@ export interface Effects {
 
 const USER_TOKEN = /^Bearer\s+([\w-]+\.[\w-]+\.[\w-]+)$/i;
 const METHODS = "GET, OPTIONS";
+const WORTH_COMPRESSING = 1_000;
+// Named, and not with the quality that refuses it.
+const GZIP = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i;
 
 // A token in a header is no ambient right, so any page may ask; its own origin protects the token.
 const CORS_HEADERS = {
@@ -57,12 +61,36 @@ export async function handle(
   if ("error" in question) return refuse(400, question.error, question.hint);
   try {
     const { stats, cache } = await effects.read(token, question);
-    return Response.json(stats, {
-      headers: { ...PRIVATE_HEADERS, ...CORS_HEADERS, "x-cache": cache },
-    });
+    return compress(
+      request,
+      JSON.stringify(stats),
+      { ...PRIVATE_HEADERS, ...CORS_HEADERS, "x-cache": cache },
+    );
   } catch (error) {
     return explain(error, question, effects);
   }
+}
+
+function compress(
+  request: Request,
+  text: string,
+  headers: Record<string, string>,
+): Response {
+  headers = {
+    ...headers,
+    "content-type": "application/json",
+    vary: "accept-encoding",
+  };
+  const taken = request.headers.get("accept-encoding") ?? "";
+  if (text.length < WORTH_COMPRESSING || !GZIP.test(taken)) {
+    return new Response(text, { headers });
+  }
+  const body = new Blob([text]).stream().pipeThrough(
+    new CompressionStream("gzip"),
+  );
+  return new Response(body, {
+    headers: { ...headers, "content-encoding": "gzip" },
+  });
 }
 
 function explain(

@@ -38,7 +38,6 @@ const shelf = new Shelf(openCache(), {
 const reader = new Reader(shelf, {
   nowMs: Date.now,
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-  newOwner: () => crypto.randomUUID(),
 });
 
 function read(token: string, question: Question): Promise<Answer> {

@@ -6,6 +6,8 @@ export interface Question {
   /** The first and the last day, both included, as YYYY-MM-DD. */
   readonly from: string;
   readonly to: string;
+  /** The stamp of the figures that the caller has of these days, or null. */
+  readonly known: string | null;
 }
 
 /** What is wrong with a question, and what to ask instead. */
@@ -53,7 +55,7 @@ export function readQuestion(query: URLSearchParams): Question | Complaint {
       hint: "ask for a shorter range, or for several one after the other",
     };
   }
-  return { agencyId, from, to };
+  return { agencyId, from, to, known: query.get("known") };
 }
 
 function dayNumber(text: string): number | null {

@@ -8,10 +8,10 @@
 import { CacheAway } from "../_shared/cache.ts";
 import { DatabaseRefused } from "../_shared/errors.ts";
 import { type Question } from "./question.ts";
-import { type Shelf, valueKey } from "./shelf.ts";
+import { type Lock, type Shelf, valueKey } from "./shelf.ts";
 import type { Figures, Head, Json, Moment, Source } from "./source.ts";
 
-export type CacheWord = "hit" | "miss" | "bypass";
+export type CacheWord = "hit" | "miss" | "bypass" | "unchanged";
 
 export interface Answer {
   readonly stats: Json;
@@ -21,8 +21,6 @@ export interface Answer {
 export interface ReaderEffects {
   readonly nowMs: () => number;
   readonly pause: (ms: number) => Promise<void>;
-  /** A name that nobody else has. */
-  readonly newOwner: () => string;
 }
 
 const LOOK_AGAIN_MS = 50;
@@ -62,6 +60,10 @@ export class Reader {
   async read(source: Source, question: Question): Promise<Answer> {
     const turn = ++this.#turn;
     const head = await source.head(question.agencyId);
+    if (head.stamp === question.known) {
+      const stats = { unchanged: true, stamp: head.stamp, ...head.moment };
+      return { stats, cache: "unchanged" };
+    }
     const visit = { source, question, head, turn };
     // Noted before looking: a fill that ends meanwhile may keep its figures just after the look.
     const under = this.#fills.get(valueKey(question));
@@ -102,38 +104,34 @@ export class Reader {
   ): Promise<Filled> {
     if (found === "away") return await this.#bypass(visit);
     const { question } = visit;
-    const owner = this.#effects.newOwner();
     const isShared = this.#shelf.hasRoomFor(question);
-    let isMine = false;
+    let lock: Lock | null = null;
     try {
-      if (isShared) isMine = await this.#shelf.reserve(question, owner);
-      if (isShared && !isMine) {
-        const waited = await this.#wait(visit, found?.stamp ?? null, owner);
-        if (waited !== "mine" && waited !== "late") {
-          return { ...waited, cache: "miss" };
-        }
-        isMine = waited === "mine";
+      if (isShared) lock = await this.#shelf.reserve(question);
+      if (isShared && lock === null) {
+        const waited = await this.#wait(visit, found?.stamp ?? null);
+        if ("figures" in waited) return { ...waited, cache: "miss" };
+        lock = waited.lock;
       }
     } catch (error) {
       if (!(error instanceof CacheAway)) throw error;
       return await this.#bypass(visit);
     }
     const proven = await this.#compute(visit).catch(async (error) => {
-      if (isMine) await this.#try(this.#shelf.release(question, owner));
+      await this.#try(this.#shelf.release(question, lock));
       throw error;
     });
     const isKept = await this.#try(
-      this.#shelf.keep(question, proven.figures, isMine ? owner : null),
+      this.#shelf.keep(question, proven.figures, lock, found !== null),
     );
     return { ...proven, cache: isKept ? "miss" : "bypass" };
   }
 
-  /** Waits for another filler's figures; "mine" when his lock fell to us, "late" without either. */
+  /** Waits for another filler's figures; a lock when theirs fell to us, null without either. */
   async #wait(
     { source, question, head, turn }: Visit,
     stale: string | null,
-    owner: string,
-  ): Promise<Proven | "mine" | "late"> {
+  ): Promise<Proven | { readonly lock: Lock | null }> {
     const endMs = this.#effects.nowMs() + PATIENCE_MS;
     let refused = stale;
     let wanted = { head, turn };
@@ -150,14 +148,15 @@ export class Reader {
         refused = found.stamp;
       }
       // The lock may have come back without figures: too long for Redis, or none at all.
-      if (!await this.#shelf.reserve(question, owner)) continue;
+      const lock = await this.#shelf.reserve(question);
+      if (lock === null) continue;
       // Or with them, between the look and the lock.
       const last = await this.#shelf.find(question);
-      if (last?.stamp !== wanted.head.stamp) return "mine";
-      await this.#try(this.#shelf.release(question, owner));
+      if (last?.stamp !== wanted.head.stamp) return { lock };
+      await this.#try(this.#shelf.release(question, lock));
       return proven(last, wanted);
     }
-    return "late";
+    return { lock: null };
   }
 
   async #bypass(visit: Visit): Promise<Filled> {

@@ -2,15 +2,19 @@
 // replaces values under the same keys, so the format is a contract between the two.
 //
 //   fanvue:stats:v1:<agency>:<from>:<to>       {"stamp", "stats"}; runs out after 10 to 15 minutes
-//   fanvue:stats:v1:fill:<agency>:<from>:<to>  the owner of the lock; runs out after 5 seconds
+//   fanvue:stats:v1:fill:<agency>:<from>:<to>  the lock; runs out after 5 seconds
 //   fanvue:stats:v1:ranges:<agency>            sorted set of "<from>:<to>" by the last fill, in s;
 //                                             without those that no value can be left of
+//
+// Upstash is paid by the command, those inside a script included: hence no scripts, and a value that
+// is there is replaced by one command, which leaves alone how long it lives.
 
 import {
   type Cache,
   CacheAway,
   CacheRefused,
   type Command,
+  type Reply,
 } from "../_shared/cache.ts";
 import { Misfits } from "./misfits.ts";
 import type { Question } from "./question.ts";
@@ -21,8 +25,13 @@ const LOCK_MS = 5_000;
 const RANGES_SECONDS = 86_400;
 const SHORTEST_TTL_SECONDS = 600;
 const LONGEST_TTL_SECONDS = 900;
-const GIVE_BACK =
-  "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
+// Sooner than this before its end a lock is ours without a doubt: no request is under way for longer.
+const LOCK_MARGIN_MS = 1_000;
+
+/** The lock of a question, ours for a while. */
+export interface Lock {
+  readonly untilMs: number;
+}
 
 export interface ShelfEffects {
   readonly nowMs: () => number;
@@ -55,38 +64,47 @@ export class Shelf {
     return isAbout(value, question) ? value : null;
   }
 
-  /** Takes the lock of a question; false when somebody else has it. */
-  async reserve(question: Question, owner: string): Promise<boolean> {
-    const command: Command = [
-      "SET",
-      lockKey(question),
-      owner,
-      "NX",
-      "PX",
-      LOCK_MS,
-    ];
-    return await this.#redis.run(command) === "OK";
+  /** Takes the lock of a question; null when somebody else has it. */
+  async reserve(question: Question): Promise<Lock | null> {
+    const untilMs = this.#effects.nowMs() + LOCK_MS;
+    const key = lockKey(question);
+    const command: Command = ["SET", key, 1, "NX", "PX", LOCK_MS];
+    return await this.#redis.run(command) === "OK" ? { untilMs } : null;
   }
 
-  /** Keeps figures, notes that they were asked for, and gives the lock back to nobody else. */
+  /** Keeps figures, in the place of older ones if there are, and gives the lock back. */
   async keep(
     question: Question,
     figures: Figures,
-    owner: string | null,
+    lock: Lock | null,
+    replaces: boolean,
   ): Promise<void> {
     const key = valueKey(question);
     const text = JSON.stringify(figures);
-    if (!this.#misfits.has(key, text.length)) {
-      const commands = this.#noting(question, text);
-      if (owner !== null) commands.push(giveBack(question, owner));
-      const isKept = await this.#redis.runAll(commands).catch(passOverLength);
-      if (isKept !== null) {
-        this.#misfits.delete(key);
-        return;
-      }
-      this.#misfits.add(key, text.length);
+    if (this.#misfits.has(key, text.length)) {
+      await this.release(question, lock);
+      return;
     }
-    if (owner !== null) await this.release(question, owner);
+    const given = this.#givingBack(question, lock);
+    const replacing: Command = ["SET", key, text, "XX", "KEEPTTL"];
+    let kept = replaces && await this.#store([replacing, ...given]);
+    // it ran out a moment ago, or was never there
+    if (kept === null || kept === false) {
+      const noting = this.#noting(question, text);
+      kept = await this.#store(replaces ? noting : [...noting, ...given]);
+    }
+    if (kept === "too long") {
+      this.#misfits.add(key, text.length);
+      await this.release(question, lock);
+      return;
+    }
+    this.#misfits.delete(key);
+  }
+
+  /** Runs commands, and returns what the first of them gave. */
+  async #store(commands: Command[]): Promise<Reply> {
+    const replies = await this.#redis.runAll(commands).catch(passOverLength);
+    return replies === null ? "too long" : replies[0] ?? null;
   }
 
   #noting(question: Question, text: string): Command[] {
@@ -102,8 +120,16 @@ export class Shelf {
   }
 
   /** Gives the lock back where nothing came of it. */
-  async release(question: Question, owner: string): Promise<void> {
-    await this.#redis.run(giveBack(question, owner));
+  async release(question: Question, lock: Lock | null): Promise<void> {
+    const [command] = this.#givingBack(question, lock);
+    if (command !== undefined) await this.#redis.run(command);
+  }
+
+  /** A lock that may be another's by now is left to run out. */
+  #givingBack(question: Question, lock: Lock | null): Command[] {
+    const isOurs = lock !== null &&
+      this.#effects.nowMs() < lock.untilMs - LOCK_MARGIN_MS;
+    return isOurs ? [["DEL", lockKey(question)]] : [];
   }
 
   get #redis(): Cache {
@@ -125,10 +151,6 @@ export function valueKey({ agencyId, from, to }: Question): string {
 
 export function lockKey({ agencyId, from, to }: Question): string {
   return `${PREFIX}:fill:${agencyId}:${from}:${to}`;
-}
-
-function giveBack(question: Question, owner: string): Command {
-  return ["EVAL", GIVE_BACK, 1, lockKey(question), owner];
 }
 
 /** What is too long for Redis is as if it were not there. */

@@ -24,11 +24,105 @@ Deno.test("a first reading fills the cache, a second is answered from it by one 
   assertEquals([first, second], [["miss", "1.00"], ["hit", "1.00"]]);
   assertEquals(commands, [
     ...["GET", "SET"],
-    ...["SET", "ZADD", "ZREMRANGEBYSCORE", "EXPIRE", "EVAL"],
+    ...["SET", "ZADD", "ZREMRANGEBYSCORE", "EXPIRE", "DEL"],
   ]);
   assertEquals(world.names.slice(commands.length), ["GET"]);
   assertEquals(world.computed, 1);
 });
+
+Deno.test("after a change figures are replaced where they are, by four commands", async () => {
+  const world = new World();
+  const isolate = world.isolate();
+  await isolate.look();
+  world.commands.length = 0;
+  world.sales[AGENCY] = 2;
+  const ranges = world.redis.get(RANGES);
+  world.nowMs += 60_000;
+
+  assertEquals(await isolate.look(), ["miss", "2.00"]);
+
+  assertEquals(world.commands.map((command) => command.toSpliced(2, 1)), [
+    ["GET", KEY],
+    ["SET", LOCK, "NX", "PX", "5000"],
+    ["SET", KEY, "XX", "KEEPTTL"],
+    ["DEL", LOCK],
+  ]);
+  assertEquals(world.ttl.get(KEY), "EX 750");
+  assertEquals(world.redis.get(RANGES), ranges);
+});
+
+Deno.test("figures that ran out before they could be replaced are kept as new ones", async () => {
+  const world = new World();
+  const isolate = world.isolate();
+  await isolate.look();
+  world.sales[AGENCY] = 2;
+  world.redis.delete(RANGES);
+  world.before("dashboard_stats", () => world.redis.delete(KEY));
+
+  assertEquals(await isolate.look(), ["miss", "2.00"]);
+
+  assertEquals(JSON.parse(world.redis.get(KEY) ?? ""), world.kept());
+  assertEquals(world.redis.get(RANGES), `1800000000 ${FROM}:${TO}`);
+  assertEquals(world.redis.has(LOCK), false);
+});
+
+Deno.test("who has the figures is told that they stand, without a command", async () => {
+  const world = new World();
+  const isolate = world.isolate();
+  const query = `agency_id=${AGENCY}&from=${FROM}&to=${TO}&known=`;
+
+  const same = await isolate.ask(undefined, query + world.stamp());
+
+  assertEquals(same.headers.get("x-cache"), "unchanged");
+  const moment = world.moment();
+  assertEquals(await same.json(), {
+    unchanged: true,
+    stamp: world.stamp(),
+    ...moment,
+  });
+  assertEquals(world.requestsToRedis, 0);
+  assertEquals(world.calls, ["stats_head"]);
+  const other = await isolate.ask(undefined, query + "stamp-0");
+  assertEquals((await other.json()).totals.gross, "1.00");
+  // a stranger learns nothing of a stamp
+  const strange = await isolate.ask(OTHER_MEMBER, query + world.stamp());
+  assertEquals(strange.status, 403);
+});
+
+for (
+  const [accepts, coding] of [
+    ["gzip, deflate, br", "gzip"],
+    ["br;q=1, gzip;q=0.5", "gzip"],
+    ["gzip;q=0, br", null],
+    ["br", null],
+  ] as const
+) {
+  Deno.test(`to whoever accepts ${accepts} figures go as ${coding ?? "they are"}`, async () => {
+    const world = new World();
+    const figures = world.figures.bind(world);
+    const days = Array.from({ length: 200 }, (_, day) => ({ day, gross: "0" }));
+    world.figures = () => ({ ...figures(), by_day: days });
+    const headers = {
+      authorization: "Bearer header.member.signature",
+      "accept-encoding": accepts,
+    };
+
+    const response = await world.isolate().ask(undefined, undefined, {
+      headers,
+    });
+
+    assertEquals(response.headers.get("content-encoding"), coding);
+    assertEquals(response.headers.get("vary"), "accept-encoding");
+    const sent = new Uint8Array(await response.arrayBuffer());
+    const text = coding === null
+      ? new TextDecoder().decode(sent)
+      : await new Response(
+        new Blob([sent]).stream().pipeThrough(new DecompressionStream("gzip")),
+      ).text();
+    assertEquals(JSON.parse(text).by_day, days);
+    if (coding !== null) assert(sent.length * 4 < text.length);
+  });
+}
 
 Deno.test("what is kept is what the worker expects: stamp and stats, and nothing of a moment", async () => {
   const world = new World();
@@ -42,7 +136,7 @@ Deno.test("what is kept is what the worker expects: stamp and stats, and nothing
   assertEquals(world.redis.has(LOCK), false);
   assert(
     world.commands.some((command) =>
-      command.join(" ") === `SET ${LOCK} owner-1 NX PX 5000`
+      command.join(" ") === `SET ${LOCK} 1 NX PX 5000`
     ),
   );
 });

@@ -56,7 +56,6 @@ export class Isolate {
     this.#reader = new Reader(new Shelf(cache, { nowMs, chance: () => 0.5 }), {
       nowMs,
       pause: (ms) => world.pause(ms),
-      newOwner: () => `owner-${++world.owners}`,
     });
   }
 
@@ -106,7 +105,6 @@ export class World {
   readonly logged: { event: string; fields: Fields }[] = [];
   requestsToRedis = 0;
   nowMs = 1_800_000_000_000;
-  owners = 0;
   /** Answers instead of Redis while set. */
   redisFails: ((request: Request) => Response | Promise<Response>) | null =
     null;
@@ -243,9 +241,9 @@ export class World {
 
   async #run(command: Command): Promise<unknown> {
     this.commands.push(command);
-    const [name, key = "", value = "", option, ttl] = command;
+    const [name, key = "", value = "", option] = command;
     await this.#act(this.#before, `${name} ${key}`);
-    const reply = this.#effect(name ?? "", key, value, option, ttl, command);
+    const reply = this.#effect(name ?? "", key, value, option, command);
     await this.#act(this.#after, `${name} ${key}`);
     return reply;
   }
@@ -255,7 +253,6 @@ export class World {
     key: string,
     value: string,
     option: string | undefined,
-    ttl: string | undefined,
     command: Command,
   ): unknown {
     switch (name) {
@@ -263,7 +260,9 @@ export class World {
         return this.redis.get(key) ?? null;
       case "SET":
         if (option === "NX" && this.redis.has(key)) return null;
+        if (option === "XX" && !this.redis.has(key)) return null;
         this.redis.set(key, value);
+        if (option === "XX") return "OK";
         this.ttl.set(key, command.slice(option === "NX" ? 4 : 3).join(" "));
         return "OK";
       case "ZADD":
@@ -289,10 +288,8 @@ export class World {
       case "EXPIRE":
         this.ttl.set(key, `EX ${value}`);
         return 1;
-      case "EVAL":
-        // The one script there is: delete the key if it holds the value.
-        if (this.redis.get(option ?? "") !== ttl) return 0;
-        return this.redis.delete(option ?? "") ? 1 : 0;
+      case "DEL":
+        return this.redis.delete(key) ? 1 : 0;
     }
     throw new AssertionFailed(`Redis knows no ${name}`);
   }
