@@ -96,8 +96,7 @@ def _make_news(stage: BrowserStage, creators: dict[str, str]) -> None:
         row = {"source": source, "gross_cents": cents, "at": at}
         stage.fanvue.add_sales(creators[handle], rows=[row])
     stage.fanvue.add_reversals(creators["iris"])
-    if not stage.fanvue.flush_webhooks()["done"]:
-        raise RuntimeError("the news did not arrive")
+    stage.deliver()
 
 
 @contextmanager

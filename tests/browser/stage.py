@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from tests.support.browser import sign_up
+from tests.support.deliveries import deliver_all
 
 
 if TYPE_CHECKING:
@@ -108,14 +109,21 @@ class BrowserStage:
         return self.engine.models[creator]
 
     def sell(self, creator: str, *cents: int) -> list[Sold]:
-        """Sell at Fanvue, once for each amount; announced, not yet delivered."""
+        """Sell at Fanvue, once for each amount; returns when the announcements were delivered."""
         rows = [{"source": "message", "gross_cents": each} for each in cents]
-        return _sold(self.fanvue.add_sales(creator, rows=rows))
+        sold = _sold(self.fanvue.add_sales(creator, rows=rows))
+        self.deliver()
+        return sold
 
     def refund(self, creator: str, sale: Sold) -> Sold:
         """Take a sale back at Fanvue."""
         (row,) = _sold(self.fanvue.add_reversals(creator, order_ids=[sale.fanvue_id]))
+        self.deliver()
         return row
+
+    def deliver(self) -> None:
+        """Deliver what Fanvue announced."""
+        deliver_all(self.fanvue, self.database)
 
     def drain(self) -> None:
         """Run a worker here until nothing is due and nothing runs."""

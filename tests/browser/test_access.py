@@ -49,7 +49,7 @@ def busy_agency(stage: BrowserStage) -> Agency:
     (sale,) = stage.sell(calm, 1234)
     stage.refund(calm, sale)
     stage.fanvue.add_sales(calm, rows=[{"source": "tip", "gross_cents": 900, "currency": "EUR"}])
-    assert stage.fanvue.flush_webhooks()["done"]
+    stage.deliver()
     stage.database.execute(
         "update public.models set status = 'reauth_required' where id = %s",
         (stage.model(troubled),),

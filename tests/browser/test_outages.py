@@ -64,7 +64,6 @@ def test_without_realtime_the_page_says_so_and_catches_up_by_itself(
     expect(lost).to_contain_text("Reconnecting")
     expect(lost).to_contain_text("figures may be a moment old")
     sales = stage.sell(creator, 1000, 2000, 333)
-    assert stage.fanvue.flush_webhooks()["done"]
     local_stack.start_realtime()
 
     tab.wait_until_live()
@@ -150,7 +149,6 @@ def test_a_restart_of_the_database_leaves_the_page_deaf_and_right_all_the_same(
     tab.forget()
 
     (sale,) = stage.sell(creator, 1000)
-    assert stage.fanvue.flush_webhooks()["done"]
     look_again_slowly(tab, "10.00")
 
     tab.wait_for_row(sale.fanvue_id, "10.00")
@@ -170,7 +168,6 @@ def test_at_a_cold_project_with_a_long_write_the_page_is_live_when_it_really_hea
         tab.wait_until_joined(agency.topic)
         tab.wait_for_total("0.00")
         stage.sell(creator, 1000)
-        assert stage.fanvue.flush_webhooks()["done"]
         expect(tab.part("connection", state="connecting")).to_be_visible()
 
     tab.wait_until_live()
@@ -189,7 +186,6 @@ def test_after_three_days_asleep_the_first_join_fails_and_the_page_comes_to_life
     realtime(refuseJoinMs=0)
     forget_partitions(local_stack)
     stage.sell(creator, 1000)
-    assert stage.fanvue.flush_webhooks()["done"]
 
     tab.open()
     tab.fill_in(*agency.owner.login)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from local.ports import HOST, accepts
 from local.processes import wait_until
 from local.programs import find_node
 from tests.realtime.clients import SECONDS
+from tests.support.own_stack import free_port
 from tests.support.postgres import PROJECT, as_superuser
 
 
@@ -37,7 +37,7 @@ class OwnServer:
     def __init__(
         self, stack: Mapping[str, str], directory: Path, port: int, settings: dict[str, object]
     ) -> None:
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.url = f"http://{HOST}:{self.port}"
         self._file = directory / f"realtime-{self.port}.json"
         self._log = self._file.with_suffix(".log")
@@ -94,13 +94,6 @@ class OwnServer:
     def thaw(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

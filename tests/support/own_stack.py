@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from local.ports import is_free
 from local.realtime import SETTINGS
 from local.stack import Stack
 from tests.support.postgres import PROJECT
@@ -29,6 +31,8 @@ STACKS: Final = PROJECT / ".local" / "test"
 # Below the range from which the system takes ports for outgoing connections.
 FIRST_PORT: Final = 25321
 PORT_STEP: Final = 100
+# Below those of all stacks, for single servers.
+OTHER_PORTS: Final = range(11_000, 20_000)
 
 
 @contextmanager
@@ -44,6 +48,15 @@ def own_stack() -> Iterator[Path]:
         yield stack.instance.env_file
     finally:
         _remove(stack)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, and that no connection is given meanwhile."""
+    while True:
+        # Of the system's chance: that of a test is the same in every process.
+        port = secrets.choice(OTHER_PORTS)
+        if is_free(port):
+            return port
 
 
 def stop_abandoned_stacks() -> None:

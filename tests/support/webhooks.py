@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tests.support.deliveries import deliver_all
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
@@ -55,7 +56,4 @@ def tip(program: Program, creator: str, count: int) -> None:
 
 
 def deliver(program: Program) -> None:
-    outcome = program.engine.fanvue.flush_webhooks(PATIENCE_SECONDS)
-    assert outcome["done"], outcome
-    # what a busy machine did not apply in time, a worker's tick applies
-    program.engine.database.execute("select public.retry_webhook_events(1000)")
+    deliver_all(program.engine.fanvue, program.engine.database)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.hosted import problems_of
-from tests.support.monitoring import free_port
+from tests.support.own_stack import free_port
 from tests.support.postgres import PROJECT
 from tests.support.stack import ADDRESSES, KEYS, SECRETS, VARIABLE, fanvue_place
 from tests.support.waiting import PATIENCE_SECONDS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.docs.recipe import read_stages
+from tests.support.own_stack import free_port
 from tests.support.postgres import PROJECT
 from tests.support.program import Program
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
@@ -27,12 +27,6 @@ pytestmark = pytest.mark.system
 IMAGE = read_stages(PROJECT / "Dockerfile")[-1]
 
 
-def free_port() -> str:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
-
-
 def health_check(settings: dict[str, str]) -> int:
     _, _, words = IMAGE.last("HEALTHCHECK").partition(" CMD ")
     _, *arguments = ast.literal_eval(words)
@@ -43,7 +37,7 @@ def health_check(settings: dict[str, str]) -> int:
 
 
 def test_a_working_worker_is_healthy_and_a_dead_one_is_not(engine: Engine, tmp_path: Path) -> None:
-    settings = {**IMAGE.environment(), "WORKER_METRICS_PORT": free_port()}
+    settings = {**IMAGE.environment(), "WORKER_METRICS_PORT": str(free_port())}
     del settings["PATH"]
     creator = engine.creator(60)
 

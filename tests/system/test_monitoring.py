@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.edge_functions import FunctionLog
-from tests.support.monitoring import Chat, Scraper, chat, free_port
+from tests.support.monitoring import Chat, Scraper, chat
+from tests.support.own_stack import free_port
 from tests.support.program import Program
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 from worker.metrics import OF_THE_ENGINE, Metric

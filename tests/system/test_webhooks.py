@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.support.consent import mint
+from tests.support.deliveries import deliver_all
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 
@@ -276,9 +277,7 @@ def _tip(engine: Engine, creator: str, count: int) -> None:
 
 
 def _deliver(engine: Engine) -> None:
-    """Deliver everything; what a busy machine did not apply in time, a worker's tick applies."""
-    _acknowledge(engine)
-    engine.database.execute("select public.retry_webhook_events(1000)")
+    deliver_all(engine.fanvue, engine.database)
 
 
 def _acknowledge(engine: Engine) -> None:
