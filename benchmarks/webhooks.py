@@ -208,7 +208,7 @@ def webhook(stage: Stage, size: Size) -> list[Row]:
     for _ in range(size.rounds):
         stage.populate(agencies=size.agencies, models=CREATORS)
         sender = Sender(stage)
-        # The first delivery starts the function; the first of each creator queues her sync.
+        # The first delivery starts the function; the first of each creator queues their sync.
         sender.deliver(CREATORS, 1)
         for name, measure in _measurements(sender, size.deliveries):
             rounds.add(name, measure())

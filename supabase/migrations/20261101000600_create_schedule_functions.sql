@@ -237,8 +237,12 @@ begin
   v_waits := found;
   if not v_waits then
     -- the job before the state: the order in which a settlement takes them
-    v_job := private.put_job(v_model, p_sync_type, 5::smallint, v_now, v_now,
-                             concat_ws(' ', 'request', (select auth.uid())));
+    -- what waits for its next try is tried now; a walk through history stays behind live work all the same
+    v_job := private.put_job(v_model, p_sync_type,
+                             coalesce((select j.priority from public.sync_jobs j
+                                       where j.model_id = p_model_id and j.sync_type = p_sync_type and j.state = 'queued' and j.priority >= 100),
+                                      5::smallint),
+                             v_now, v_now, concat_ws(' ', 'request', (select auth.uid())));
   end if;
   -- Now somebody waits for it: they hear how far it is, and how it ended. Where it is in the queue is not for them to say.
   update public.sync_jobs j set asked_at = v_now where j.id = v_job.id and j.asked_at is null;

@@ -201,7 +201,7 @@ begin
   if to_regclass('cron.job') is null then
     return 'pg_cron is not installed: the workers tick alone';
   end if;
-  if cardinality(v_idle) = 0 and (select count(*) from private.cron_runs()) >= 4 then
+  if cardinality(v_idle) = 0 and (select count(*) from private.cron_runs()) >= 5 then
     return 'pg_cron has all its jobs';
   end if;
   perform private.schedule_engine();

@@ -58,6 +58,7 @@ declare
   v_counts jsonb := '{}'::jsonb;
   v_gross numeric(14, 2);
   v_bucket text;
+  v_webhooks bigint;
   v_count integer;
 begin
   -- the reply to the first call may have been lost
@@ -71,6 +72,12 @@ begin
   if p_confirm_handle is distinct from coalesce(v_model.handle, v_model.fanvue_user_uuid, v_model.id::text) then
     raise sqlstate 'PT422' using message = format('%L is not the handle of model %s: nothing was erased', p_confirm_handle, p_model_id),
       hint = 'write the handle as public.model_overview shows it (the creator''s uuid where it shows none)';
+  end if;
+  select count(*) into v_webhooks from private.webhook_subscriptions w where w.model_id = p_model_id and w.state = 'active';
+  if v_webhooks > 0 and v_model.status = 'active' and v_model.connection_id is null and private.has_grant(v_model) then
+    -- with the grant goes what could take them back
+    raise sqlstate 'PT409' using message = format('Fanvue delivers webhooks of model %s, and without its grant nobody ends that from here: nothing was erased', p_model_id),
+      hint = format('run fanvue-sync webhooks delete %s --yes, then erase the model', p_model_id);
   end if;
   -- in the order of a settlement, which takes no model
   perform from public.sync_jobs j where j.model_id = p_model_id order by j.sync_type, j.state = 'queued', j.id for update;
@@ -100,11 +107,13 @@ begin
   -- everything else goes with it: grant, streams, jobs, runs, chats, posts, findings, settings, the name in the trail
   delete from public.models m where m.id = p_model_id;
   perform private.note_action('erase_model', 'model ' || p_model_id, jsonb_build_object('model_id', p_model_id, 'agency_id', v_model.agency_id), v_counts);
-  return jsonb_build_object('changed', true, 'message', format('model %s and all its rows are gone; the agency''s total is %s US dollars less', p_model_id, v_gross), 'rows', v_counts);
+  return jsonb_build_object('changed', true, 'message', format('model %s and all its rows are gone; the agency''s total is %s US dollars less%s', p_model_id, v_gross,
+      case when v_webhooks > 0 then '; Fanvue goes on delivering its webhooks until they are deleted in its Developer area, your app, Events' else '' end), 'rows', v_counts);
 end
 $$;
 comment on function ops.erase_model(uuid, text) is
   'Deletes a creator with everything of theirs: grant, money, fans, messages, posts, jobs, runs, webhook payloads. p_confirm_handle must be their handle, exactly. '
-  'It cannot be undone; only Fanvue has the data then. Take them out of the agency''s account and webhooks at Fanvue too, or events for them are parked again.';
+  'It cannot be undone; only Fanvue has the data then. Refuses while a webhook is registered for them that their grant can still delete. '
+  'Take them out of the agency''s account, and of webhooks made by hand, at Fanvue too, or events for them are parked again.';
 revoke all on function ops.erase_model(uuid, text) from public, anon, authenticated;
 grant execute on function ops.erase_model(uuid, text) to service_role;

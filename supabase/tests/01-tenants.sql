@@ -106,7 +106,7 @@ where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace in ('private'::regnam
 select ok(not has_schema_privilege('anon', 'private', 'usage') and not has_schema_privilege('anon', 'ops', 'usage')
           and not has_schema_privilege('authenticated', 'ops', 'usage'), 'private and ops are closed to the API''s roles');
 
--- A member may ask for a sync of her own models only ----------------------------------------------------
+-- A member may ask for a sync of their own models only ----------------------------------------------------
 select is(pg_temp.read_as('authenticated', mine.user_id,
             format('select left(public.request_sync(%L, ''earnings'') ->> ''model_id'', 36)', theirs.model_id)),
           'PT404 no such model in your agencies', format('a member of %s cannot sync a model of %s', mine.letter, theirs.letter))

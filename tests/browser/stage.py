@@ -98,7 +98,7 @@ class BrowserStage:
         )
 
     def new_creator(self, agency: Agency, transactions: int = 0, **order: Any) -> str:
-        """Add a creator to Fanvue and connect her; return her uuid at Fanvue."""
+        """Add a creator to Fanvue and connect them; return their uuid at Fanvue."""
         made = self.fanvue.add_creators(transactions=transactions, **order)
         creator = made[0]["uuid"]
         self.aside(lambda: self.engine.connect(creator, agency.name))

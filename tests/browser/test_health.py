@@ -53,7 +53,7 @@ where model_id = %s and sync_type = 'earnings'
 """
 
 
-def test_a_creator_who_must_connect_again_gets_a_banner_until_she_has(
+def test_a_creator_who_must_connect_again_gets_a_banner_until_they_have(
     stage: BrowserStage, tab: Tab
 ) -> None:
     agency = stage.new_agency()

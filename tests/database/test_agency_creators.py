@@ -52,7 +52,9 @@ def test_attached_creators_are_due_at_once_and_attached_again_nothing_happens(
     assert agency.row()["listed_at"] is not None
 
 
-def test_a_creator_who_is_managed_again_is_read_at_once_once_she_is_listed(agency: Agency) -> None:
+def test_a_creator_who_is_managed_again_is_read_at_once_once_they_are_listed(
+    agency: Agency,
+) -> None:
     engine = agency.engine
     gone = agency.models[0]
     engine.rows("delete from public.sync_jobs")
@@ -68,7 +70,7 @@ def test_a_creator_who_is_managed_again_is_read_at_once_once_she_is_listed(agenc
     assert [job["model_id"] for job in engine.claim()] == [str(gone)]
 
 
-def test_a_working_grant_of_her_own_is_kept_unless_replaced_on_purpose(agency: Agency) -> None:
+def test_a_working_grant_of_their_own_is_kept_unless_replaced_on_purpose(agency: Agency) -> None:
     creator = uuid.uuid4()
     model_id = agency.engine.model(uuid.UUID(agency.agency_id), fanvue_user_uuid=str(creator))
     agency.engine.call("enqueue_sync", model_id, "earnings")
@@ -82,7 +84,7 @@ def test_a_working_grant_of_her_own_is_kept_unless_replaced_on_purpose(agency: A
     assert agency.engine.value(own, model_id) == "refresh-0"
 
 
-def test_a_dead_grant_of_her_own_gives_way_to_the_agencys(agency: Agency) -> None:
+def test_a_dead_grant_of_their_own_gives_way_to_the_agencys(agency: Agency) -> None:
     creator = uuid.uuid4()
     agency.engine.model(
         uuid.UUID(agency.agency_id), fanvue_user_uuid=str(creator), status="reauth_required"
@@ -115,10 +117,10 @@ def test_a_claimed_job_names_grant_path_and_bucket(agency: Agency) -> None:
     assert jobs[model_id]["model"]["path_prefix"] == f"/creators/{creator}"
     assert jobs[model_id]["model"]["grant_id"] == agency.connection_id
     assert jobs[model_id]["bucket"] == f"user:{agency.account}:{creator}"
-    (hers,) = [
+    (account,) = [
         job for job in jobs.values() if job["model"]["fanvue_user_uuid"] == str(agency.account)
     ]
-    assert (hers["model"]["path_prefix"], hers["bucket"]) == ("", f"user:{agency.account}")
+    assert (account["model"]["path_prefix"], account["bucket"]) == ("", f"user:{agency.account}")
     assert jobs[str(own)]["model"]["path_prefix"] == ""
     assert jobs[str(own)]["model"]["grant_id"] == str(own)
 
@@ -171,7 +173,7 @@ def test_a_removed_connection_leaves_its_models_and_a_removed_agency_nothing(
     assert {row["status"]: row["n"] for row in rows} == left
 
 
-def test_a_removed_connection_gives_a_creator_her_own_grant_back(agency: Agency) -> None:
+def test_a_removed_connection_gives_a_creator_their_own_grant_back(agency: Agency) -> None:
     creator = uuid.uuid4()
     model_id = agency.engine.model(uuid.UUID(agency.agency_id), fanvue_user_uuid=str(creator))
     agency.attach(creator, replace=True)

@@ -1,4 +1,4 @@
-"""What happens to a model while an operator gives her to another agency lands in that one.
+"""What happens to a model while an operator gives it to another agency lands in that one.
 
 Two connections: the move is open when the other begins, and committed before it ends.
 """
@@ -32,7 +32,7 @@ TABLES = (
 
 @dataclass(frozen=True)
 class Move:
-    """A model on her way, and the two agencies."""
+    """A model on its way, and the two agencies."""
 
     engine: Engine
     old: uuid.UUID
@@ -65,7 +65,7 @@ class Move:
         self.engine.settle(job, "done", state="succeeded")
 
     def left_behind(self) -> dict[str, int]:
-        """Count the model's rows that name the agency she left, by table."""
+        """Count the model's rows that name the agency it left, by table."""
         counts = {
             table: self.engine.value(
                 f"select count(*) from public.{table}"  # noqa: S608 - our own text

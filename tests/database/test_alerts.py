@@ -62,7 +62,7 @@ def test_where_all_is_well_nothing_is_told(engine: Engine, model_id: uuid.UUID) 
     assert engine.rows("select * from ops.alerts") == []
 
 
-def test_a_creator_who_must_reconnect_is_told_once_and_once_when_she_did(
+def test_a_creator_who_must_reconnect_is_told_once_and_once_when_they_did(
     engine: Engine, model_id: uuid.UUID
 ) -> None:
     demand_reauth(engine, model_id)

@@ -105,7 +105,7 @@ def furnish(engine: Engine, handle: str) -> tuple[uuid.UUID, uuid.UUID]:
     return agency_id, owner_id
 
 
-def test_a_member_sees_her_own_agency_and_nothing_of_another(
+def test_a_member_sees_their_own_agency_and_nothing_of_another(
     engine: Engine, connect: Callable[[], Connection]
 ) -> None:
     theirs, _ = furnish(engine, "theirs")

@@ -135,7 +135,7 @@ def test_rows_without_a_uuid_are_known_by_the_handle_within_the_agency(court: Co
     assert own not in named
 
 
-def test_an_event_of_a_creator_who_was_erased_as_a_fan_still_names_her(court: Court) -> None:
+def test_an_event_of_a_creator_who_was_erased_as_a_fan_still_names_them(court: Court) -> None:
     court.engine.rows(
         "update public.models set fanvue_user_uuid = %s where id = %s", FAN, court.creator.model_id
     )

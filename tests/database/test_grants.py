@@ -188,7 +188,7 @@ def test_passing_trouble_is_retried_ever_later(grant: Grant) -> None:
     assert grant.model()["status"] == "active"
 
 
-def test_our_own_misconfiguration_never_costs_a_creator_her_grant(grant: Grant) -> None:
+def test_our_own_misconfiguration_never_costs_a_creator_their_grant(grant: Grant) -> None:
     for _ in range(3):
         assert grant.fail(grant.begin(), "config") == {"state": "retry", "retry_in_s": 300}
         grant.engine.move_clock(seconds=301)

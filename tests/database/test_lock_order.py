@@ -435,12 +435,9 @@ def test_parked_webhooks_are_applied_while_the_schedule_ticks(
 
 def test_a_replay_waits_for_a_creator_who_is_being_connected(engine: Engine) -> None:
     creator = str(uuid.uuid4())
-    event = {
-        "id": "E-1",
-        "type": "creator.payment.succeeded",
-        "data": {"id": "FV-1", "gross": 500, "source": "tip", "creator": {"uuid": creator}},
-    }
-    event["data"] |= {"created_at": engine.value("select private.engine_now()").isoformat()}
+    paid = {"id": "FV-1", "gross": 500, "source": "tip", "creator": {"uuid": creator}}
+    paid["created_at"] = engine.value("select private.engine_now()").isoformat()
+    event = {"id": "E-1", "type": "creator.payment.succeeded", "data": paid}
     engine.call("receive_webhook_event", event, p_apply=False)
     event_id = engine.value("select id from public.webhook_events")
     operator, connecting = engine.another(), engine.another()

@@ -92,7 +92,7 @@ def test_a_history_that_could_not_be_read_is_not_tried_with_every_poll(
     assert history_due(creator)
 
 
-def test_a_paused_creators_history_goes_on_when_she_is_resumed(
+def test_a_paused_creators_history_goes_on_when_they_are_resumed(
     creator: Creator, house: House
 ) -> None:
     history = unread_history(creator, house)

@@ -328,7 +328,7 @@ def _without_fans(counted: Counter[tuple[Any, ...]]) -> Counter[tuple[Any, ...]]
     return plain
 
 
-def test_a_creator_is_erased_with_all_her_rows_and_the_agency_s_total_follows(court: Court) -> None:
+def test_a_creator_is_erased_with_all_rows_and_the_agency_s_total_follows(court: Court) -> None:
     engine, creator = court.engine, court.creator
     kept = Creator(engine, *STREAMS, agency_id=creator.agency_id)
     kept.read("subscribers", fans("somebody"))
@@ -357,7 +357,28 @@ def test_a_creator_is_not_erased_under_another_handle(court: Court) -> None:
     assert court.money() == before
 
 
-def test_a_worker_that_reads_an_erased_creator_loses_her_job(court: Court) -> None:
+def test_a_creators_webhooks_are_deleted_at_fanvue_while_their_grant_can(court: Court) -> None:
+    engine, model_id = court.engine, court.creator.model_id
+    erase = "select ops.erase_model(%s, %s) ->> 'message'"
+    engine.rows(
+        "insert into private.webhook_subscriptions"
+        " (id, model_id, fanvue_id, url, events, secret, state, created_at, changed_at)"
+        " values (gen_random_uuid(), %s, 'W-1', 'https://x.test', '{}', 'fse1.k.s', 'active',"
+        " now(), now())",
+        model_id,
+    )
+
+    with pytest.raises(psycopg.Error) as refused:
+        engine.rows(erase, model_id, court.creator.uuid)
+    assert refused.value.sqlstate == "PT409"
+    assert f"fanvue-sync webhooks delete {model_id} --yes" in str(refused.value.diag.message_hint)
+
+    engine.rows("update public.models set status = 'reauth_required' where id = %s", model_id)
+    told = engine.value(erase, model_id, court.creator.uuid)
+    assert "until they are deleted in its Developer area" in told
+
+
+def test_a_worker_that_reads_an_erased_creator_loses_the_job(court: Court) -> None:
     reading = court.creator.begin("earnings")
     court.engine.rows("select ops.erase_model(%s, %s)", court.creator.model_id, court.creator.uuid)
 

@@ -61,7 +61,7 @@ def hears(
         "agency:{own} or true",
     ],
 )
-def test_a_member_hears_no_topic_but_her_agency_s(
+def test_a_member_hears_no_topic_but_their_agency_s(
     engine: Engine, connect: Callable[[], Connection], form: str
 ) -> None:
     own, other, user = engine.agency(), engine.agency(), uuid.uuid4()

@@ -102,7 +102,7 @@ def test_rollups_equal_the_rows_after_any_statements(
     assert wrong == []
 
 
-def test_a_creator_who_moves_to_another_agency_takes_her_rows_along(engine: Engine) -> None:
+def test_a_creator_who_moves_to_another_agency_takes_their_rows_along(engine: Engine) -> None:
     old, new = engine.agency(), engine.agency()
     model_id = engine.model(old, due=False, handle="a")
     engine.owner.execute(

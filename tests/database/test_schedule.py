@@ -210,6 +210,19 @@ def test_asking_for_a_backfill_leaves_it_in_its_place_and_writes_once(
     assert engine.value("select count(*) from public.sync_runs") == 1
 
 
+def test_asking_for_a_backfill_that_failed_tries_it_now_and_behind_live_work(
+    engine: Engine, member_id: uuid.UUID, model_id: uuid.UUID
+) -> None:
+    engine.call("enqueue_sync", model_id, "earnings", p_priority=100)
+    engine.settle(engine.claim()[0], "retry", retry_in_s=600)
+    assert engine.claim() == []
+
+    asked = ask(engine, member_id, model_id)
+
+    (job,) = engine.claim()
+    assert (job["id"], job["priority"], job["attempt"]) == (asked["id"], 100, 2)
+
+
 @pytest.mark.parametrize(("outcome", "anew"), [("done", True), ("yield", False)])
 def test_asking_while_the_job_is_settled_answers_with_work_that_is_there(
     engine: Engine, member_id: uuid.UUID, model_id: uuid.UUID, outcome: str, *, anew: bool

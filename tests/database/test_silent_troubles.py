@@ -206,7 +206,7 @@ def test_an_event_that_was_not_understood_goes_with_the_creator_it_names(
     assert engine.rows("select * from public.webhook_events") == []
 
 
-def test_the_trail_forgets_a_creator_wherever_it_names_her(
+def test_the_trail_forgets_a_creator_wherever_it_names_them(
     engine: Engine, creator: Creator
 ) -> None:
     engine.rows("update public.models set handle = 'bella'")

@@ -143,7 +143,7 @@ def test_a_creator_who_moves_changes_both_agencies(
     assert joined["stamp"] != before[1]["stamp"]
 
 
-def test_a_creator_who_is_entered_again_under_her_id_gets_no_old_stamp_back(
+def test_a_creator_who_is_entered_again_under_their_id_gets_no_old_stamp_back(
     house: tuple[Engine, uuid.UUID, uuid.UUID],
 ) -> None:
     engine, first, _ = house

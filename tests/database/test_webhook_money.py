@@ -295,7 +295,7 @@ def test_a_burst_of_events_pulls_one_poll_forward_per_minute(engine: Engine) -> 
     assert books.engine.value("select count(*) from public.sync_jobs") == 1
 
 
-def test_an_event_of_an_unknown_creator_waits_and_is_applied_when_she_connects(
+def test_an_event_of_an_unknown_creator_waits_and_is_applied_when_they_connect(
     engine: Engine,
 ) -> None:
     stranger = str(uuid.uuid4())

@@ -127,7 +127,7 @@ def test_a_refund_names_its_sale_after_the_api_renamed_it(engine: Engine) -> Non
     assert refund == {"reverses_fanvue_id": "FV-1"}
 
 
-def test_a_model_written_in_capitals_gets_her_events(engine: Engine) -> None:
+def test_a_model_written_in_capitals_gets_its_events(engine: Engine) -> None:
     books = Books(engine, engine.another(), CREATOR.upper())
 
     told = engine.call("receive_webhook_event", Sale(1, 0, 500, "fan-1", None).event("other", 0))

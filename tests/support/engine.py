@@ -100,7 +100,7 @@ class Engine:
         return load_settings({**self.environment, **changes}, None)
 
     def creator(self, transactions: int = 0, **order: Any) -> str:
-        """Add a creator to Fanvue and connect her; return her uuid."""
+        """Add a creator to Fanvue and connect them; return their uuid."""
         made = self.fanvue.add_creators(transactions=transactions, **order)
         uuid = made[0]["uuid"]
         self.connect(uuid)

@@ -75,7 +75,7 @@ async def backfill_beside_live_work(
 ) -> Backfill:
     """Connect a creator with so many old messages to an agency whose creators are all active.
 
-    Goes on until her messages are stored, at least for so many minutes.
+    Goes on until their messages are stored, at least for so many minutes.
     """
     shape = Shape(
         agencies=1,

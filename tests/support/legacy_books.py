@@ -34,7 +34,7 @@ CUT_OFF: Final = 0.01
 
 @dataclass(slots=True)
 class LegacyModel:
-    """One creator as the older application knew her."""
+    """One creator as the older application knew them."""
 
     id: UUID
     agency_id: UUID
@@ -70,7 +70,7 @@ class LegacyBooks:
         return agency_id
 
     def model(self, agency_id: UUID, creator: Creator, truth: Iterable[Transaction]) -> LegacyModel:
-        """Add a creator with the rows that the older application made of hers."""
+        """Add a creator with the rows that the older application made of theirs."""
         model = LegacyModel(uuid4(), agency_id, creator.uuid)
         self.database.execute(
             "insert into public.models (id, agency_id, name, fanvue_user_uuid, fanvue_access_token,"

@@ -57,7 +57,7 @@ def test_one_grant_reads_many_creators_to_the_cent(agency: AgencyStage) -> None:
     assert wanted == set(engine.fanvue.stats()["buckets"])
 
 
-def test_every_stream_of_a_managed_creator_is_read_on_her_path(agency: AgencyStage) -> None:
+def test_every_stream_of_a_managed_creator_is_read_on_their_path(agency: AgencyStage) -> None:
     engine = agency.engine
     engine.database.execute("update private.sync_streams set enabled = true")
     made = engine.fanvue.add_creators(2, transactions=20, messages=30, posts=5, subscribers=4)
@@ -249,7 +249,7 @@ def test_a_repeated_command_adds_newcomers_and_stores_no_grant_twice(agency: Age
     engine.assert_exact(newcomer)
 
 
-def test_a_creator_with_a_grant_of_her_own_moves_only_on_purpose(agency: AgencyStage) -> None:
+def test_a_creator_with_a_grant_of_their_own_moves_only_on_purpose(agency: AgencyStage) -> None:
     engine = agency.engine
     own, other = agency.creators(2)
     engine.connect(own, "Nova")

@@ -59,7 +59,7 @@ def browser(stack: dict[str, str], engine: Engine) -> Iterator[Browser]:
     yield from open_browser(f"{stack['SUPABASE_URL']}/functions/v1")
 
 
-def test_a_creator_connects_and_her_first_sync_gives_exact_books(
+def test_a_creator_connects_and_their_first_sync_gives_exact_books(
     engine: Engine, browser: Browser
 ) -> None:
     member, creator = new_member(engine), new_creator(engine, 30)
@@ -103,7 +103,7 @@ def test_the_dashboard_gets_the_address_as_json_where_it_cannot_follow(
     assert browser.confirm(back, member).status_code == 303
 
 
-def test_a_connection_named_for_a_model_connects_her_again_in_place(
+def test_a_connection_named_for_a_model_connects_them_again_in_place(
     engine: Engine, browser: Browser
 ) -> None:
     member, creator = new_member(engine), new_creator(engine, 20)
@@ -158,7 +158,7 @@ def test_the_worker_renews_a_grant_that_the_function_stored(
     assert model_of(engine, creator)["token_version"] == 2
 
 
-def test_an_adopted_model_learns_its_creator_when_she_connects(
+def test_an_adopted_model_learns_its_creator_when_they_connect(
     engine: Engine, browser: Browser
 ) -> None:
     member, creator = new_member(engine), new_creator(engine, 20)

@@ -1,6 +1,6 @@
 """Models and their grants over time: adopted, paused, deleted, sealed with keys that come and go.
 
-A model that may not sync costs nothing; one whose key is missing waits for the key, not for her.
+A model that may not sync costs nothing; one whose key is missing waits for the key, not for them.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def test_lone_access_token_works_until_it_ends_and_is_kept_then(engine: Engine) 
     assert engine.run_states(creator)[-1] == "failed"
 
 
-def test_creator_who_connects_again_goes_on_where_she_stopped(engine: Engine) -> None:
+def test_creator_who_connects_again_goes_on_where_they_stopped(engine: Engine) -> None:
     creator = _adopt(engine, with_refresh=False)
     engine.pass_time(3700)
     _tick(engine)

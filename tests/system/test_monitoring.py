@@ -98,7 +98,7 @@ def test_one_eventful_minute_of_a_worker_moves_every_metric(program: Program, to
         creator = engine.creator(120)
         scraper.wait_for(lambda: scraper.total(Metric.ROWS.value.name, change="inserted") == 120)
 
-        # a token that ended, a call that was refused, a creator who is gone while she is read
+        # a token that ended, a call that was refused, a creator who is gone while they are read
         engine.fanvue.add_fault("status", status=401, path="/insights/earnings$", times=1)
         engine.fanvue.add_sales(creator, 1)
         sync(engine, creator)
@@ -107,7 +107,7 @@ def test_one_eventful_minute_of_a_worker_moves_every_metric(program: Program, to
         scraper.wait_for(lambda: not jobs_of(engine, creator))
         engine.fanvue.add_fault("timeout", "/insights/.*")
         gone = engine.creator(1)
-        # Gone while her call is under way, not before it.
+        # Gone while their call is under way, not before it.
         scraper.wait_for(lambda: is_running(engine, gone) and was_hit(engine, "timeout"))
         engine.database.execute("delete from public.models where id = %s", (engine.models[gone],))
         scraper.wait_for(lambda: scraper.total(Metric.LOST.value.name) == 1)

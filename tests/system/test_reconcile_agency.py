@@ -96,7 +96,7 @@ def test_an_account_that_may_not_read_the_report_is_proved_without_it(agency: Ag
     assert run[1]["compared"] == ["summary"]
 
 
-def test_a_creator_with_a_grant_of_her_own_asks_for_no_report(agency: AgencyStage) -> None:
+def test_a_creator_with_a_grant_of_their_own_asks_for_no_report(agency: AgencyStage) -> None:
     engine = agency.engine
     creator = engine.creator(40)
     engine.drain()

@@ -19,6 +19,7 @@ from tests.support.engine import silence_cron, wake_cron
 from tests.support.flaky_rest import flaky
 from tests.support.waiting import LOOK_SECONDS, PATIENCE_SECONDS
 from worker.app import open_books, open_engine
+from worker.commands.database_checks import SCHEDULES
 
 
 if TYPE_CHECKING:
@@ -236,6 +237,18 @@ def _ticks(engine: Engine, source: str) -> int:
         "select ticks from private.scheduler_ticks where source = %s", (source,)
     ).fetchone()
     return 0 if row is None else int(row[0])
+
+
+@pytest.mark.parametrize("job", SCHEDULES)
+def test_a_job_that_somebody_took_from_pg_cron_comes_back(engine: Engine, job: str) -> None:
+    database = engine.database
+    with database.transaction(force_rollback=True):
+        database.execute("select cron.alter_job(jobid, active := true) from cron.job")
+        database.execute("select cron.unschedule(%s)", (job,))
+        database.execute("select ops.wake_schedule()")
+        names = database.execute("select jobname from cron.job order by 1").fetchall()
+
+    assert names == [(name,) for name in SCHEDULES]
 
 
 def test_a_failure_of_the_night_is_still_seen_in_the_evening(engine: Engine) -> None:

@@ -259,7 +259,7 @@ def test_flat_money_sent_again_under_another_header_id_is_counted_once(
 
     statuses = [answer.json()["status"] for answer in answers]
     assert statuses == ["applied", "duplicate", "duplicate"]
-    # What she earns of it stands in the API's row alone.
+    # What the creator earns of it stands in the API's row alone.
     assert (engine.ledger(creator).count, engine.ledger(creator).gross) == (1, Decimal(7))
     engine.sync(creator)
     engine.assert_exact(creator)

@@ -91,7 +91,7 @@ async def test_a_job_never_gets_the_token_of_a_grant_that_its_path_is_not_for(
     assert moved.value.retry_after == timedelta(seconds=1)
 
 
-async def test_a_creator_whose_grant_changed_keeps_the_pair_of_her_running_job() -> None:
+async def test_a_creator_whose_grant_changed_keeps_the_pair_of_their_running_job() -> None:
     b = agency()
     creator = CREATORS[0]
     before = await b.keeper.token(creator, grant_id=CONNECTION)

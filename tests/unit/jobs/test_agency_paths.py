@@ -1,4 +1,4 @@
-"""A creator is read on the path of the grant that her job names, and on no other."""
+"""A creator is read on the path of the grant that their job names, and on no other."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def row(uuid: str, handle: str) -> dict[str, object]:
     return {"uuid": uuid, "handle": handle, "displayName": handle.title()}
 
 
-async def test_an_agencys_creator_is_read_below_her_own_path_and_from_her_own_budget() -> None:
+async def test_an_agencys_creator_is_read_below_their_own_path_and_from_their_own_budget() -> None:
     b = bench(json_answer({"data": [], "nextCursor": None}))
 
     await reader(b, PREFIX, "user:a:c").get("/insights/earnings", {})

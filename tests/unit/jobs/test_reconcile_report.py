@@ -74,7 +74,7 @@ async def test_the_report_is_read_to_its_last_page() -> None:
     assert {asked["creatorUuids"] for asked in report.asked} == {CREATOR}
 
 
-async def test_a_creator_with_her_own_grant_has_no_report() -> None:
+async def test_a_creator_with_their_own_grant_has_no_report() -> None:
     report = Report([])
 
     assert await report.sums(JOB).report(DAYS) is None
