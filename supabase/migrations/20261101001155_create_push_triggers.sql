@@ -160,13 +160,15 @@ revoke all on function private.is_watched(public.sync_jobs) from public, anon, a
 
 create or replace function private.job_change(p_job public.sync_jobs, p_state text)
 returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select jsonb_build_object('agency_id', p_job.agency_id, 'key', p_job.id, 'item', jsonb_build_object(
+begin
+  return jsonb_build_object('agency_id', p_job.agency_id, 'key', p_job.id, 'item', jsonb_build_object(
     'job_id', p_job.id, 'model_id', p_job.model_id, 'sync_type', p_job.sync_type, 'state', p_state,
-    'progress', coalesce(p_job.progress, '{}'::jsonb)))
+    'progress', coalesce(p_job.progress, '{}'::jsonb)));
+end
 $$;
 comment on function private.job_change(public.sync_jobs, text) is 'What is told of a job.';
 revoke all on function private.job_change(public.sync_jobs, text) from public, anon, authenticated;
