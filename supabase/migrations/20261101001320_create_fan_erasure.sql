@@ -72,8 +72,8 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  perform pg_advisory_xact_lock_shared(private.erasure_gate(null));
-  perform pg_advisory_xact_lock_shared(private.erasure_gate(p_agency_id));
+  -- in this order
+  perform pg_advisory_xact_lock_shared(private.erasure_gate(null)), pg_advisory_xact_lock_shared(private.erasure_gate(p_agency_id));
 end
 $$;
 comment on function private.share_erasures(uuid) is
