@@ -158,17 +158,16 @@ begin
   -- The agency is the model's, always: two agencies in one statement must not make two rows of one day.
   -- One statement per direction; a row that changed counts as its old self leaving and its new self arriving.
   if tg_op = 'INSERT' then
-    with delta as (
-      select m.agency_id, n.model_id, (n.fanvue_created_at at time zone 'UTC')::date as day,
-             coalesce(n.category, 'uncategorised') as category,
+    with delta as materialized (
+      select n.model_id, (n.fanvue_created_at at time zone 'UTC')::date as day, coalesce(n.category, 'uncategorised') as category,
              sum(n.amount) as gross, sum(coalesce(n.net_amount, 0)) as net, count(*)::integer as transactions
       from new_rows n
-      join public.models m on m.id = n.model_id
-      group by 1, 2, 3, 4
+      group by 1, 2, 3
     )
     insert into public.earnings_daily as e (agency_id, model_id, day, category, gross, net, transactions)
-    select d.agency_id, d.model_id, d.day, d.category, d.gross, d.net, d.transactions
+    select m.agency_id, d.model_id, d.day, d.category, d.gross, d.net, d.transactions
     from delta d
+    join public.models m on m.id = d.model_id
     order by d.model_id, d.day, d.category
     on conflict (model_id, day, category) do update
       set gross = e.gross + excluded.gross, net = e.net + excluded.net, transactions = e.transactions + excluded.transactions;
@@ -203,18 +202,17 @@ begin
       union all
       select o.model_id, o.fanvue_created_at, o.category, -o.amount, -coalesce(o.net_amount, 0), -1
       from old_rows o
-    ), delta as (
-      select m.agency_id, v.model_id, (v.fanvue_created_at at time zone 'UTC')::date as day,
-             coalesce(v.category, 'uncategorised') as category,
+    ), delta as materialized (
+      select v.model_id, (v.fanvue_created_at at time zone 'UTC')::date as day, coalesce(v.category, 'uncategorised') as category,
              sum(v.amount) as gross, sum(v.net) as net, sum(v.transactions)::integer as transactions
       from moved v
-      join public.models m on m.id = v.model_id
-      group by 1, 2, 3, 4
+      group by 1, 2, 3
       having sum(v.amount) <> 0 or sum(v.net) <> 0 or sum(v.transactions) <> 0
     )
     insert into public.earnings_daily as e (agency_id, model_id, day, category, gross, net, transactions)
-    select d.agency_id, d.model_id, d.day, d.category, d.gross, d.net, d.transactions
+    select m.agency_id, d.model_id, d.day, d.category, d.gross, d.net, d.transactions
     from delta d
+    join public.models m on m.id = d.model_id
     order by d.model_id, d.day, d.category
     on conflict (model_id, day, category) do update
       set agency_id = excluded.agency_id,

@@ -18,40 +18,46 @@ comment on function private.cause_of(text, timestamptz) is 'Who wanted a job, in
 revoke all on function private.cause_of(text, timestamptz) from public, anon, authenticated;
 grant execute on function private.cause_of(text, timestamptz) to service_role;
 
-create or replace function private.job_replies(p_jobs public.sync_jobs[])
+create or replace function private.job_replies(p_ids bigint[])
 returns jsonb
-language sql
+-- plpgsql, and told the ids alone: planned once a session, where a function in SQL is planned with each claim
+language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
-  -- What bucket_of and path_prefix say of one model, for all of them at once: a call for each job cost more than all else of a claim.
-  select coalesce(jsonb_agg(jsonb_build_object(
-    'id', j.id, 'lease_id', j.lease_id, 'agency_id', j.agency_id, 'model_id', j.model_id,
-    'sync_type', j.sync_type, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
-    'priority', j.priority, 'progress', coalesce(j.progress, '{}'::jsonb),
-    'waited_ms', greatest(0, round(extract(epoch from j.claimed_at - greatest(j.run_at, j.created_at)) * 1000)),
-    'cause', coalesce(j.cause, private.cause_of(j.cause, j.created_at)),
-    -- grant, path and bucket of one moment: a model that changes its grant meanwhile must not mix two of them
-    'bucket', coalesce(case
-      when m.connection_id is null then 'user:' || coalesce(m.fanvue_user_uuid, m.id::text)
-      when c.fanvue_user_uuid = m.fanvue_user_uuid then 'user:' || c.fanvue_user_uuid
-      else 'user:' || c.fanvue_user_uuid || ':' || m.fanvue_user_uuid end, j.bucket),
-    'model', jsonb_build_object(
-      'fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle, 'grant_id', coalesce(m.connection_id, m.id),
-      'path_prefix', case
-        when m.connection_id is null or c.fanvue_user_uuid = m.fanvue_user_uuid then case when m.id is not null then '' end
-        else '/creators/' || m.fanvue_user_uuid end))
-    order by j.ordinality), '[]')
-  from unnest(p_jobs) with ordinality j
-  left join public.models m on m.id = j.model_id
-  left join public.agency_connections c on c.id = m.connection_id
+begin
+  -- What cause_of, bucket_of and path_prefix say of one job, for all of them at once: calls for each cost more than all else of a claim.
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'id', j.id, 'lease_id', j.lease_id, 'agency_id', j.agency_id, 'model_id', j.model_id,
+      'sync_type', j.sync_type, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
+      'priority', j.priority, 'progress', coalesce(j.progress, '{}'::jsonb),
+      'waited_ms', greatest(0, round(extract(epoch from j.claimed_at - greatest(j.run_at, j.created_at)) * 1000)),
+      'cause', coalesce(j.cause, 'tick ' || to_char(j.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')),
+      -- grant, path and bucket of one moment: a model that changes its grant meanwhile must not mix two of them
+      'bucket', coalesce(case
+        when m.connection_id is null then 'user:' || coalesce(m.fanvue_user_uuid, m.id::text)
+        when c.fanvue_user_uuid = m.fanvue_user_uuid then 'user:' || c.fanvue_user_uuid
+        else 'user:' || c.fanvue_user_uuid || ':' || m.fanvue_user_uuid end, j.bucket),
+      'model', jsonb_build_object(
+        'fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle, 'grant_id', coalesce(m.connection_id, m.id),
+        'path_prefix', case
+          when m.connection_id is null or c.fanvue_user_uuid = m.fanvue_user_uuid then case when m.id is not null then '' end
+          else '/creators/' || m.fanvue_user_uuid end))
+      order by k.place), '[]')
+    from unnest(p_ids) with ordinality k(id, place)
+    join public.sync_jobs j on j.id = k.id
+    left join public.models m on m.id = j.model_id
+    left join public.agency_connections c on c.id = m.connection_id);
+end
 $$;
-comment on function private.job_replies(public.sync_jobs[]) is 'Claimed jobs as the worker gets them, in their order. No secrets.';
-revoke all on function private.job_replies(public.sync_jobs[]) from public, anon, authenticated;
-grant execute on function private.job_replies(public.sync_jobs[]) to service_role;
+comment on function private.job_replies(bigint[]) is 'Claimed jobs as the worker gets them, in the order of their ids as given. No secrets.';
+revoke all on function private.job_replies(bigint[]) from public, anon, authenticated;
+grant execute on function private.job_replies(bigint[]) to service_role;
 
 create or replace function public.claim_sync_jobs(
   p_worker text, p_limit integer, p_lease_seconds integer default 60, p_claim_id uuid default null)
@@ -77,8 +83,10 @@ declare
   v_few constant integer := 64;
   v_few_jobs constant integer := 256;
   v_left integer;
-  v_taken jsonb;
-  v_jobs jsonb := '[]'::jsonb;
+  v_ids bigint[];
+  v_taken bigint[];
+  -- one look instead of one for each job that is looked at: mostly Fanvue refuses nothing
+  v_is_refused boolean := exists (select from private.api_endpoints e where e.blocked_until > v_now);
   v_later timestamptz;
   v_next timestamptz;
 begin
@@ -86,18 +94,18 @@ begin
     raise sqlstate 'PT422' using message = 'claim_sync_jobs wants a limit of 1..1000 and a lease of at least one second';
   end if;
   if p_claim_id is not null then
-    select private.job_replies(array_agg(j order by j.id)) into v_jobs
+    select array_agg(j.id order by j.id) into v_ids
     from public.sync_jobs j
     where j.claim_id = p_claim_id and j.claimed_by = p_worker;
-    if v_jobs <> '[]' then
-      return jsonb_build_object('jobs', v_jobs, 'next_due_in', 0);
+    if v_ids is not null then
+      return jsonb_build_object('jobs', private.job_replies(v_ids), 'next_due_in', 0);
     end if;
   end if;
 
   -- First the lanes that were not served for longest; then, until the batch is full, those that have work: a claim for a single
   -- busy agency costs the same however many agencies there are.
   for v_round in 1 .. p_limit + 1 loop
-    v_left := p_limit - jsonb_array_length(v_jobs);
+    v_left := p_limit - coalesce(cardinality(v_ids), 0);
     exit when v_left = 0;
     -- one probe, before any lane is looked at. From now backwards: entries of finished jobs, kept for an old snapshot, are older.
     perform from public.sync_jobs j where j.state = 'queued' and j.run_at <= v_now order by j.run_at desc limit 1;
@@ -148,8 +156,9 @@ begin
                           where c.running < o.max_running and j.agency_id = o.agency_id and j.state = 'queued' and j.run_at <= v_now
                             and not exists (select from public.sync_jobs r
                                             where r.state = 'running' and r.model_id = j.model_id and r.sync_type = j.sync_type offset 0)
-                            and not exists (select from private.api_endpoints e
-                                            where e.bucket = j.bucket and e.blocked_until > v_now and j.sync_type = any (e.stops) offset 0)
+                            and not (v_is_refused and exists (
+                              select from private.api_endpoints e
+                              where e.bucket = j.bucket and e.blocked_until > v_now and j.sync_type = any (e.stops) offset 0))
                           order by j.priority, j.run_at, j.id
                           limit 1) first
       cross join lateral (select from private.queue_lanes l
@@ -184,8 +193,9 @@ begin
           and (j.priority, j.run_at, j.id) >= (room.priority, room.run_at, room.id)
           and not exists (select from public.sync_jobs r
                           where r.state = 'running' and r.model_id = j.model_id and r.sync_type = j.sync_type offset 0)
-          and not exists (select from private.api_endpoints e
-                          where e.bucket = j.bucket and e.blocked_until > v_now and j.sync_type = any (e.stops) offset 0)
+          and not (v_is_refused and exists (
+            select from private.api_endpoints e
+            where e.bucket = j.bucket and e.blocked_until > v_now and j.sync_type = any (e.stops) offset 0))
         order by j.priority, j.run_at, j.id
         limit greatest(room.free, 0)) p
     ), chosen as (
@@ -203,7 +213,7 @@ begin
           claimed_by = p_worker, claim_id = p_claim_id, cancel_requested = false
       from locked
       where j.id = locked.id
-      returning j.*
+      returning j.id, j.agency_id, j.lease_id, j.priority, j.run_at
     ), served as (
       update private.queue_lanes l
       set served_at = clock_timestamp(), claimed_at = v_now, oldest_lease = coalesce(room.oldest_lease, t.first_lease)
@@ -211,14 +221,13 @@ begin
       join room on room.agency_id = t.agency_id
       where l.agency_id = t.agency_id
     )
-    select private.job_replies(array_agg(t::public.sync_jobs order by t.priority, t.run_at, t.id)) into v_taken
-    from taken t;
-    v_jobs := v_jobs || v_taken;
+    select array_agg(t.id order by t.priority, t.run_at, t.id) into v_taken from taken t;
+    v_ids := v_ids || v_taken;
     -- what is due is in others' hands at this moment
-    exit when v_round > 1 and v_taken = '[]';
+    exit when v_round > 1 and v_taken is null;
   end loop;
 
-  if v_jobs = '[]' then
+  if v_ids is null then
     -- Nothing to do: say how long an idle worker may sleep. One due job that waits for room settles a lane, however many are
     -- behind it; where all that is due is refused, the first block to end is early enough, whosever it is.
     select j.run_at into v_later from public.sync_jobs j where j.state = 'queued' and j.run_at > v_now order by j.run_at limit 1;
@@ -244,8 +253,8 @@ begin
       offset 0) n;
   end if;
   return jsonb_build_object(
-    'jobs', v_jobs,
-    'next_due_in', case when v_jobs <> '[]' then 0
+    'jobs', case when v_ids is null then '[]'::jsonb else private.job_replies(v_ids) end,
+    'next_due_in', case when v_ids is not null then 0
                         when v_next is null then null
                         else greatest(0, round(extract(epoch from v_next - v_now)::numeric, 3)) end);
 end
@@ -273,7 +282,7 @@ begin
   where j.model_id = p_model_id and j.sync_type = p_sync_type and j.state = 'running';
   if found then
     if v_running.claim_id = p_claim_id and v_running.claimed_by = p_worker then
-      return jsonb_build_object('jobs', private.job_replies(array[v_running]), 'running_by', p_worker, 'due_in', 0);
+      return jsonb_build_object('jobs', private.job_replies(array[v_running.id]), 'running_by', p_worker, 'due_in', 0);
     end if;
     return jsonb_build_object('jobs', '[]'::jsonb, 'running_by', v_running.claimed_by, 'due_in', 0);
   end if;
@@ -307,7 +316,7 @@ begin
   where j.id = v_queued.id
   returning j.* into v_job;
   update private.queue_lanes l set claimed_at = v_now where l.agency_id = v_job.agency_id;
-  return jsonb_build_object('jobs', private.job_replies(array[v_job]), 'running_by', p_worker, 'due_in', 0);
+  return jsonb_build_object('jobs', private.job_replies(array[v_job.id]), 'running_by', p_worker, 'due_in', 0);
 exception when unique_violation then
   -- another worker took it between the look and the update
   return jsonb_build_object('jobs', '[]'::jsonb, 'running_by', 'another worker', 'due_in', 0);

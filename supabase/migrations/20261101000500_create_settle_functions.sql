@@ -140,22 +140,25 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_streams jsonb;
+  v_models uuid[];
+  v_types text[];
+  v_good boolean[];
 begin
-  select jsonb_agg(jsonb_build_object('model_id', j.model_id, 'sync_type', j.sync_type, 'good', coalesce(i.item ->> 'state', 'succeeded') = 'succeeded')
-                   order by j.model_id, j.sync_type) into v_streams
+  select array_agg(j.model_id order by j.model_id, j.sync_type), array_agg(j.sync_type order by j.model_id, j.sync_type),
+         array_agg(coalesce(i.item ->> 'state', 'succeeded') = 'succeeded' order by j.model_id, j.sync_type)
+  into v_models, v_types, v_good
   from unnest(p_ids, p_items) i(id, item)
   join public.sync_jobs j on j.id = i.id;
   perform private.archive_done(p_ids, p_items, p_now);
   -- a stream that is due still moves to its next slot, so that the very next tick does not queue it again
   update public.sync_state s
   set next_sync_at = private.next_due(s, p_now)
-  from jsonb_to_recordset(v_streams) e(model_id uuid, sync_type text)
+  from unnest(v_models, v_types) e(model_id, sync_type)
   where s.model_id = e.model_id and s.sync_type = e.sync_type and s.next_sync_at <= p_now;
   -- A stream that works again has no dead job. Whoever holds one brings it back, or takes it away, themselves.
   delete from public.sync_jobs j
   where j.id in (select d.id
-                 from jsonb_to_recordset(v_streams) e(model_id uuid, sync_type text, good boolean)
+                 from unnest(v_models, v_types, v_good) e(model_id, sync_type, good)
                  join public.sync_jobs d on d.model_id = e.model_id and d.sync_type = e.sync_type and d.state = 'dead'
                  where e.good
                  for update of d skip locked);

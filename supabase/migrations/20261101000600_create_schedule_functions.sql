@@ -33,6 +33,7 @@ declare
   v_now timestamptz := private.engine_now();
   v_new integer;
   v_revived integer;
+  v_is_overridden boolean := exists (select from private.sync_overrides);
 begin
   -- One tick at a time: a slow one must not queue, from its old snapshot, what a quick one queued and a worker took since.
   perform pg_advisory_xact_lock(hashtextextended('fanvue-enqueue-due', 0));
@@ -69,19 +70,26 @@ begin
   insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
   select d.agency_id, d.model_id, d.sync_type, d.priority, v_now, v_now, d.bucket
   from (
-    select (o.model).agency_id, s.model_id, s.sync_type, private.bucket_of(o.model) as bucket,
-           private.priority_now(s, t.priority, v_now) as priority
+    -- The rules of private.stream_settings, has_grant, bucket_of and priority_now, without a call of each for each stream: calls
+    -- were half of what a tick with ten thousand due streams cost.
+    select m.agency_id, s.model_id, s.sync_type,
+           case when m.connection_id is null then 'user:' || coalesce(m.fanvue_user_uuid, m.id::text) else private.bucket_of(m.row) end as bucket,
+           case when (s.high_water is null and not coalesce(s.whole_after > v_now, false))
+                     or (s.walk_id is not null and s.walk_kind <> 'incremental')
+                then greatest(t.priority, 100::smallint) else t.priority end as priority
     from public.sync_state s
     -- One probe per due stream, fenced: from statistics that know few active models, all models would be read.
-    cross join lateral (select m as model from public.models m where m.id = s.model_id offset 0) o
-    -- the rule of private.stream_settings, without a call for each stream
+    cross join lateral (select x.id, x.agency_id, x.connection_id, x.fanvue_user_uuid, case when x.connection_id is not null then x end as row
+                        from public.models x
+                        where x.id = s.model_id and x.status = 'active'
+                          and (x.connection_id is not null or coalesce(x.fanvue_refresh_token, x.fanvue_access_token) is not null) offset 0) m
     cross join lateral (
       select coalesce(om.enabled, oa.enabled, x.enabled) as enabled, coalesce(om.priority, oa.priority, x.priority) as priority
       from private.sync_streams x
-      left join private.sync_overrides oa on oa.agency_id = (o.model).agency_id and oa.sync_type = x.sync_type
-      left join private.sync_overrides om on om.model_id = s.model_id and om.sync_type = x.sync_type
+      left join private.sync_overrides oa on v_is_overridden and oa.agency_id = m.agency_id and oa.sync_type = x.sync_type
+      left join private.sync_overrides om on v_is_overridden and om.model_id = s.model_id and om.sync_type = x.sync_type
       where x.sync_type = s.sync_type offset 0) t
-    where s.next_sync_at <= v_now and (o.model).status = 'active' and t.enabled and private.has_grant(o.model)
+    where s.next_sync_at <= v_now and t.enabled
       -- state by state, so that each look is one probe of the partial index for that state
       and not exists (select from public.sync_jobs j
                       where j.model_id = s.model_id and j.sync_type = s.sync_type and j.state = 'queued')

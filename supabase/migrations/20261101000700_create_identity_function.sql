@@ -161,15 +161,30 @@ as $$
 #variable_conflict use_column
 declare
   v_confirmed record;
-  v_plain record;
+  v_matched record;
+  -- rows of the page by their place: to be matched below, and new beyond doubt
+  v_odd bigint[];
+  v_fresh bigint[];
+  v_is_awaited boolean;
+  v_money numeric;
 begin
   perform private.lock_model(p_model_id);
   p_rows := private.hide_erased_fans(p_agency_id, private.fold_ids(p_rows));
-  -- what is known again confirms nothing new
-  p_rows := private.recall_rows(p_model_id, p_rows, p_border);
-  select c.confirmed, c.amount into v_confirmed from private.confirm_provisional(p_model_id, p_rows, p_now) c;
-  -- Nearly every page is plain: each row bears an id of its own, and either stands in the ledger as it is listed, or is new at
-  -- an instant of which nothing else is known. Nothing need be matched then. One row that is not so sends the whole page below.
+  inserted := 0;
+  updated := 0;
+  amount := 0;
+  added := '{}';
+  v_is_awaited := exists (select from public.fanvue_transactions t where t.model_id = p_model_id and t.origin = 'webhook');
+  if v_is_awaited then
+    -- what is known again confirms nothing new
+    p_rows := private.recall_rows(p_model_id, p_rows, p_border);
+    select c.confirmed, c.amount into v_confirmed from private.confirm_provisional(p_model_id, p_rows, p_now) c;
+    updated := v_confirmed.confirmed;
+    amount := v_confirmed.amount;
+  end if;
+  -- Nearly every row is plain: it bears an id of its own, and either stands in the ledger as it is listed, or is new, at an
+  -- instant of which nothing is known but what the page lists just so. Such rows need no matching; the others are odd, and
+  -- with them all that is listed for their instants.
   with listed as materialized (
     select r.ordinality as n, x.*
     from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
@@ -177,7 +192,7 @@ begin
       fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
       fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz, recalled uuid)
   ), pairs as materialized (
-    select l.n, s.id,
+    select l.n, l.at, s.id,
            s.fanvue_id = l.fanvue_id and s.origin = 'api'
            and (s.amount, s.net_amount, s.currency, s.source, s.category, s.status, s.fan_uuid, s.fan_handle, s.message_uuid, s.post_uuid, s.reverses_fanvue_id)
                is not distinct from
@@ -185,41 +200,56 @@ begin
     from listed l
     cross join lateral (select x.* from public.fanvue_transactions x
                         where x.model_id = p_model_id and x.fanvue_created_at = l.at offset 0) s
-  ), same as materialized (
-    select p.n, p.id from pairs p where p.alike
   ), fresh as materialized (
-    select l.* from listed l where l.n <> all (array(select k.n from same k))
-  ), plain as materialized (
-    select (select count(*) = count(distinct l.fanvue_id) and count(l.recalled) = 0 from listed l)
-           and (select count(distinct p.id) from pairs p) = (select count(*) from same)
-           and not exists (
-             select from fresh f
-             -- as text, so that only the index that leads with fanvue_id can answer
-             cross join lateral (select from public.fanvue_transactions x
-                                 where x.fanvue_id = f.fanvue_id and x.model_id::text = p_model_id::text offset 0) t) as is_so
-  ), added as (
-    insert into public.fanvue_transactions (
-      agency_id, model_id, fanvue_id, amount, net_amount, currency, source, category, status, fan_uuid, fan_handle,
-      message_uuid, post_uuid, reverses_fanvue_id, origin, fanvue_created_at, synced_at, created_at)
-    select p_agency_id, p_model_id, f.fanvue_id, f.amount, f.net, f.currency, f.source, f.category, f.status, f.fan_uuid,
-           f.fan_handle, f.message_uuid, f.post_uuid, f.reverses_fanvue_id, 'api', f.at, p_now, p_now
-    from plain p
-    join fresh f on p.is_so
-    returning fanvue_transactions.id, fanvue_transactions.amount
+    select l.n, l.at, l.fanvue_id from listed l where l.n <> all (array(select p.n from pairs p where p.alike))
+  ), odd as materialized (
+    select l.at
+    from (select l.at, l.recalled, l.fanvue_id, count(*) over (partition by l.fanvue_id) as times from listed l) l
+    where l.fanvue_id is null or l.times > 1 or l.recalled is not null
+    union all
+    select p.at from pairs p group by p.at, p.id having not bool_or(p.alike)
+    union all
+    select f.at
+    from fresh f
+    -- as text, so that only the index that leads with fanvue_id can answer
+    cross join lateral (select from public.fanvue_transactions x
+                        where x.fanvue_id = f.fanvue_id and x.model_id::text = p_model_id::text offset 0) t
   )
-  select p.is_so, (select count(*) from same) as same, (select coalesce(sum(a.amount), 0) from added a) as amount,
-         array(select a.id from added a) as added, array(select k.id from same k) as known
-  into v_plain
-  from plain p;
-  if v_plain.is_so then
-    inserted := cardinality(v_plain.added);
-    -- a confirmed row was written above and found unchanged here
-    updated := v_confirmed.confirmed;
-    unchanged := v_plain.same - v_confirmed.confirmed;
-    amount := v_plain.amount + v_confirmed.amount;
-    listed := v_plain.known || v_plain.added;
-    added := v_plain.added;
+  select array(select l.n from listed l where l.at in (select o.at from odd o)),
+         array(select f.n from fresh f where f.at not in (select o.at from odd o)),
+         array(select p.id from pairs p where p.alike and p.at not in (select o.at from odd o))
+  into v_odd, v_fresh, listed;
+  -- a confirmed row was written above and found unchanged here
+  unchanged := cardinality(listed) - updated;
+  -- A statement that adds nothing would wake every trigger of the ledger all the same.
+  if v_fresh <> '{}' then
+    with added as (
+      insert into public.fanvue_transactions (
+        agency_id, model_id, fanvue_id, amount, net_amount, currency, source, category, status, fan_uuid, fan_handle,
+        message_uuid, post_uuid, reverses_fanvue_id, origin, fanvue_created_at, synced_at, created_at)
+      select p_agency_id, p_model_id, x.fanvue_id, x.amount, x.net, x.currency, x.source, x.category, x.status, x.fan_uuid,
+             x.fan_handle, x.message_uuid, x.post_uuid, x.reverses_fanvue_id, 'api', x.at, p_now, p_now
+      from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
+      cross join lateral jsonb_to_record(r.item) as x(
+        fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
+        fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz)
+      where r.ordinality = any (v_fresh)
+      returning fanvue_transactions.id, fanvue_transactions.amount
+    )
+    select array_agg(a.id), sum(a.amount) into added, v_money from added a;
+    inserted := cardinality(added);
+    amount := amount + v_money;
+    listed := listed || added;
+  end if;
+  if v_odd = '{}' then
     return;
+  end if;
+  -- Matching is decided inside one instant, and no id of these rows is an id of the others.
+  select jsonb_agg(r.item order by r.ordinality) into p_rows
+  from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
+  where r.ordinality = any (v_odd);
+  if not v_is_awaited then
+    p_rows := private.recall_rows(p_model_id, p_rows, p_border);
   end if;
   with listed as (
     select r.ordinality as n, x.recalled, x.fanvue_id, x.source, x.category, x.amount, x.net, x.currency, x.status,
@@ -398,17 +428,20 @@ begin
     where n.row_id is null
     returning fanvue_transactions.id, fanvue_transactions.amount as delta
   )
-  select (select count(*) from added), (select count(*) from changed),
-         (select count(*) from named) - (select count(*) from added) - (select count(*) from changed),
-         coalesce((select sum(a.delta) from added a), 0) + coalesce((select sum(c.delta) from changed c), 0),
-         array(select n.row_id from named n where n.row_id is not null union all select a.id from added a),
-         array(select a.id from added a),
-         (select jsonb_agg(to_jsonb(s) - 'facts') from changed c join stored s on s.id = c.id)
-  into inserted, updated, unchanged, amount, listed, added, before;
-  -- a confirmed row was written above and found unchanged here
-  updated := updated + v_confirmed.confirmed;
-  unchanged := unchanged - v_confirmed.confirmed;
-  amount := amount + v_confirmed.amount;
+  select (select count(*) from added) as inserted, (select count(*) from changed) as updated,
+         (select count(*) from named) - (select count(*) from added) - (select count(*) from changed) as unchanged,
+         coalesce((select sum(a.delta) from added a), 0) + coalesce((select sum(c.delta) from changed c), 0) as amount,
+         array(select n.row_id from named n where n.row_id is not null union all select a.id from added a) as listed,
+         array(select a.id from added a) as added,
+         (select jsonb_agg(to_jsonb(s) - 'facts') from changed c join stored s on s.id = c.id) as before
+  into v_matched;
+  inserted := inserted + v_matched.inserted;
+  updated := updated + v_matched.updated;
+  unchanged := unchanged + v_matched.unchanged;
+  amount := amount + v_matched.amount;
+  listed := listed || v_matched.listed;
+  added := added || v_matched.added;
+  before := v_matched.before;
 end
 $$;
 comment on function private.apply_transactions(uuid, uuid, jsonb, uuid[], timestamptz) is

@@ -20,41 +20,6 @@ comment on column private.pushes.key is 'What changed within its kind; * stands 
 comment on column private.pushes.item is 'What is told of it.';
 revoke all on private.pushes from public, anon, authenticated;
 
-create or replace function private.compose_push(p_noted private.pushes[])
-returns table (event text, payload jsonb)
-language sql
-immutable
-set search_path = ''
-as $$
-  with noted as (
-    select n.kind, n.key, n.item, array_position(array['model', 'transactions', 'job', 'sync_state', 'due'], n.kind) as place
-    from unnest(p_noted) n
-  ), told as (
-    -- the most telling kind names the message; its items are the message's
-    select n.* from noted n where n.place = (select min(f.place) from noted f)
-  ), listed as (
-    select min(t.kind) as event, count(*) as items, bool_or(t.key = '*') or count(*) > 50 as is_many,
-           jsonb_agg(t.item order by t.key) as all_items,
-           (select jsonb_agg(k.kind order by k.place) from (select distinct c.kind, c.place from noted c) k) as changed
-    from told t
-  )
-  select l.event,
-         jsonb_build_object('changed', l.changed)
-         || case when l.is_many then jsonb_build_object('items', '[]'::jsonb, 'many', true)
-                 when l.items > 1 then jsonb_build_object('items', l.all_items)
-                 else l.all_items -> 0 end
-         || case when l.event = 'transactions' and l.items = 1 and not l.is_many
-                 then coalesce((select jsonb_build_object('job', j.item - 'model_id') from noted j
-                                where j.kind = 'job' and j.item -> 'model_id' = l.all_items -> 0 -> 'model_id'
-                                order by j.key limit 1), '{}'::jsonb)
-                 else '{}'::jsonb end
-  from listed l
-$$;
-comment on function private.compose_push(private.pushes[]) is
-  'One message of all that a transaction noted for a topic: the item of the most telling kind itself, or {items} when there are several, or {many} beyond fifty. '
-  'changed names every kind; a page of money carries the progress of its job.';
-revoke all on function private.compose_push(private.pushes[]) from public, anon, authenticated;
-
 create or replace function private.send_push()
 returns trigger
 language plpgsql
@@ -81,7 +46,32 @@ begin
     if v_noted is null or to_regprocedure('realtime.send(jsonb, text, text, boolean)') is null then
       return null;
     end if;
-    select c.event, c.payload into v_push from private.compose_push(v_noted) c;
+    -- One message of all that was noted for the topic: the item of the most telling kind itself, or {items} when there are several,
+    -- or {many} beyond fifty. changed names every kind; a page of money carries the progress of its job.
+    with noted as (
+      select n.kind, n.key, n.item, array_position(array['model', 'transactions', 'job', 'sync_state', 'due'], n.kind) as place
+      from unnest(v_noted) n
+    ), told as (
+      -- the most telling kind names the message; its items are the message's
+      select n.* from noted n where n.place = (select min(f.place) from noted f)
+    ), listed as (
+      select min(t.kind) as event, count(*) as items, bool_or(t.key = '*') or count(*) > 50 as is_many,
+             jsonb_agg(t.item order by t.key) as all_items,
+             (select jsonb_agg(k.kind order by k.place) from (select distinct c.kind, c.place from noted c) k) as changed
+      from told t
+    )
+    select l.event,
+           jsonb_build_object('changed', l.changed)
+           || case when l.is_many then jsonb_build_object('items', '[]'::jsonb, 'many', true)
+                   when l.items > 1 then jsonb_build_object('items', l.all_items)
+                   else l.all_items -> 0 end
+           || case when l.event = 'transactions' and l.items = 1 and not l.is_many
+                   then coalesce((select jsonb_build_object('job', j.item - 'model_id') from noted j
+                                  where j.kind = 'job' and j.item -> 'model_id' = l.all_items -> 0 -> 'model_id'
+                                  order by j.key limit 1), '{}'::jsonb)
+                   else '{}'::jsonb end as payload
+    into v_push
+    from listed l;
     -- dynamic, so that a database without Realtime works all the same
     execute 'select realtime.send($1, $2, $3, true)' using v_push.payload, v_push.event, new.topic;
   exception when others then

@@ -160,13 +160,15 @@ revoke all on function private.is_watched(public.sync_jobs) from public, anon, a
 
 create or replace function private.job_change(p_job public.sync_jobs, p_state text)
 returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select jsonb_build_object('agency_id', p_job.agency_id, 'key', p_job.id, 'item', jsonb_build_object(
+begin
+  return jsonb_build_object('agency_id', p_job.agency_id, 'key', p_job.id, 'item', jsonb_build_object(
     'job_id', p_job.id, 'model_id', p_job.model_id, 'sync_type', p_job.sync_type, 'state', p_state,
-    'progress', coalesce(p_job.progress, '{}'::jsonb)))
+    'progress', coalesce(p_job.progress, '{}'::jsonb)));
+end
 $$;
 comment on function private.job_change(public.sync_jobs, text) is 'What is told of a job.';
 revoke all on function private.job_change(public.sync_jobs, text) from public, anon, authenticated;
@@ -184,14 +186,17 @@ declare
   v_changes jsonb;
   v_due integer := 0;
 begin
+  -- Nearly all jobs are the schedule's polls: by their priority nobody watches them, seen before is_watched is called for each.
   if tg_op = 'INSERT' then
-    select jsonb_agg(private.job_change(n, n.state)) filter (where private.is_watched(n)),
+    select jsonb_agg(private.job_change(n, n.state))
+             filter (where (n.priority not between 6 and 99 or n.asked_at is not null or n.state = 'dead') and private.is_watched(n)),
            count(*) filter (where n.state = 'queued' and n.run_at <= v_now)
       into v_changes, v_due
     from new_rows n;
   elsif tg_op = 'UPDATE' then
     -- a poll that a worker takes is news for nobody: seen without joining before and after
-    if not exists (select from new_rows n where n.state <> 'running' or private.is_watched(n)) then
+    if not exists (select from new_rows n
+                   where n.state <> 'running' or ((n.priority not between 6 and 99 or n.asked_at is not null) and private.is_watched(n))) then
       return null;
     end if;
     select jsonb_agg(private.job_change(n, n.state))
@@ -207,7 +212,7 @@ begin
     from old_rows o
     left join lateral (select u.state from public.sync_runs u where u.job_id = o.id order by u.id desc limit 1) r on true
     -- a dead job that a success cleared away was told already
-    where private.is_watched(o) and o.state <> 'dead';
+    where (o.priority not between 6 and 99 or o.asked_at is not null) and private.is_watched(o) and o.state <> 'dead';
   end if;
   if v_changes is not null then
     perform private.note_pushes('job', v_changes);

@@ -54,11 +54,13 @@ grant execute on function private.hold_erasures() to service_role;
 
 create or replace function private.erasure_gate(p_agency_id uuid)
 returns bigint
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select hashtextextended('fanvue-erasure-gate ' || coalesce(p_agency_id::text, ''), 0)
+begin
+  return hashtextextended('fanvue-erasure-gate ' || coalesce(p_agency_id::text, ''), 0);
+end
 $$;
 comment on function private.erasure_gate(uuid) is 'The key of the gate that the pages of one agency pass, or (null) the pages of all. No two agencies share one.';
 revoke all on function private.erasure_gate(uuid) from public, anon, authenticated;
@@ -70,8 +72,8 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  perform pg_advisory_xact_lock_shared(private.erasure_gate(null));
-  perform pg_advisory_xact_lock_shared(private.erasure_gate(p_agency_id));
+  -- in this order
+  perform pg_advisory_xact_lock_shared(private.erasure_gate(null)), pg_advisory_xact_lock_shared(private.erasure_gate(p_agency_id));
 end
 $$;
 comment on function private.share_erasures(uuid) is

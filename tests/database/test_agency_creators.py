@@ -223,3 +223,57 @@ def test_members_see_their_connection_without_tokens_and_others_see_nothing(
     for column in ("access_token", "refresh_token", "consent_fingerprint", "*"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             read(column)
+
+
+def test_tick_and_claim_say_of_each_kind_of_creator_what_the_rules_say(agency: Agency) -> None:
+    engine = agency.engine
+    engine.rows("update private.sync_streams set enabled = true")
+    agency.attach(agency.account)
+    alone = engine.agency()
+    engine.model(alone)
+    engine.model(alone, fanvue_refresh_token=None)
+    engine.model(alone, fanvue_access_token=None, fanvue_refresh_token=None, status="paused")
+    engine.model(alone, fanvue_user_uuid=None)
+    # polls, readings of history, and a reading whose rest waits
+    engine.rows("update public.sync_state set high_water = now() where sync_type < 'f'")
+    engine.rows(
+        "update public.sync_state set high_water = now(), walk_id = gen_random_uuid(),"
+        " walk_kind = 'full' where sync_type = 'posts'"
+    )
+    engine.rows(
+        "update public.sync_state set whole_after = now() + interval '1 day'"
+        " where sync_type = 'messages'"
+    )
+    engine.rows("update public.sync_state set next_sync_at = now() - interval '1 second'")
+    engine.rows("delete from public.sync_jobs")
+    engine.call("enqueue_due")
+
+    (told,) = engine.rows(
+        "select count(*) as jobs, count(distinct j.priority) as priorities,"
+        " count(*) filter (where j.bucket is distinct from private.bucket_of(m)) as buckets,"
+        " count(*) filter (where j.priority is distinct from private.priority_now("
+        "   s, (private.stream_settings(m.agency_id, m.id, j.sync_type)).priority, now())) as wrong,"
+        " count(*) filter (where not private.has_grant(m)) as ungranted"
+        " from public.sync_jobs j join public.models m on m.id = j.model_id"
+        " join public.sync_state s on s.model_id = j.model_id and s.sync_type = j.sync_type"
+    )
+    assert told["jobs"] > 30
+    assert told["priorities"] > 2
+    assert (told["buckets"], told["wrong"], told["ungranted"]) == (0, 0, 0)
+
+    claimed = engine.claim(500)
+    assert len(claimed) == told["jobs"]
+    rules = {
+        row["id"]: (row["bucket"], row["path"], row["cause"])
+        for row in engine.rows(
+            "select j.id, private.bucket_of(m) as bucket, private.path_prefix(m) as path,"
+            " private.cause_of(j.cause, j.created_at) as cause"
+            " from public.sync_jobs j join public.models m on m.id = j.model_id"
+        )
+    }
+    assert {
+        job["id"]: (job["bucket"], job["model"]["path_prefix"], job["cause"]) for job in claimed
+    } == rules
+    # through another's grant, through one's own of an agency, and alone
+    assert {job["bucket"].count(":") for job in claimed} == {1, 2}
+    assert {job["model"]["path_prefix"][:10] for job in claimed} == {"", "/creators/"}

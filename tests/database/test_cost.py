@@ -77,13 +77,8 @@ def test_a_tick_asks_nothing_of_a_table_stream_by_stream(crowd: Engine, supabase
             "select funcname from pg_stat_xact_user_functions where calls >= %s", STREAMS
         )
 
-    # these four look at what they are given; settings are joined
-    assert {call["funcname"] for call in calls} == {
-        "has_grant",
-        "bucket_of",
-        "priority_now",
-        "is_watched",
-    }
+    # it looks at what it is given, and is asked of first readings alone; all rules are joined
+    assert {call["funcname"] for call in calls} == {"is_watched"}
 
 
 def test_the_health_of_every_stream_reads_each_job_once(crowd: Engine) -> None:
@@ -99,6 +94,91 @@ def test_a_claim_looks_at_one_job_of_each_agency_and_takes_few(crowd: Engine) ->
 
     # the few lanes not served for longest, then whose any of at most 256 due jobs is, then these
     assert meter.rows <= 1.2 * STREAMS + min(STREAMS, 256)
+
+
+def test_what_a_claim_reads_for_each_job_is_bounded(crowd: Engine) -> None:
+    agency_id = crowd.agency()
+    crowd.models(agency_id, STREAMS)
+    crowd.rows("update private.queue_lanes set max_running = 0 where agency_id <> %s", agency_id)
+    crowd.rows("update private.queue_lanes set max_running = 1000 where agency_id = %s", agency_id)
+    crowd.call("enqueue_due")
+    crowd.rows("analyze public.sync_jobs")
+    claims = "select public.claim_sync_jobs('w0', %s, 60, gen_random_uuid())"
+    crowd.rows(claims, 1)
+
+    with reading(crowd, "sync_jobs") as five:
+        crowd.rows(claims, 5)
+    with reading(crowd, "sync_jobs") as fifty:
+        crowd.rows(claims, 50)
+
+    # picked, locked, written, told: four looks at each
+    assert fifty.rows - five.rows <= 45 * 5
+
+
+@contextmanager
+def counting_calls(engine: Engine) -> Iterator[dict[str, int]]:
+    """Count how often the block calls each function of the engine."""
+    counted = "select funcname as name, calls from pg_stat_xact_user_functions where calls > 0"
+    calls: dict[str, int] = {}
+    with engine.owner.transaction():
+        engine.rows("set local track_functions = 'all'")
+        yield calls
+        calls |= {row["name"]: row["calls"] for row in engine.rows(counted)}
+
+
+def test_polls_that_come_and_go_are_told_by_nobody(crowd: Engine, supabase: Engine) -> None:
+    crowd.rows("update public.sync_jobs set priority = 20")
+    settles = "select public.settle_sync_jobs('w0', %s)"
+    with counting_calls(supabase) as calls:
+        jobs = supabase.value("select public.claim_sync_jobs('w0', 50) -> 'jobs'")
+        done = [{"id": job["id"], "lease_id": job["lease_id"], "outcome": "done"} for job in jobs]
+        supabase.rows(settles, Jsonb(done))
+
+    assert len(done) == 50
+    assert calls["push_jobs"] >= 2
+    # nobody watches them, and that is seen without a call for each
+    assert not calls.keys() & {"is_watched", "job_change", "note_pushes", "send_push"}
+    assert calls["job_replies"] == 1
+
+
+PAGE = [Sale(n, 500, f"N{n}", "f1", "tip").listed() for n in range(50)]
+APPLY = "select * from private.apply_transactions(%s, %s, %s, '{}', private.engine_now())"
+
+
+def test_one_row_that_must_be_matched_takes_no_other_along(
+    engine: Engine, supabase: Engine
+) -> None:
+    agency_id = engine.agency()
+    model_id = engine.model(agency_id, due=False)
+    engine.rows(APPLY, agency_id, model_id, Jsonb(PAGE[:40]))
+    settled = {**PAGE[7], "status": "available"}
+    page = Jsonb([*PAGE[:7], settled, *PAGE[8:]])
+
+    with counting_calls(supabase) as calls:
+        (done,) = supabase.rows(APPLY, agency_id, model_id, page)
+
+    assert (done["inserted"], done["updated"], done["unchanged"]) == (10, 1, 39)
+    assert (len(done["listed"]), len(done["added"])) == (50, 10)
+    assert [row["fanvue_id"] for row in done["before"]] == ["N7"]
+    # the row that is named anew: of a page that is matched whole, each is
+    assert calls["transaction_hash"] == 1
+    assert engine.value("select count(*) from public.fanvue_transactions") == 50
+
+
+def test_a_page_that_adds_nothing_wakes_no_trigger_of_the_ledger(
+    engine: Engine, supabase: Engine
+) -> None:
+    agency_id = engine.agency()
+    model_id = engine.model(agency_id, due=False)
+    engine.rows(APPLY, agency_id, model_id, Jsonb(PAGE))
+
+    with counting_calls(supabase) as calls:
+        (known,) = supabase.rows(APPLY, agency_id, model_id, Jsonb(PAGE))
+
+    assert known["unchanged"] == 50
+    assert not calls.keys() & {"roll_up_earnings", "stamp_ledger", "push_transactions"}
+    # neither is what no webhook announced looked for
+    assert not calls.keys() & {"recall_rows", "confirm_provisional"}
 
 
 def test_a_page_reads_its_own_rows_of_a_large_ledger(engine: Engine) -> None:
