@@ -20,41 +20,6 @@ comment on column private.pushes.key is 'What changed within its kind; * stands 
 comment on column private.pushes.item is 'What is told of it.';
 revoke all on private.pushes from public, anon, authenticated;
 
-create or replace function private.compose_push(p_noted private.pushes[])
-returns table (event text, payload jsonb)
-language sql
-immutable
-set search_path = ''
-as $$
-  with noted as (
-    select n.kind, n.key, n.item, array_position(array['model', 'transactions', 'job', 'sync_state', 'due'], n.kind) as place
-    from unnest(p_noted) n
-  ), told as (
-    -- the most telling kind names the message; its items are the message's
-    select n.* from noted n where n.place = (select min(f.place) from noted f)
-  ), listed as (
-    select min(t.kind) as event, count(*) as items, bool_or(t.key = '*') or count(*) > 50 as is_many,
-           jsonb_agg(t.item order by t.key) as all_items,
-           (select jsonb_agg(k.kind order by k.place) from (select distinct c.kind, c.place from noted c) k) as changed
-    from told t
-  )
-  select l.event,
-         jsonb_build_object('changed', l.changed)
-         || case when l.is_many then jsonb_build_object('items', '[]'::jsonb, 'many', true)
-                 when l.items > 1 then jsonb_build_object('items', l.all_items)
-                 else l.all_items -> 0 end
-         || case when l.event = 'transactions' and l.items = 1 and not l.is_many
-                 then coalesce((select jsonb_build_object('job', j.item - 'model_id') from noted j
-                                where j.kind = 'job' and j.item -> 'model_id' = l.all_items -> 0 -> 'model_id'
-                                order by j.key limit 1), '{}'::jsonb)
-                 else '{}'::jsonb end
-  from listed l
-$$;
-comment on function private.compose_push(private.pushes[]) is
-  'One message of all that a transaction noted for a topic: the item of the most telling kind itself, or {items} when there are several, or {many} beyond fifty. '
-  'changed names every kind; a page of money carries the progress of its job.';
-revoke all on function private.compose_push(private.pushes[]) from public, anon, authenticated;
-
 create or replace function private.send_push()
 returns trigger
 language plpgsql
@@ -62,9 +27,11 @@ security definer
 set search_path = ''
 -- a hint waits for nobody who holds Realtime's table: whoever commits holds rows of money
 set lock_timeout = '250ms'
+-- planned once a session, for the key
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
-  v_noted private.pushes[];
   v_push record;
 begin
   -- The first row of a topic to get here takes all of them along; the others look for themselves alone and are gone.
@@ -75,13 +42,34 @@ begin
   -- within, for those alone that have something to send: each such block is a transaction of its own
   begin
     with taken as (
-      delete from private.pushes p where p.xid = new.xid and p.topic = new.topic returning p
+      delete from private.pushes p where p.xid = new.xid and p.topic = new.topic returning p.kind, p.key, p.item
+    ), noted as (
+      select t.kind, t.key, t.item, array_position(array['model', 'transactions', 'job', 'sync_state', 'due'], t.kind) as place
+      from taken t
+    ), told as (
+      -- the most telling kind names the message; its items are the message's
+      select n.* from noted n where n.place = (select min(f.place) from noted f)
+    ), listed as (
+      select min(t.kind) as event, count(*) as items, bool_or(t.key = '*') or count(*) > 50 as is_many,
+             jsonb_agg(t.item order by t.key) as all_items,
+             (select jsonb_agg(k.kind order by k.place) from (select distinct c.kind, c.place from noted c) k) as changed
+      from told t
     )
-    select array_agg(t.p) into v_noted from taken t;
-    if v_noted is null or to_regprocedure('realtime.send(jsonb, text, text, boolean)') is null then
+    select l.event,
+           jsonb_build_object('changed', l.changed)
+           || case when l.is_many then jsonb_build_object('items', '[]'::jsonb, 'many', true)
+                   when l.items > 1 then jsonb_build_object('items', l.all_items)
+                   else l.all_items -> 0 end
+           || case when l.event = 'transactions' and l.items = 1 and not l.is_many
+                   then coalesce((select jsonb_build_object('job', j.item - 'model_id') from noted j
+                                  where j.kind = 'job' and j.item -> 'model_id' = l.all_items -> 0 -> 'model_id'
+                                  order by j.key limit 1), '{}'::jsonb)
+                   else '{}'::jsonb end as payload
+    into v_push
+    from listed l;
+    if v_push.event is null or to_regprocedure('realtime.send(jsonb, text, text, boolean)') is null then
       return null;
     end if;
-    select c.event, c.payload into v_push from private.compose_push(v_noted) c;
     -- dynamic, so that a database without Realtime works all the same
     execute 'select realtime.send($1, $2, $3, true)' using v_push.payload, v_push.event, new.topic;
   exception when others then
@@ -91,7 +79,9 @@ begin
   return null;
 end
 $$;
-comment on function private.send_push() is 'Sends what a transaction noted for one topic, as the last thing it does.';
+comment on function private.send_push() is
+  'Sends what a transaction noted for one topic, as the last thing it does: the item of the most telling kind itself, or {items} when there are several, '
+  'or {many} beyond fifty. changed names every kind; a page of money carries the progress of its job.';
 revoke all on function private.send_push() from public, anon, authenticated;
 create constraint trigger pushes_send
   after insert on private.pushes
