@@ -47,13 +47,16 @@ grant execute on function private.next_due(public.sync_state, timestamptz) to se
 
 create or replace function private.wake_stream(p_model_id uuid, p_sync_type text, p_now timestamptz)
 returns void
-language sql
+language plpgsql
 set search_path = ''
+set enable_seqscan = off
 as $$
+begin
   update public.sync_state s
   set quiet_runs = 0,
       next_sync_at = least(s.next_sync_at, private.next_due(jsonb_populate_record(s, '{"quiet_runs": 0}'), p_now))
-  where s.model_id = p_model_id and s.sync_type = p_sync_type and s.quiet_runs > 0 and s.next_sync_at is not null
+  where s.model_id = p_model_id and s.sync_type = p_sync_type and s.quiet_runs > 0 and s.next_sync_at is not null;
+end
 $$;
 comment on function private.wake_stream(uuid, text, timestamptz) is 'Gives a stream that had slowed down its own interval back. On a lively one it writes nothing.';
 revoke all on function private.wake_stream(uuid, text, timestamptz) from public, anon, authenticated;

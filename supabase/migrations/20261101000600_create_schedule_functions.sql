@@ -123,6 +123,7 @@ create or replace function private.put_job(
 returns public.sync_jobs
 language plpgsql
 set search_path = ''
+set enable_seqscan = off
 as $$
 declare
   v_job public.sync_jobs;

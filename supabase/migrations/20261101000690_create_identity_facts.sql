@@ -59,11 +59,13 @@ grant execute on function private.lock_page(bigint) to service_role;
 
 create or replace function private.as_uuid(p_text text)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case when lower(p_text) ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then lower(p_text) end
+begin
+  return case when lower(p_text) ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then lower(p_text) end;
+end
 $$;
 comment on function private.as_uuid(text) is 'A uuid in lower case, or null when the text is none.';
 revoke all on function private.as_uuid(text) from public, anon, authenticated;

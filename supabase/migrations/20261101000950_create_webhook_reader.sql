@@ -1,6 +1,6 @@
 -- Purpose: reading what Fanvue sends: envelopes (creator.*, checkout_link.*, app.*) and the flat bodies of old.
 -- Who may call: the webhook functions. Nothing is written here.
--- Locks: none.
+-- Locks: none. PL/pgSQL throughout: several calls an event, and a function in SQL that sets its search_path is planned at each.
 
 create or replace function private.as_moment(p_text text)
 returns timestamptz
@@ -23,13 +23,15 @@ grant execute on function private.as_moment(text) to service_role;
 
 create or replace function private.as_key(p_text text)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- keys are indexed; what is too long for one is known by its hash. Other numbers than uuids may mean something by their case.
-  select coalesce(private.as_uuid(p_text),
-    case when length(p_text) <= 200 then nullif(p_text, '') else 'sha256:' || encode(sha256(convert_to(p_text, 'UTF8')), 'hex') end)
+  return coalesce(private.as_uuid(p_text),
+    case when length(p_text) <= 200 then nullif(p_text, '') else 'sha256:' || encode(sha256(convert_to(p_text, 'UTF8')), 'hex') end);
+end
 $$;
 comment on function private.as_key(text) is 'A sender''s text as something that can be indexed, a uuid in lower case; null when empty.';
 revoke all on function private.as_key(text) from public, anon, authenticated;
@@ -37,12 +39,14 @@ grant execute on function private.as_key(text) to service_role;
 
 create or replace function private.as_text(p_value jsonb)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- the text of an object or a list would be one id for all that are alike
-  select case when jsonb_typeof(p_value) in ('string', 'number') then nullif(btrim(p_value #>> '{}'), '') end
+  return case when jsonb_typeof(p_value) in ('string', 'number') then nullif(btrim(p_value #>> '{}'), '') end;
+end
 $$;
 comment on function private.as_text(jsonb) is 'A text or a number as sent, trimmed; null when it is empty or something else.';
 revoke all on function private.as_text(jsonb) from public, anon, authenticated;
@@ -78,11 +82,13 @@ grant execute on function private.amount_fault(jsonb) to service_role;
 
 create or replace function private.as_minor_units(p_amount jsonb)
 returns numeric
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case when private.amount_fault(p_amount) is null then trunc((p_amount #>> '{}')::numeric) end
+begin
+  return case when private.amount_fault(p_amount) is null then trunc((p_amount #>> '{}')::numeric) end;
+end
 $$;
 comment on function private.as_minor_units(jsonb) is 'An amount as sent, a number or digits in a text, in minor units; null when it is missing or faulty.';
 revoke all on function private.as_minor_units(jsonb) from public, anon, authenticated;
@@ -90,18 +96,20 @@ grant execute on function private.as_minor_units(jsonb) to service_role;
 
 create or replace function private.fan_of_event(variadic p_fans jsonb[])
 returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- the first that says who; one without a uuid is better than nothing
-  select coalesce((
+  return coalesce((
     select case when f.uuid is null then x.fan - 'uuid' else x.fan || jsonb_build_object('uuid', f.uuid) end
     from unnest(p_fans) with ordinality x(fan, place)
     cross join lateral (select lower(private.as_text(x.fan -> 'uuid')) as uuid) f
     where jsonb_typeof(x.fan) = 'object'
     order by f.uuid is null, x.place
-    limit 1), '{}')
+    limit 1), '{}');
+end
 $$;
 comment on function private.fan_of_event(jsonb[]) is 'The fan of an event among the places where one may stand, the uuid in lower case; an empty object when there is none.';
 revoke all on function private.fan_of_event(jsonb[]) from public, anon, authenticated;
@@ -109,23 +117,26 @@ grant execute on function private.fan_of_event(jsonb[]) to service_role;
 
 create or replace function private.legacy_topic(p jsonb)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+declare
+  v_said constant jsonb := jsonb_strip_nulls(p);
+begin
   -- Flat bodies carry no type: their fields tell. The order matters, a tip has a messageUuid too.
-  select case
+  return case
     when jsonb_typeof(p -> 'recipientUuid') is distinct from 'string' then null
     when jsonb_typeof(p -> 'message') = 'object' then 'legacy.message.received'
-    when s.said ? 'context' then 'legacy.tip.new'
-    when s.said ? 'postUuid' or s.said ? 'routeUuid' or s.said ? 'purchaseType' then 'legacy.purchase.new'
-    when s.said ? 'price' then 'legacy.subscriber.new'
-    when s.said ? 'messageUuid' then 'legacy.message.read'
+    when v_said ? 'context' then 'legacy.tip.new'
+    when v_said ? 'postUuid' or v_said ? 'routeUuid' or v_said ? 'purchaseType' then 'legacy.purchase.new'
+    when v_said ? 'price' then 'legacy.subscriber.new'
+    when v_said ? 'messageUuid' then 'legacy.message.read'
     -- a price of null is money without its amount, which must not pass for a follow
     when p ? 'price' then 'legacy.subscriber.new'
     else 'legacy.follow.new'
-  end
-  from (select jsonb_strip_nulls(p) as said) s
+  end;
+end
 $$;
 comment on function private.legacy_topic(jsonb) is 'The topic of a flat body of the old webhooks, by its shape; null when it is none.';
 revoke all on function private.legacy_topic(jsonb) from public, anon, authenticated;
@@ -149,7 +160,7 @@ declare
   f private.webhook_facts;
   d jsonb;
   v_flat boolean := jsonb_typeof(p -> 'type') is distinct from 'string' or jsonb_typeof(p -> 'data') is distinct from 'object';
-  v_legacy_topic text := private.legacy_topic(p);
+  v_legacy_topic text := case when v_flat then private.legacy_topic(p) end;
 begin
   -- null is missing: stripped once, so that nothing below takes it for a value. What is stored stays as it was sent.
   p := jsonb_strip_nulls(p);

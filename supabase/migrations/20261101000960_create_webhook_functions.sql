@@ -5,12 +5,14 @@
 
 create or replace function private.is_placeholder(p_uuid text)
 returns boolean
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- the first twelve digits alike, or counting up: of a random uuid once in 10^13
-  select coalesce(p_uuid ~ '^(([0-9a-f])\2{7}-\2{4}|12345678-1234)-', false)
+  return coalesce(p_uuid ~ '^(([0-9a-f])\2{7}-\2{4}|12345678-1234)-', false);
+end
 $$;
 comment on function private.is_placeholder(text) is 'Whether a uuid (in lower case) is nobody''s, as those of test deliveries are. Names are no sign: a fan may be called "Test User".';
 revoke all on function private.is_placeholder(text) from public, anon, authenticated;
@@ -18,11 +20,13 @@ grant execute on function private.is_placeholder(text) to service_role;
 
 create or replace function private.is_test_delivery(e private.webhook_facts)
 returns boolean
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select private.is_placeholder(e.creator_uuid) or private.is_placeholder(e.fan ->> 'uuid')
+begin
+  return private.is_placeholder(e.creator_uuid) or private.is_placeholder(e.fan ->> 'uuid');
+end
 $$;
 comment on function private.is_test_delivery(private.webhook_facts) is
   'Whether an event was sent by the Test button of Fanvue''s dashboard: the creator or the fan is a placeholder.';
@@ -61,19 +65,22 @@ grant execute on function private.pull_forward(uuid, text, timestamptz, text) to
 
 create or replace function private.rows_of_payment(p_model_id uuid, p_payment_id text, p_but_event uuid)
 returns setof public.fanvue_transactions
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
+begin
   -- Two probes, not one condition with "or": that would read all the model's rows. Id and model as a pair, so that only the
   -- index of both can answer, whatever the statistics say; and each event's row is fetched by its key.
+  return query
   select t.* from public.fanvue_transactions t
   where t.fanvue_id = p_payment_id and (t.fanvue_id, t.model_id) between (p_payment_id, p_model_id) and (p_payment_id, p_model_id)
   union
   select t.*
   from public.webhook_events w
   cross join lateral (select x.* from public.fanvue_transactions x where x.id = w.transaction_id offset 0) t
-  where w.model_id = p_model_id and w.payment_id = p_payment_id and w.id <> p_but_event and t.model_id = p_model_id
+  where w.payment_id = p_payment_id and w.model_id::text = p_model_id::text and w.id <> p_but_event and t.model_id = p_model_id;
+end
 $$;
 comment on function private.rows_of_payment(uuid, text, uuid) is
   'The ledger rows that bear this number, or that an event (but this one) announced under it.';
@@ -143,8 +150,10 @@ begin
     select t.* into v_row
     -- Two probes, however old the sale is: what stands about that time, and what reverses the same sale. A dispute may be
     -- booked days after it began.
-    from (select x.* from public.fanvue_transactions x
-          where x.model_id = p_model.id and x.fanvue_created_at between e.happened_at - v_tolerance and e.happened_at + v_tolerance
+    from ((select x.* from public.fanvue_transactions x
+           where x.model_id = p_model.id and x.fanvue_created_at between e.happened_at - v_tolerance and e.happened_at + v_tolerance
+           -- in the order of the one index that can answer, whatever the statistics say
+           order by x.fanvue_created_at desc)
           union
           select x.* from public.fanvue_transactions x
           -- as a pair, so that only the index of both can answer, whatever the statistics say
@@ -163,7 +172,7 @@ begin
                else private.same_money(t.amount, t.net_amount, v_amount, v_net, v_reversal) end
       and not exists (select from public.webhook_events w
                       where w.transaction_id = t.id and w.id <> p_event.id
-                        and split_part(w.topic, '.', 1) = split_part(p_event.topic, '.', 1))
+                        and split_part(w.topic, '.', 1) = split_part(p_event.topic, '.', 1) offset 0)
     order by (t.message_uuid is distinct from e.message_uuid)::integer + (t.post_uuid is distinct from e.post_uuid)::integer
                + (t.category is distinct from v_category)::integer + (t.amount <> v_amount)::integer,
              abs(extract(epoch from t.fanvue_created_at - e.happened_at))
@@ -247,15 +256,17 @@ grant execute on function private.apply_to_model(public.webhook_events, private.
 
 create or replace function private.stream_of_event(p_kind text)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when p_kind in ('payment', 'refund', 'dispute') then 'earnings'
     when p_kind in ('subscribed', 'unsubscribed', 'renewal') then 'subscribers'
     when p_kind = 'follow' then 'followers'
-    when p_kind in ('message', 'read', 'deleted') then 'messages' end
+    when p_kind in ('message', 'read', 'deleted') then 'messages' end;
+end
 $$;
 comment on function private.stream_of_event(text) is 'The stream whose poll confirms an event of this kind; null: none does.';
 revoke all on function private.stream_of_event(text) from public, anon, authenticated;
@@ -304,9 +315,13 @@ create or replace function private.apply_event(p_event public.webhook_events, e 
 returns public.webhook_events
 language plpgsql
 set search_path = ''
--- planned anew each time, and by an index: a plan from when the ledger was short reads all of a model, that of a foreign key too
-set plan_cache_mode = force_custom_plan
+-- Planned once a session, to probe indexes row by row, whatever the statistics say: planning anew at each event cost more than
+-- all else. No other kind of plan may be made: one from when the ledger was short would read all of a model.
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_sort = off
 -- no wait for a lock is longer; whatever it raises is caught here
 set lock_timeout = '2s'
 as $$

@@ -27,9 +27,11 @@ security definer
 set search_path = ''
 -- a hint waits for nobody who holds Realtime's table: whoever commits holds rows of money
 set lock_timeout = '250ms'
+-- planned once a session, for the key
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
-  v_noted private.pushes[];
   v_push record;
 begin
   -- The first row of a topic to get here takes all of them along; the others look for themselves alone and are gone.
@@ -40,17 +42,10 @@ begin
   -- within, for those alone that have something to send: each such block is a transaction of its own
   begin
     with taken as (
-      delete from private.pushes p where p.xid = new.xid and p.topic = new.topic returning p
-    )
-    select array_agg(t.p) into v_noted from taken t;
-    if v_noted is null or to_regprocedure('realtime.send(jsonb, text, text, boolean)') is null then
-      return null;
-    end if;
-    -- One message of all that was noted for the topic: the item of the most telling kind itself, or {items} when there are several,
-    -- or {many} beyond fifty. changed names every kind; a page of money carries the progress of its job.
-    with noted as (
-      select n.kind, n.key, n.item, array_position(array['model', 'transactions', 'job', 'sync_state', 'due'], n.kind) as place
-      from unnest(v_noted) n
+      delete from private.pushes p where p.xid = new.xid and p.topic = new.topic returning p.kind, p.key, p.item
+    ), noted as (
+      select t.kind, t.key, t.item, array_position(array['model', 'transactions', 'job', 'sync_state', 'due'], t.kind) as place
+      from taken t
     ), told as (
       -- the most telling kind names the message; its items are the message's
       select n.* from noted n where n.place = (select min(f.place) from noted f)
@@ -72,6 +67,9 @@ begin
                    else '{}'::jsonb end as payload
     into v_push
     from listed l;
+    if v_push.event is null or to_regprocedure('realtime.send(jsonb, text, text, boolean)') is null then
+      return null;
+    end if;
     -- dynamic, so that a database without Realtime works all the same
     execute 'select realtime.send($1, $2, $3, true)' using v_push.payload, v_push.event, new.topic;
   exception when others then
@@ -81,7 +79,9 @@ begin
   return null;
 end
 $$;
-comment on function private.send_push() is 'Sends what a transaction noted for one topic, as the last thing it does.';
+comment on function private.send_push() is
+  'Sends what a transaction noted for one topic, as the last thing it does: the item of the most telling kind itself, or {items} when there are several, '
+  'or {many} beyond fifty. changed names every kind; a page of money carries the progress of its job.';
 revoke all on function private.send_push() from public, anon, authenticated;
 create constraint trigger pushes_send
   after insert on private.pushes

@@ -94,11 +94,13 @@ grant execute on function private.close_gates(uuid) to service_role;
 
 create or replace function private.fan_key(p_fan_hash text)
 returns bigint
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select hashtextextended('fanvue-fan ' || p_fan_hash, 0)
+begin
+  return hashtextextended('fanvue-fan ' || p_fan_hash, 0);
+end
 $$;
 comment on function private.fan_key(text) is
   'The key of the lock by which events that name a fan and the erasure of the fan exclude each other. Of the hash: it is all that is left of who is erased.';
@@ -107,11 +109,13 @@ grant execute on function private.fan_key(text) to service_role;
 
 create or replace function private.fan_hash(p_fan_uuid text)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select encode(sha256(convert_to(lower(p_fan_uuid), 'UTF8')), 'hex')
+begin
+  return encode(sha256(convert_to(lower(p_fan_uuid), 'UTF8')), 'hex');
+end
 $$;
 comment on function private.fan_hash(text) is 'By what an erased fan is known again.';
 revoke all on function private.fan_hash(text) from public, anon, authenticated;
@@ -195,14 +199,16 @@ grant execute on function private.scrub_fan(jsonb, text, text, text[]) to servic
 
 create or replace function private.without_texts(p_payload jsonb)
 returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- what is a list has no such part
-  select p_payload #- case when jsonb_typeof(p_payload -> 'data') = 'object' then '{data,text}'::text[] else '{}' end
+  return p_payload #- case when jsonb_typeof(p_payload -> 'data') = 'object' then '{data,text}'::text[] else '{}' end
                    #- case when jsonb_typeof(p_payload -> 'message') = 'object' then '{message,text}'::text[] else '{}' end
-                   #- case when jsonb_typeof(p_payload #> '{data,message}') = 'object' then '{data,message,text}'::text[] else '{}' end
+                   #- case when jsonb_typeof(p_payload #> '{data,message}') = 'object' then '{data,message,text}'::text[] else '{}' end;
+end
 $$;
 comment on function private.without_texts(jsonb) is 'An event without what a message said.';
 revoke all on function private.without_texts(jsonb) from public, anon, authenticated;
@@ -255,13 +261,15 @@ grant execute on function private.essence(jsonb, integer) to service_role;
 
 create or replace function private.storable(p_payload jsonb)
 returns jsonb
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
+begin
   -- Fanvue's events are a few hundred bytes and four objects deep. To look for fans in a long one takes longer than a call may,
   -- in a deep one more stack than there is.
-  select case when octet_length(p_payload::text) > 65536 or jsonb_path_exists(p_payload, 'strict $.**{12}') then private.essence(p_payload) else p_payload end
+  return case when octet_length(p_payload::text) > 65536 or jsonb_path_exists(p_payload, 'strict $.**{12}') then private.essence(p_payload) else p_payload end;
+end
 $$;
 comment on function private.storable(jsonb) is 'An event as it is worked on and stored: whole up to 64 kB and twelve levels, of a longer or deeper one its essence.';
 revoke all on function private.storable(jsonb) from public, anon, authenticated;
@@ -269,12 +277,14 @@ grant execute on function private.storable(jsonb) to service_role;
 
 create or replace function private.uuids_in(p_payload jsonb)
 returns text[]
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-  select array(select distinct lower(u[1])
-               from regexp_matches(p_payload::text, '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', 'gi') u)
+begin
+  return array(select distinct lower(u[1])
+               from regexp_matches(p_payload::text, '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', 'gi') u);
+end
 $$;
 comment on function private.uuids_in(jsonb) is 'Every uuid that a payload contains, wherever it stands, in lower case.';
 revoke all on function private.uuids_in(jsonb) from public, anon, authenticated;
@@ -298,14 +308,17 @@ grant execute on function private.agency_of_event(uuid, text, jsonb) to service_
 
 create or replace function private.share_fans(p_payload jsonb, p_creator_uuid text)
 returns boolean
-language sql
+language plpgsql
 set search_path = ''
 as $$
+begin
   -- every uuid may be one of a fan; tried, not waited for: an erasure may wait for what the caller holds. The empty hash stands for everybody.
+  return (
   select pg_try_advisory_xact_lock_shared(private.fan_key(''))
          and coalesce(bool_and(pg_try_advisory_xact_lock_shared(private.fan_key(private.fan_hash(u.uuid)))), true)
   from unnest(private.uuids_in(p_payload)) u(uuid)
-  where u.uuid is distinct from p_creator_uuid
+  where u.uuid is distinct from p_creator_uuid);
+end
 $$;
 comment on function private.share_fans(jsonb, text) is
   'Keeps everybody whom an event names from being erased until it is stored; false: somebody is being erased just now.';

@@ -263,9 +263,40 @@ def test_an_event_reads_its_own_rows_of_a_large_ledger(engine: Engine, analyzed:
         books.agency_id,
         books.model_id,
     )
+    engine.rows(
+        "insert into public.webhook_events (event_id, topic, agency_id, model_id, creator_uuid,"
+        " payment_id, transaction_id, payload, status)"
+        " select 'old-' || t.id, 'creator.payment.succeeded', %s, %s, %s, t.fanvue_id, t.id, '{}',"
+        " 'applied' from public.fanvue_transactions t where t.fanvue_id like 'OLD-%%'",
+        books.agency_id,
+        books.model_id,
+        books.creator,
+    )
 
-    with reading(engine, "fanvue_transactions") as meter:
+    with reading(engine, "fanvue_transactions", "webhook_events") as meter:
         engine.rows(receive, Jsonb(Sale(9, 0, 900, "fan-1", None).event("other", 0)))
         engine.rows(receive, Jsonb(_refund("FVC-9", "INV-9", amount=900)))
 
     assert meter.rows < 100
+
+
+def test_a_sale_calls_no_function_that_is_planned_at_each_call(
+    engine: Engine, supabase: Engine
+) -> None:
+    Books(engine, engine.another())
+    with supabase.owner.transaction():
+        supabase.rows("set local track_functions = 'all'")
+        sale = Jsonb(Sale(1, 0, 700, "fan-1", None).event("other", 0))
+        answer = supabase.value("select public.receive_webhook_event(%s)", sale)
+        # what is told at the commit
+        supabase.rows("set constraints all immediate")
+        called = supabase.rows(
+            "select f.funcname, l.lanname from pg_stat_xact_user_functions f"
+            " join pg_proc p on p.oid = f.funcid join pg_language l on l.oid = p.prolang"
+            " where f.schemaname = 'private' and f.calls > 0"
+        )
+
+    assert answer["status"] == "applied"
+    assert {"apply_money", "send_push"} <= {call["funcname"] for call in called}
+    # a function in SQL begins a query, and plans it, each time: the tests' own clock is one
+    assert {call["funcname"] for call in called if call["lanname"] == "sql"} <= {"engine_now"}
