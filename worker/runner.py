@@ -311,7 +311,9 @@ class Runner:
     async def _settle_forever(self) -> None:
         while True:
             batch = [await self._settlements.get()]
-            await self._clock.sleep(SETTLE_DELAY)
+            if self._running:
+                # What ends meanwhile is settled with it.
+                await self._clock.sleep(SETTLE_DELAY)
             while len(batch) < SETTLE_BATCH and not self._settlements.empty():
                 batch.append(self._settlements.get_nowait())
             try:

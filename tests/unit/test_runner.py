@@ -51,6 +51,17 @@ async def test_jobs_that_end_together_are_settled_in_one_call() -> None:
         assert len(call["p_items"]) == 10
 
 
+async def test_what_ends_alone_is_settled_without_waiting_for_others() -> None:
+    b = Bench()
+    b.queue.add()
+
+    async with b.running():
+        b.work.end()
+        await b.clock.settle()
+
+        assert list(b.queue.settled) == [1]
+
+
 async def test_a_settlement_carries_the_lease_and_what_the_job_cost() -> None:
     b = Bench()
     b.queue.add()
@@ -231,7 +242,7 @@ async def test_an_idle_worker_looks_for_work_when_it_is_woken() -> None:
         b.runner.wake()
         await b.clock.settle()
 
-        assert b.queue.jobs[1].lease_id is not None
+        assert b.queue.outcome_of(1) == "done"
 
 
 async def test_an_idle_worker_is_back_when_the_next_job_is_due() -> None:

@@ -7,7 +7,6 @@ noted, since values are personal data.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
@@ -17,8 +16,6 @@ from pydantic.alias_generators import to_camel
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pydantic import ValidatorFunctionWrapHandler
 
 
@@ -27,53 +24,54 @@ Path: TypeAlias = tuple[str, ...]
 
 @dataclass(slots=True)
 class Reading:
-    """What is noted while one record is read: each lost detail, and where in it the offence is."""
+    """What is noted while one record is read: each lost detail, and where in it the offence is.
 
-    lost: dict[Path, Path] = field(default_factory=dict)
-    way: Path = ()
+    Both ways begin at the record that is being read; a field adds its name when it was read.
+    """
+
+    lost: list[tuple[Path, Path]] = field(default_factory=list)
 
     def has_lost(self, *names: str) -> bool:
         """Tell whether one of these fields of the record itself could not be read."""
-        return any((name,) in self.lost for name in names)
+        return any(way == (name,) for way, _ in self.lost for name in names)
 
-    @contextmanager
-    def within(self, name: str) -> Iterator[Path]:
-        """Note what follows below a field of that name."""
-        before, self.way = self.way, (*self.way, name)
-        try:
-            yield self.way
-        finally:
-            self.way = before
+    def below(self, name: str, first: int) -> None:
+        """Lead what was noted from `first` on through a field of that name."""
+        self.lost[first:] = [((name, *way), (name, *at)) for way, at in self.lost[first:]]
 
 
 def _read_part(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-    with reading_of(info).within(_name(info)):
-        return read(value)
+    reading = reading_of(info)
+    noted = len(reading.lost)
+    part = read(value)
+    if len(reading.lost) > noted:
+        reading.below(_name(info), noted)
+    return part
 
 
 def _read_detail(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    # A dozen details a row, fifty rows a page: what is rarely noted is named when it is.
     if value is None:
         return None
     reading = reading_of(info)
-    noted = dict(reading.lost)
-    # By hand: a dozen details a row, fifty rows a page, and a context manager for each is felt.
-    before = reading.way
-    way = reading.way = (*before, _name(info))
+    noted = len(reading.lost)
     try:
-        return read(value)
+        detail = read(value)
     except ValidationError as error:
         offence = error.errors(include_url=False, include_context=False, include_input=False)
         # What was noted below goes with it: one thing is lost, not several.
-        reading.lost = {**noted, way: (*way, *(str(part) for part in offence[0]["loc"]))}
+        del reading.lost[noted:]
+        name = _name(info)
+        reading.lost.append(((name,), (name, *(str(part) for part in offence[0]["loc"]))))
         return None
-    finally:
-        reading.way = before
+    if len(reading.lost) > noted:
+        reading.below(_name(info), noted)
+    return detail
 
 
 def _read_expected(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
     if value is None:
-        with reading_of(info).within(_name(info)) as way:
-            reading_of(info).lost[way] = way
+        reading_of(info).lost.append(((_name(info),),) * 2)
     return _read_detail(value, read, info)
 
 

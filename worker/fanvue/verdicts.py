@@ -98,7 +98,9 @@ def parse_json(body: bytes) -> Any:
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    return _clean(parsed) if _MAY_BE_UNCLEAN.search(text) else parsed
+    # Most pages are plain, and the expression takes longer than the parser.
+    is_plain = text.isprintable() and "\\" not in text
+    return parsed if is_plain or not _MAY_BE_UNCLEAN.search(text) else _clean(parsed)
 
 
 def judge(refusal: Refusal) -> SyncError:

@@ -220,7 +220,7 @@ def parse(shape: type[_W], raw: object, *, at: str = "$", details: list[str] | N
             f"{shape.__name__} at {path} is not as documented ({kind})", json_path=path
         ) from None
     if details is not None:
-        details += [".".join([at, *path]) for path in reading.lost.values()]
+        details += [".".join([at, *path]) for _, path in reading.lost]
     return read
 
 

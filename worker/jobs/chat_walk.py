@@ -84,6 +84,7 @@ class ChatWalk:
             notes=notes,
             not_modified=page.not_modified,
             validator=page.validator,
+            onward=following is not None and not is_endless(state.pages + 1, state.known),
         )
 
     async def _read_chat(self, state: WalkState) -> PageCommit:

@@ -90,6 +90,8 @@ class EarningsWalk:
             position = state.position
             notes |= {"place": state.notes.get("place"), "ended": following.unlisted}
             following = Next(state.phase, kept)
+        # Our sums are asked for when they hold this page.
+        onward = not following.complete and "ended" not in notes
         return PageCommit(
             rows=[row.as_json() for row in page.turn.rows],
             phase=state.phase,
@@ -105,6 +107,7 @@ class EarningsWalk:
             or following.unlisted is not None,
             notes=notes,
             validator=page.validator if _asks_the_same(state) else None,
+            onward=onward and not is_endless(state.pages + 1, state.known),
         )
 
     def _nothing_new(self, state: WalkState, page: ReadPage) -> PageCommit:

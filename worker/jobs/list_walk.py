@@ -44,7 +44,7 @@ class ListWalk:
 
     async def turn(self, state: WalkState) -> PageCommit:
         """Read the page at the walk's place and say what to commit."""
-        if is_endless(state.pages - int(state.notes.get("restarted_at", 0)), state.known):
+        if is_endless(_pages_of(state, state.notes), state.known):
             return _give_up(state, ENDLESS)
         try:
             page = await self._pages.read(state, state.cursor)
@@ -74,6 +74,7 @@ class ListWalk:
         if following is not None:
             notes = {**notes, **advance(following, asked, state)}
         notes = note_unreadable(notes, page.complaints)
+        until_known = state.kind == "incremental" and self._stream.extent is Extent.WHOLE
         return PageCommit(
             rows=page.rows,
             phase=state.phase,
@@ -86,10 +87,18 @@ class ListWalk:
             # Said on every page: a poll may be closed by the database on any of them.
             partial=partial_of(notes),
             notes=notes,
-            until_known=state.kind == "incremental" and self._stream.extent is Extent.WHOLE,
+            until_known=until_known,
             not_modified=page.not_modified,
             validator=page.validator,
+            onward=following is not None
+            and not until_known
+            and not is_endless(_pages_of(state, notes) + 1, state.known),
         )
+
+
+def _pages_of(state: WalkState, notes: dict[str, Any]) -> int:
+    """Return how many pages were read since the list was begun, or begun again."""
+    return state.pages - int(notes.get("restarted_at", 0))
 
 
 def _give_up(state: WalkState, reason: str) -> PageCommit:

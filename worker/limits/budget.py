@@ -43,11 +43,15 @@ class Budget(Protocol):
 
 @dataclass(slots=True)
 class Permit:
-    """A block of calls granted to a lane; it lapses at a moment of the monotonic clock."""
+    """A block of calls granted to a lane; it lapses at a moment of the monotonic clock.
+
+    `count` of those `granted` are left.
+    """
 
     lane: Lane
     count: int
     valid_until: float
+    granted: int
 
     def serves(self, lane: Lane, moment: float) -> bool:
         """Tell whether a call may use it; less urgent work never eats urgent permits."""

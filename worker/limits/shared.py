@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from worker.clock import Clock
 
 
+# What a caller gets at most that says how many calls it expects to make.
+LARGEST_BLOCK = 10
 BLOCK_SIZES: Mapping[Lane, int] = {
     # Of a full window only a few calls are left for live work: a poll takes the one it makes.
     Lane.LIVE: 1,
@@ -81,6 +83,7 @@ class _Endpoint:
     name: str
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     permits: list[Permit] = field(default_factory=list)
+    latest: dict[Lane, Permit] = field(default_factory=dict)
     seen: RateSeen | None = None
     closed_until: datetime | None = None
     # Until when the database said there is nothing for a lane; holds for less urgent ones too.
@@ -171,8 +174,7 @@ class SharedBudget:
             return busy_until or self._clock.now() + SHORTEST_WAIT
 
     async def _take(self, state: _Endpoint, lane: Lane, hint: int | None) -> None:
-        block = self._block_sizes[lane]
-        want = block if hint is None else max(1, min(block, hint))
+        want = self._want(state, lane, hint)
         # Validity counts from before the question: the permit may have been granted that early.
         asked_at = self._clock.monotonic()
         seen, state.seen = state.seen, None
@@ -185,9 +187,21 @@ class SharedBudget:
             raise
         if taken.granted > 0:
             lapses = asked_at + taken.valid_for.total_seconds()
-            state.permits.append(Permit(lane, taken.granted, lapses))
+            permit = Permit(lane, taken.granted, lapses, taken.granted)
+            state.permits.append(permit)
+            state.latest[lane] = permit
         else:
             state.empty_until[lane] = self._clock.now() + max(taken.wait, SHORTEST_WAIT)
+
+    def _want(self, state: _Endpoint, lane: Lane, hint: int | None) -> int:
+        """Return what is likely to be used in its time: a permit that lapses was taken in vain."""
+        largest = self._block_sizes[lane] if hint is None else min(LARGEST_BLOCK, hint)
+        latest = state.latest.get(lane)
+        if latest is None:
+            return 1
+        used = latest.granted - latest.count
+        grows = self._clock.monotonic() < latest.valid_until
+        return max(1, min(used + 1 if grows else used, largest))
 
     @staticmethod
     def _put_back(state: _Endpoint, seen: RateSeen | None) -> None:

@@ -80,6 +80,7 @@ class PageCommit:
     `chat` names the chat whose messages the rows are. `until_known` lets the database close the
     walk when it knew every row. `not_modified` closes it because Fanvue said that nothing changed.
     `unlisted` makes the run partial and the walk no less whole: what Fanvue has no list of.
+    `onward`: the next page is certain and depends on nothing that the database answers to this one.
     """
 
     rows: list[dict[str, Any]]
@@ -100,6 +101,7 @@ class PageCommit:
     until_known: bool = False
     not_modified: bool = False
     validator: OfferedValidator | None = None
+    onward: bool = False
 
 
 @dataclass(frozen=True, slots=True)

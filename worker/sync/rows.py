@@ -57,7 +57,6 @@ UNKNOWN: Final = "unknown"
 REVERSALS: Final = frozenset({"refund", "chargeback"})
 _STATUS: Final = {"pendingBalance": "pending", "availableForPayout": "available"}
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_CENT: Final = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ class LedgerRow:
 
 def dollars(cents: int) -> Decimal:
     """Return US cents as exact dollars."""
-    return (Decimal(cents) * _CENT).quantize(_CENT)
+    return Decimal(cents).scaleb(-2)
 
 
 def category_of(source: str) -> str:

@@ -463,7 +463,7 @@ async def test_a_cancelled_walk_stops_after_the_page_that_told_it() -> None:
 
 @pytest.mark.parametrize("kind", ["full", "incremental"])
 @pytest.mark.parametrize("crash_at", range(1, 6))
-async def test_a_worker_that_dies_with_a_page_in_hand_costs_one_call_and_no_money(
+async def test_a_worker_that_dies_with_a_page_in_hand_costs_two_calls_at_most_and_no_money(
     kind: str, crash_at: int
 ) -> None:
     w = walking(190, kind=kind)
@@ -481,7 +481,8 @@ async def test_a_worker_that_dies_with_a_page_in_hand_costs_one_call_and_no_mone
 
     w.assert_exact()
     if crash_at <= calls:
-        assert len(w.api.calls) == calls + 1
+        # The page in hand, and the one that was asked for while it was committed.
+        assert len(w.api.calls) in {calls + 1, calls + 2}
 
 
 async def test_a_lost_lease_writes_nothing_more() -> None:

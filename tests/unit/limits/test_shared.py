@@ -38,6 +38,7 @@ class Source:
     told: list[SeenRate | None] = field(default_factory=list)
     failing_block: bool = False
     gate: asyncio.Event | None = None
+    valid_for: float = 10
 
     async def take_calls(
         self, bucket: str, endpoint: str, want: int, lane: Lane, seen: SeenRate | None
@@ -46,7 +47,7 @@ class Source:
         self.endpoints.append(endpoint)
         if self.gate is not None:
             await self.gate.wait()
-        answer = self.answers.pop(0) if self.answers else grant(want)
+        answer = self.answers.pop(0) if self.answers else grant(want, self.valid_for)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -88,10 +89,43 @@ async def test_buckets_do_not_share() -> None:
 async def test_no_more_is_asked_than_the_caller_expects_to_use() -> None:
     limits, source, _ = budget()
 
-    await limits.acquire(A, Lane.BACKFILL, hint=3)
-    await limits.acquire(B, Lane.BACKFILL, hint=500)
+    for _ in range(10):
+        await limits.acquire(A, Lane.BACKFILL, hint=3)
 
-    assert [take[1] for take in source.takes] == [3, 10]
+    assert [take[1] for take in source.takes] == [1, 2, 3, 3, 3]
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+async def test_a_walk_takes_one_call_more_with_each_block_that_it_used_in_time(lane: Lane) -> None:
+    limits, source, _ = budget()
+
+    for _ in range(75):
+        await limits.acquire(A, lane, hint=500)
+
+    assert [take[1] for take in source.takes] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 10]
+
+
+async def test_polls_take_the_call_that_they_make() -> None:
+    limits, source, clock = budget()
+
+    for pause in (0, 0, 900):
+        await limits.acquire(A, Lane.LIVE)
+        clock.jump(timedelta(seconds=pause))
+        await limits.acquire(A, Lane.LIVE, hint=1)
+
+    assert [take[1] for take in source.takes] == [1] * 6
+
+
+async def test_of_what_a_slow_walk_takes_hardly_a_call_lapses() -> None:
+    source, clock = Source(valid_for=2), ManualClock()
+    limits = SharedBudget(source, clock)
+
+    for _ in range(60):
+        await limits.acquire(A, Lane.BACKFILL, hint=10)
+        clock.jump(timedelta(milliseconds=300))
+
+    # Blocks of ten, of which seven can be used, would have been 90 calls.
+    assert sum(take[1] for take in source.takes) <= 66
 
 
 async def test_permits_lapse() -> None:

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from functools import cache
+from inspect import isawaitable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,8 @@ class RpcStub:
             return _refused(Refusal(404, "PGRST202", f"no function {name}"))
         try:
             reply = function(parameters)
+            if isawaitable(reply):
+                reply = await reply
         except Refusal as refusal:
             return _refused(refusal)
         await asyncio.sleep(0)
