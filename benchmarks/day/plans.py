@@ -25,8 +25,8 @@ DAYS: Final = 30
 DASHBOARDS: Final = 3
 OPEN_SECONDS: Final = 8 * 3600
 DAY_SECONDS: Final = 86_400
-# The dashboard's own clocks (whether sums changed, everything), the least time between two fetches
-# of its sums, and the sales on its first page (examples/dashboard/lib).
+# The dashboard's own clocks (whether figures changed, everything), the least time between two
+# fetches of its sums, and the sales on its first page (examples/dashboard/lib).
 LOOK_SECONDS: Final = 60
 WHOLE_SECONDS: Final = 300
 SUMS_GAP_SECONDS: Final = 5
@@ -77,16 +77,16 @@ QUOTAS: Final = (
 def month_of(costs: Costs, creators: int) -> dict[str, float]:
     """Return what so many creators cost a month, by the names of QUOTAS."""
     looks = DASHBOARDS * OPEN_SECONDS / LOOK_SECONDS
+    whole = DASHBOARDS * OPEN_SECONDS / WHOLE_SECONDS
     most = DASHBOARDS * OPEN_SECONDS / SUMS_GAP_SECONDS
-    changes = min(DASHBOARDS * creators * costs.refreshes_open, most - looks)
-    calls = looks + changes
+    changes = min(DASHBOARDS * creators * costs.refreshes_open, most - whole)
     heard = DASHBOARDS * creators * costs.hints_open
     told = 2 * min(costs.worker_messages, TICKS_A_DAY)
-    whole = DASHBOARDS * OPEN_SECONDS / WHOLE_SECONDS
+    calls = whole + changes
     stats = costs.stats_bytes + creators * costs.stats_bytes_of_a_creator
     fetched = (
         changes * stats
-        + looks * costs.unchanged_bytes
+        + looks * costs.head_bytes
         + whole * (costs.feed_bytes + creators * (costs.overview_bytes + costs.health_bytes))
         # a hint about one creator fetches that one's streams, and about money that one's sales
         + heard * (costs.health_bytes + costs.hint_bytes)

@@ -70,7 +70,7 @@ select a.models,
 from (select m.agency_id, count(*) as models from public.models m group by 1
       order by 2 desc limit 1) a
 """
-# The figures of the last thirty days, and what is told of them where they did not change.
+# The figures of the last thirty days, and what a look asks for: whether they changed.
 _STATS: Final = """
 select public.dashboard_stats(a.agency_id, n.day - 29, n.day), public.stats_head(a.agency_id)
 from (select private.engine_now()::date as day) n,
@@ -102,7 +102,7 @@ class Costs:
     feed_bytes: float
     stats_bytes: float
     stats_bytes_of_a_creator: float
-    unchanged_bytes: float
+    head_bytes: float
 
     @property
     def history_of_a_month(self) -> float:
@@ -188,7 +188,7 @@ class CostMeter:
             feed_bytes=float(feed),
             stats_bytes=bare,
             stats_bytes_of_a_creator=(_sent(figures) - bare) / models,
-            unchanged_bytes=_sent({"unchanged": True, **head}),
+            head_bytes=len(json.dumps(head, separators=(",", ":"))),
         )
 
 

@@ -1,8 +1,8 @@
 /**
  * Everything that is shown of one agency, kept fresh: the channel tells what changed, and only that
  * is fetched again. It may miss a push without a word, the last one of a burst above all, so that
- * the sums are asked every minute whether they changed while somebody looks, and everything is
- * fetched when they did unannounced, and now and then; more often while the channel is away.
+ * the database is asked every minute whether figures changed while somebody looks; they are fetched
+ * when they did, and everything now and then; more often while the channel is away.
  */
 
 import { type Arrival, fetchArrival } from "./announcements";
@@ -20,8 +20,6 @@ const AWAY_PERIOD_MS = 30_000;
 const HEALTH_GAP = 400;
 // How fresh streams are nobody tells, and it is the longest of all fetches: every fifth look is enough.
 const WHOLE_LOOKS = 5;
-// By then the sums that a push asked for are there; what changes later was not told.
-const TOLD_MS = 15_000;
 // More creators than this would make an address that proxies refuse.
 const MOST_CREATORS = 50;
 // Streams whose figures stand among the sums.
@@ -43,13 +41,12 @@ export class AgencyData {
   private changedModels: Set<string> | null = null;
   /** The creators whose sales did. */
   private changedSellers: Set<string> | null = null;
+  /** Of the sums that are on screen. */
   private stamp: string | null = null;
-  /** When something was last told, or everything fetched, of which sums change. */
-  private toldAt = 0;
 
   constructor(
-    client: Client,
-    agencyId: string,
+    private readonly client: Client,
+    private readonly agencyId: string,
     private readonly timers: Timers = SYSTEM_TIMERS,
   ) {
     const feed = async (before: Feed | null, signal: AbortSignal) => {
@@ -132,20 +129,13 @@ export class AgencyData {
 
   private readonly refreshFigures = (): void => {
     this.refreshSums();
-    this.refreshLists();
-  };
-
-  private refreshLists(): void {
     this.changedSellers = null;
     for (const resource of [this.feed, this.models, this.arrival]) resource.refresh();
-  }
+  };
 
-  /** Takes the stamp of the sums that were fetched: a new one that nothing told of is a lost push. */
+  /** Takes the stamp of the sums that were fetched. */
   noteStamp(stamp: string): void {
-    const isTold = this.timers.now() - this.toldAt < TOLD_MS;
-    const isLost = this.stamp !== null && stamp !== this.stamp && !isTold;
     this.stamp = stamp;
-    if (isLost) this.refreshLists();
   }
 
   readonly refreshHealth = (): void => this.refreshHealthOf(null);
@@ -175,18 +165,21 @@ export class AgencyData {
     this.cancelLook = this.timers.after(period * (0.75 + Math.random() / 2), () => {
       this.looks += 1;
       const isQuiet = this.connection === "live" && this.looks % WHOLE_LOOKS !== 0;
-      if (isQuiet && this.sums.size > 0 && !document.hidden) this.askSums();
+      if (isQuiet && !document.hidden) void this.refreshIfChanged();
       else this.lookAgain();
       this.planLook();
     });
   }
 
-  private refreshSums(): void {
-    this.toldAt = this.timers.now();
-    this.askSums();
+  /** Asks the database, which is not paid by the call, and says so in a few bytes. */
+  private async refreshIfChanged(): Promise<void> {
+    const { data } = await this.client.rpc("stats_head", { p_agency_id: this.agencyId });
+    const stamp = (data as { stamp?: unknown } | null)?.stamp;
+    // whatever is wrong shows where figures are fetched
+    if (typeof stamp !== "string" || stamp !== this.stamp) this.refreshFigures();
   }
 
-  private askSums(): void {
+  private refreshSums(): void {
     for (const refresh of this.sums) refresh();
   }
 
