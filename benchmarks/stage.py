@@ -136,11 +136,13 @@ class Stage:
         cursor = self.owner.execute(statement.encode(), values)
         return [row[0] for row in cursor.fetchall()] if cursor.description else []
 
-    def service_cpu(self) -> float:
-        """Return the seconds that the server has computed for the service's connection."""
-        stat = Path(f"/proc/{self._service.info.backend_pid}/stat").read_text("ascii")
-        user, system = stat.rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    def cpu(self) -> float:
+        """Return the seconds that the server has computed for the stage's connections."""
+        ticks = 0
+        for connection in (self.owner, self._service):
+            stat = Path(f"/proc/{connection.info.backend_pid}/stat").read_text("ascii")
+            ticks += sum(map(int, stat.rpartition(")")[2].split()[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def call(self, function: str, **arguments: Any) -> Any:
         """Call a function of the engine as the worker's role does."""

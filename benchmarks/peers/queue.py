@@ -35,6 +35,16 @@ _FILL = """
   select m.agency_id, m.id, 'earnings', %(priority)s, now(), 'user:' || m.fanvue_user_uuid
   from public.models m
 """
+# what is left without fairness, caps, fences and history: conditions of the same statements
+_BARE_CLAIM = """
+  update public.sync_jobs j
+  set state = 'running', attempt = j.attempt + 1, lease_id = nextval('private.lease_ids'),
+      lease_until = now() + interval '1 minute', claimed_at = now(), claimed_by = 'bench'
+  where j.id = any (array(select q.id from public.sync_jobs q where q.state = 'queued'
+                          order by q.run_at limit %(batch)s for update skip locked))
+  returning j.id
+"""
+_BARE_END = "delete from public.sync_jobs where id = any (%(ids)s) returning id"
 _DURABLE = "select current_setting('fsync') || current_setting('synchronous_commit')"
 
 
@@ -60,11 +70,12 @@ def prices(stage: Stage, jobs: int, rounds: int) -> Figures:
     """Return our rate, and what the server computes for a job, without one part after the other."""
     figures: Figures = {}
 
-    def note(what: str, priority: int = 10) -> None:
+    def note(what: str, priority: int = 10, *, bare: bool = False) -> None:
         for batch in BATCHES:
-            burnt = stage.service_cpu()
-            rate = _drain_ours(stage, jobs, batch, hold=False, priority=priority)
-            microseconds = (stage.service_cpu() - burnt) / jobs * 1e6
+            _fill(stage, priority)
+            burnt = stage.cpu()
+            rate = _rate(stage, jobs, batch, bare=bare)
+            microseconds = (stage.cpu() - burnt) / jobs * 1e6
             figures.setdefault((what, f"jobs/s by {batch}"), []).append(rate)
             figures.setdefault((what, f"CPU, us a job by {batch}"), []).append(microseconds)
 
@@ -73,6 +84,7 @@ def prices(stage: Stage, jobs: int, rounds: int) -> Figures:
         note("polls without news, all of it")
         with _without_hints(stage):
             note("polls, hints off")
+            note("hints off, and neither fairness, caps, fences nor history", bare=True)
         note("asked for by a person: a row of history and hints each", priority=5)
         with _without_hints(stage):
             note("asked for, hints off", priority=5)
@@ -88,24 +100,40 @@ def peer_pickups(stage: Stage, count: int) -> Iterator[tuple[str, list[float]]]:
             yield peer.name, pickups(peer, url, count)
 
 
-def _drain_ours(stage: Stage, jobs: int, batch: int, *, hold: bool, priority: int = 10) -> float:
+def _drain_ours(stage: Stage, jobs: int, batch: int, *, hold: bool) -> float:
+    _fill(stage, priority=10)
+    with stage.held_snapshot() if hold else nullcontext():
+        return _rate(stage, jobs, batch)
+
+
+def _fill(stage: Stage, priority: int) -> None:
     stage.run("truncate public.sync_jobs, public.sync_runs, private.quiet_runs")
     stage.run(_FILL, {"priority": priority})
     stage.settle("public.sync_jobs", "private.queue_lanes", "public.sync_state")
+
+
+def _rate(stage: Stage, jobs: int, batch: int, *, bare: bool = False) -> float:
+    """Drain what is queued; return the jobs a second."""
     done = 0
-    with stage.held_snapshot() if hold else nullcontext():
-        began = perf_counter()
-        while taken := stage.call(
-            "claim_sync_jobs", p_worker=WORKER, p_limit=batch, p_claim_id=uuid.uuid4()
-        )["jobs"]:
-            items = [
-                {"id": job["id"], "lease_id": job["lease_id"], "outcome": "done"} for job in taken
-            ]
-            done += len(stage.call("settle_sync_jobs", p_worker=WORKER, p_items=items))
-        seconds = perf_counter() - began
+    began = perf_counter()
+    while ended := (_bare if bare else _whole)(stage, batch):
+        done += ended
     if done != jobs:
         raise RuntimeError(f"the drain finished {done} of {jobs} jobs")
-    return done / seconds
+    return done / (perf_counter() - began)
+
+
+def _whole(stage: Stage, batch: int) -> int:
+    taken = stage.call("claim_sync_jobs", p_worker=WORKER, p_limit=batch, p_claim_id=uuid.uuid4())
+    items = [
+        {"id": job["id"], "lease_id": job["lease_id"], "outcome": "done"} for job in taken["jobs"]
+    ]
+    return len(stage.call("settle_sync_jobs", p_worker=WORKER, p_items=items)) if items else 0
+
+
+def _bare(stage: Stage, batch: int) -> int:
+    taken = stage.run(_BARE_CLAIM, {"batch": batch})
+    return len(stage.run(_BARE_END, {"ids": taken})) if taken else 0
 
 
 def _drain_peer(stage: Stage, peer: Peer, jobs: int, *, hold: bool) -> float:

@@ -19,7 +19,8 @@ revoke all on function private.cause_of(text, timestamptz) from public, anon, au
 grant execute on function private.cause_of(text, timestamptz) to service_role;
 
 create or replace function private.job_replies(p_ids bigint[])
-returns jsonb
+-- rows written as text and read once by whoever puts them into a reply: half of what building them of keys and values costs
+returns json
 -- plpgsql, and told the ids alone: planned once a session, where a function in SQL is planned with each claim
 language plpgsql
 stable
@@ -32,27 +33,25 @@ as $$
 begin
   -- What cause_of, bucket_of and path_prefix say of one job, for all of them at once: calls for each cost more than all else of a claim.
   return (
-    select coalesce(jsonb_agg(jsonb_build_object(
-      'id', j.id, 'lease_id', j.lease_id, 'agency_id', j.agency_id, 'model_id', j.model_id,
-      'sync_type', j.sync_type, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
-      'priority', j.priority, 'progress', coalesce(j.progress, '{}'::jsonb),
-      'waited_ms', greatest(0, round(extract(epoch from j.claimed_at - greatest(j.run_at, j.created_at)) * 1000)),
-      'cause', coalesce(j.cause, 'tick ' || to_char(j.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')),
-      -- grant, path and bucket of one moment: a model that changes its grant meanwhile must not mix two of them
-      'bucket', coalesce(case
-        when m.connection_id is null then 'user:' || coalesce(m.fanvue_user_uuid, m.id::text)
-        when c.fanvue_user_uuid = m.fanvue_user_uuid then 'user:' || c.fanvue_user_uuid
-        else 'user:' || c.fanvue_user_uuid || ':' || m.fanvue_user_uuid end, j.bucket),
-      'model', jsonb_build_object(
-        'fanvue_user_uuid', m.fanvue_user_uuid, 'handle', m.handle, 'grant_id', coalesce(m.connection_id, m.id),
-        'path_prefix', case
-          when m.connection_id is null or c.fanvue_user_uuid = m.fanvue_user_uuid then case when m.id is not null then '' end
-          else '/creators/' || m.fanvue_user_uuid end))
-      order by k.place), '[]')
+    select coalesce(json_agg(r order by k.place), '[]')
     from unnest(p_ids) with ordinality k(id, place)
     join public.sync_jobs j on j.id = k.id
     left join public.models m on m.id = j.model_id
-    left join public.agency_connections c on c.id = m.connection_id);
+    left join public.agency_connections c on c.id = m.connection_id
+    -- grant, path and bucket of one moment: a model that changes its grant meanwhile must not mix two of them
+    cross join lateral (
+      select m.fanvue_user_uuid, m.handle, coalesce(m.connection_id, m.id) as grant_id,
+             case when m.connection_id is null or c.fanvue_user_uuid = m.fanvue_user_uuid then case when m.id is not null then '' end
+                  else '/creators/' || m.fanvue_user_uuid end as path_prefix) who
+    cross join lateral (
+      select j.id, j.lease_id, j.agency_id, j.model_id, j.sync_type, j.attempt, j.max_attempts, j.priority,
+             coalesce(j.progress, '{}'::jsonb) as progress,
+             greatest(0, round(extract(epoch from j.claimed_at - greatest(j.run_at, j.created_at)) * 1000)) as waited_ms,
+             coalesce(j.cause, 'tick ' || to_char(j.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) as cause,
+             coalesce(case when m.connection_id is null then 'user:' || coalesce(m.fanvue_user_uuid, m.id::text)
+                           when c.fanvue_user_uuid = m.fanvue_user_uuid then 'user:' || c.fanvue_user_uuid
+                           else 'user:' || c.fanvue_user_uuid || ':' || m.fanvue_user_uuid end, j.bucket) as bucket,
+             who as model) r);
 end
 $$;
 comment on function private.job_replies(bigint[]) is 'Claimed jobs as the worker gets them, in the order of their ids as given. No secrets.';
@@ -253,7 +252,7 @@ begin
       offset 0) n;
   end if;
   return jsonb_build_object(
-    'jobs', case when v_ids is null then '[]'::jsonb else private.job_replies(v_ids) end,
+    'jobs', case when v_ids is null then '[]'::json else private.job_replies(v_ids) end,
     'next_due_in', case when v_ids is not null then 0
                         when v_next is null then null
                         else greatest(0, round(extract(epoch from v_next - v_now)::numeric, 3)) end);

@@ -251,8 +251,8 @@ def test_tick_and_claim_say_of_each_kind_of_creator_what_the_rules_say(agency: A
     (told,) = engine.rows(
         "select count(*) as jobs, count(distinct j.priority) as priorities,"
         " count(*) filter (where j.bucket is distinct from private.bucket_of(m)) as buckets,"
-        " count(*) filter (where j.priority is distinct from private.priority_now("
-        "   s, (private.stream_settings(m.agency_id, m.id, j.sync_type)).priority, now())) as wrong,"
+        " count(*) filter (where j.priority is distinct from private.priority_now(s,"
+        " (private.stream_settings(m.agency_id, m.id, j.sync_type)).priority, now())) as wrong,"
         " count(*) filter (where not private.has_grant(m)) as ungranted"
         " from public.sync_jobs j join public.models m on m.id = j.model_id"
         " join public.sync_state s on s.model_id = j.model_id and s.sync_type = j.sync_type"
