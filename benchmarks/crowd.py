@@ -117,7 +117,8 @@ _HEALTHY = """
   set last_sync_at = now(), last_success_at = now(), last_deep_at = now(), last_full_at = now(),
       high_water = now(), next_sync_at = now() + interval '1 hour';
   insert into private.reconciliations (model_id, last_proved_at)
-  select id, now() from public.models;
+  select id, now() from public.models
+  on conflict (model_id) do update set last_proved_at = excluded.last_proved_at;
   update private.reconcile_settings set last_night_at = now();
   insert into private.stats_versions (model_id) select id from public.models on conflict do nothing
 """

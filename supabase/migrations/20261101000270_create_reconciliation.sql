@@ -47,7 +47,8 @@ create table private.reconciliations (
   last_page_key text,
   last_page_reply jsonb
 ) with (fillfactor = 70);
-comment on table private.reconciliations is 'How far each model''s reconciliation is: the open run, resumable at any page, and which older month comes next.';
+comment on table private.reconciliations is
+  'How far each model''s reconciliation is: the open run, resumable at any page, and which older month comes next. There is a row from a model''s first day with a grant.';
 comment on column private.reconciliations.version is 'Grows with every commit; a page commits only on the version it read.';
 comment on column private.reconciliations.requested_days is 'A person asked for so many days; the next run reads exactly these.';
 comment on column private.reconciliations.run_id is 'The open run; null between runs.';
@@ -60,6 +61,7 @@ comment on column private.reconciliations.ceiling is 'Fanvue''s clock at the run
 comment on column private.reconciliations.older_month is 'The older month that was proved last; the one before it is next, after the first one the newest.';
 comment on column private.reconciliations.history_from is 'The oldest row ever held: months are taken in turn from here on, even if it is lost.';
 comment on column private.reconciliations.last_proved_at is 'When a run last read all of its ranges to their ends.';
+create index reconciliations_last_proved_at_idx on private.reconciliations (last_proved_at);
 revoke all on private.reconciliations from public, anon, authenticated;
 grant select, insert, update, delete on private.reconciliations to service_role;
 

@@ -55,6 +55,7 @@ comment on column private.announced_models.since is 'Sales that happened before 
 comment on column private.announced_models.last_at is 'When money was last announced, to the minute; null: not yet.';
 comment on column private.announced_models.unannounced is 'Sales that polls found since then, soon after they happened, and nobody announced.';
 comment on column private.announced_models.unannounced_since is 'When the first of them was found.';
+create index announced_models_missed_idx on private.announced_models (unannounced_since) where unannounced > 0;
 revoke all on private.announced_models from public, anon, authenticated;
 grant select, insert, update, delete on private.announced_models to service_role;
 

@@ -79,6 +79,8 @@ begin
     cross join lateral private.stream_settings(new.agency_id, new.id, d.sync_type) t
     where t.enabled
     on conflict (model_id, sync_type) do nothing;
+    -- so that a creator of whom no proof ever begins is found like one whose proofs do not end
+    insert into private.reconciliations (model_id) values (new.id) on conflict do nothing;
     if tg_op = 'UPDATE' and old.status <> 'active' then
       perform from public.sync_state s where s.model_id = new.id order by s.sync_type for update;
       update public.sync_state s
@@ -371,3 +373,4 @@ from public.models m
 cross join private.sync_streams t
 where m.status = 'active' and private.has_grant(m) and t.enabled
 on conflict do nothing;
+insert into private.reconciliations (model_id) select m.id from public.models m where m.status = 'active' and private.has_grant(m) on conflict do nothing;

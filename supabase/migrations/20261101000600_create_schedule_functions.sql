@@ -24,6 +24,8 @@ create or replace function public.enqueue_due(p_by text default 'pg_cron', p_lim
 returns jsonb
 language plpgsql
 set search_path = ''
+-- an idle tick would spend half its time on planning anew
+set plan_cache_mode = force_generic_plan
 set jit = off
 set enable_seqscan = off
 set enable_hashjoin = off

@@ -19,6 +19,7 @@ create table private.webhook_subscriptions (
   constraint webhook_subscriptions_secret_check check ((state = 'registering') = (secret is null)),
   constraint webhook_subscriptions_expiry_check check ((state = 'active') = (expires_at is null))
 );
+create index webhook_subscriptions_unopened_at_idx on private.webhook_subscriptions (unopened_at) where unopened_at is not null;
 comment on table private.webhook_subscriptions is
   'Webhooks registered with fanvue-sync webhooks: one subscription at Fanvue for one creator. Those made by hand in Fanvue''s dashboard are not here; their secret is in FANVUE_WEBHOOK_SECRETS.';
 comment on column private.webhook_subscriptions.id is 'Ours, chosen before Fanvue is asked: the secret is sealed for it.';

@@ -74,17 +74,132 @@ comment on function private.health_rank(text) is 'How bad a word of sync_health 
 revoke all on function private.health_rank(text) from public, anon, authenticated;
 grant execute on function private.health_rank(text) to service_role;
 
+create or replace function private.model_counts()
+returns table (status text, models bigint)
+language sql
+stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+  -- Few are stopped, and have an index of their own; the others are all but those, counted in an index alone.
+  with stopped as materialized (
+    select m.status, count(*) as models from public.models m where m.status <> 'active' group by m.status
+  ), active as materialized (
+    select 'active', (select count(*) from public.models) - coalesce((select sum(s.models) from stopped s), 0)::bigint as models
+  )
+  select * from stopped
+  union all
+  select * from active a where a.models > 0
+$$;
+comment on function private.model_counts() is 'How many models there are of each status that any has.';
+revoke all on function private.model_counts() from public, anon, authenticated;
+grant execute on function private.model_counts() to service_role;
+
+create or replace function private.streams_to_judge(p_most integer)
+returns table (model_id uuid, sync_type text)
+language sql
+stable
+rows 1000
+set search_path = ''
+set jit = off
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+  -- each kind by an index that holds no other
+  (select s.model_id, s.sync_type from public.models m join public.sync_state s on s.model_id = m.id where m.status <> 'active' limit p_most)
+  union
+  (select s.model_id, s.sync_type from public.sync_state s where s.consecutive_failures > 0 or s.last_error is not null limit p_most)
+  union
+  (select s.model_id, s.sync_type from public.sync_state s where s.last_success_at is null and s.next_sync_at is not null limit p_most)
+  union
+  (select s.model_id, s.sync_type from public.sync_state s where s.next_sync_at < (select private.engine_now()) - interval '5 minutes' limit p_most)
+  union
+  (select j.model_id, j.sync_type from public.sync_jobs j where j.state = 'queued' limit p_most)
+  union
+  (select j.model_id, j.sync_type from public.sync_jobs j where j.state = 'running' limit p_most)
+  union
+  (select j.model_id, j.sync_type from public.sync_jobs j where j.state = 'dead' limit p_most)
+$$;
+comment on function private.streams_to_judge(integer) is
+  'Streams of which sync_health may say anything but fresh or at rest, found without a look at the others: stopped, failing, never read, overdue, or with a job. Up to p_most of each kind.';
+revoke all on function private.streams_to_judge(integer) from public, anon, authenticated;
+grant execute on function private.streams_to_judge(integer) to service_role;
+
+create or replace function private.judged_streams()
+returns setof public.sync_health
+language plpgsql
+stable
+rows 1000
+set search_path = ''
+set jit = off
+set enable_seqscan = off
+as $$
+declare
+  v_most constant integer := 5000;
+begin
+  if (select count(*) from private.streams_to_judge(v_most + 1)) > v_most then
+    return query select h.* from public.sync_health h;
+  else
+    -- one by one: joined, the view would judge every stream first
+    return query
+    select h.*
+    from private.streams_to_judge(v_most) j
+    cross join lateral (select x.* from public.sync_health x where x.model_id = j.model_id and x.sync_type = j.sync_type offset 0) h;
+  end if;
+end
+$$;
+comment on function private.judged_streams() is
+  'sync_health of every stream that is not simply fresh or at rest, and of some that are; in a big outage, of all.';
+revoke all on function private.judged_streams() from public, anon, authenticated;
+grant execute on function private.judged_streams() to service_role;
+
 create or replace function public.engine_status()
 returns jsonb
 language sql
 set search_path = ''
+set jit = off
+set enable_seqscan = off
 as $$
+  with judged as materialized (
+    select h.health, count(*) as streams, count(*) filter (where h.next_sync_at is null) as unplanned
+    from private.judged_streams() h
+    group by h.health
+  ), known as materialized (
+    -- What is well is counted up to a bound. The others are not in its way: as many more are looked at.
+    select b.*, count(c.id) as streams, count(c.id) filter (where c.next_sync_at is null) as unplanned,
+           count(c.id) > b.most + b.judged as is_more
+    from (select 1000 as most, coalesce(sum(j.streams), 0)::bigint as judged, coalesce(sum(j.unplanned), 0)::bigint as judged_unplanned
+          from judged j) b
+    left join lateral (select true as id, s.next_sync_at from public.sync_state s limit b.most + b.judged + 1) c on true
+    group by b.most, b.judged, b.judged_unplanned
+  ), streams as materialized (
+    select case when k.is_more and x.health in ('fresh', 'at rest') then 'fresh or at rest' else x.health end as health, sum(x.streams) as streams
+    from known k
+    cross join lateral (
+      select j.health, j.streams from judged j where not (k.is_more and j.health in ('fresh', 'at rest'))
+      union all
+      select 'fresh', case when k.is_more then k.most else k.streams - k.judged - (k.unplanned - k.judged_unplanned) end
+      union all
+      select 'at rest', k.unplanned - k.judged_unplanned where not k.is_more
+    ) x
+    where x.streams > 0
+    group by 1
+  ), runs as materialized (
+    select s.state, s.most, count(r.runs) as counted, sum(r.runs) as runs
+    from (select x.state, 1000 as most, private.engine_now() - interval '24 hours' as since
+          from unnest(array['succeeded', 'partial', 'failed', 'cancelled']) x(state)) s
+    cross join lateral (
+      (select 1 as runs from public.sync_runs u where u.state = s.state and u.finished_at > s.since limit s.most + 1)
+      union all
+      (select q.runs from private.quiet_runs q where s.state = 'succeeded' and q.hour > s.since order by q.hour desc limit s.most + 1)
+    ) r
+    group by s.state, s.most
+  )
   select jsonb_build_object(
     'now', n.now,
-    'models', (select jsonb_build_object('active', count(*) filter (where m.status = 'active'),
-                                         'paused', count(*) filter (where m.status = 'paused'),
-                                         'reauth_required', count(*) filter (where m.status = 'reauth_required'))
-               from public.models m),
+    'models', (select jsonb_build_object('active', 0, 'paused', 0, 'reauth_required', 0) || coalesce(jsonb_object_agg(c.status, c.models), '{}')
+               from private.model_counts() c),
     'jobs', (select jsonb_build_object('queued', count(*) filter (where j.state = 'queued'),
                                        'running', count(*) filter (where j.state = 'running'),
                                        'dead', count(*) filter (where j.state = 'dead'),
@@ -92,19 +207,11 @@ as $$
                                        'oldest_due_seconds', round(extract(epoch from n.now - min(j.run_at)
                                                                filter (where j.state = 'queued' and j.run_at <= n.now))))
              from public.sync_jobs j),
-    'streams', s.counts,
-    'troubled', s.troubled,
-    'runs_24h', (select jsonb_object_agg(r.state, r.runs)
-                 from (select x.state, sum(x.runs) as runs
-                       from (select s.state, c.runs
-                             from unnest(array['succeeded', 'partial', 'failed', 'cancelled']) s(state)
-                             cross join lateral (select count(*) as runs from public.sync_runs u
-                                                 where u.state = s.state and u.finished_at > n.now - interval '24 hours') c
-                             where c.runs > 0
-                             union all
-                             select 'succeeded', sum(q.runs) from private.quiet_runs q
-                             where q.hour > n.now - interval '24 hours' having sum(q.runs) > 0) x
-                       group by x.state) r),
+    'streams', (select jsonb_object_agg(s.health, s.streams) from streams s),
+    'troubled', (select coalesce(sum(j.streams) filter (where private.health_rank(j.health) < 0), 0) from judged j),
+    'runs_24h', (select jsonb_object_agg(r.state, r.runs) from runs r),
+    'at_least', jsonb_build_object('streams', (select jsonb_agg('fresh or at rest'::text) from known k where k.is_more),
+                                   'runs_24h', (select jsonb_agg(r.state) from runs r where r.counted > r.most)),
     'scheduler', (select jsonb_object_agg(k.source, jsonb_build_object('last_tick_at', k.last_tick_at, 'enqueued', k.last_enqueued))
                   from private.scheduler_ticks k),
     'webhooks', (select jsonb_build_object('parked', count(*) filter (where e.status = 'parked'),
@@ -112,11 +219,9 @@ as $$
                  from public.webhook_events e where e.status in ('parked', 'failed')),
     'drift', private.drift_counts())
   from (select private.engine_now() as now) n
-  cross join (select jsonb_object_agg(h.health, h.streams) as counts,
-                     coalesce(sum(h.streams) filter (where private.health_rank(h.health) < 0), 0) as troubled
-              from (select x.health, count(*) as streams from public.sync_health x group by x.health) h) s
 $$;
-comment on function public.engine_status() is 'The engine at a glance, for the command line.';
+comment on function public.engine_status() is
+  'The engine at a glance, for the command line. What is wrong is counted to the end; what is well up to 1,000 streams and 1,000 rows of history: at_least names what is more.';
 revoke all on function public.engine_status() from public, anon, authenticated;
 grant execute on function public.engine_status() to service_role;
 

@@ -6,12 +6,14 @@
 create index models_stopped_idx on public.models (status_changed_at) where status <> 'active';
 create index models_without_grant_idx on public.models (created_at)
   where status = 'active' and connection_id is null and fanvue_refresh_token is null and fanvue_access_token is null;
-create index sync_state_failing_idx on public.sync_state (model_id, sync_type) where consecutive_failures > 0;
+create index sync_state_failing_idx on public.sync_state (model_id, sync_type) where consecutive_failures > 0 or last_error is not null;
+create index sync_state_unread_idx on public.sync_state (model_id, sync_type) where last_success_at is null and next_sync_at is not null;
 
 alter table private.queue_lanes
   add column paused_at timestamptz,
   add column paused_reason text,
   add column resumed_at timestamptz;
+create index queue_lanes_resumed_at_idx on private.queue_lanes (resumed_at) where resumed_at is not null;
 comment on column private.queue_lanes.paused is 'Nothing of this agency is taken from the queue: ops.pause_agency and ops.resume_agency. What runs goes on.';
 comment on column private.queue_lanes.paused_at is 'Since when it is paused, if ops.pause_agency did it.';
 comment on column private.queue_lanes.paused_reason is 'Why, for the next operator.';

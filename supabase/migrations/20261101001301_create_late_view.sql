@@ -28,7 +28,7 @@ grant execute on function private.models_without_grant(timestamptz) to service_r
 create or replace function private.late_streams()
 returns table (
   agency_id uuid, model_id uuid, sync_type text, cause text, since timestamptz, job_id bigint, worker text, attempt integer, max_attempts integer,
-  at timestamptz, until timestamptz, error jsonb, open_walk boolean, bucket text, endpoints text)
+  at timestamptz, until timestamptz, error jsonb, open_walk boolean, bucket text, endpoints text, creator text, creator_uuid text)
 language sql
 stable
 rows 10000
@@ -75,6 +75,15 @@ as $$
     union all
     -- none of its streams is planned, so that no stream can say it
     select g.model_id, 'all', g.since, null, null, null, null, null, false from clock c cross join lateral private.models_without_grant(c.now) g
+  ), concerned as materialized (
+    -- each once, by its key
+    select d.model_id, (o.m).agency_id, private.creator_name(o.m) as creator, (o.m).fanvue_user_uuid as creator_uuid, private.has_grant(o.m) as has_grant,
+           l.max_running
+    from (select distinct x.model_id from suspects x) d
+    cross join lateral (select m from public.models m where m.id = d.model_id offset 0) o
+    left join lateral (select y.paused, y.max_running from private.queue_lanes y where y.agency_id = (o.m).agency_id offset 0) l on true
+    -- of a paused lane ops.late says it once
+    where (o.m).status = 'active' and not coalesce(l.paused, false)
   ), blocked as (
     select e.bucket, s.sync_type, max(e.blocked_until) as until, string_agg(e.endpoint, ', ' order by e.endpoint) as endpoints
     from private.api_endpoints e
@@ -82,7 +91,7 @@ as $$
     where e.blocked_until > (select c.now from clock c)
     group by e.bucket, s.sync_type
   )
-  select m.agency_id, x.model_id, x.sync_type, k.cause,
+  select o.agency_id, x.model_id, x.sync_type, k.cause,
          coalesce(x.ungranted_at, w.due_at, x.last_success_at, q.run_at, r.claimed_at, c.now), coalesce(r.id, q.id, d.id), r.claimed_by,
          case k.cause when 'failing' then q.attempt when 'dead' then d.attempt else x.consecutive_failures end, q.max_attempts,
          case k.cause when 'worker_gone' then r.lease_until when 'worker_stuck' then greatest(r.claimed_at, x.last_sync_at)
@@ -90,19 +99,18 @@ as $$
          case k.cause when 'worker_stuck' then r.claimed_at when 'budget' then b.until when 'failing' then q.run_at when 'put_off' then q.run_at
                       else x.next_sync_at end,
          case k.cause when 'failing' then q.last_error when 'put_off' then q.last_error when 'dead' then d.last_error else x.last_error end,
-         x.open_walk, q.bucket, b.endpoints
+         x.open_walk, q.bucket, b.endpoints, o.creator, o.creator_uuid
   from suspects x
   cross join clock c
-  join public.models m on m.id = x.model_id and m.status = 'active'
+  join concerned o on o.model_id = x.model_id
   -- state by state: at most one of each
   left join public.sync_jobs r on r.model_id = x.model_id and r.sync_type = x.sync_type and r.state = 'running'
   left join public.sync_jobs q on q.model_id = x.model_id and q.sync_type = x.sync_type and q.state = 'queued'
   left join public.sync_jobs d on d.model_id = x.model_id and d.sync_type = x.sync_type and d.state = 'dead'
-  left join private.queue_lanes l on l.agency_id = m.agency_id
   left join blocked b on b.bucket = q.bucket and b.sync_type = q.sync_type
   -- the rule of private.stream_settings, for all at once
   left join private.sync_streams t on t.sync_type = x.sync_type
-  left join private.sync_overrides oa on oa.agency_id = m.agency_id and oa.sync_type = x.sync_type
+  left join private.sync_overrides oa on oa.agency_id = o.agency_id and oa.sync_type = x.sync_type
   left join private.sync_overrides om on om.model_id = x.model_id and om.sync_type = x.sync_type
   cross join lateral (
     select case when x.next_sync_at <= c.now then least(x.next_sync_at, q.run_at) when q.run_at <= c.now then q.run_at end as due_at) w
@@ -113,7 +121,7 @@ as $$
         when r.lease_until < c.now then 'worker_gone'
         when greatest(r.claimed_at, x.last_sync_at) < c.now - c.silence then 'worker_stuck'
         when r.attempt > 1 or x.consecutive_failures > 0 then 'tried_now' end
-      when q.id is not null and q.run_at <= c.now and l.max_running = 0 then 'agency_paused'
+      when q.id is not null and q.run_at <= c.now and o.max_running = 0 then 'agency_paused'
       when q.id is not null and b.until is not null and w.due_at is not null then 'budget'
       -- before any failure: what nobody takes up is not tried again by itself
       when q.id is not null and q.run_at < c.now - c.patience
@@ -122,14 +130,12 @@ as $$
       when q.id is not null and (q.attempt > 0 or q.last_error ->> 'kind' in ('misconfigured', 'schema_missing', 'seal_broken')) then 'failing'
       when d.id is not null and q.id is null then 'dead'
       -- said once, of the whole model
-      when q.id is null and not private.has_grant(m) then null
+      when q.id is null and not o.has_grant then null
       when q.id is null and w.due_at < c.now - c.patience then 'not_queued'
       when x.consecutive_failures > 0 then case when x.last_error ->> 'kind' = 'partial' then 'partial' else 'failing_stream' end
       when q.id is not null and q.run_at > c.now and w.due_at < c.now - c.silence then 'put_off' end as cause
     offset 0) k
   where k.cause is not null and coalesce(om.enabled, oa.enabled, t.enabled, true)
-    -- ops.late says it once, of the whole lane
-    and not coalesce(l.paused, false)
 $$;
 comment on function private.late_streams() is
   'Streams of active models that are late or fail, each with one cause and the facts that ops.late makes words of. What is merely due for two minutes is not late, nor what waits because its agency was paused.';
@@ -176,11 +182,10 @@ select a.name as agency, x.creator, x.stream, private.span_words(x.now - x.since
            else private.error_remedy(x.error, x.job_id, x.model_id, x.stream, x.open_walk) end) as remedy,
        x.deliberate, x.since as late_since, x.cause, x.job_id, x.model_id, a.id as agency_id
 from (
-  select l.agency_id, private.creator_name(m) as creator, l.sync_type as stream, l.since, l.cause, null as why, null as remedy, false as deliberate,
-         l.job_id, l.model_id, n.now, l.worker, l.attempt, l.max_attempts, l.at, l.until, l.error, l.open_walk, l.bucket, l.endpoints, m.fanvue_user_uuid as creator_uuid
+  select l.agency_id, l.creator, l.sync_type as stream, l.since, l.cause, null as why, null as remedy, false as deliberate,
+         l.job_id, l.model_id, n.now, l.worker, l.attempt, l.max_attempts, l.at, l.until, l.error, l.open_walk, l.bucket, l.endpoints, l.creator_uuid
   from (select private.engine_now() as now) n
   cross join private.late_streams() l
-  join public.models m on m.id = l.model_id
   union all
   select m.agency_id, private.creator_name(m), 'all', m.status_changed_at, m.status,
          case m.status when 'paused' then 'paused' else 'the token must be connected again' end || coalesce(': ' || m.status_reason, ''),

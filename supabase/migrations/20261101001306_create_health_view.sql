@@ -6,11 +6,16 @@ returns table (model_id uuid, agency_id uuid, since timestamptz, why text)
 language sql
 stable
 set search_path = ''
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
   select m.id, m.agency_id, x.since,
          coalesce(r.last_page_reply ->> 'partial', case when r.run_id is not null then 'a proof began and did not reach its end' else 'no proof reached its end' end)
-  from public.models m
-  left join private.reconciliations r on r.model_id = m.id
+  from (select y.* from private.reconciliations y where y.last_proved_at < p_now - interval '50 hours'
+        union all
+        select y.* from private.reconciliations y where y.last_proved_at is null) r
+  join public.models m on m.id = r.model_id
   left join private.queue_lanes l on l.agency_id = m.agency_id
   -- what was just connected, resumed or installed had no night yet
   cross join lateral (select greatest(r.last_proved_at, m.status_changed_at, m.created_at,
@@ -153,7 +158,7 @@ with clock as materialized (
                (select string_agg(s.sync_type, ' ' order by s.sync_type) from private.sync_streams s where not s.enabled) as off_for_all) p
   union all
   select 11, 'Do announcements arrive?', case when f.is_refused or f.silent > 0 or f.unopened > 0 then 'attention' else 'ok' end,
-         case when f.last_accepted_at is null and f.expected = 0 and f.refused = 0
+         case when f.last_accepted_at is null and not f.is_expected and f.refused = 0
                 then 'none ever did: nobody set webhooks up, and polls find everything, a few minutes later (fanvue-sync webhooks register --all)'
               else concat_ws('; ', coalesce('the last one was accepted ' || private.span_words(f.now - f.last_accepted_at) || ' ago', 'none was ever accepted'),
                              case when f.refused > 0 then format('%s were refused within a day, the last one %s ago%s', f.refused, private.span_words(f.now - f.refused_last_at),

@@ -76,18 +76,61 @@ grant select on ops.alerts to service_role;
 
 -- What is the case -------------------------------------------------------------------------------------
 
+-- Written so that no other query takes them for small ones that serve it, and walks them from end to end: all creators are in both.
+create index sync_state_earnings_read_idx on public.sync_state (last_success_at) where sync_type || '' = 'earnings';
+create index models_begun_idx on public.models (greatest(connected_at, status_changed_at));
+
+create or replace function private.is_heard(p_model_id uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+  return exists (select from public.sync_state s where s.model_id = p_model_id and s.sync_type = 'earnings' and s.next_sync_at is not null)
+         and exists (select from public.models m
+                     left join private.queue_lanes l on l.agency_id = m.agency_id
+                     where m.id = p_model_id and m.status = 'active' and not coalesce(l.paused, false));
+end
+$$;
+comment on function private.is_heard(uuid) is 'Whether the money of a model is to be read: planned, active, its agency not paused.';
+revoke all on function private.is_heard(uuid) from public, anon, authenticated;
+grant execute on function private.is_heard(uuid) to service_role;
+
 create or replace function private.earnings_seen_at()
 returns timestamptz
 language sql
 stable
 set search_path = ''
+set enable_seqscan = off
+set enable_sort = off
 as $$
   -- A creator who was connected or resumed a moment ago is not silent yet; a long first reading speaks with every page.
-  select max(greatest(s.last_success_at, s.last_sync_at, m.connected_at, m.status_changed_at, l.resumed_at))
-  from public.sync_state s
-  join public.models m on m.id = s.model_id
-  left join private.queue_lanes l on l.agency_id = m.agency_id
-  where s.sync_type = 'earnings' and s.next_sync_at is not null and m.status = 'active' and not coalesce(l.paused, false)
+  -- Of each of these the newest, from the end of its index: nobody else is looked at.
+  select greatest(
+    (select s.last_success_at
+     from public.sync_state s
+     where s.sync_type || '' = 'earnings' and s.last_success_at is not null and private.is_heard(s.model_id)
+     order by s.last_success_at desc limit 1),
+    -- a page without a success: its reading goes on, or failed
+    (select max(s.last_sync_at)
+     from (select j.model_id from public.sync_jobs j where j.sync_type = 'earnings'
+           union
+           (select d.model_id from public.sync_state d where d.sync_type = 'earnings' and d.next_sync_at <= (select private.engine_now()) order by d.next_sync_at)
+           union
+           select f.model_id from public.sync_state f where f.sync_type = 'earnings' and (f.consecutive_failures > 0 or f.last_error is not null)) x
+     cross join lateral (select y.last_sync_at from public.sync_state y where y.model_id = x.model_id and y.sync_type = 'earnings' offset 0) s
+     where private.is_heard(x.model_id)),
+    (select greatest(m.connected_at, m.status_changed_at)
+     from public.models m
+     where greatest(m.connected_at, m.status_changed_at) is not null and private.is_heard(m.id)
+     order by greatest(m.connected_at, m.status_changed_at) desc limit 1),
+    (select l.resumed_at
+     from private.queue_lanes l
+     where l.resumed_at is not null and not l.paused
+       and exists (select from public.models m where m.agency_id = l.agency_id and private.is_heard(m.id))
+     order by l.resumed_at desc limit 1))
 $$;
 comment on function private.earnings_seen_at() is 'When the money of any active creator was last read; null when nobody''s is to be read. Paused agencies are left out.';
 revoke all on function private.earnings_seen_at() from public, anon, authenticated;

@@ -10,8 +10,7 @@ set search_path = ''
 set jit = off
 as $$
   select jsonb_build_object(
-    'models', (select jsonb_object_agg(m.status, m.models)
-               from (select x.status, count(*) as models from public.models x group by x.status) m),
+    'models', (select jsonb_object_agg(c.status, c.models) from private.model_counts() c),
     'jobs', (select jsonb_build_object('queued', count(*) filter (where j.state = 'queued'),
                                        'due', count(*) filter (where j.state = 'queued' and j.run_at <= n.now),
                                        'running', count(*) filter (where j.state = 'running'),
@@ -56,7 +55,7 @@ as $$
                    from private.scheduler_ticks k where k.source in ('pg_cron', 'worker')),
     'alerts', (select count(*) from private.alert_states a where a.state = 'raised'))
   from (select private.engine_now() as now) n
-  -- one look at every stream, fenced, for the two who ask
+  -- once, fenced, for the two who ask
   cross join (select private.earnings_seen_at() as seen_at offset 0) e
   cross join private.alert_settings g
   cross join lateral private.announcement_facts(n.now) f

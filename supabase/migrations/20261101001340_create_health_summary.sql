@@ -119,15 +119,17 @@ returns jsonb
 language sql
 stable
 set search_path = ''
+set jit = off
 as $$
   with streams as (
     select h.*, a.name as agency, private.creator_name(m) as creator, k.id as connection_id,
            case when h.model_status = 'reauth_required' then coalesce(k.status_reason, m.status_reason) else s.last_error ->> 'message' end as reason
-    from public.sync_health h
+    from private.judged_streams() h
     join public.sync_state s on s.model_id = h.model_id and s.sync_type = h.sync_type
     join public.models m on m.id = h.model_id
     join public.agencies a on a.id = h.agency_id
     left join public.agency_connections k on k.id = m.connection_id and k.status = 'reauth_required'
+    where private.health_rank(h.health) < 0
   ), causes as (
     select private.health_rank(s.health) as rank, s.health, s.reason, count(*) as streams, count(distinct s.model_id) as creators,
            array_agg(distinct s.agency order by s.agency) as agencies, (array_agg(distinct s.creator order by s.creator))[1:3] as named,
@@ -136,7 +138,6 @@ as $$
     group by s.health, s.reason, s.connection_id,
              -- each account that must connect is a cause of its own
              case when s.model_status = 'reauth_required' and s.connection_id is null then s.model_id end
-    having private.health_rank(s.health) < 0
   )
   select jsonb_build_object(
     'causes', (select count(*) from causes),

@@ -212,6 +212,7 @@ def test_quiet_creators_who_are_polled_every_hour_are_not_silent(
 
 
 def test_a_long_first_reading_is_not_silence(engine: Engine, model_id: uuid.UUID) -> None:
+    engine.running_job(model_id)
     engine.move_clock(hours=5)
     engine.rows("update public.sync_state set last_sync_at = private.engine_now()")
 

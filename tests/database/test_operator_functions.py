@@ -203,9 +203,9 @@ def test_a_reset_forgets_the_place_and_keeps_the_money_and_its_mark(desk: Desk) 
 
 def test_a_proof_that_has_not_begun_is_reset_once(desk: Desk) -> None:
     desk.engine.rows(
-        "insert into private.reconciliations (model_id, run_id, days) values (%s, %s, 2)",
-        desk.model_id,
+        "update private.reconciliations set run_id = %s, days = 2 where model_id = %s",
         uuid.uuid4(),
+        desk.model_id,
     )
 
     changed = [desk.call("reset_cursor", desk.model_id, "reconcile")["changed"] for _ in range(2)]

@@ -141,14 +141,19 @@ def _glance(engine: dict[str, Any], now: datetime) -> list[str]:
     return [
         f"models    {_counts(engine['models'])}",
         f"jobs      {jobs['running']} running, {due}, {jobs['queued']} queued, {jobs['dead']} dead",
-        f"streams   {_counts(engine['streams'])}",
-        f"runs 24h  {_counts(engine['runs_24h'])}",
+        f"streams   {_counts(engine['streams'], engine['at_least']['streams'])}",
+        f"runs 24h  {_counts(engine['runs_24h'], engine['at_least']['runs_24h'])}",
         f"ticks     {', '.join(ticks) or 'none yet'}",
         f"webhooks  {_counts(engine['webhooks'])}",
         f"drift     {_counts(engine['drift'])}",
     ]
 
 
-def _counts(counts: dict[str, int] | None) -> str:
-    parts = [f"{count} {name}" for name, count in sorted((counts or {}).items()) if count]
+def _counts(counts: dict[str, int] | None, more: list[str] | None = None) -> str:
+    """Say how many of each there are; of `more` there may be more than were counted."""
+    parts = [
+        f"{'at least ' if name in (more or ()) else ''}{count} {name}"
+        for name, count in sorted((counts or {}).items())
+        if count
+    ]
     return ", ".join(parts) or "none"
