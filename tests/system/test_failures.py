@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.flaky_rest import FlakyRest, flaky
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 from worker.app import open_engine
 from worker.clock import SystemClock
 
@@ -231,7 +231,11 @@ def test_job_that_comes_back_to_the_same_worker_runs_there_once(
     taken_again = threading.Event()
     rest.at("begin_sync_walk", 2, taken_again.set)
 
+    pages = "select walk_pages from public.sync_state where sync_type = 'earnings'"
+
     def lose_the_lease() -> None:
+        # It is asked for while the second page is committed, which extends the lease.
+        wait_until(lambda: engine.database.execute(pages).fetchone() == (2,), "two pages")
         engine.pass_time(61)
         engine.database.execute("select public.reap_expired_leases()")
         assert taken_again.wait(PATIENCE_SECONDS)
