@@ -275,11 +275,20 @@ as $$
       -- a view that reads with its caller's rights shows what policies show
       and not (c.relkind = 'v' and exists (select from pg_options_to_table(c.reloptions) o
                                            where o.option_name = 'security_invoker' and o.option_value::boolean))
+  ), sign_ups as materialized (
+    select t.tgfoid, t.tgname, pg_get_triggerdef(t.oid) as definition
+    from pg_catalog.pg_trigger t
+    join pg_catalog.pg_class c on c.oid = t.tgrelid and c.relname = 'users'
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = 'auth'
+    join pg_catalog.pg_proc p on p.oid = t.tgfoid
+    where not t.tgisinternal and exists (select from watched)
+      and not (p.proname = 'follow_user' and p.pronamespace = 'private'::regnamespace)
   ), functions as materialized (
-    select p.oid, lower(p.proname) as name, p.prosecdef, lower(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)) as body, p.pronamespace
+    select p.oid, lower(p.proname) as name, p.prosecdef and p.prorettype <> 'trigger'::regtype as prosecdef, lower(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)) as body, p.pronamespace
     from pg_catalog.pg_proc p
     join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-    where p.prokind in ('f', 'p') and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+    where p.prokind in ('f', 'p')
+      and (p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype) or p.oid in (select u.tgfoid from sign_ups u))
       and n.nspname !~ '^(pg_.*|information_schema|extensions|auth|storage|realtime|vault|cron|net|graphql.*|pgsodium.*|pgbouncer|supabase_.*|pgmq.*)$'
       and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
   ), definers as materialized (
@@ -304,7 +313,7 @@ as $$
     from functions f
     cross join lateral regexp_split_to_table(f.body, '\W+') w(word)
     where w.word in (select n.name from named n union all select o.name from functions o)
-      and exists (select from definers)
+      and (exists (select from definers) or exists (select from sign_ups))
     union
     select f.oid, n.name
     from functions f
@@ -374,6 +383,11 @@ as $$
     left join private.access_inventory i on i.kind = 'trigger' and i.object = t.object
     where t.relation in (select w.name from watched w) and i.definition is distinct from t.definition
     union all
+    -- whoever signs up may become somebody's member by one; the table is Auth's, the function its maker's
+    select 6, 'trigger', 'auth.users', format('trigger %I on auth.users', u.tgname), u.definition, format('drop function %s cascade', u.tgfoid::regprocedure), false
+    from sign_ups u
+    join readers r on r.oid = u.tgfoid
+    union all
     select 7, 'missing', split_part(i.object, ' on public.', 2), format('no %s', i.object), i.definition, i.definition, false
     from private.access_inventory i
     where (i.kind = 'policy' and not exists (select from private.table_policies() p where p.object = i.object))
@@ -431,6 +445,6 @@ as $$
 $$;
 comment on function private.foreign_access() is
   'Whatever opens the engine''s tables to the API or hands their rows on and was not made by the engine, and which of its policies and triggers are missing or disabled: what it is, the statement that makes it, and the one that puts it right. '
-  'closes: an adoption takes it away, unless private.kept_access says why it stays (kept); null: only its owner can. Functions count that run with their owner''s rights and name a table, run what they are given, or call what does, through any number of others.';
+  'closes: an adoption takes it away, unless private.kept_access says why it stays (kept); null: only its owner can. Functions count that run with their owner''s rights and name a table, run what they are given, or call what does, through any number of others; so do triggers on auth.users.';
 revoke all on function private.foreign_access() from public, anon, authenticated;
 grant execute on function private.foreign_access() to service_role;

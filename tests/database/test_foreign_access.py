@@ -254,6 +254,15 @@ LATER = {
     "create publication warehouse for table public.fanvue_fans": (
         "publication warehouse of public.fanvue_fans"
     ),
+    "create table public.greetings (id uuid);"
+    " create function public.greet() returns trigger language plpgsql security definer as"
+    " 'begin insert into public.greetings values (new.id); return new; end';"
+    " create trigger greet after insert on auth.users"
+    " for each row execute function public.greet();"
+    " create function public.let_in() returns trigger language plpgsql security definer as"
+    " 'begin insert into public.agency_members select id, new.id from public.agencies;"
+    " return new; end'; create trigger let_in after insert on auth.users"
+    " for each row execute function public.let_in()": "trigger let_in on auth.users",
 }
 
 
