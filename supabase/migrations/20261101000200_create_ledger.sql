@@ -167,7 +167,8 @@ begin
     insert into public.earnings_daily as e (agency_id, model_id, day, category, gross, net, transactions)
     select m.agency_id, d.model_id, d.day, d.category, d.gross, d.net, d.transactions
     from delta d
-    join public.models m on m.id = d.model_id
+    -- by its key, whatever the caller forbids its plans
+    cross join lateral (select o.agency_id from public.models o where o.id = d.model_id offset 0) m
     order by d.model_id, d.day, d.category
     on conflict (model_id, day, category) do update
       set gross = e.gross + excluded.gross, net = e.net + excluded.net, transactions = e.transactions + excluded.transactions;
@@ -212,7 +213,8 @@ begin
     insert into public.earnings_daily as e (agency_id, model_id, day, category, gross, net, transactions)
     select m.agency_id, d.model_id, d.day, d.category, d.gross, d.net, d.transactions
     from delta d
-    join public.models m on m.id = d.model_id
+    -- by its key, whatever the caller forbids its plans
+    cross join lateral (select o.agency_id from public.models o where o.id = d.model_id offset 0) m
     order by d.model_id, d.day, d.category
     on conflict (model_id, day, category) do update
       set agency_id = excluded.agency_id,

@@ -155,11 +155,12 @@ begin
            -- in the order of the one index that can answer, whatever the statistics say
            order by x.fanvue_created_at desc)
           union
-          select x.* from public.fanvue_transactions x
-          -- as a pair, so that only the index of both can answer, whatever the statistics say
-          where x.reverses_fanvue_id = v_sale.fanvue_id and x.category = v_category
-            and (x.reverses_fanvue_id, x.model_id) between (v_sale.fanvue_id, p_model.id) and (v_sale.fanvue_id, p_model.id)
-            and x.fanvue_created_at >= least(e.happened_at - v_tolerance, v_sale.fanvue_created_at)) t
+          select r.*
+          -- as a pair, and the time outside, so that only the index of both can answer
+          from (select x.* from public.fanvue_transactions x
+                where x.reverses_fanvue_id = v_sale.fanvue_id and x.category = v_category
+                  and (x.reverses_fanvue_id, x.model_id) between (v_sale.fanvue_id, p_model.id) and (v_sale.fanvue_id, p_model.id) offset 0) r
+          where r.fanvue_created_at >= least(e.happened_at - v_tolerance, v_sale.fanvue_created_at)) t
     where (t.origin = 'api' or t.category = v_category)
       and (coalesce(t.category, '') in ('refund', 'chargeback')) = v_reversal
       and (t.fan_uuid = e.fan ->> 'uuid' or t.fan_uuid is null or e.fan ->> 'uuid' is null)
@@ -196,7 +197,7 @@ begin
   from unnest(array[e.payment_id, e.payment_id || ':' || v_category, 'w:' || p_event.event_id]) with ordinality n(name, place)
   where n.name is not null
     and not exists (select from public.fanvue_transactions t
-                    where t.fanvue_id = n.name and (t.fanvue_id, t.model_id) between (n.name, p_model.id) and (n.name, p_model.id))
+                    where t.fanvue_id = n.name and (t.fanvue_id, t.model_id) between (n.name, p_model.id) and (n.name, p_model.id) offset 0)
   order by n.place
   limit 1;
   insert into public.fanvue_transactions as t (
