@@ -1504,7 +1504,7 @@ export type Database = {
           "event_id": string;
           "id": string;
           "model_id": string | null;
-          "payload": NonNullable<Json>;
+          "payload": Json | null;
           "payment_id": string | null;
           "received_at": string;
           "retry_at": string | null;
@@ -1522,7 +1522,7 @@ export type Database = {
           "event_id": string;
           "id"?: string;
           "model_id"?: string | null;
-          "payload": NonNullable<Json>;
+          "payload"?: Json | null;
           "payment_id"?: string | null;
           "received_at"?: string;
           "retry_at"?: string | null;
@@ -1539,7 +1539,7 @@ export type Database = {
           "event_id"?: string;
           "id"?: string;
           "model_id"?: string | null;
-          "payload"?: NonNullable<Json>;
+          "payload"?: Json | null;
           "payment_id"?: string | null;
           "received_at"?: string;
           "retry_at"?: string | null;
