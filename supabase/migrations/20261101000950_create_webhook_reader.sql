@@ -94,7 +94,7 @@ comment on function private.as_minor_units(jsonb) is 'An amount as sent, a numbe
 revoke all on function private.as_minor_units(jsonb) from public, anon, authenticated;
 grant execute on function private.as_minor_units(jsonb) to service_role;
 
-create or replace function private.fan_of_event(variadic p_fans jsonb[])
+create or replace function private.fan_of_event(p_fans jsonb[])
 returns jsonb
 language plpgsql
 immutable
@@ -169,7 +169,7 @@ begin
   if v_flat then
     f.topic := coalesce(v_legacy_topic, nullif(p_hint_topic, ''), nullif(p ->> 'type', ''), 'unknown');
     f.creator_uuid := private.as_uuid(p ->> 'recipientUuid');
-    f.fan := private.fan_of_event(p -> 'sender', jsonb_build_object('uuid', p -> 'senderUuid'));
+    f.fan := private.fan_of_event(array[p -> 'sender', jsonb_build_object('uuid', p -> 'senderUuid')]);
     f.payment_id := private.as_key(private.as_text(p -> 'transactionOrderId'));
     f.happened_at := private.as_moment(p ->> 'timestamp');
     f.message_uuid := lower(coalesce(private.as_text(p -> 'routeUuid'), private.as_text(p -> 'messageUuid'), private.as_text(p #> '{message,uuid}')));
@@ -201,7 +201,7 @@ begin
 
   f.topic := p ->> 'type';
   f.creator_uuid := private.as_uuid(coalesce(d #>> '{creator,uuid}', d ->> 'creator_uuid'));
-  f.fan := private.fan_of_event(d -> 'purchaser', d #> '{payment,purchaser}', d -> 'fan', d -> 'follower');
+  f.fan := private.fan_of_event(array[d -> 'purchaser', d #> '{payment,purchaser}', d -> 'fan', d -> 'follower']);
   f.happened_at := coalesce(private.as_moment(d ->> 'paid_at'), private.as_moment(d ->> 'created_at'), private.as_moment(p ->> 'timestamp'));
   f.currency := upper(private.as_text(d -> 'currency'));
   f.source := coalesce(left(private.as_text(d -> 'source'), 200),

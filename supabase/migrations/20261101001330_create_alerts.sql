@@ -144,19 +144,27 @@ set search_path = ''
 as $$
 declare
   v_patience constant interval := (select a.silence_after from private.alert_settings a);
-  v_shortest interval;
 begin
-  if p_seen_at is null or p_seen_at > p_now - v_patience then
+  if p_seen_at is null or p_seen_at > p_now - v_patience - (
+       -- nobody is polled more often than this
+       select min(x.every) from (select t.every from private.sync_streams t where t.sync_type = 'earnings'
+                                 union all
+                                 select o.every from private.sync_overrides o where o.sync_type = 'earnings') x) then
     return null;
   end if;
-  -- Quiet creators are polled ever more seldom: only what was to be read and was not is silence.
-  select min(private.current_interval(t, s.quiet_runs)) into v_shortest
-  from public.sync_state s
-  join public.models m on m.id = s.model_id
-  cross join lateral private.stream_settings(m.agency_id, m.id, 'earnings') t
-  where s.sync_type = 'earnings' and s.next_sync_at is not null and m.status = 'active'
-    and not exists (select from private.queue_lanes l where l.agency_id = m.agency_id and l.paused);
-  return case when p_seen_at + v_shortest + v_patience < p_now then p_seen_at end;
+  -- Quiet creators are polled ever more seldom: only what was to be read and was not is silence. One such creator says it.
+  if exists (
+    select
+    from public.sync_state s
+    join public.models m on m.id = s.model_id
+    cross join lateral private.stream_settings(m.agency_id, m.id, 'earnings') t
+    where s.sync_type = 'earnings' and s.next_sync_at is not null and m.status = 'active'
+      and not exists (select from private.queue_lanes l where l.agency_id = m.agency_id and l.paused)
+      and p_seen_at + private.current_interval(t, s.quiet_runs) + v_patience < p_now
+  ) then
+    return p_seen_at;
+  end if;
+  return null;
 end
 $$;
 comment on function private.silence_since(timestamptz, timestamptz) is
