@@ -72,6 +72,8 @@ def open_dlt(api: str, headers: dict[str, str], url: str, home: str) -> Callable
         destination=dlt.destinations.postgres(url),
         dataset_name="loaded",
     )
+    with pipeline.sql_client() as client:
+        client.execute_sql("select 1")
     return lambda: pipeline.run(source)
 
 

@@ -21,6 +21,8 @@ from worker.settings import load_settings
 
 async def _sync(model_id: str) -> dict[str, Any]:
     async with open_engine(load_settings(dict(os.environ), None)) as engine:
+        # A worker is connected before there is work, as the others are before they load.
+        await engine.books.overview.running()
         began, burnt = perf_counter(), process_time()
         await engine.books.jobs.enqueue(model_id, "earnings", full=False)
         await engine.runner.run(drain=engine.books.overview.running, horizon=PATIENCE)
