@@ -146,11 +146,12 @@ begin
     from (select x.* from public.fanvue_transactions x
           where x.model_id = p_model.id and x.fanvue_created_at between e.happened_at - v_tolerance and e.happened_at + v_tolerance
           union
-          select x.* from public.fanvue_transactions x
-          -- as a pair, so that only the index of both can answer, whatever the statistics say
-          where x.reverses_fanvue_id = v_sale.fanvue_id and x.category = v_category
-            and (x.reverses_fanvue_id, x.model_id) between (v_sale.fanvue_id, p_model.id) and (v_sale.fanvue_id, p_model.id)
-            and x.fanvue_created_at >= least(e.happened_at - v_tolerance, v_sale.fanvue_created_at)) t
+          select r.*
+          -- as a pair, and the time outside, so that only the index of both can answer, whatever the statistics say
+          from (select x.* from public.fanvue_transactions x
+                where x.reverses_fanvue_id = v_sale.fanvue_id and x.category = v_category
+                  and (x.reverses_fanvue_id, x.model_id) between (v_sale.fanvue_id, p_model.id) and (v_sale.fanvue_id, p_model.id) offset 0) r
+          where r.fanvue_created_at >= least(e.happened_at - v_tolerance, v_sale.fanvue_created_at)) t
     where (t.origin = 'api' or t.category = v_category)
       and (coalesce(t.category, '') in ('refund', 'chargeback')) = v_reversal
       and (t.fan_uuid = e.fan ->> 'uuid' or t.fan_uuid is null or e.fan ->> 'uuid' is null)
