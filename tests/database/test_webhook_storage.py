@@ -453,7 +453,7 @@ def test_a_refund_of_an_old_sale_costs_the_same_however_much_was_sold_since(
         engine.rows("select public.receive_webhook_event(%s::jsonb)", _jsonb(10 * number))
         read.append(_buffers(engine, 10 * number + 1))
 
-    assert read[1] <= read[0] * 1.25
+    assert read[1] <= read[0] * 1.25, read
     assert _became(engine) == {"applied": 4}
 
 
@@ -470,25 +470,31 @@ def test_a_refund_costs_the_same_however_many_creators_have_a_payment_of_its_num
         " from public.models, (values ('OLD-1', 7, 'tip', null), ('R-11', -7, 'refund', 'OLD-1'),"
         " ('R-21', -7, 'refund', 'OLD-1')) x(name, amount, kind, sale) where "
     )
+    announce = (
+        "insert into public.webhook_events (event_id, topic, creator_uuid, payload, status,"
+        " agency_id, model_id, payment_id, transaction_id) select t.fanvue_id, 'x',"
+        " m.fanvue_user_uuid, '{}', 'applied', m.agency_id, m.id, t.fanvue_id, t.id"
+        " from public.fanvue_transactions t join public.models m on m.id = t.model_id"
+        " on conflict do nothing"
+    )
     read = []
     for number, whose in enumerate(["id = %s and x.sale is null", "id <> %s"], start=1):
         engine.rows(sell + whose, books.model_id)
+        engine.rows(announce)
         if analyzed:
-            engine.rows("vacuum analyze public.fanvue_transactions")
+            engine.rows("vacuum analyze public.fanvue_transactions, public.webhook_events")
         # what a session does at its first call is not the subject
         engine.rows("select public.receive_webhook_event(%s::jsonb)", _jsonb(10 * number))
         read.append(_buffers(engine, 10 * number + 1))
         engine.models(engine.agency(), 1_000, due=False)
 
-    assert read[1] <= read[0] * 1.25
-    assert _became(engine) == {"applied": 4}
+    assert read[1] <= read[0] * 1.25, read
+    assert _became(engine, "creator.refund.created") == {"applied": 4}
 
 
-def _became(engine: Engine) -> dict[str, int]:
-    return {
-        row["status"]: row["count"]
-        for row in engine.rows("select status, count(*) from public.webhook_events group by 1")
-    }
+def _became(engine: Engine, topic: str = "%") -> dict[str, int]:
+    query = "select status, count(*) from public.webhook_events where topic like %s group by 1"
+    return {row["status"]: row["count"] for row in engine.rows(query, topic)}
 
 
 def _jsonb(number: int) -> str:
