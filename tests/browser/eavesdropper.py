@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.support.browser import PATIENCE_MS
 from tests.support.postgres import PROJECT
 
 
@@ -38,8 +39,9 @@ _ENDING: Final = """changes => {
   }
   document.dispatchEvent(new Event("visibilitychange"));
 }"""
-_BEGIN: Final = """([url, key, token]) => {
-  const client = supabase.createClient(url, key, { accessToken: async () => token });
+_BEGIN: Final = """([url, key, token, timeout]) => {
+  const realtime = { timeout };
+  const client = supabase.createClient(url, key, { accessToken: async () => token, realtime });
   window.eavesdropper = { client, heard: [] };
 }"""
 _JOIN: Final = """async ([topic, isPrivate, tables]) => {
@@ -83,7 +85,8 @@ class Eavesdropper:
         self._key = stage.environment["SUPABASE_PUBLISHABLE_KEY"]
         self._token = self._page.evaluate(_TOKEN)
         self._page.evaluate(CLIENT.read_text(encoding="utf-8"))
-        self._page.evaluate(_BEGIN, [self._url, self._key, self._token])
+        # No join is given up because a machine is slow.
+        self._page.evaluate(_BEGIN, [self._url, self._key, self._token, PATIENCE_MS])
 
     def join(self, topic: str, *, private: bool = False, tables: Sequence[str] = ()) -> str:
         """Join a topic, with changes of these tables; return "ok" or why not."""
