@@ -79,7 +79,8 @@ begin
   select t.*
   from public.webhook_events w
   cross join lateral (select x.* from public.fanvue_transactions x where x.id = w.transaction_id offset 0) t
-  where w.payment_id = p_payment_id and w.model_id::text = p_model_id::text and w.id <> p_but_event and t.model_id = p_model_id;
+  where w.payment_id = p_payment_id and (w.payment_id, w.model_id) between (p_payment_id, p_model_id) and (p_payment_id, p_model_id)
+    and w.id <> p_but_event and t.model_id = p_model_id;
 end
 $$;
 comment on function private.rows_of_payment(uuid, text, uuid) is
