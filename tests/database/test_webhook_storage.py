@@ -453,7 +453,7 @@ def test_a_refund_of_an_old_sale_costs_the_same_however_much_was_sold_since(
         engine.rows("select public.receive_webhook_event(%s::jsonb)", _jsonb(10 * number))
         read.append(_buffers(engine, 10 * number + 1))
 
-    assert read[1] <= read[0] * 1.25, read
+    assert read[1] <= read[0] * 1.25
     assert _became(engine) == {"applied": 4}
 
 
@@ -488,7 +488,8 @@ def test_a_refund_costs_the_same_however_many_creators_have_a_payment_of_its_num
         read.append(_buffers(engine, 10 * number + 1))
         engine.models(engine.agency(), 1_000, due=False)
 
-    assert read[1] <= read[0] * 1.25, read
+    # a few pages of each index on the way to the own entry, and nobody else's row
+    assert read[1] <= read[0] + 100, read
     assert _became(engine, "creator.refund.created") == {"applied": 4}
 
 
