@@ -488,8 +488,7 @@ def test_a_refund_costs_the_same_however_many_creators_have_a_payment_of_its_num
         read.append(_buffers(engine, 10 * number + 1))
         engine.models(engine.agency(), 1_000, due=False)
 
-    # a few pages of each index on the way to the own entry, and nobody else's row
-    assert read[1] <= read[0] + 100, read
+    assert read[1] <= read[0] * 1.25, read
     assert _became(engine, "creator.refund.created") == {"applied": 4}
 
 
