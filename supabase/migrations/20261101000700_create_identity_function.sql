@@ -116,7 +116,7 @@ begin
             from public.fanvue_transactions o
             where o.model_id = p_model_id and o.fanvue_created_at = v_row.at and o.fanvue_id like 'h:' || v_row.hash || ':%')
           when exists (select from public.fanvue_transactions o
-                       where o.fanvue_id = v_row.fanvue_id and o.model_id::text = p_model_id::text and o.id <> t.id)
+                       where (o.fanvue_id, o.model_id) between (v_row.fanvue_id, p_model_id) and (v_row.fanvue_id, p_model_id) and o.id <> t.id)
             then v_row.fanvue_id || '#' || left(v_row.hash, 8)
           else v_row.fanvue_id end,
         -- the API may leave out what the webhook told
@@ -211,9 +211,9 @@ begin
     union all
     select f.at
     from fresh f
-    -- as text, so that only the index that leads with fanvue_id can answer
+    -- as a pair, so that only the index of both can answer
     cross join lateral (select from public.fanvue_transactions x
-                        where x.fanvue_id = f.fanvue_id and x.model_id::text = p_model_id::text offset 0) t
+                        where (x.fanvue_id, x.model_id) between (f.fanvue_id, p_model_id) and (f.fanvue_id, p_model_id) offset 0) t
   )
   select array(select l.n from listed l where l.at in (select o.at from odd o)),
          array(select f.n from fresh f where f.at not in (select o.at from odd o)),
@@ -277,8 +277,8 @@ begin
     select t.*, null
     from (select distinct i.fanvue_id from incoming i where i.fanvue_id is not null) d
     cross join lateral (select x.* from public.fanvue_transactions x
-                        -- as text, so that only the index that leads with fanvue_id can answer
-                        where x.fanvue_id = d.fanvue_id and x.model_id::text = p_model_id::text offset 0) t
+                        -- as a pair, so that only the index of both can answer
+                        where (x.fanvue_id, x.model_id) between (d.fanvue_id, p_model_id) and (d.fanvue_id, p_model_id) offset 0) t
     where t.fanvue_created_at not in (select i.at from incoming i)
   ), same as (
     select i.n, s.id
