@@ -45,6 +45,13 @@ def program(engine: Engine, tmp_path: Path) -> Iterator[Program]:
     engine.fanvue.drop_webhook_target()
 
 
+def refused_at_fanvue(program: Program, creator: str) -> int:
+    """Return how many deliveries Fanvue saw refused."""
+    deliveries = program.engine.fanvue.webhooks(creator, limit=1000)["deliveries"]
+    attempts = [one["status"] for each in deliveries for one in each["attempts"]]
+    return attempts.count(httpx.codes.UNAUTHORIZED)
+
+
 def test_a_wrong_secret_shows_wherever_somebody_looks(program: Program) -> None:
     """With the wrong secret everything said that all was well."""
     engine = program.engine
@@ -53,8 +60,10 @@ def test_a_wrong_secret_shows_wherever_somebody_looks(program: Program) -> None:
     engine.fanvue.set_webhook_target(address(program), "not the function's secret")
     engine.fanvue.turn(webhook_retry_seconds=[])
     for refused in (6, 12):
-        tip(program, creator, 6)
-        deliver(program)
+        # What the function could not judge in time it put off, and nobody repeats it here.
+        while (more := refused - refused_at_fanvue(program, creator)) > 0:
+            tip(program, creator, more)
+            deliver(program)
         wait_for_refusals(program, refused)
         engine.pass_time(60)
 
@@ -126,8 +135,9 @@ def test_registering_and_testing_count_as_no_refusal(program: Program) -> None:
     program("webhooks", "test", FANVUE_WEBHOOK_SECRETS="quite-another-secret")
     program.engine.fanvue.set_webhook_target(address(program), "a wrong secret")
     program.engine.fanvue.turn(webhook_retry_seconds=[])
-    program.engine.fanvue.send_webhook(stranger, "presence")
-    deliver(program)
+    while refused_at_fanvue(program, stranger) == 0:
+        program.engine.fanvue.send_webhook(stranger, "presence")
+        deliver(program)
 
     wait_for_refusals(program, 1)
 
@@ -143,7 +153,10 @@ def test_a_flood_of_forged_deliveries_is_counted_to_the_last_and_kept_by_the_min
     with httpx.Client(timeout=PATIENCE_SECONDS) as http, ThreadPoolExecutor(16) as senders:
 
         def send(_: int) -> int:
-            return http.post(url, content=body, headers=forged).status_code
+            status: int = httpx.codes.SERVICE_UNAVAILABLE
+            while status == httpx.codes.SERVICE_UNAVAILABLE:
+                status = http.post(url, content=body, headers=forged).status_code
+            return status
 
         answered = set(senders.map(send, range(FLOOD)))
 
