@@ -10,6 +10,7 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from simulator.webhooks.signature import HEADER, signature
@@ -40,10 +41,17 @@ class Postman:
     def deliver(
         self, body: bytes, *, secrets: Sequence[str] = (), hints: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """Deliver one body, signed now."""
-        signed = signature(secrets or self.secrets, int(time.time()), body)
-        usual = {HEADER: signed, "content-type": "application/json"}
-        return self.http.post(self.url, content=body, headers={**usual, **(hints or {})})
+        """Deliver one body, signed now; again, as Fanvue would, while it is put off."""
+        answers: list[httpx.Response] = []
+
+        def is_answered() -> bool:
+            signed = signature(secrets or self.secrets, int(time.time()), body)
+            headers = {HEADER: signed, "content-type": "application/json", **(hints or {})}
+            answers.append(self.http.post(self.url, content=body, headers=headers))
+            return answers[-1].status_code != HTTPStatus.SERVICE_UNAVAILABLE
+
+        wait_until(is_answered, "an answer to a delivery")
+        return answers[-1]
 
     def statuses(self, bodies: Sequence[bytes]) -> list[str]:
         """Deliver bodies one after the other; return what each was answered, all of them 200."""
