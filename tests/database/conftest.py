@@ -78,7 +78,10 @@ def sessions(migrated_url: str) -> Iterator[Sessions]:
 
 @pytest.fixture
 def fresh_sessions(sessions: Sessions) -> None:
-    """Begin with sessions that planned nothing yet, and with tables that were never filled."""
+    """Begin with sessions that planned nothing yet, and with tables that were never filled.
+
+    What counts rows or pages needs it: no statistics, dead rows or plans of other tests.
+    """
     sessions.close()
     sessions.untouched = True
 
@@ -107,10 +110,10 @@ def supabase(
     with psycopg.connect(
         as_superuser(migrated_url), autocommit=True, row_factory=dict_row
     ) as connection:
-        yield Engine(connection, connect)
+        yield Engine(connection, connect, measurable=engine.measurable)
 
 
 @pytest.fixture
-def engine(owner: Connection, connect: Callable[[], Connection]) -> Engine:
+def engine(owner: Connection, connect: Callable[[], Connection], sessions: Sessions) -> Engine:
     """Return the engine's functions as the worker calls them, and hands to set the scene."""
-    return Engine(owner, connect)
+    return Engine(owner, connect, measurable=sessions.measurable)

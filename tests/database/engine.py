@@ -70,9 +70,13 @@ class Worker:
 class Engine(Worker):
     """The first worker, plus the owner's hands that set the scene."""
 
-    def __init__(self, owner: Connection, connect: Callable[[], Connection]) -> None:
+    def __init__(
+        self, owner: Connection, connect: Callable[[], Connection], *, measurable: bool = False
+    ) -> None:
         super().__init__(connect(), "w0")
         self.owner = owner
+        # Whether what a statement reads depends on this test alone.
+        self.measurable = measurable
         self._connect = connect
         self._workers = 0
 

@@ -6,8 +6,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
+
+from tests.support.postgres import as_superuser
 
 
 if TYPE_CHECKING:
@@ -49,21 +52,6 @@ begin
 end
 $$;
 """
-# Statistics are what a test makes of them, not what a passing autovacuum happened to see.
-_NO_AUTOVACUUM = """
-do $$
-declare
-  v_table regclass;
-begin
-  for v_table in
-    select c.oid from pg_class c
-    where c.relkind = 'r' and c.relnamespace in ('public'::regnamespace, 'private'::regnamespace)
-  loop
-    execute format('alter table %s set (autovacuum_enabled = false)', v_table);
-  end loop;
-end
-$$
-"""
 # A wait for a lock ends when a test lets it end, however slow the machine is.
 _PATIENCE = """
 alter function private.apply_event(public.webhook_events, private.webhook_facts, boolean,
@@ -73,7 +61,7 @@ alter function public.receive_webhook_event(jsonb, text, text, boolean) set lock
 # Everything that hangs on an agency goes with it; the others stand alone. Truncating all of it
 # costs thirty times what deleting a test's few rows does, and is left to those that had many.
 _EMPTY = """
-create function private.empty_all(p_untouched boolean) returns void language plpgsql as $$
+create function private.empty_all(p_untouched boolean) returns regclass[] language plpgsql as $$
 declare
   v_tables regclass[];
   v_table regclass;
@@ -92,7 +80,7 @@ begin
   select array_agg(t.oid::regclass) into v_tables from t;
   if p_untouched or (select sum(pg_relation_size(x)) from unnest(v_tables) x) > 1000000 then
     execute 'truncate ' || array_to_string(v_tables, ', ');
-    return;
+    return v_tables;
   end if;
   set local session_replication_role = replica;
   foreach v_table in array v_tables loop
@@ -100,14 +88,22 @@ begin
       execute format('delete from %s', v_table);
     end if;
   end loop;
+  return v_tables;
 end
 $$
+"""
+# What is truncated keeps its statistics, and what is not has dead rows and index entries.
+_FORGET = "delete from pg_statistic where starelid = any (%s::regclass[])"
+_KEPT = """
+select c.oid::regclass::text as name
+from pg_class c
+where c.relkind = 'r' and not c.relisshared and c.oid <> all (%s::regclass[])
 """
 
 
 def prepare(connection: Connection) -> None:
     """Give the database the tests' clock, and what empties it."""
-    for statement in (_CLOCK, _NO_AUTOVACUUM, _PATIENCE, _EMPTY):
+    for statement in (_CLOCK, _PATIENCE, _EMPTY):
         connection.execute(statement.encode())
 
 
@@ -118,6 +114,8 @@ class Sessions:
         self._url = url
         self._idle: list[Connection] = []
         self.untouched = True
+        # Whether the test that runs began untouched.
+        self.measurable = False
 
     @contextmanager
     def lending(self) -> Iterator[Callable[[], Connection]]:
@@ -138,13 +136,26 @@ class Sessions:
 
     def empty(self, connection: Connection) -> None:
         """Empty every table, and let the clock stand at the present."""
-        connection.execute("select private.empty_all(%s)", [self.untouched])
+        row = connection.execute(
+            "select private.empty_all(%s)::text[] as tables", [self.untouched]
+        ).fetchone()
+        assert row is not None
+        if self.untouched:
+            self._settle(row["tables"])
+        self.measurable = self.untouched
         connection.execute(
             # not before the days that the tests' events tell of
             "select setval('private.ticks', (extract(epoch from"
             " greatest(now(), timestamptz '2026-11-22Z')) * 1000000)::bigint)"
         )
         self.untouched = False
+
+    def _settle(self, emptied: list[str]) -> None:
+        """Let nothing that ran before show: neither in the emptied tables, nor in any other."""
+        with psycopg.connect(as_superuser(self._url), autocommit=True) as superuser:
+            superuser.execute(_FORGET, [emptied])
+            kept = [sql.SQL(name) for (name,) in superuser.execute(_KEPT, [emptied])]
+            superuser.execute(sql.SQL("vacuum (analyze) {}").format(sql.SQL(", ").join(kept)))
 
     def close(self) -> None:
         """Close what is not lent."""

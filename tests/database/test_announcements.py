@@ -299,6 +299,7 @@ def test_members_learn_the_state_of_their_own_agency_without_a_figure(
     assert asked_as(engine, mine, user)["state"] == "missing"
 
 
+@pytest.mark.usefixtures("fresh_sessions")
 def test_what_a_member_asks_costs_nothing_for_other_peoples_creators(
     engine: Engine, creator: Creator
 ) -> None:
@@ -336,6 +337,7 @@ def known_of(engine: Engine, creator: str) -> dict[str, Any]:
     return reply
 
 
+@pytest.mark.usefixtures("fresh_sessions")
 def test_the_function_learns_one_creators_secrets_and_reads_nobody_elses(
     engine: Engine, creator: Creator
 ) -> None:

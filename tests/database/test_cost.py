@@ -6,9 +6,10 @@ Counts the rows that the server touched, not seconds; the ledger's statistics ar
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from tests.database.books import Sale
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.database.engine import Engine
+    from tests.support.postgres import Connection
 
 
 STREAMS = 200
@@ -38,11 +40,30 @@ class Meter:
 @contextmanager
 def reading(engine: Engine, *tables: str) -> Iterator[Meter]:
     """Measure the rows that the block reads."""
+    _must_be_measurable(engine)
     meter = Meter()
     with engine.owner.transaction():
         before = engine.value(_TOUCHED, list(tables))
         yield meter
         meter.rows = engine.value(_TOUCHED, list(tables)) - before
+
+
+def buffers(
+    engine: Engine, statement: str, *values: Any, connection: Connection | None = None
+) -> int:
+    """Run a statement, as the owner unless told, and count the pages that it touches."""
+    _must_be_measurable(engine)
+    explained = sql.SQL("explain (analyze, buffers, timing off, format json) " + statement)
+    row = (connection or engine.owner).execute(explained, values).fetchone()
+    assert row is not None
+    plan: dict[str, Any] = row["QUERY PLAN"][0]["Plan"]
+    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+
+
+def _must_be_measurable(engine: Engine) -> None:
+    """Refuse to measure beside what other tests left: their statistics, dead rows and plans."""
+    if not engine.measurable:
+        raise RuntimeError("a test that measures uses the fixture fresh_sessions")
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.database.test_cost import buffers
 
 
 if TYPE_CHECKING:
@@ -154,6 +155,4 @@ def test_the_figures_cost_the_same_however_long_the_history_is(
 
 def _pages(engine: Engine) -> int:
     engine.call("engine_gauges")
-    plan = engine.value("explain (analyze, buffers, format json) select public.engine_gauges()")
-    top = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
-    return int(top["Shared Hit Blocks"]) + int(top["Shared Read Blocks"])
+    return buffers(engine, "select public.engine_gauges()")

@@ -6,10 +6,11 @@ A snapshot held elsewhere keeps every finished job's index entries; claims must 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from psycopg import sql
+
+from tests.database.test_cost import buffers
 
 
 if TYPE_CHECKING:
@@ -32,15 +33,8 @@ def drain(engine: Engine) -> int:
 
 def pages_touched_by_a_claim(engine: Engine, limit: int) -> int:
     """Claim once and count the database pages it looked at."""
-    row = engine.connection.execute(
-        sql.SQL(
-            "explain (analyze, buffers, costs off, timing off, format json)"
-            " select public.claim_sync_jobs('w0', {}, 60, gen_random_uuid())"
-        ).format(limit)
-    ).fetchone()
-    assert row is not None
-    plan: dict[str, Any] = row["QUERY PLAN"][0]["Plan"]
-    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+    claim = "select public.claim_sync_jobs('w0', %s, 60, gen_random_uuid())"
+    return buffers(engine, claim, limit, connection=engine.connection)
 
 
 def test_lanes_without_room_or_budget_do_not_keep_the_others_waiting(engine: Engine) -> None:

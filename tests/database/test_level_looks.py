@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.database.test_cost import buffers
+
 
 if TYPE_CHECKING:
     import uuid
@@ -78,7 +80,7 @@ def settle(engine: Engine, agency_id: uuid.UUID, models: int) -> None:
     engine.rows("vacuum analyze")
 
 
-def buffers(engine: Engine) -> dict[str, int]:
+def costs(engine: Engine) -> dict[str, int]:
     """Ask everything, and count what it touched."""
     looks = {name: f"select public.{name}" for name in _CALLS}
     looks |= {
@@ -89,21 +91,18 @@ def buffers(engine: Engine) -> dict[str, int]:
 
 
 def _touched(engine: Engine, look: str) -> int:
-    explain = f"explain (analyze, buffers, timing off, format json) {look}"
     # what a session learns at its first look is not the subject
-    (row,) = [engine.rows(explain) for _ in range(3)][-1]
-    plan = row["QUERY PLAN"][0]["Plan"]
-    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+    return [buffers(engine, look) for _ in range(3)][-1]
 
 
 @pytest.mark.usefixtures("fresh_sessions")
 def test_a_look_costs_the_same_beside_many_creators_who_are_well(supabase: Engine) -> None:
     agency_id = supabase.agency()
     settle(supabase, agency_id, FEW)
-    few = buffers(supabase)
+    few = costs(supabase)
     settle(supabase, agency_id, MANY)
 
-    many = buffers(supabase)
+    many = costs(supabase)
 
     grown = {name: (few[name], cost) for name, cost in many.items() if cost > few[name] + ALLOWED}
     assert grown == {}

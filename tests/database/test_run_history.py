@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 
 from tests.database.books import Sale
 from tests.database.ear import Ear
+from tests.database.test_cost import buffers
 from tests.support.day_costs import QUIET_BYTES, RUN_BYTES
 from tests.support.postgres import as_superuser
 
@@ -190,6 +191,7 @@ def test_a_worker_that_finds_nothing_works_all_the_same(lively: Engine) -> None:
     assert claimed is True
 
 
+@pytest.mark.usefixtures("fresh_sessions")
 def test_when_a_worker_last_took_a_job_is_found_without_reading_history(lively: Engine) -> None:
     poll(lively)
     pages = []
@@ -202,12 +204,7 @@ def test_when_a_worker_last_took_a_job_is_found_without_reading_history(lively: 
             " from public.models on conflict do nothing"
         )
         lively.value("select private.last_claim()")
-        (row,) = lively.rows(
-            "explain (analyze, buffers, costs off, timing off, format json)"
-            " select private.last_claim()"
-        )
-        plan = row["QUERY PLAN"][0]["Plan"]
-        pages.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+        pages.append(buffers(lively, "select private.last_claim()"))
 
     few, many = pages
     assert many <= few + 2
@@ -293,6 +290,7 @@ def test_a_poll_without_news_writes_its_own_state_and_nothing_else(lively: Engin
     assert [event for event, _ in ear.heard()] == []
 
 
+@pytest.mark.usefixtures("fresh_sessions")
 def test_a_poll_without_news_writes_little_to_the_log(lively: Engine) -> None:
     def explained(call: str, values: Sequence[Any]) -> None:
         plan = lively.value(f"explain (analyze, wal, format json) select {call}", *values)
@@ -311,6 +309,7 @@ def test_a_poll_without_news_writes_little_to_the_log(lively: Engine) -> None:
     assert min(polls) <= MOST_WAL
 
 
+@pytest.mark.usefixtures("fresh_sessions")
 @pytest.mark.parametrize(
     ("table", "most", "insert"),
     [

@@ -39,6 +39,8 @@ class FanvueProcess:
             "FANVUE_AUTH_URL": self.url,
             "FANVUE_CLIENT_ID": DEFAULT_CLIENT.client_id,
             "FANVUE_CLIENT_SECRET": DEFAULT_CLIENT.client_secret,
+            # A busy machine's slow answer is none of Fanvue's faults.
+            "FANVUE_TIMEOUT_SECONDS": "120",
         }
 
 

@@ -45,7 +45,12 @@ async def test_agency_with_hundreds_of_due_jobs_keeps_nobody_waiting(
             """select a.name from public.sync_runs r join public.agencies a on a.id = r.agency_id
                where r.sync_type <> 'message_history' order by r.id"""
         ).fetchall()
+        left = day.database.execute(
+            "select last_error from public.sync_jobs where sync_type <> 'message_history'"
+        ).fetchall()
 
+    # no job was sent back to wait, whatever for
+    assert left == []
     order = [name for (name,) in ended]
     last_of_the_modest = max(n for n, name in enumerate(order) if name == "Agency 2")
     assert order.count("Agency 1") == GREEDY * STREAMS

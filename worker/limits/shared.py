@@ -113,17 +113,20 @@ class SharedBudget:
     ) -> None:
         """Take one permit; short waits are slept through, long ones raise `Throttled`."""
         state = self._endpoint(bucket, endpoint)
-        patience_ends = self._clock.now() + self._max_wait
+        # Of waits for calls alone: an answer that came late says nothing of what is left.
+        patience = self._max_wait
         state.users += 1
         try:
             while True:
                 free_at = await self._try(state, lane, hint)
                 if free_at is None:
                     return
-                if free_at > patience_ends:
+                wait = free_at - self._clock.now()
+                if wait > patience:
                     raise Throttled("the call budget of this account is spent", until=free_at)
+                patience -= wait
                 # Slept through without the lock, so that more urgent work can pass.
-                await self._clock.sleep(free_at - self._clock.now())
+                await self._clock.sleep(wait)
         finally:
             state.users -= 1
 

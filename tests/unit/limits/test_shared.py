@@ -153,6 +153,20 @@ async def test_validity_counts_from_before_the_question() -> None:
     assert len(source.takes) == 2
 
 
+async def test_an_answer_that_comes_too_late_is_asked_for_again_and_is_no_spent_budget() -> None:
+    limits, source, clock = budget(grant(1, seconds=2), grant(1, seconds=2))
+    source.gate = asyncio.Event()
+    waiting = asyncio.create_task(limits.acquire(A, Lane.LIVE))
+    await clock.settle()
+
+    clock.jump(timedelta(seconds=3))
+    source.gate.set()
+    await clock.advance(timedelta(seconds=1))
+
+    await waiting
+    assert len(source.takes) == 2
+
+
 async def test_many_callers_ask_once() -> None:
     limits, source, _ = budget(grant(20))
 
