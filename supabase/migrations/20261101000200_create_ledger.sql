@@ -117,8 +117,8 @@ comment on index public.fanvue_transactions_netless_idx is 'Rows that Fanvue lis
 create index if not exists fanvue_transactions_provisional_idx
   on public.fanvue_transactions (model_id, fanvue_created_at) where origin = 'webhook';
 create index if not exists fanvue_transactions_reverses_idx
-  on public.fanvue_transactions (reverses_fanvue_id, model_id) where reverses_fanvue_id is not null;
-comment on index public.fanvue_transactions_reverses_idx is 'The reversals of a sale, however old it is: few of all rows.';
+  on public.fanvue_transactions (reverses_fanvue_id, (model_id::text)) where reverses_fanvue_id is not null;
+comment on index public.fanvue_transactions_reverses_idx is 'The reversals of a sale, however old it is: few of all rows. The model as text, so that a probe by both has this index alone.';
 create index if not exists fanvue_transactions_fan_uuid_idx on public.fanvue_transactions (fan_uuid) where fan_uuid is not null;
 comment on index public.fanvue_transactions_fan_uuid_idx is 'Finds a person''s rows, so that an erasure holds their models for moments.';
 create index if not exists fanvue_transactions_nameless_idx

@@ -356,7 +356,8 @@ comment on column public.webhook_events.creator_uuid is 'The creator the event i
 comment on column public.webhook_events.payment_id is 'Fanvue''s number of the payment, refund or dispute: money announced twice under one number is one row.';
 comment on column public.webhook_events.transaction_id is 'The ledger row that this event made or was matched to; no second event may claim it.';
 create index webhook_events_transaction_id_idx on public.webhook_events (transaction_id) where transaction_id is not null;
-create index webhook_events_payment_id_model_id_idx on public.webhook_events (payment_id, model_id) where payment_id is not null;
+-- the model as text, so that a probe by both has this index alone, whatever the statistics say
+create index webhook_events_payment_id_model_id_idx on public.webhook_events (payment_id, (model_id::text)) where payment_id is not null;
 create index webhook_events_parked_idx on public.webhook_events (creator_uuid) where status = 'parked';
 create index webhook_events_status_received_at_idx on public.webhook_events (status, received_at);
 -- what pruning looks for, and no more than it has yet to find

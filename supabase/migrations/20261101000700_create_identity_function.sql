@@ -115,8 +115,10 @@ begin
             select coalesce(max(split_part(o.fanvue_id, ':', 3)::integer), 0) + 1
             from public.fanvue_transactions o
             where o.model_id = p_model_id and o.fanvue_created_at = v_row.at and o.fanvue_id like 'h:' || v_row.hash || ':%')
-          when exists (select from public.fanvue_transactions o
-                       where (o.fanvue_id, o.model_id) between (v_row.fanvue_id, p_model_id) and (v_row.fanvue_id, p_model_id) and o.id <> t.id)
+          when exists (select
+                       from (select x.id, x.fanvue_id, x.model_id from public.fanvue_transactions x
+                             where (x.fanvue_id, x.model_id) >= (v_row.fanvue_id, p_model_id) order by x.fanvue_id, x.model_id limit 1) o
+                       where o.fanvue_id = v_row.fanvue_id and o.model_id = p_model_id and o.id <> t.id)
             then v_row.fanvue_id || '#' || left(v_row.hash, 8)
           else v_row.fanvue_id end,
         -- the API may leave out what the webhook told
@@ -211,9 +213,10 @@ begin
     union all
     select f.at
     from fresh f
-    -- as a pair, so that only the index of both can answer
-    cross join lateral (select from public.fanvue_transactions x
-                        where (x.fanvue_id, x.model_id) between (f.fanvue_id, p_model_id) and (f.fanvue_id, p_model_id) offset 0) t
+    -- in a form that the index of both alone can answer
+    cross join lateral (select x.fanvue_id, x.model_id from public.fanvue_transactions x
+                        where (x.fanvue_id, x.model_id) >= (f.fanvue_id, p_model_id) order by x.fanvue_id, x.model_id limit 1) t
+    where t.fanvue_id = f.fanvue_id and t.model_id = p_model_id
   )
   select array(select l.n from listed l where l.at in (select o.at from odd o)),
          array(select f.n from fresh f where f.at not in (select o.at from odd o)),
@@ -277,9 +280,9 @@ begin
     select t.*, null
     from (select distinct i.fanvue_id from incoming i where i.fanvue_id is not null) d
     cross join lateral (select x.* from public.fanvue_transactions x
-                        -- as a pair, so that only the index of both can answer
-                        where (x.fanvue_id, x.model_id) between (d.fanvue_id, p_model_id) and (d.fanvue_id, p_model_id) offset 0) t
-    where t.fanvue_created_at not in (select i.at from incoming i)
+                        -- in a form that the index of both alone can answer
+                        where (x.fanvue_id, x.model_id) >= (d.fanvue_id, p_model_id) order by x.fanvue_id, x.model_id limit 1) t
+    where t.fanvue_id = d.fanvue_id and t.model_id = p_model_id and t.fanvue_created_at not in (select i.at from incoming i)
   ), same as (
     select i.n, s.id
     from incoming i

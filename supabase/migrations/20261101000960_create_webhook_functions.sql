@@ -70,16 +70,18 @@ stable
 set search_path = ''
 as $$
 begin
-  -- Two probes, not one condition with "or": that would read all the model's rows. Id and model as a pair, so that only the
-  -- index of both can answer, whatever the statistics say; and each event's row is fetched by its key.
+  -- Two probes, not one condition with "or": that would read all the model's rows. Each in a form that the index of number and
+  -- model alone can answer, whatever the statistics say; and each event's row is fetched by its key.
   return query
-  select t.* from public.fanvue_transactions t
-  where (t.fanvue_id, t.model_id) between (p_payment_id, p_model_id) and (p_payment_id, p_model_id)
+  select t.*
+  from (select x.* from public.fanvue_transactions x
+        where (x.fanvue_id, x.model_id) >= (p_payment_id, p_model_id) order by x.fanvue_id, x.model_id limit 1) t
+  where t.fanvue_id = p_payment_id and t.model_id = p_model_id
   union
   select t.*
   from public.webhook_events w
   cross join lateral (select x.* from public.fanvue_transactions x where x.id = w.transaction_id offset 0) t
-  where w.payment_id is not null and (w.payment_id, w.model_id) between (p_payment_id, p_model_id) and (p_payment_id, p_model_id)
+  where w.payment_id = p_payment_id and w.model_id::text = p_model_id::text
     and w.id <> p_but_event and t.model_id = p_model_id;
 end
 $$;
@@ -157,10 +159,9 @@ begin
            order by x.fanvue_created_at desc)
           union
           select r.*
-          -- as a pair, and the time outside, so that only the index of both can answer
+          -- as the index has it, and the time outside, so that it alone can answer
           from (select x.* from public.fanvue_transactions x
-                where x.reverses_fanvue_id is not null and x.category = v_category
-                  and (x.reverses_fanvue_id, x.model_id) between (v_sale.fanvue_id, p_model.id) and (v_sale.fanvue_id, p_model.id) offset 0) r
+                where x.reverses_fanvue_id = v_sale.fanvue_id and x.model_id::text = p_model.id::text and x.category = v_category offset 0) r
           where r.fanvue_created_at >= least(e.happened_at - v_tolerance, v_sale.fanvue_created_at)) t
     where (t.origin = 'api' or t.category = v_category)
       and (coalesce(t.category, '') in ('refund', 'chargeback')) = v_reversal
@@ -197,8 +198,10 @@ begin
   select n.name into v_name
   from unnest(array[e.payment_id, e.payment_id || ':' || v_category, 'w:' || p_event.event_id]) with ordinality n(name, place)
   where n.name is not null
-    and not exists (select from public.fanvue_transactions t
-                    where (t.fanvue_id, t.model_id) between (n.name, p_model.id) and (n.name, p_model.id) offset 0)
+    and not exists (select
+                    from (select x.fanvue_id, x.model_id from public.fanvue_transactions x
+                          where (x.fanvue_id, x.model_id) >= (n.name, p_model.id) order by x.fanvue_id, x.model_id limit 1) t
+                    where t.fanvue_id = n.name and t.model_id = p_model.id)
   order by n.place
   limit 1;
   insert into public.fanvue_transactions as t (
