@@ -39,7 +39,7 @@ TICKS_A_DAY: Final = 1440
 # An empty project with the migrations.
 EMPTY_MB: Final = 30
 # A fetch after a change: GET, SET NX, SET XX, DEL; the others that ask at that moment: GET, SET NX,
-# GET. Where a value ran out, three more note that it is read.
+# MGET. Where a value ran out, three more note that it is read.
 FILL_COMMANDS: Final = 4 + 3 * (DASHBOARDS - 1)
 NOTE_COMMANDS, VALUE_SECONDS = 3, 600
 # What a worker asks and replaces after a change: the ranges read, and the one that all show.

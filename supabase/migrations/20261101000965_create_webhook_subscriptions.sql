@@ -250,6 +250,6 @@ $$;
 comment on function public.webhook_gate(jsonb, uuid[], text) is
   'What the webhook function knows of a creator for a minute: the sealed secrets of the webhooks registered for them, and whether Fanvue is being asked for one (awaited; for anybody: registering). '
   'Of nobody (null): some secrets of all, one more than are tried where a delivery names nobody. any: somebody has a webhook. '
-  'Along with the question it tells what it refused since the last one ({wrong_signature, too_old, not_configured, unsigned}) and which secrets it could not open. A lost answer may count twice.';
+  'By calls of their own, for which no delivery waits, the function tells what it refused since the last one ({wrong_signature, too_old, not_configured, unsigned}) and which secrets it could not open. A lost answer may count twice.';
 revoke all on function public.webhook_gate(jsonb, uuid[], text) from public, anon, authenticated;
 grant execute on function public.webhook_gate(jsonb, uuid[], text) to service_role;

@@ -71,9 +71,9 @@ class Reader:
         """Read an agency's figures, or whether those of a stamp stand."""
         answer = self.http.get(
             self.address,
-            params={"agency_id": agency_id, "from": days[0], "to": days[1]}
-            | ({"known": known} if known else {}),
-            headers={"authorization": f"Bearer {self.token}"} if self.token else {},
+            params={"agency_id": agency_id, "from": days[0], "to": days[1]},
+            headers=({"authorization": f"Bearer {self.token}"} if self.token else {})
+            | ({"x-known-stamp": known} if known else {}),
         )
         return Reading(answer.status_code, answer.headers.get("x-cache"), answer.json())
 

@@ -7,7 +7,7 @@
 
 import { type Arrival, fetchArrival } from "./announcements";
 import { SYSTEM_TIMERS, type Timers } from "./coalescer";
-import { type Feed, fetchHead } from "./feed";
+import { type Change, type Feed, fetchHead } from "./feed";
 import { fetchHealth, replaceHealth, type StreamHealth } from "./health";
 import { creatorsOf, type Hint, reaches } from "./hints";
 import { type Connection, LiveChannel } from "./live_channel";
@@ -18,12 +18,20 @@ import { Resource } from "./resource";
 const LIVE_PERIOD_MS = 60_000;
 const AWAY_PERIOD_MS = 30_000;
 const HEALTH_GAP = 400;
+// A row is written a little before it is committed: no statement takes longer.
+const COMMIT_MS = 60_000;
 // How fresh streams are nobody tells, and it is the longest of all fetches: every fifth look is enough.
 const WHOLE_LOOKS = 5;
 // More creators than this would make an address that proxies refuse.
 const MOST_CREATORS = 50;
 // Streams whose figures stand among the sums.
 const COUNTED = new Set(["account", "top_fans", "subscribers", "followers"]);
+
+/** What the database said at a look: what the figures were called, and when it was. */
+interface Look {
+  readonly stamp: string;
+  readonly at: string;
+}
 
 export class AgencyData {
   readonly feed: Resource<Feed>;
@@ -41,7 +49,11 @@ export class AgencyData {
   private changedModels: Set<string> | null = null;
   /** The creators whose sales did. */
   private changedSellers: Set<string> | null = null;
-  /** Of the sums that are on screen. */
+  /** Since when sales changed of which no hint came. */
+  private changedSince: string | null = null;
+  /** The last look; null where not all that it asked for came. */
+  private looked: Look | null = null;
+  /** Of the sums that are on screen: newer than a look, they prove nothing of the rest. */
   private stamp: string | null = null;
 
   constructor(
@@ -50,18 +62,17 @@ export class AgencyData {
     private readonly timers: Timers = SYSTEM_TIMERS,
   ) {
     const feed = async (before: Feed | null, signal: AbortSignal) => {
-      const models = [...(this.changedSellers ?? [])];
-      const isPart = models.length > 0 && models.length <= MOST_CREATORS;
-      this.changedSellers = new Set();
+      const change = this.takeChangedSales();
       try {
-        return await fetchHead(client, agencyId, before, signal, isPart ? models : null);
+        return await fetchHead(client, agencyId, before, signal, change);
       } catch (error) {
         this.changedSellers = null;
-        throw error;
+        return this.forgetLook(error);
       }
     };
     this.feed = new Resource(feed, undefined, timers);
-    const models = (_: unknown, signal: AbortSignal) => fetchModels(client, agencyId, signal);
+    const models = (_: unknown, signal: AbortSignal) =>
+      fetchModels(client, agencyId, signal).catch(this.forgetLook);
     this.models = new Resource(models, undefined, timers);
     const health = async (before: StreamHealth[] | null, signal: AbortSignal) => {
       const models = [...(this.changedModels ?? [])];
@@ -77,7 +88,8 @@ export class AgencyData {
       }
     };
     this.health = new Resource(health, HEALTH_GAP, timers);
-    const arrival = (_: unknown, signal: AbortSignal) => fetchArrival(client, agencyId, signal);
+    const arrival = (_: unknown, signal: AbortSignal) =>
+      fetchArrival(client, agencyId, signal).catch(this.forgetLook);
     this.arrival = new Resource(arrival, undefined, timers);
     this.channel = new LiveChannel(client, agencyId, {
       onConnection: (connection) => this.setConnection(connection),
@@ -171,12 +183,36 @@ export class AgencyData {
     });
   }
 
-  /** Asks the database, which is not paid by the call, and says so in a few bytes. */
+  /** Asks the database, which is not paid by the call, and answers in 1.2 kB. */
   private async refreshIfChanged(): Promise<void> {
     const { data } = await this.client.rpc("stats_head", { p_agency_id: this.agencyId });
-    const stamp = (data as { stamp?: unknown } | null)?.stamp;
+    const { stamp, as_of: at } = (data ?? {}) as { stamp?: unknown; as_of?: unknown };
+    const before = this.looked;
+    this.looked = typeof stamp === "string" && typeof at === "string" ? { stamp, at } : null;
     // whatever is wrong shows where figures are fetched
-    if (typeof stamp !== "string" || stamp !== this.stamp) this.refreshFigures();
+    if (this.looked === null || before === null || stamp !== this.stamp) this.refreshFigures();
+    else if (stamp !== before.stamp) {
+      // Sums were fetched since, for whatever hint: that of a sale may still be lost.
+      const since = new Date(Date.parse(before.at) - COMMIT_MS).toISOString();
+      this.changedSince ??= since;
+      this.feed.refresh();
+    }
+  }
+
+  /** Lets the next look fetch everything, because something could not be fetched. */
+  private readonly forgetLook = (error: unknown): never => {
+    this.looked = null;
+    throw error;
+  };
+
+  /** Which sales are to be fetched; null is all. */
+  private takeChangedSales(): Change | null {
+    const [models, since] = [this.changedSellers, this.changedSince];
+    this.changedSellers = new Set();
+    this.changedSince = null;
+    if (models === null || models.size > MOST_CREATORS) return null;
+    if (since !== null) return models.size > 0 ? null : { since };
+    return models.size > 0 ? { models: [...models] } : null;
   }
 
   private refreshSums(): void {

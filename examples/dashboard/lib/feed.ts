@@ -1,7 +1,7 @@
 /**
  * The newest transactions of an agency, newest first, and older ones page by page. The newest page
  * is fetched again as a whole, or all of it that is of creators of whom something was told: rows
- * change after they appear, and provisional ones merge.
+ * change after they appear, and provisional ones merge. What a look finds changed is fetched since the last look.
  */
 
 import type { Client } from "./project_client";
@@ -32,16 +32,22 @@ export const LONGEST = 500;
 const COLUMNS =
   "id, model_id, fanvue_id, amount::text, category, status, fan_handle, origin, sent_minor_units, sent_currency, fanvue_created_at";
 
+/** Which rows changed: those of some creators, or those written since a moment. */
+export type Change = { readonly models: readonly string[] } | { readonly since: string };
+
 export async function fetchHead(
   client: Client,
   agencyId: string,
   before: Feed | null,
   signal: AbortSignal,
-  models: readonly string[] | null = null,
+  change: Change | null = null,
 ): Promise<Feed> {
-  if (before !== null && models !== null) {
+  if (before !== null && change !== null) {
     const floor = floorOf(before);
-    const some = newest(client, agencyId).in("model_id", models);
+    const models = "models" in change ? change.models : [];
+    const some = newest(client, agencyId);
+    if ("since" in change) some.gte("synced_at", change.since);
+    else some.in("model_id", models);
     if (floor !== null) some.gte("fanvue_created_at", floor.fanvue_created_at);
     const { data, error } = await some.abortSignal(signal);
     if (error !== null) throw error;

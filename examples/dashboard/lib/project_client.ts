@@ -27,7 +27,10 @@ export function hasKeptSession(): boolean {
 }
 
 /** Returns headers for an Edge Function that is called as the signed-in user. */
-export async function callerHeaders(client: Client, project: Project): Promise<HeadersInit> {
+export async function callerHeaders(
+  client: Client,
+  project: Project,
+): Promise<Record<string, string>> {
   const { data, error } = await client.auth.getSession();
   if (error !== null) throw error;
   if (data.session === null) throw Failure.signedOut();

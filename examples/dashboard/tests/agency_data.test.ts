@@ -6,6 +6,7 @@ import { Resource } from "../lib/resource";
 import { ManualTimers } from "./manual_timers";
 
 const MINUTE = 60_000;
+const AS_OF = "2026-11-20T12:00:00.123456+00:00";
 const page = { hidden: false, addEventListener() {}, removeEventListener() {} };
 Object.assign(globalThis, { document: page, window: page });
 
@@ -14,6 +15,10 @@ class Project {
   asked = 0;
   /** Of the figures that there are. */
   stamp: string | null = null;
+  /** What cannot be fetched. */
+  missing: string | null = null;
+  /** Since when rows were asked for. */
+  readonly since: unknown[] = [];
   /** What rows were narrowed to by a list. */
   readonly filters: unknown[] = [];
   private readonly ears = new Map<string, (message: unknown) => void>();
@@ -23,8 +28,9 @@ class Project {
     realtime: { setAuth: async () => undefined },
     removeChannel: async () => undefined,
     channel: () => this.channel,
-    from: () => this.answer(),
-    rpc: (name: string) => this.answer(name === "stats_head" ? { stamp: this.stamp } : []),
+    from: (name: string) => this.answer([], name),
+    rpc: (name: string) =>
+      this.answer(name === "stats_head" ? { stamp: this.stamp, as_of: AS_OF } : [], name),
   } as unknown as Client;
 
   private readonly channel = {
@@ -51,14 +57,16 @@ class Project {
     this.ears.get(event)?.({ payload });
   }
 
-  answer(data: unknown = []): unknown {
+  answer(data: unknown, what: string): unknown {
     this.asked += 1;
+    const error = what === this.missing ? new Error("not there") : null;
     const chain: unknown = new Proxy(() => undefined, {
       get: (_, name) =>
         name === "then"
-          ? (resolve: (answer: unknown) => void) => resolve({ data, error: null })
+          ? (resolve: (answer: unknown) => void) => resolve({ data: error ? null : data, error })
           : (...given: unknown[]) => {
               if (name === "in") this.filters.push(given);
+              if (name === "gte" && given[0] === "synced_at") this.since.push(given[1]);
               return chain;
             },
     });
@@ -158,12 +166,52 @@ test("a live page that is told nothing asks whether figures changed within a min
   }
 });
 
-test("figures that changed and were not told of are fetched, and no streams", async () => {
-  const { project, timers, data } = await openLive();
-  project.stamp = "1";
-  data.noteStamp("1");
+/** Opens a page that looked once, at figures of the stamp 1, which its sums have. */
+async function openLooked() {
+  const opened = await openLive();
+  opened.project.stamp = "1";
+  opened.data.noteStamp("1");
+  await opened.timers.advance(1.25 * MINUTE);
+  opened.project.asked = 0;
+  return opened;
+}
+
+test("a sale whose hint was lost is fetched by the next look, though sums were fetched since", async () => {
+  const { project, timers, data } = await openLooked();
+  project.stamp = "2";
+  project.say("sync_state", { changed: ["sync_state"], items: [{ sync_type: "account" }] });
+  data.noteStamp("2");
   await timers.advance(1.25 * MINUTE);
-  assert.equal(project.asked, 1);
+
+  assert.deepEqual(project.since, ["2026-11-20T11:59:00.123Z"]);
+  // the sums and the streams that the hint named, a look or two, and these sales
+  assert.ok(project.asked >= 4 && project.asked <= 5, `${project.asked}`);
+  await timers.advance(1.25 * MINUTE);
+  assert.equal(project.since.length, 1);
+});
+
+for (const what of ["fanvue_transactions", "model_overview", "announcements"]) {
+  test(`what could not be fetched is fetched by the next look: ${what}`, async () => {
+    const { project, timers, data } = await openLooked();
+    project.missing = what;
+    project.stamp = "2";
+    await timers.advance(1.25 * MINUTE);
+    data.noteStamp("2");
+    project.missing = null;
+    project.asked = 0;
+    await timers.advance(1.25 * MINUTE);
+
+    assert.ok(project.asked >= 5, `${project.asked}`);
+    assert.equal(data.feed.read().failure, null);
+    assert.equal(data.models.read().failure, null);
+    assert.equal(data.arrival.read().failure, null);
+  });
+}
+
+test("figures that changed and were not told of are fetched, and no streams", async () => {
+  const { project, timers } = await openLooked();
+  await timers.advance(1.25 * MINUTE);
+  assert.ok(project.asked === 1 || project.asked === 2, `${project.asked}`);
 
   project.stamp = "2";
   project.asked = 0;

@@ -11,8 +11,10 @@ import type { Log } from "./logs.ts";
 /** A command and its arguments. */
 export type Command = readonly [string, ...(string | number)[]];
 
+type Value = string | number | null;
+
 /** What a command gave; a key that holds another kind of value gives nothing. */
-export type Reply = string | number | null;
+export type Reply = Value | readonly Value[];
 
 /** No usable answer of Redis: go on without it. */
 export class CacheAway extends FunctionError {}
@@ -153,10 +155,8 @@ function replyOf(answer: unknown): Reply {
   if (typeof answer === "object" && answer !== null) {
     if ("result" in answer) {
       const { result } = answer;
-      if (
-        result === null || typeof result === "string" ||
-        typeof result === "number"
-      ) return result;
+      if (isValue(result)) return result;
+      if (Array.isArray(result) && result.every(isValue)) return result;
     }
     if ("error" in answer) {
       const error = String(answer.error);
@@ -170,6 +170,11 @@ function replyOf(answer: unknown): Reply {
     }
   }
   throw new CacheAway("Redis answered nothing that can be read");
+}
+
+function isValue(value: unknown): value is Value {
+  return value === null || typeof value === "string" ||
+    typeof value === "number";
 }
 
 function parse(text: string): unknown {

@@ -24,8 +24,11 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const DAY = /^(19[7-9]\d|[2-9]\d{3})-\d{2}-\d{2}$/;
 const EXAMPLE = "for example from=2026-11-01&to=2026-11-30";
 
-/** Reads a question from the parameters of an address. */
-export function readQuestion(query: URLSearchParams): Question | Complaint {
+/** Reads a question from the parameters of an address, and the stamp that came beside it. */
+export function readQuestion(
+  query: URLSearchParams,
+  known: string | null = null,
+): Question | Complaint {
   const agencyId = (query.get("agency_id") ?? "").trim().toLowerCase();
   if (!UUID.test(agencyId)) {
     return {
@@ -55,7 +58,7 @@ export function readQuestion(query: URLSearchParams): Question | Complaint {
       hint: "ask for a shorter range, or for several one after the other",
     };
   }
-  return { agencyId, from, to, known: query.get("known") };
+  return { agencyId, from, to, known };
 }
 
 function dayNumber(text: string): number | null {

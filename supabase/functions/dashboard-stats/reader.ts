@@ -23,7 +23,9 @@ export interface ReaderEffects {
   readonly pause: (ms: number) => Promise<void>;
 }
 
-const LOOK_AGAIN_MS = 50;
+// Who waits looks again, each time after twice the pause: Redis is paid by the command.
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 200;
 const PATIENCE_MS = 1_000;
 
 /** Figures, and the turn at which the query was sent that proves them. */
@@ -135,9 +137,12 @@ export class Reader {
     const endMs = this.#effects.nowMs() + PATIENCE_MS;
     let refused = stale;
     let wanted = { head, turn };
+    let pauseMs = FIRST_PAUSE_MS;
     while (this.#effects.nowMs() < endMs) {
-      await this.#effects.pause(LOOK_AGAIN_MS);
-      const found = await this.#shelf.find(question);
+      const leftMs = endMs - this.#effects.nowMs();
+      await this.#effects.pause(Math.min(pauseMs, leftMs));
+      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+      const { found, isLocked } = await this.#shelf.watch(question);
       if (found !== null && found.stamp !== refused) {
         if (found.stamp !== wanted.head.stamp) {
           // Newer than our head, or filled by somebody slow: only the database can tell.
@@ -147,7 +152,8 @@ export class Reader {
         if (found.stamp === wanted.head.stamp) return proven(found, wanted);
         refused = found.stamp;
       }
-      // The lock may have come back without figures: too long for Redis, or none at all.
+      if (isLocked) continue;
+      // The lock came back without figures: too long for Redis, or none at all.
       const lock = await this.#shelf.reserve(question);
       if (lock === null) continue;
       // Or with them, between the look and the lock.

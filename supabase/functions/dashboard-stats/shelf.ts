@@ -59,9 +59,22 @@ export class Shelf {
   /** Returns what is kept for a question, or null where nothing that answers it is. */
   async find(question: Question): Promise<Figures | null> {
     const get: Command = ["GET", valueKey(question)];
-    const text = await this.#redis.run(get).catch(passOverLength);
-    const value = typeof text === "string" ? parse(text) : null;
-    return isAbout(value, question) ? value : null;
+    return figuresIn(
+      await this.#redis.run(get).catch(passOverLength),
+      question,
+    );
+  }
+
+  /** Returns what is kept, and whether somebody has the lock, by one command. */
+  async watch(
+    question: Question,
+  ): Promise<{ found: Figures | null; isLocked: boolean }> {
+    const get: Command = ["MGET", valueKey(question), lockKey(question)];
+    const reply = await this.#redis.run(get).catch(passOverLength);
+    const [text, lock] = Array.isArray(reply) ? reply : [];
+    // where nobody could say, the lock itself is asked for
+    const isLocked = lock !== null && lock !== undefined;
+    return { found: figuresIn(text, question), isLocked };
   }
 
   /** Takes the lock of a question; null when somebody else has it. */
@@ -157,6 +170,11 @@ export function lockKey({ agencyId, from, to }: Question): string {
 function passOverLength(error: unknown): null {
   if (error instanceof CacheRefused) return null;
   throw error;
+}
+
+function figuresIn(text: unknown, question: Question): Figures | null {
+  const value = typeof text === "string" ? parse(text) : null;
+  return isAbout(value, question) ? value : null;
 }
 
 function parse(text: string): unknown {

@@ -1,8 +1,8 @@
 // What the function knows beyond its own settings: the secrets of webhooks that were registered over
 // Fanvue's API, kept sealed in the database, and whether Fanvue is being asked for one. Asked for
 // one creator at most once a minute, or every few seconds while deliveries fit nothing that is known.
-// The same question tells what was refused meanwhile, counted: a flood of forged requests costs the
-// database a bounded number of questions, whatever its size.
+// What was refused meanwhile is told apart from that, counted and every few seconds at most: a flood of
+// forged requests costs the database a bounded number of calls, and no delivery waits for what it writes.
 
 import { DatabaseAway } from "../_shared/errors.ts";
 import { describe, type Log } from "../_shared/logs.ts";
@@ -16,7 +16,8 @@ export const MOST_TRIED = 50;
 // A flood that names another creator each time must neither fill the memory nor ask without end.
 export const MOST_KNOWN = 1_000;
 export const MOST_QUESTIONS = 100;
-// How often a report is tried again, each time after twice the pause; then the next refusal's turn.
+// How often a report is tried again, each time after twice the pause; then it waits for the next
+// refusal, or for a question that finds the database again.
 export const MOST_FAILED_REPORTS = 5;
 
 export type Refusal =
@@ -28,11 +29,9 @@ export type Counts = Partial<Record<Refusal, number>>;
 
 export interface GateEffects {
   /** Asks the database function webhook_gate, about one creator or about nobody. */
-  readonly ask: (
-    creator: string | null,
-    refused: Counts,
-    unopened: string[],
-  ) => Promise<unknown>;
+  readonly ask: (creator: string | null) => Promise<unknown>;
+  /** Tells it what was refused and what did not open; nobody waits for its answer. */
+  readonly tell: (refused: Counts, unopened: string[]) => Promise<unknown>;
   /** Opens a sealed text for one place; throws `Misconfigured` or `SealBroken`. */
   readonly open: (sealed: string, place: string) => Promise<string>;
   readonly nowMs: () => number;
@@ -136,14 +135,27 @@ export class Gate {
   async #report(): Promise<void> {
     let failed = 0;
     while (this.#isUntold && failed < MOST_FAILED_REPORTS) {
-      const wait = this.#askedAtMs + PAUSE_MS * 2 ** failed -
-        this.#effects.nowMs();
-      if (wait > 0) await this.#effects.pause(wait);
-      // Another question may have told it meanwhile; one under way knows nothing of what came since it began.
-      if (!this.#isUntold) break;
-      await this.#ask(null).then(() => failed = 0, () => failed++);
+      await this.#effects.pause(PAUSE_MS * 2 ** failed);
+      await this.#tell().then(() => failed = 0, () => failed++);
     }
     this.#isReporting = false;
+  }
+
+  async #tell(): Promise<void> {
+    const refused = this.#refused;
+    const unopened = [...this.#unopened];
+    this.#refused = {};
+    this.#unopened.clear();
+    try {
+      await this.#effects.tell(refused, unopened);
+    } catch (error) {
+      for (const [name, count] of Object.entries(refused)) {
+        this.#refused[name as Refusal] = (this.#refused[name as Refusal] ?? 0) +
+          count;
+      }
+      for (const id of unopened) this.#unopened.add(id);
+      throw error;
+    }
   }
 
   get #isUntold(): boolean {
@@ -181,16 +193,11 @@ export class Gate {
       throw new DatabaseAway("asked for too many creators in a moment");
     }
     this.#questions.push(askedAtMs);
-    const refused = this.#refused;
-    const unopened = [...this.#unopened];
-    this.#refused = {};
-    this.#unopened.clear();
     this.#askedAtMs = askedAtMs;
     try {
-      const answer = readAnswer(
-        await this.#effects.ask(creator, refused, unopened),
-      );
+      const answer = readAnswer(await this.#effects.ask(creator));
       this.#failure = null;
+      if (this.#isUntold) this.#reportSoon();
       const opened = new Map(
         [...this.#known.get(creator)?.opened ?? []].filter(([sealed]) =>
           answer.secrets.some((one) => one.sealed === sealed)
@@ -201,12 +208,6 @@ export class Gate {
       return known;
     } catch (error) {
       this.#failure = error;
-      for (const [name, count] of Object.entries(refused)) {
-        this.#refused[name as Refusal] = (this.#refused[name as Refusal] ?? 0) +
-          count;
-      }
-      for (const id of unopened) this.#unopened.add(id);
-      if (this.#isUntold) this.#reportSoon();
       throw error;
     }
   }

@@ -8,7 +8,7 @@ import { type Counts, Gate } from "./gate.ts";
 import { type Delivery, handleDelivery } from "./handler.ts";
 
 const GATE_TIMEOUT_MS = 2_500;
-// A question that tells counts: longer than the database works on it, or they would be told twice.
+// Longer than the database works on it: counts that it took would be told twice.
 const REPORT_TIMEOUT_MS = 8_500;
 
 function env(name: string): string | undefined {
@@ -36,21 +36,23 @@ function receive(
   );
 }
 
-function ask(
-  creator: string | null,
-  refused: Counts,
-  unopened: string[],
-): Promise<unknown> {
-  const database = new DatabaseFunctions(
-    readProject(env),
-    fetch,
-    Object.keys(refused).length > 0 ? REPORT_TIMEOUT_MS : GATE_TIMEOUT_MS,
+function ask(creator: string | null): Promise<unknown> {
+  return callGate({ p_creator: creator }, GATE_TIMEOUT_MS);
+}
+
+function tell(refused: Counts, unopened: string[]): Promise<unknown> {
+  return callGate(
+    { p_refused: refused, p_unopened: unopened },
+    REPORT_TIMEOUT_MS,
   );
-  return database.callAsService("webhook_gate", {
-    p_refused: refused,
-    p_unopened: unopened,
-    p_creator: creator,
-  });
+}
+
+function callGate(
+  args: Record<string, unknown>,
+  withinMs: number,
+): Promise<unknown> {
+  const database = new DatabaseFunctions(readProject(env), fetch, withinMs);
+  return database.callAsService("webhook_gate", args);
 }
 
 function open(sealed: string, place: string): Promise<string> {
@@ -76,6 +78,7 @@ function secrets(): string[] {
 
 const gate = new Gate({
   ask,
+  tell,
   open,
   nowMs: Date.now,
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),

@@ -61,11 +61,9 @@ export class Registrations {
   awaited: string | null = null;
   secrets: { id: string; creator: string; sealed: string }[] = [];
   failure: Error | null = null;
-  readonly asked: {
-    creator: string | null;
-    refused: Counts;
-    unopened: string[];
-  }[] = [];
+  /** About whom was asked. */
+  readonly asked: (string | null)[] = [];
+  readonly told: { refused: Counts; unopened: string[] }[] = [];
 
   /** Registers a webhook; sealed here is the secret after its place. */
   add(id: string, creator: string, secret: string): void {
@@ -73,12 +71,15 @@ export class Registrations {
     this.secrets.push({ id, creator, sealed });
   }
 
-  ask(
-    creator: string | null,
-    refused: Counts,
-    unopened: string[],
-  ): Promise<unknown> {
-    this.asked.push({ creator, refused, unopened });
+  tell(refused: Counts, unopened: string[]): Promise<unknown> {
+    this.told.push({ refused, unopened });
+    return this.failure === null
+      ? Promise.resolve({})
+      : Promise.reject(this.failure);
+  }
+
+  ask(creator: string | null): Promise<unknown> {
+    this.asked.push(creator);
     if (this.failure !== null) return Promise.reject(this.failure);
     const secrets = creator === null
       ? this.secrets.slice(0, MOST_TRIED + 1)
@@ -94,7 +95,7 @@ export class Registrations {
   /** What was told of refused deliveries, all together. */
   get refused(): Counts {
     const sum: Counts = {};
-    for (const { refused } of this.asked) {
+    for (const { refused } of this.told) {
       for (const [name, count] of Object.entries(refused)) {
         const key = name as keyof Counts;
         sum[key] = (sum[key] ?? 0) + count;
@@ -121,8 +122,8 @@ export class Receiver {
   #endPause: () => void = () => {};
   #isSettling = false;
   readonly gate: Gate = new Gate({
-    ask: (creator, refused, unopened) =>
-      this.registrations.ask(creator, refused, unopened),
+    ask: (creator) => this.registrations.ask(creator),
+    tell: (refused, unopened) => this.registrations.tell(refused, unopened),
     open: (sealed, place) => {
       const [stored, secret] = sealed.split("/");
       if (stored !== place || secret === undefined) {

@@ -6,6 +6,7 @@ import {
   FROM,
   KEY,
   LOCK,
+  MEMBER,
   OTHER_AGENCY,
   OTHER_MEMBER,
   RANGES,
@@ -69,9 +70,12 @@ Deno.test("figures that ran out before they could be replaced are kept as new on
 Deno.test("who has the figures is told that they stand, without a command", async () => {
   const world = new World();
   const isolate = world.isolate();
-  const query = `agency_id=${AGENCY}&from=${FROM}&to=${TO}&known=`;
+  const knowing = (stamp: string, token = MEMBER): Promise<Response> =>
+    isolate.ask(token, undefined, {
+      headers: { authorization: `Bearer ${token}`, "x-known-stamp": stamp },
+    });
 
-  const same = await isolate.ask(undefined, query + world.stamp());
+  const same = await knowing(world.stamp());
 
   assertEquals(same.headers.get("x-cache"), "unchanged");
   const moment = world.moment();
@@ -82,10 +86,10 @@ Deno.test("who has the figures is told that they stand, without a command", asyn
   });
   assertEquals(world.requestsToRedis, 0);
   assertEquals(world.calls, ["stats_head"]);
-  const other = await isolate.ask(undefined, query + "stamp-0");
+  const other = await knowing("stamp-0");
   assertEquals((await other.json()).totals.gross, "1.00");
   // a stranger learns nothing of a stamp
-  const strange = await isolate.ask(OTHER_MEMBER, query + world.stamp());
+  const strange = await knowing(world.stamp(), OTHER_MEMBER);
   assertEquals(strange.status, 403);
 });
 
@@ -123,6 +127,19 @@ for (
     if (coding !== null) assert(sent.length * 4 < text.length);
   });
 }
+
+Deno.test("who waits for a slow computation asks Redis a few times, and for no lock that is held", async () => {
+  const world = new World();
+  world.redis.set(LOCK, "somebody");
+
+  assertEquals(await world.isolate().look(), ["miss", "1.00"]);
+
+  assertEquals(world.names, [
+    ...["GET", "SET"],
+    ...Array.from({ length: 7 }, () => "MGET"),
+    ...["SET", "ZADD", "ZREMRANGEBYSCORE", "EXPIRE"],
+  ]);
+});
 
 Deno.test("what is kept is what the worker expects: stamp and stats, and nothing of a moment", async () => {
   const world = new World();

@@ -217,9 +217,9 @@ Deno.test("figures kept between the look and the lock are taken, and the lock go
   world.redis.set(LOCK, "somebody");
   // The last look before the lock: what it sees is from before the fill.
   world.before("pause", () => {
-    world.after(`GET ${KEY}`, () => {
+    world.redis.delete(LOCK);
+    world.after(`MGET ${KEY}`, () => {
       world.redis.set(KEY, JSON.stringify(world.kept()));
-      world.redis.delete(LOCK);
     });
   });
 

@@ -258,6 +258,8 @@ export class World {
     switch (name) {
       case "GET":
         return this.redis.get(key) ?? null;
+      case "MGET":
+        return command.slice(1).map((one) => this.redis.get(one) ?? null);
       case "SET":
         if (option === "NX" && this.redis.has(key)) return null;
         if (option === "XX" && !this.redis.has(key)) return null;

@@ -34,16 +34,16 @@ function registered(): Receiver {
   return receiver;
 }
 
-/** A question that the database answers when the test says so, as it says. */
-class SlowQuestion {
+/** A report that the database answers when the test says so, as it says. */
+class SlowReport {
   readonly begun = Promise.withResolvers<void>();
   readonly answer = Promise.withResolvers<void>();
 
   constructor(registrations: Registrations) {
-    const ask = registrations.ask.bind(registrations);
-    registrations.ask = async (...question) => {
-      registrations.ask = ask;
-      const answered = ask(...question);
+    const tell = registrations.tell.bind(registrations);
+    registrations.tell = async (...report) => {
+      registrations.tell = tell;
+      const answered = tell(...report);
       this.begun.resolve();
       await this.answer.promise;
       return await answered;
@@ -127,8 +127,7 @@ Deno.test("one creator's secrets are asked for, never those of all", async () =>
   await receiver.take(await delivery(about(CREATOR), OWN));
   await receiver.take(await delivery(about(OTHER), "another"));
 
-  const asked = receiver.registrations.asked.map(({ creator }) => creator);
-  assertEquals(asked, [CREATOR, OTHER]);
+  assertEquals(receiver.registrations.asked, [CREATOR, OTHER]);
 });
 
 Deno.test("a flood that names another creator each time asks a bounded number of times", async () => {
@@ -219,7 +218,7 @@ Deno.test("a webhook that was registered a moment ago is found without waiting a
   assertEquals(await statusOf(receiver, delivery(about(CREATOR), OWN)), 200);
 });
 
-Deno.test("a flood of forged requests is one question, then one every few seconds", async () => {
+Deno.test("a flood of forged requests is one question, and one report a few seconds later", async () => {
   const receiver = new Receiver();
   for (let number = 0; number < 100; number++) {
     await receiver.take(await delivery(about(CREATOR), "forged"));
@@ -230,8 +229,10 @@ Deno.test("a flood of forged requests is one question, then one every few second
   receiver.nowSeconds += 3;
   await receiver.settle();
 
-  assertEquals(receiver.registrations.asked.length, 2);
-  assertEquals(receiver.registrations.refused, { wrong_signature: 100 });
+  assertEquals(receiver.registrations.asked.length, 1);
+  assertEquals(receiver.registrations.told, [
+    { refused: { wrong_signature: 100 }, unopened: [] },
+  ]);
 });
 
 Deno.test("what was refused is told by its kind, and nothing of what it held", async () => {
@@ -268,82 +269,96 @@ Deno.test("counts that the database did not take are told again", async () => {
   receiver.registrations.failure = new DatabaseAway("no answer");
   await receiver.settle();
   receiver.registrations.failure = null;
-  const before = receiver.registrations.asked.length;
+  const before = receiver.registrations.told.length;
   receiver.nowSeconds += 3;
 
   await receiver.take(await delivery(about(CREATOR), "forged"));
   await receiver.settle();
 
-  const told = receiver.registrations.asked.slice(before);
+  const told = receiver.registrations.told.slice(before);
   const sum = told.map(({ refused }) => refused.wrong_signature ?? 0)
     .reduce((left, right) => left + right, 0);
   assertEquals(sum, 2);
 });
 
-Deno.test("what is refused while a question is under way is told without another refusal", async () => {
+Deno.test("what is refused while a report is under way is told without another refusal", async () => {
   const receiver = new Receiver();
   await receiver.take(await delivery(about(CREATOR), "forged"));
-  receiver.nowSeconds += 3;
-  receiver.registrations.registering = true;
-  const question = new SlowQuestion(receiver.registrations);
-  const unsigned = receiver.take(deliver(EVENT));
-  await question.begun.promise;
-  receiver.gate.count("too_old");
+  const report = new SlowReport(receiver.registrations);
   const settled = receiver.settle();
-  // The report goes as far as it can before there is an answer: all that it still waits for is promises.
-  await new Promise((resolve) => setTimeout(resolve, 0));
-  question.answer.resolve();
+  await report.begun.promise;
+  receiver.gate.count("too_old");
+  report.answer.resolve();
   await settled;
 
-  assertEquals((await unsigned).status, 200);
-  assertEquals(receiver.registrations.asked.map(({ refused }) => refused), [
-    {},
+  assertEquals(receiver.registrations.told.map(({ refused }) => refused), [
     { wrong_signature: 1 },
     { too_old: 1 },
+  ]);
+});
+
+Deno.test("what strangers made us tell holds no delivery up, and fails none", async () => {
+  const receiver = registered();
+  await receiver.take(await delivery(about(CREATOR), "forged"));
+  const report = new SlowReport(receiver.registrations);
+  const settled = receiver.settle();
+  await report.begun.promise;
+  receiver.registrations.registering = true;
+
+  const theirs = delivery(about(OTHER), "forged");
+  assertEquals(await statusOf(receiver, theirs), 401);
+  assertEquals((await receiver.take(deliver(EVENT))).status, 200);
+  report.answer.reject(new DatabaseAway("the row is locked"));
+  await settled;
+  const nobodys = delivery(about(null), OWN, receiver.nowSeconds);
+  assertEquals(await statusOf(receiver, nobodys), 200);
+
+  assertEquals(receiver.registrations.asked, [CREATOR, OTHER, null]);
+  assertEquals(receiver.registrations.told.map(({ refused }) => refused), [
+    { wrong_signature: 1 },
+    { wrong_signature: 2 },
   ]);
 });
 
 Deno.test("counts that the database did not take are told without another refusal", async () => {
   const receiver = new Receiver();
   await receiver.take(await delivery(about(CREATOR), "forged"));
-  const ask = receiver.registrations.ask.bind(receiver.registrations);
+  const tell = receiver.registrations.tell.bind(receiver.registrations);
   let failures = 2;
-  receiver.registrations.ask = (creator, refused, unopened) =>
+  receiver.registrations.tell = (refused, unopened) =>
     failures-- > 0
       ? Promise.reject(new DatabaseAway("no answer"))
-      : ask(creator, refused, unopened);
+      : tell(refused, unopened);
 
   await receiver.settle();
 
   assertEquals(receiver.registrations.refused, { wrong_signature: 1 });
 });
 
-Deno.test("counts that another question took and lost are told without another refusal", async () => {
-  const receiver = new Receiver();
+Deno.test("counts of a long outage are told when a question finds the database again", async () => {
+  const receiver = registered();
   await receiver.take(await delivery(about(CREATOR), "forged"));
-  const question = new SlowQuestion(receiver.registrations);
-  const other = receiver.take(await delivery(about(OTHER), "forged"));
-  await question.begun.promise;
+  receiver.registrations.failure = new DatabaseAway("no answer");
   await receiver.settle();
-  question.answer.reject(new DatabaseAway("no answer"));
+  receiver.registrations.failure = null;
+  receiver.registrations.told.length = 0;
 
-  assertEquals((await other).status, 503);
+  const good = delivery(about(CREATOR), OWN, receiver.nowSeconds);
+  assertEquals(await statusOf(receiver, good), 200);
   await receiver.settle();
-  assertEquals(receiver.registrations.asked.map(({ refused }) => refused), [
-    {},
-    { wrong_signature: 1 },
-    { wrong_signature: 1 },
-  ]);
+
+  assertEquals(receiver.registrations.asked.length, 2);
+  assertEquals(receiver.registrations.refused, { wrong_signature: 1 });
 });
 
-Deno.test("while the database is away a report ends after a few questions", async () => {
+Deno.test("while the database is away a report ends after a few tries", async () => {
   const receiver = new Receiver();
   await receiver.take(await delivery(about(CREATOR), "forged"));
   receiver.registrations.failure = new DatabaseAway("no answer");
 
   await receiver.settle();
 
-  assertEquals(receiver.registrations.asked.length, 1 + MOST_FAILED_REPORTS);
+  assertEquals(receiver.registrations.told.length, MOST_FAILED_REPORTS);
 });
 
 Deno.test("while the database is away a delivery of unknown origin is the sender's to repeat", async () => {
@@ -402,7 +417,7 @@ Deno.test("a secret that does not open is said, and what it may have signed is k
   );
   assert(String(line?.fields.error).includes("a key is missing"));
   await receiver.settle();
-  assertEquals(receiver.registrations.asked.at(-1)?.unopened, ["s1"]);
+  assertEquals(receiver.registrations.told.at(-1)?.unopened, ["s1"]);
   assertEquals(receiver.registrations.refused, { not_configured: 1 });
   // Nobody else's deliveries suffer.
   const theirs = delivery(about(OTHER), "another");
@@ -412,9 +427,9 @@ Deno.test("a secret that does not open is said, and what it may have signed is k
 Deno.test("what asking for secrets took is no longer there for the commit: the answer is in time", async () => {
   const receiver = registered();
   const ask = receiver.registrations.ask.bind(receiver.registrations);
-  receiver.registrations.ask = (creator, refused, unopened) => {
+  receiver.registrations.ask = (creator) => {
     receiver.nowSeconds += 2;
-    return ask(creator, refused, unopened);
+    return ask(creator);
   };
 
   await receiver.take(await delivery(about(CREATOR), OWN));
