@@ -268,7 +268,7 @@ set search_path = ''
 as $$
 declare
   v_now timestamptz := private.engine_now();
-  v_ids bigint[] := '{}';
+  v_ids bigint[];
   v_job public.sync_jobs;
 begin
   for v_job in
@@ -287,8 +287,10 @@ begin
       'error', jsonb_build_object('kind', 'lease_expired', 'message',
         format('worker %s stopped without a word; the job was taken back', v_job.claimed_by))), v_now);
   end loop;
-  perform private.tell_given_back(v_ids, v_now);
-  return jsonb_build_object('reaped', cardinality(v_ids));
+  if v_ids is not null then
+    perform private.tell_given_back(v_ids, v_now);
+  end if;
+  return jsonb_build_object('reaped', coalesce(cardinality(v_ids), 0));
 end
 $$;
 comment on function public.reap_expired_leases(integer) is
