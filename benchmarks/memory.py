@@ -67,7 +67,7 @@ class EndlessQueue:
         """Extend every lease."""
         return {job.id: False for job in jobs}
 
-    async def settle(self, settlements: Sequence[Settlement]) -> set[int]:
+    async def settle(self, settlements: Sequence[Settlement], **_: bool) -> set[int]:
         """Accept everything."""
         await asyncio.sleep(0)
         self.settled += len(settlements)

@@ -325,7 +325,7 @@ class Runner:
 
     async def _settle(self, batch: Sequence[Settlement]) -> None:
         try:
-            accepted = await self._store.settle(batch)
+            accepted = await self._store.settle(batch, leaving=self.stopping)
         except SyncError as error:
             # The leases end by themselves and the jobs run again: idempotent, only later.
             log.warning("settle_failed", reason=error.message, jobs=[one.job.id for one in batch])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from worker.runner import TOLD_WAIT
+from worker.schedule import REAP_EVERY
 from worker.stats_cache import UNREAD
 
 
@@ -36,6 +37,12 @@ FEED_ROWS: Final = 50
 CLAIM_SECONDS: Final = TOLD_WAIT.total_seconds()
 CLAIM_BYTES: Final = 450
 TICKS_A_DAY: Final = 1440
+# An idle worker's own clockwork (worker/schedule.py), headers included: the reaper's answer, and
+# each minute's: the tick, late webhooks, pruning, alerts.
+REAP_BYTES: Final = 246
+TICK_BYTES: Final = 262 + 275 + 278 + 250
+# A response's headers as the worker's calls have them; a dashboard's are no shorter.
+HEADER_BYTES: Final = 190
 # An empty project with the migrations.
 EMPTY_MB: Final = 30
 # A fetch after a change: GET, SET NX, SET XX, DEL; the others that ask at that moment: GET, SET NX,
@@ -50,6 +57,8 @@ REFRESH_COMMANDS: Final = 2
 EVENT_BYTES: Final = 1_200
 BOOKED_BYTES: Final = 800
 PLAIN_DAYS, PAYLOAD_DAYS, MONEY_DAYS = 7, 14, 90
+# A creator's share of compressed figures among 200 who all sell; a played day has few that do.
+STATS_BYTES_OF_A_CREATOR: Final = 82
 # Realtime keeps its messages for three days.
 MESSAGE_DAYS: Final = 3
 
@@ -83,7 +92,8 @@ def month_of(costs: Costs, creators: int) -> dict[str, float]:
     heard = DASHBOARDS * creators * costs.hints_open
     told = 2 * min(costs.worker_messages, TICKS_A_DAY)
     calls = whole + changes
-    stats = costs.stats_bytes + creators * costs.stats_bytes_of_a_creator
+    share = max(costs.stats_bytes_of_a_creator, STATS_BYTES_OF_A_CREATOR)
+    stats = costs.stats_bytes + creators * share
     fetched = (
         changes * stats
         + looks * costs.head_bytes
@@ -91,8 +101,15 @@ def month_of(costs: Costs, creators: int) -> dict[str, float]:
         # a hint about one creator fetches that one's streams, and about money that one's sales
         + heard * (costs.health_bytes + costs.hint_bytes)
         + changes * (FEED_ROWS / creators + 1) * costs.feed_bytes / FEED_ROWS
+        # figures and sales after a change, streams after a hint, and at a look at everything the
+        # figures, sales, creators and streams
+        + (2 * changes + heard + looks + 4 * whole) * HEADER_BYTES
     )
-    idle = DAY_SECONDS / CLAIM_SECONDS * CLAIM_BYTES
+    idle = (
+        DAY_SECONDS / CLAIM_SECONDS * CLAIM_BYTES
+        + DAY_SECONDS / REAP_EVERY.total_seconds() * REAP_BYTES
+        + TICKS_A_DAY * TICK_BYTES
+    )
     # who finds that nobody reads asks again a while later
     unread = min(
         creators * (costs.refreshes - costs.refreshes_open),

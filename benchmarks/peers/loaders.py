@@ -72,6 +72,7 @@ def open_dlt(api: str, headers: dict[str, str], url: str, home: str) -> Callable
         destination=dlt.destinations.postgres(url),
         dataset_name="loaded",
     )
+    # what it imports for the database is there before the clock starts; `run` connects within it
     with pipeline.sql_client() as client:
         client.execute_sql("select 1")
     return lambda: pipeline.run(source)

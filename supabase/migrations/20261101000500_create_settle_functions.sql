@@ -169,6 +169,23 @@ comment on function private.settle_done(bigint[], jsonb[], timestamptz) is
 revoke all on function private.settle_done(bigint[], jsonb[], timestamptz) from public, anon, authenticated;
 grant execute on function private.settle_done(bigint[], jsonb[], timestamptz) to service_role;
 
+create or replace function private.tell_given_back(p_ids bigint[], p_now timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform private.note_due((select count(*)
+                            from unnest(p_ids) i(id)
+                            cross join lateral (select s.state, s.run_at from public.sync_jobs s where s.id = i.id offset 0) j
+                            where j.state = 'queued' and j.run_at <= p_now));
+end
+$$;
+comment on function private.tell_given_back(bigint[], timestamptz) is
+  'Tells the workers which of these jobs are due: their worker left and takes them no more, and idle ones sleep until they are told.';
+revoke all on function private.tell_given_back(bigint[], timestamptz) from public, anon, authenticated;
+grant execute on function private.tell_given_back(bigint[], timestamptz) to service_role;
+
 create or replace function public.settle_sync_jobs(p_worker text, p_items jsonb)
 returns jsonb
 language plpgsql
@@ -184,6 +201,7 @@ declare
   v_ids bigint[];
   v_items jsonb[];
   v_accepted bigint[];
+  v_left bigint[];
   v_bad text;
   v_job public.sync_jobs;
   r record;
@@ -211,7 +229,13 @@ begin
   loop
     select s.* into strict v_job from public.sync_jobs s where s.id = r.id;
     perform private.settle_job(v_job, r.item, v_now);
+    if r.item ->> 'leaving' = 'true' then
+      v_left := v_left || r.id;
+    end if;
   end loop;
+  if v_left is not null then
+    perform private.tell_given_back(v_left, v_now);
+  end if;
   select array_agg(i.id), array_agg(i.item) into v_ids, v_items
   from unnest(v_ids, v_items) i(id, item) where i.item ->> 'outcome' = 'done';
   if v_ids is not null then
@@ -232,8 +256,8 @@ begin
 end
 $$;
 comment on function public.settle_sync_jobs(text, jsonb) is
-  'Ends or returns leased jobs: [{id, lease_id, outcome, model_id?, sync_type?, state?, retry_in_s?, error?, stats?}]. Returns the ids accepted; a stale lease is not. '
-  'retry counts an attempt and becomes dead after max_attempts; snooze does not count, yield counts anew.';
+  'Ends or returns leased jobs: [{id, lease_id, outcome, model_id?, sync_type?, state?, retry_in_s?, error?, stats?, leaving?}]. Returns the ids accepted; a stale lease is not. '
+  'retry counts an attempt and becomes dead after max_attempts; snooze does not count, yield counts anew. What a leaving worker gives back is told to the others.';
 revoke all on function public.settle_sync_jobs(text, jsonb) from public, anon, authenticated;
 grant execute on function public.settle_sync_jobs(text, jsonb) to service_role;
 
@@ -244,7 +268,7 @@ set search_path = ''
 as $$
 declare
   v_now timestamptz := private.engine_now();
-  v_count integer := 0;
+  v_ids bigint[];
   v_job public.sync_jobs;
 begin
   for v_job in
@@ -255,7 +279,7 @@ begin
     limit p_limit
     for update skip locked
   loop
-    v_count := v_count + 1;
+    v_ids := v_ids || v_job.id;
     perform private.settle_job(v_job, jsonb_build_object(
       'outcome', 'retry',
       -- the first loss of a worker costs no delay: a deploy or a crash says nothing about the job
@@ -263,7 +287,10 @@ begin
       'error', jsonb_build_object('kind', 'lease_expired', 'message',
         format('worker %s stopped without a word; the job was taken back', v_job.claimed_by))), v_now);
   end loop;
-  return jsonb_build_object('reaped', v_count);
+  if v_ids is not null then
+    perform private.tell_given_back(v_ids, v_now);
+  end if;
+  return jsonb_build_object('reaped', coalesce(cardinality(v_ids), 0));
 end
 $$;
 comment on function public.reap_expired_leases(integer) is

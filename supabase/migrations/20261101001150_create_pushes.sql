@@ -124,3 +124,19 @@ end
 $$;
 comment on function private.note_pushes(text, jsonb) is 'Notes what a statement changed, [{agency_id, key, item}], each for its agency.';
 revoke all on function private.note_pushes(text, jsonb) from public, anon, authenticated;
+
+create or replace function private.note_due(p_jobs bigint)
+returns void
+language sql
+security definer
+set search_path = ''
+as $$
+  insert into private.pushes as p (topic, kind, key, item)
+  select 'workers', 'due', '', jsonb_build_object('jobs', p_jobs)
+  where p_jobs > 0
+  on conflict (xid, topic, kind, key) do update
+    set item = jsonb_build_object('jobs', (p.item ->> 'jobs')::bigint + (excluded.item ->> 'jobs')::bigint)
+$$;
+comment on function private.note_due(bigint) is 'Tells the workers'' topic, once a transaction, how many jobs became due; of none nothing.';
+revoke all on function private.note_due(bigint) from public, anon, authenticated;
+grant execute on function private.note_due(bigint) to service_role;

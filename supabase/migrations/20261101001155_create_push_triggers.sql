@@ -201,7 +201,7 @@ begin
     end if;
     select jsonb_agg(private.job_change(n, n.state))
              filter (where private.is_watched(n) and (n.state, n.progress) is distinct from (o.state, o.progress)),
-           -- made due earlier; what a worker itself gave back it takes again by itself
+           -- made due earlier; what a worker gave back it takes again by itself, and who takes from a worker that cannot tells it (note_due)
            count(*) filter (where n.state = 'queued' and o.state <> 'running' and n.run_at <= v_now
                               and (o.state = 'dead' or o.run_at > v_now or n.priority < o.priority))
       into v_changes, v_due
@@ -218,10 +218,7 @@ begin
     perform private.note_pushes('job', v_changes);
   end if;
   if v_due > 0 then
-    insert into private.pushes as p (topic, kind, key, item)
-    values ('workers', 'due', '', jsonb_build_object('jobs', v_due))
-    on conflict (xid, topic, kind, key) do update
-      set item = jsonb_build_object('jobs', (p.item ->> 'jobs')::integer + (excluded.item ->> 'jobs')::integer);
+    perform private.note_due(v_due);
   end if;
   return null;
 end

@@ -140,6 +140,9 @@ begin
       -- a cap of nothing is a pause, too
       max_running = case when l.max_running > 0 then l.max_running else 100 end
   where l.agency_id = p_agency_id;
+  -- what waited for it looks like nothing to an idle worker
+  perform private.note_due((select count(*) from public.sync_jobs j
+                            where j.agency_id = p_agency_id and j.state = 'queued' and j.run_at <= private.engine_now()));
   perform private.note_action('resume_agency', 'agency ' || v_name, jsonb_build_object('agency_id', p_agency_id),
                               jsonb_build_object('paused', jsonb_build_array(v_lane.paused, false), 'max_running', v_lane.max_running));
   return jsonb_build_object('changed', true, 'message', format('agency %s goes on: workers take its jobs with their next claim', v_name));
@@ -173,6 +176,8 @@ begin
   if v_blocks is null then
     return jsonb_build_object('changed', false, 'message', format('nothing to do: bucket %s is not blocked', p_bucket));
   end if;
+  -- what is due already is skipped until then; idle workers wait for the end that they were told
+  perform private.note_due((select count(*) from public.sync_jobs j where j.bucket = p_bucket and j.state = 'queued' and j.run_at <= v_now));
   -- what was put off because of the block need not wait for its end
   update public.sync_jobs j
   set run_at = v_now

@@ -39,6 +39,7 @@ begin
   -- like a snooze of no time: no attempt is counted, a cancellation or a stopped model is obeyed
   perform private.settle_job(p_job, jsonb_build_object('outcome', 'snooze', 'retry_in_s', 0, 'error', jsonb_build_object(
     'kind', 'released', 'message', format('an operator took it back from %s', p_job.claimed_by))), p_now);
+  perform private.tell_given_back(array[p_job.id], p_now);
   select j.state into v_state from public.sync_jobs j where j.id = p_job.id;
   return coalesce(v_state, 'gone');
 end

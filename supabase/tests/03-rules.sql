@@ -60,7 +60,7 @@ where f.schema in ('public', 'ops') and f.prorettype <> 'trigger'::regtype
 
 select ok(not f.prosecdef or f.prorettype in ('trigger'::regtype, 'event_trigger'::regtype)
             or f.proname ~ '_as_(member|invited)$'
-            or f.proname in ('member_agency_ids', 'administered_agency_ids', 'require_role', 'engine_now', 'schedule_facts', 'cron_runs', 'note_action', 'prune_part', 'overdue_rows',
+            or f.proname in ('member_agency_ids', 'administered_agency_ids', 'require_role', 'engine_now', 'schedule_facts', 'cron_runs', 'note_action', 'note_due', 'prune_part', 'overdue_rows',
                              'note_change', 'put_invitation', 'put_connect_link', 'list_people', 'confirmed_email', 'user_with_email', 'members_with_email',
                              'forget_user', 'forget_missing_users', 'stats_stamp', 'held_snapshots'),
           format('%s runs with its caller''s rights, or is known to need its owner''s', f.signature))

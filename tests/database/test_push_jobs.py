@@ -217,6 +217,93 @@ def test_work_that_a_worker_gives_back_wakes_nobody(
     assert ear.heard("workers") == []
 
 
+@pytest.mark.parametrize(
+    ("outcome", "more", "told"),
+    [
+        ("yield", {}, 1),
+        ("snooze", {"retry_in_s": 0}, 1),
+        ("retry", {"retry_in_s": 600}, 0),
+        ("done", {"state": "succeeded"}, 0),
+    ],
+)
+def test_what_a_leaving_worker_gives_back_wakes_the_others_where_it_is_due(
+    engine: Engine, model: uuid.UUID, outcome: str, more: dict[str, Any], told: int
+) -> None:
+    engine.call("enqueue_sync", model, "earnings")
+    (job,) = engine.claim()
+    ear = Ear(engine)
+
+    engine.settle(job, outcome, leaving=True, **more)
+
+    assert ear.heard("workers") == [("due", {"jobs": 1, "changed": ["due"]})] * told
+
+
+def test_what_vanished_workers_had_wakes_the_others_once(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID
+) -> None:
+    for one in (model, engine.model(agency, due=False)):
+        engine.call("enqueue_sync", one, "earnings")
+    assert len(engine.claim()) == 2
+    ear = Ear(engine)
+    engine.call("reap_expired_leases")
+    assert ear.heard("workers") == []
+    engine.move_clock(minutes=5)
+
+    engine.call("reap_expired_leases")
+
+    assert ear.heard("workers") == [("due", {"jobs": 2, "changed": ["due"]})]
+
+
+@pytest.mark.parametrize("repair", ["release_job", "reset_cursor"])
+def test_a_job_that_an_operator_takes_back_wakes_the_workers(
+    engine: Engine, model: uuid.UUID, repair: str
+) -> None:
+    job = engine.running_job(model)
+    ear = Ear(engine)
+
+    if repair == "release_job":
+        engine.rows("select ops.release_job(%s)", job["id"])
+    else:
+        engine.rows("select ops.reset_cursor(%s, 'earnings')", model)
+
+    assert ear.heard("workers") == [("due", {"jobs": 1, "changed": ["due"]})]
+
+
+@pytest.mark.parametrize("waiting", [0, 1])
+def test_an_agency_that_goes_on_wakes_the_workers_where_something_waits(
+    engine: Engine, agency: uuid.UUID, model: uuid.UUID, waiting: int
+) -> None:
+    engine.rows("select ops.pause_agency(%s)", agency)
+    if waiting:
+        engine.call("enqueue_sync", model, "earnings")
+    assert engine.claim() == []
+    ear = Ear(engine)
+
+    engine.rows("select ops.resume_agency(%s)", agency)
+
+    assert [event for event, _ in ear.heard("workers")] == ["due"] * waiting
+
+
+def test_a_bucket_that_is_opened_wakes_the_workers(engine: Engine, model: uuid.UUID) -> None:
+    engine.call("enqueue_sync", model, "earnings")
+    bucket = engine.value("select bucket from public.sync_jobs")
+    engine.call("block_bucket", bucket, 90)
+    ear = Ear(engine)
+
+    engine.rows("select ops.unblock_bucket(%s)", bucket)
+
+    assert [event for event, _ in ear.heard("workers")] == ["due"]
+
+
+def test_dead_jobs_that_run_again_wake_the_workers(engine: Engine, model: uuid.UUID) -> None:
+    engine.settle(scheduled_job(engine, model), "dead", error={"kind": "bug", "message": "no"})
+    ear = Ear(engine)
+
+    engine.rows("select ops.retry_dead_jobs()")
+
+    assert [event for event, _ in ear.heard("workers")] == ["due"]
+
+
 def test_work_that_is_brought_forward_wakes_the_workers(engine: Engine, model: uuid.UUID) -> None:
     engine.call("enqueue_sync", model, "earnings")
     (job,) = engine.claim()

@@ -165,7 +165,9 @@ class CostMeter:
         row = day.database.execute(_STATS).fetchone()
         assert row is not None
         figures, head = row
-        bare = _sent({**figures, "by_model": []})
+        # whatever has a line a creator
+        audience = {**figures["audience"], "models": []}
+        bare = _sent({**figures, "by_model": [], "audience": audience})
         bytes_of = {name: day.count(_ROW_BYTES.format(name)) for name in _DATA}
         return Costs(
             events=happenings * share,

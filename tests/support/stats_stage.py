@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import uuid
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from local.environment import function_environment
+from local.ports import HOST
 from local.programs import PROJECT, find_node_tool
 from tests.support.consent import mint
 from tests.support.waiting import PATIENCE_SECONDS
@@ -156,6 +158,30 @@ class StatsStage:
         text = str(self.redis.execute(["INFO", "commandstats"]))
         found = re.findall(r"cmdstat_([\w|]+):calls=(\d+)", text)
         return {name: int(calls) for name, calls in found if name != "info"}
+
+    @contextmanager
+    def keeping(self, agency_id: str) -> Iterator[list[list[str]]]:
+        """Yield what holds, at the end, the commands that kept figures of the agency meanwhile."""
+        found: list[list[str]] = []
+        self._log_slower_than(0)
+        self.redis.execute(["SLOWLOG", "RESET"])
+        try:
+            yield found
+            entries: Any = self.redis.execute(["SLOWLOG", "GET", -1])
+            found += [
+                one for _, _, _, one, *_ in entries if one[:2] == ["SET", value_key(agency_id)]
+            ]
+        finally:
+            self._log_slower_than(-1)
+
+    def _log_slower_than(self, microseconds: int) -> None:
+        # Past the HTTP side, which sets nothing up, as Upstash's.
+        port = re.findall(r"tcp_port:(\d+)", str(self.redis.execute(["INFO", "server"])))[0]
+        with socket.create_connection((HOST, int(port))) as line, line.makefile("rw") as words:
+            for setting in ("max-len 100000", f"log-slower-than {microseconds}"):
+                words.write(f"CONFIG SET slowlog-{setting}\r\n")
+                words.flush()
+                assert words.readline() == "+OK\n"
 
     def kept(self, agency_id: str, days: tuple[str, str] = DAYS) -> dict[str, Any]:
         """Return the value in Redis."""

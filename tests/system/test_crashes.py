@@ -58,19 +58,21 @@ def test_backfill_survives_a_kill_at_each_call_and_reads_no_page_but_open_ones_t
 
     engine.assert_exact(creator)
     assert engine.run_states(creator) == ["succeeded"]
-    # Only a page that was not yet committed is read again, and the one asked for meanwhile.
+    # Only a page that was not yet committed is read again, and the one asked for meanwhile: the
+    # first is certain where it was read and its commit never came, the second nowhere.
     wasted = {
-        Moment("earnings", after=True): 1,
-        Moment("commit_sync_page"): 2,
-        Moment("commit_sync_page", after=True): 1,
-        Moment("earnings", 2): 1,
-        Moment("earnings", 2, after=True): 2,
+        Moment("earnings", after=True): (1, 1),
+        Moment("commit_sync_page"): (1, 2),
+        Moment("commit_sync_page", after=True): (0, 1),
+        Moment("earnings", 2): (0, 1),
+        Moment("earnings", 2, after=True): (1, 2),
         # The last page of a slice.
-        Moment("commit_sync_page", 2): 1,
+        Moment("commit_sync_page", 2): (1, 1),
     }
     assert wasted.keys() <= set(MOMENTS)
     summary = 1
-    assert len(engine.calls(creator)) - PAGES - summary <= sum(wasted.values())
+    least, most = map(sum, zip(*wasted.values(), strict=True))
+    assert least <= len(engine.calls(creator)) - PAGES - summary <= most
 
 
 def test_a_claim_on_its_way_at_a_kill_takes_effect_before_the_next_step(engine: Engine) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from worker.commands.attention import headline, read_attention
+from worker.commands.status import glance
 
 
 TROUBLE = {
@@ -39,3 +42,23 @@ def test_programs_get_the_same_words() -> None:
     (found,) = read_attention([TROUBLE])
 
     assert found.as_json() == TROUBLE | {"what": "3 jobs are dead"}
+
+
+@pytest.mark.parametrize(
+    ("newer", "said"),
+    [({}, "7 fresh"), ({"at_least": {"streams": ["fresh"], "runs_24h": None}}, "at least 7 fresh")],
+)
+def test_figures_of_a_schema_older_than_the_worker_are_shown(
+    newer: dict[str, object], said: str
+) -> None:
+    engine = {
+        "models": {"active": 1},
+        "jobs": {"running": 0, "due": 0, "queued": 0, "dead": 0, "oldest_due_seconds": None},
+        "streams": {"fresh": 7},
+        **dict.fromkeys(("scheduler", "runs_24h", "webhooks", "drift")),
+        **newer,
+    }
+
+    lines = glance(engine, datetime(2026, 11, 20, 12, tzinfo=UTC))
+
+    assert f"streams   {said}" in lines

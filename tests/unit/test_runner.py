@@ -180,6 +180,7 @@ async def test_stopping_lets_jobs_reach_the_end_of_their_page() -> None:
 
     assert took < timedelta(seconds=1)
     assert [b.queue.outcome_of(job) for job in (1, 2, 3)] == ["yield"] * 3
+    assert all(item["leaving"] for job in (1, 2, 3) for item in b.queue.settled[job])
     assert b.work.cancelled == []
 
 
@@ -195,6 +196,7 @@ async def test_a_job_that_does_not_stop_in_time_is_handed_back_at_no_cost() -> N
     assert SHUTDOWN <= took < SHUTDOWN + timedelta(seconds=2)
     assert b.work.cancelled == [1]
     assert (item["outcome"], item["retry_in_s"]) == ("snooze", 0)
+    assert item["leaving"] is True
 
 
 async def test_a_stopped_worker_claims_nothing_more() -> None:

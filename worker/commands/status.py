@@ -67,7 +67,7 @@ def status(
     for one in found:
         say(f"  - {one.line()}")
     say("")
-    for line in _glance(engine, now):
+    for line in glance(engine, now):
         say(line)
     if not engine["streams"]:
         say("no streams yet; fanvue-sync connect --help says how to connect a creator")
@@ -129,7 +129,8 @@ async def _read(
         )
 
 
-def _glance(engine: dict[str, Any], now: datetime) -> list[str]:
+def glance(engine: dict[str, Any], now: datetime) -> list[str]:
+    """Return the lines of figures."""
     jobs = engine["jobs"]
     waiting = jobs["oldest_due_seconds"]
     late = f", the oldest for {span(waiting)}" if waiting is not None else ""
@@ -138,11 +139,13 @@ def _glance(engine: dict[str, Any], now: datetime) -> list[str]:
         f"{name} {ago(tick['last_tick_at'], now)}"
         for name, tick in sorted((engine["scheduler"] or {}).items())
     ]
+    # an older schema counts to the end
+    at_least = engine.get("at_least") or {}
     return [
         f"models    {_counts(engine['models'])}",
         f"jobs      {jobs['running']} running, {due}, {jobs['queued']} queued, {jobs['dead']} dead",
-        f"streams   {_counts(engine['streams'], engine['at_least']['streams'])}",
-        f"runs 24h  {_counts(engine['runs_24h'], engine['at_least']['runs_24h'])}",
+        f"streams   {_counts(engine['streams'], at_least.get('streams'))}",
+        f"runs 24h  {_counts(engine['runs_24h'], at_least.get('runs_24h'))}",
         f"ticks     {', '.join(ticks) or 'none yet'}",
         f"webhooks  {_counts(engine['webhooks'])}",
         f"drift     {_counts(engine['drift'])}",

@@ -37,6 +37,8 @@ MAX_WAIT = timedelta(seconds=2)
 SHORTEST_WAIT = timedelta(milliseconds=50)
 # Fanvue refills every minute; a header that promises later is not believed beyond this.
 LONGEST_CLOSURE_BY_HEADER = timedelta(minutes=2)
+# A block that lapsed longer ago says nothing of the calls that come now.
+FORGOTTEN_AFTER = timedelta(seconds=60)
 IDLE_ENDPOINTS_KEPT = 8192
 
 log = structlog.get_logger(__name__)
@@ -138,6 +140,8 @@ class SharedBudget:
         for permit in state.permits:
             given_up = min(max(surplus, 0), permit.count)
             permit.count -= given_up
+            # taken away, not used: the next block grows by what was used
+            permit.granted -= given_up
             surplus -= given_up
         now = self._clock.now()
         if seen.remaining == 0 and seen.reset_at is not None and seen.reset_at > now:
@@ -200,10 +204,11 @@ class SharedBudget:
         """Return what is likely to be used in its time: a permit that lapses was taken in vain."""
         largest = self._block_sizes[lane] if hint is None else min(LARGEST_BLOCK, hint)
         latest = state.latest.get(lane)
-        if latest is None:
+        now = self._clock.monotonic()
+        if latest is None or now > latest.valid_until + FORGOTTEN_AFTER.total_seconds():
             return 1
         used = latest.granted - latest.count
-        grows = self._clock.monotonic() < latest.valid_until
+        grows = now < latest.valid_until
         return max(1, min(used + 1 if grows else used, largest))
 
     @staticmethod

@@ -156,11 +156,18 @@ class JobStore:
         )
         return {int(beat["id"]): bool(beat["cancel"]) for beat in reply}
 
-    async def settle(self, settlements: Sequence[Settlement]) -> set[int]:
-        """End or return jobs; return the ids whose lease was still good."""
+    async def settle(self, settlements: Sequence[Settlement], *, leaving: bool = False) -> set[int]:
+        """End or return jobs; return the ids whose lease was still good.
+
+        What a `leaving` worker gives back is told to the others: it takes nothing again.
+        """
+        more = {"leaving": True} if leaving else {}
         reply = await self._database.call(
             "settle_sync_jobs",
-            {"p_worker": self._worker_id, "p_items": [one.as_item() for one in settlements]},
+            {
+                "p_worker": self._worker_id,
+                "p_items": [one.as_item() | more for one in settlements],
+            },
         )
         return {int(accepted) for accepted in reply}
 

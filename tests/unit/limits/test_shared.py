@@ -105,6 +105,30 @@ async def test_a_walk_takes_one_call_more_with_each_block_that_it_used_in_time(l
     assert [take[1] for take in source.takes] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 10]
 
 
+async def test_after_a_long_pause_one_is_taken_at_first() -> None:
+    limits, source, clock = budget()
+
+    for pause in (0, 30, 3600):
+        clock.jump(timedelta(seconds=pause))
+        for _ in range(6):
+            await limits.acquire(A, Lane.BACKFILL, hint=500)
+
+    # Lapsed a moment ago, the last block still tells how many were used in its time.
+    assert [take[1] for take in source.takes] == [1, 2, 3, 3, 4, 1, 2, 3]
+
+
+async def test_what_the_headers_deny_is_not_used() -> None:
+    limits, source, _ = budget(grant(1), grant(10))
+    for _ in range(2):
+        await limits.acquire(A, Lane.BACKFILL, hint=500)
+
+    limits.observe(A, RateSeen(100, 2, None))
+    for _ in range(3):
+        await limits.acquire(A, Lane.BACKFILL, hint=500)
+
+    assert [take[1] for take in source.takes] == [1, 2, 4]
+
+
 async def test_polls_take_the_call_that_they_make() -> None:
     limits, source, clock = budget()
 
