@@ -127,15 +127,19 @@ revoke all on function private.note_pushes(text, jsonb) from public, anon, authe
 
 create or replace function private.note_due(p_jobs bigint)
 returns void
-language sql
+-- plpgsql: planned once a session; nearly every event and tick tells of work
+language plpgsql
 security definer
 set search_path = ''
 as $$
-  insert into private.pushes as p (topic, kind, key, item)
-  select 'workers', 'due', '', jsonb_build_object('jobs', p_jobs)
-  where p_jobs > 0
-  on conflict (xid, topic, kind, key) do update
-    set item = jsonb_build_object('jobs', (p.item ->> 'jobs')::bigint + (excluded.item ->> 'jobs')::bigint)
+begin
+  if p_jobs > 0 then
+    insert into private.pushes as p (topic, kind, key, item)
+    values ('workers', 'due', '', jsonb_build_object('jobs', p_jobs))
+    on conflict (xid, topic, kind, key) do update
+      set item = jsonb_build_object('jobs', (p.item ->> 'jobs')::bigint + (excluded.item ->> 'jobs')::bigint);
+  end if;
+end
 $$;
 comment on function private.note_due(bigint) is 'Tells the workers'' topic, once a transaction, how many jobs became due; of none nothing.';
 revoke all on function private.note_due(bigint) from public, anon, authenticated;
