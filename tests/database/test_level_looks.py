@@ -130,14 +130,18 @@ _OUTAGE = {
 def test_an_outage_costs_the_alarm_a_few_buffers_for_each_creator(supabase: Engine) -> None:
     settle(supabase, supabase.agency(), MANY)
 
-    costs = {}
+    costs, seen = {}, []
     for state, statement in _OUTAGE.items():
         supabase.rows(statement)
         # as autovacuum does: dead rows are not the subject
         supabase.rows("vacuum")
+        seen.append(supabase.value("select private.earnings_seen_at()"))
         for call in ("claim_alerts('w0', 0)", "engine_gauges()"):
             costs[state, call] = _touched(supabase, f"select public.{call}")
 
+    # nobody was read since, and of the paused nobody is to be read
+    assert seen == [seen[0]] * 3 + [None] * 2
+    assert seen[0]
     assert {look: cost for look, cost in costs.items() if cost > 6 * MANY} == {}
     # the catalog, which no creator is in, is not read each time
     assert costs["well", "claim_alerts('w0', 0)"] < 1_000
