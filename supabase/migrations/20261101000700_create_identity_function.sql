@@ -174,7 +174,7 @@ begin
   p_rows := private.hide_erased_fans(p_agency_id, private.fold_ids(p_rows));
   inserted := 0;
   updated := 0;
-  amount := 0;
+  amount := 0.00;
   added := '{}';
   v_is_awaited := exists (select from public.fanvue_transactions t where t.model_id = p_model_id and t.origin = 'webhook');
   if v_is_awaited then
@@ -219,8 +219,9 @@ begin
     where t.fanvue_id = f.fanvue_id and t.model_id = p_model_id
   )
   select array(select l.n from listed l where l.at in (select o.at from odd o)),
-         array(select f.n from fresh f where f.at not in (select o.at from odd o)),
-         array(select p.id from pairs p where p.alike and p.at not in (select o.at from odd o))
+         -- a row without its instant is written, and the table refuses it
+         array(select f.n from fresh f where f.at is null or f.at not in (select o.at from odd o where o.at is not null)),
+         array(select p.id from pairs p where p.alike and p.at not in (select o.at from odd o where o.at is not null))
   into v_odd, v_fresh, listed;
   -- a confirmed row was written above and found unchanged here
   unchanged := cardinality(listed) - updated;

@@ -162,32 +162,26 @@ set jit = off
 set enable_seqscan = off
 as $$
   with judged as materialized (
-    select h.health, count(*) as streams, count(*) filter (where h.next_sync_at is null) as unplanned
+    select h.health, h.next_sync_at is not null as is_planned, count(*) as streams
     from private.judged_streams() h
-    group by h.health
+    group by 1, 2
   ), known as materialized (
-    -- What is well is counted up to a bound. The others are not in its way: as many more are looked at.
-    select b.*, count(c.id) as streams, count(c.id) filter (where c.next_sync_at is null) as unplanned,
-           count(c.id) > b.most + b.judged as is_more
-    from (select 1000 as most, coalesce(sum(j.streams), 0)::bigint as judged, coalesce(sum(j.unplanned), 0)::bigint as judged_unplanned
-          from judged j) b
-    left join lateral (select true as id, s.next_sync_at from public.sync_state s limit b.most + b.judged + 1) c on true
-    group by b.most, b.judged, b.judged_unplanned
+    -- What is well is counted up to a bound. Those judged are not in its way: as many more are looked at.
+    select b.health, (select count(*) from (
+             (select from public.sync_state s where b.is_planned and s.next_sync_at is not null limit 1001 + b.judged)
+             union all
+             (select from public.sync_state s where not b.is_planned and s.next_sync_at is null limit 1001 + b.judged)) c) - b.judged as streams
+    from (select x.*, coalesce((select sum(j.streams) from judged j where j.is_planned = x.is_planned), 0)::bigint as judged
+          from (values ('fresh', true), ('at rest', false)) x(health, is_planned)) b
   ), streams as materialized (
-    select case when k.is_more and x.health in ('fresh', 'at rest') then 'fresh or at rest' else x.health end as health, sum(x.streams) as streams
-    from known k
-    cross join lateral (
-      select j.health, j.streams from judged j where not (k.is_more and j.health in ('fresh', 'at rest'))
-      union all
-      select 'fresh', case when k.is_more then k.most else k.streams - k.judged - (k.unplanned - k.judged_unplanned) end
-      union all
-      select 'at rest', k.unplanned - k.judged_unplanned where not k.is_more
-    ) x
-    where x.streams > 0
-    group by 1
+    select x.health, least(sum(x.streams), x.most) as streams, sum(x.streams) > x.most as is_more
+    from (select u.health, u.streams, case when u.health in ('fresh', 'at rest') then 1000 end as most
+          from (select j.health, j.streams from judged j union all select k.health, k.streams from known k) u) x
+    group by x.health, x.most
+    having sum(x.streams) > 0
   ), runs as materialized (
     select s.state, s.most, count(r.runs) as counted, sum(r.runs) as runs
-    from (select x.state, 1000 as most, private.engine_now() - interval '24 hours' as since
+    from (select x.state, case when x.state = 'succeeded' then 1000 end as most, private.engine_now() - interval '24 hours' as since
           from unnest(array['succeeded', 'partial', 'failed', 'cancelled']) x(state)) s
     cross join lateral (
       (select 1 as runs from public.sync_runs u where u.state = s.state and u.finished_at > s.since limit s.most + 1)
@@ -210,7 +204,7 @@ as $$
     'streams', (select jsonb_object_agg(s.health, s.streams) from streams s),
     'troubled', (select coalesce(sum(j.streams) filter (where private.health_rank(j.health) < 0), 0) from judged j),
     'runs_24h', (select jsonb_object_agg(r.state, r.runs) from runs r),
-    'at_least', jsonb_build_object('streams', (select jsonb_agg('fresh or at rest'::text) from known k where k.is_more),
+    'at_least', jsonb_build_object('streams', (select jsonb_agg(s.health order by s.health) from streams s where s.is_more),
                                    'runs_24h', (select jsonb_agg(r.state) from runs r where r.counted > r.most)),
     'scheduler', (select jsonb_object_agg(k.source, jsonb_build_object('last_tick_at', k.last_tick_at, 'enqueued', k.last_enqueued))
                   from private.scheduler_ticks k),
@@ -221,7 +215,7 @@ as $$
   from (select private.engine_now() as now) n
 $$;
 comment on function public.engine_status() is
-  'The engine at a glance, for the command line. What is wrong is counted to the end; what is well up to 1,000 streams and 1,000 rows of history: at_least names what is more.';
+  'The engine at a glance, for the command line. What is wrong is counted to the end; what is well (fresh, at rest, succeeded) up to 1,000 of each: at_least names what is more.';
 revoke all on function public.engine_status() from public, anon, authenticated;
 grant execute on function public.engine_status() to service_role;
 

@@ -73,7 +73,7 @@ begin
     raise sqlstate 'PT422' using message = format('%L is not the handle of model %s: nothing was erased', p_confirm_handle, p_model_id),
       hint = 'write the handle as public.model_overview shows it (the creator''s uuid where it shows none)';
   end if;
-  select count(*) into v_webhooks from private.webhook_subscriptions w where w.model_id = p_model_id and w.state = 'active';
+  select count(*) into v_webhooks from private.webhook_subscriptions w where w.model_id = p_model_id and w.state in ('active', 'registering');
   if v_webhooks > 0 and v_model.status = 'active' and v_model.connection_id is null and private.has_grant(v_model) then
     -- with the grant goes what could take them back
     raise sqlstate 'PT409' using message = format('Fanvue delivers webhooks of model %s, and without its grant nobody ends that from here: nothing was erased', p_model_id),

@@ -7,7 +7,8 @@ create table private.alert_settings (
   silence_after interval not null default '20 minutes' check (silence_after >= interval '1 minute'),
   no_tick_after interval not null default '5 minutes' check (no_tick_after >= interval '2 minutes'),
   late_after interval not null default '10 minutes' check (late_after >= interval '1 minute'),
-  keep interval not null default '30 days'
+  keep interval not null default '30 days',
+  access_asked_at timestamptz not null default '-infinity'
 );
 comment on table private.alert_settings is 'When the engine calls for help. One row.';
 comment on column private.alert_settings.silence_after is
@@ -15,6 +16,7 @@ comment on column private.alert_settings.silence_after is
 comment on column private.alert_settings.no_tick_after is 'A scheduler that ticked before and does not for this long has stopped.';
 comment on column private.alert_settings.late_after is 'A stream is late when it is due, and nothing of it was read, for this long.';
 comment on column private.alert_settings.keep is 'Solved alerts are forgotten after this time.';
+comment on column private.alert_settings.access_asked_at is 'When private.foreign_access was last asked for alerts: it reads the catalog, and is asked again after five minutes.';
 revoke all on private.alert_settings from public, anon, authenticated;
 grant select, update on private.alert_settings to service_role;
 insert into private.alert_settings default values;
@@ -98,7 +100,7 @@ comment on function private.is_heard(uuid) is 'Whether the money of a model is t
 revoke all on function private.is_heard(uuid) from public, anon, authenticated;
 grant execute on function private.is_heard(uuid) to service_role;
 
-create or replace function private.earnings_seen_at()
+create or replace function private.earnings_seen_among_few()
 returns timestamptz
 language sql
 stable
@@ -106,31 +108,65 @@ set search_path = ''
 set enable_seqscan = off
 set enable_sort = off
 as $$
-  -- A creator who was connected or resumed a moment ago is not silent yet; a long first reading speaks with every page.
   -- Of each of these the newest, from the end of its index: nobody else is looked at.
   select greatest(
-    (select s.last_success_at
-     from public.sync_state s
-     where s.sync_type || '' = 'earnings' and s.last_success_at is not null and private.is_heard(s.model_id)
-     order by s.last_success_at desc limit 1),
+    (select case when z.n = 200 then 'infinity' else z.at end
+     from (select s.model_id, s.last_success_at as at, row_number() over (order by s.last_success_at desc rows unbounded preceding) as n
+           from public.sync_state s
+           where s.sync_type || '' = 'earnings' and s.last_success_at is not null) z
+     where z.n <= 200 and (z.n = 200 or private.is_heard(z.model_id)) limit 1),
     -- a page without a success: its reading goes on, or failed
-    (select max(s.last_sync_at)
-     from (select j.model_id from public.sync_jobs j where j.sync_type = 'earnings'
-           union
-           (select d.model_id from public.sync_state d where d.sync_type = 'earnings' and d.next_sync_at <= (select private.engine_now()) order by d.next_sync_at)
-           union
-           select f.model_id from public.sync_state f where f.sync_type = 'earnings' and (f.consecutive_failures > 0 or f.last_error is not null)) x
-     cross join lateral (select y.last_sync_at from public.sync_state y where y.model_id = x.model_id and y.sync_type = 'earnings' offset 0) s
-     where private.is_heard(x.model_id)),
-    (select greatest(m.connected_at, m.status_changed_at)
-     from public.models m
-     where greatest(m.connected_at, m.status_changed_at) is not null and private.is_heard(m.id)
-     order by greatest(m.connected_at, m.status_changed_at) desc limit 1),
-    (select l.resumed_at
-     from private.queue_lanes l
-     where l.resumed_at is not null and not l.paused
-       and exists (select from public.models m where m.agency_id = l.agency_id and private.is_heard(m.id))
-     order by l.resumed_at desc limit 1))
+    (select case when z.n >= 200 then 'infinity' else z.at end
+     from (select u.model_id, u.n, s.last_sync_at as at
+           from (select x.model_id, count(*) over () as n
+                 from ((select j.model_id from public.sync_jobs j where j.sync_type = 'earnings' limit 200)
+                       union
+                       (select d.model_id from public.sync_state d
+                        where d.sync_type = 'earnings' and d.next_sync_at <= (select private.engine_now()) order by d.next_sync_at limit 200)
+                       union
+                       (select f.model_id from public.sync_state f
+                        where f.sync_type = 'earnings' and (f.consecutive_failures > 0 or f.last_error is not null) limit 200)) x) u
+           left join lateral (select y.last_sync_at from public.sync_state y
+                              where u.n < 200 and y.model_id = u.model_id and y.sync_type = 'earnings' offset 0) s on true
+           order by s.last_sync_at desc nulls last offset 0) z
+     where z.n >= 200 or (z.at is not null and private.is_heard(z.model_id)) limit 1),
+    (select case when z.n = 200 then 'infinity' else z.at end
+     from (select m.id, greatest(m.connected_at, m.status_changed_at) as at,
+                  row_number() over (order by greatest(m.connected_at, m.status_changed_at) desc rows unbounded preceding) as n
+           from public.models m
+           where greatest(m.connected_at, m.status_changed_at) is not null) z
+     where z.n <= 200 and (z.n = 200 or private.is_heard(z.id)) limit 1),
+    (select case when z.n = 200 then 'infinity' else z.at end
+     from (select m.id, l.resumed_at as at, row_number() over (order by l.resumed_at desc rows unbounded preceding) as n
+           from private.queue_lanes l
+           cross join lateral (select x.id from public.models x where x.agency_id = l.agency_id limit 200) m
+           where l.resumed_at is not null and not l.paused) z
+     where z.n <= 200 and (z.n = 200 or private.is_heard(z.id)) limit 1))
+$$;
+comment on function private.earnings_seen_among_few() is
+  'private.earnings_seen_at while few creators have to be asked after; infinity: it would be two hundred or more.';
+revoke all on function private.earnings_seen_among_few() from public, anon, authenticated;
+grant execute on function private.earnings_seen_among_few() to service_role;
+
+create or replace function private.earnings_seen_at()
+returns timestamptz
+language sql
+stable
+set search_path = ''
+set jit = off
+set enable_nestloop = off
+set enable_mergejoin = off
+as $$
+  -- A creator who was connected or resumed a moment ago is not silent yet; a long first reading speaks with every page.
+  select case when f.seen_at is distinct from 'infinity' then f.seen_at
+              -- in an outage everybody at once is cheaper than one after the other
+              else (select max(greatest(s.last_success_at, s.last_sync_at, m.connected_at, m.status_changed_at, l.resumed_at))
+                    from public.sync_state s
+                    join public.models m on m.id = s.model_id
+                    left join private.queue_lanes l on l.agency_id = m.agency_id
+                    where s.sync_type = 'earnings' and s.next_sync_at is not null and m.status = 'active' and not coalesce(l.paused, false))
+         end
+  from (select private.earnings_seen_among_few() as seen_at offset 0) f
 $$;
 comment on function private.earnings_seen_at() is 'When the money of any active creator was last read; null when nobody''s is to be read. Paused agencies are left out.';
 revoke all on function private.earnings_seen_at() from public, anon, authenticated;
@@ -171,6 +207,18 @@ comment on function private.silence_since(timestamptz, timestamptz) is
   'Since when no earnings were read although they were due; null while all is as it should be. p_seen_at: for who asked private.earnings_seen_at already.';
 revoke all on function private.silence_since(timestamptz, timestamptz) from public, anon, authenticated;
 grant execute on function private.silence_since(timestamptz, timestamptz) to service_role;
+
+create or replace function private.is_access_asked(p_now timestamptz)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select g.access_asked_at not between p_now - interval '5 minutes' and p_now from private.alert_settings g
+$$;
+comment on function private.is_access_asked(timestamptz) is 'Whether private.troubles asks private.foreign_access, which reads the catalog: every five minutes, whoever asks.';
+revoke all on function private.is_access_asked(timestamptz) from public, anon, authenticated;
+grant execute on function private.is_access_asked(timestamptz) to service_role;
 
 create or replace function private.troubles(p_now timestamptz)
 returns table (kind text, subject text, mark bigint, problem text, remedy text)
@@ -243,7 +291,7 @@ as $$
   select 'silence', 'earnings', 0,
          format('No earnings of any active creator were read since %s UTC.', to_char(x.since at time zone 'UTC', 'YYYY-MM-DD HH24:MI')),
          'run fanvue-sync doctor; look at Fanvue''s status and at the workers'' logs'
-  from (select private.silence_since(p_now) as since) x
+  from (select private.silence_since(p_now) as since offset 0) x
   where x.since is not null
   union all
   select 'schedule', k.source, 0,
@@ -281,7 +329,12 @@ as $$
          format('The engine did not make this, and it opens or closes its tables: %s.', a.object),
          'ops.foreign_access has the statement that puts it right, and the call that keeps it with a reason'
   from private.foreign_access() a
-  where a.kept is null
+  where a.kept is null and (select private.is_access_asked(p_now))
+  union all
+  -- in between what stood stands
+  select a.kind, a.subject, a.mark, a.problem, a.remedy
+  from private.alert_states a
+  where a.kind = 'foreign_access' and a.state = 'raised' and not (select private.is_access_asked(p_now))
 $$;
 comment on function private.troubles(timestamptz) is 'Everything that somebody should be told of now, in plain words with the remedy.';
 revoke all on function private.troubles(timestamptz) from public, anon, authenticated;
@@ -324,6 +377,7 @@ begin
   update private.alert_states a
   set state = 'clear', changed_at = v_now
   where a.state = 'raised' and (a.kind, a.subject) not in (select f.kind, f.subject from found f);
+  update private.alert_settings g set access_asked_at = v_now where g.singleton and private.is_access_asked(v_now);
   delete from private.alert_states a
   using private.alert_settings g
   where a.state = 'clear' and a.told = 'clear' and a.changed_at < v_now - g.keep;

@@ -108,6 +108,62 @@ def test_a_look_costs_the_same_beside_many_creators_who_are_well(supabase: Engin
     assert grown == {}
 
 
+# an outage: nothing is read for hours, then all is queued, then everybody is paused
+_OUTAGE = {
+    "well": "select",
+    "due": """
+      insert into private.engine_clock values (true, interval '6 hours')
+      on conflict (singleton) do update set shift = engine_clock.shift + excluded.shift
+    """,
+    "queued": """
+      insert into public.sync_jobs (agency_id, model_id, sync_type, run_at, created_at)
+      select s.agency_id, s.model_id, s.sync_type, private.engine_now(), private.engine_now()
+      from public.sync_state s
+    """,
+    "agencies paused": "update private.queue_lanes set paused = true",
+    "paused": "update public.models set status = 'paused'",
+}
+
+
+@pytest.mark.usefixtures("fresh_sessions")
+def test_an_outage_costs_the_alarm_a_few_buffers_for_each_creator(supabase: Engine) -> None:
+    settle(supabase, supabase.agency(), MANY)
+
+    costs, seen = {}, []
+    for state, statement in _OUTAGE.items():
+        supabase.rows(statement)
+        # as autovacuum does: dead rows are not the subject
+        supabase.rows("vacuum")
+        seen.append(supabase.value("select private.earnings_seen_at()"))
+        for call in ("claim_alerts('w0', 0)", "engine_gauges()"):
+            costs[state, call] = _touched(supabase, f"select public.{call}")
+
+    # nobody was read since, and of the paused nobody is to be read
+    assert seen == [seen[0]] * 3 + [None] * 2
+    assert seen[0]
+    assert {look: cost for look, cost in costs.items() if cost > 6 * MANY} == {}
+    # the catalog, which no creator is in, is not read each time
+    assert costs["well", "claim_alerts('w0', 0)"] < 1_000
+
+
+def test_the_alarm_reads_the_catalog_once_in_five_minutes(engine: Engine) -> None:
+    engine.rows("grant select on public.models to anon")
+    raised = "select count(*) from ops.alerts where kind = 'foreign_access'"
+    seen = []
+    try:
+        for revokes, seconds in ((False, 301), (False, 299), (True, 0), (True, 2)):
+            if revokes:
+                engine.rows("revoke select on public.models from anon")
+            engine.move_clock(seconds=seconds)
+            engine.call("claim_alerts", "w0", 0)
+            seen.append(engine.value(raised))
+    finally:
+        engine.rows("revoke select on public.models from anon")
+
+    # closed within the five minutes: it stands until they are over
+    assert seen == [1, 1, 1, 0]
+
+
 def counted(engine: Engine) -> dict[str, int]:
     rows = engine.rows("select health, count(*) from public.sync_health group by health")
     return {row["health"]: row["count"] for row in rows}
@@ -141,14 +197,27 @@ def test_status_counts_every_stream_under_the_word_that_it_has(engine: Engine) -
     assert status["at_least"] == {"streams": None, "runs_24h": None}
 
 
+_FAILED = """
+  insert into public.sync_runs (
+    agency_id, model_id, sync_type, job_id, state, attempt, queued_at, started_at, finished_at)
+  select s.agency_id, s.model_id, s.sync_type, 1, 'failed', 1, n.at, n.at, n.at
+  from (select private.engine_now() as at) n
+  cross join public.sync_state s
+"""
+
+
 def test_what_is_well_is_counted_up_to_a_bound_and_what_is_not_to_its_end(
     supabase: Engine,
 ) -> None:
     settle(supabase, supabase.agency(), 200)
     supabase.rows("update public.sync_state set consecutive_failures = 1 where sync_type = 'posts'")
+    supabase.rows("update public.sync_state set next_sync_at = null where sync_type = 'followers'")
+    supabase.rows(_FAILED)
 
     status = supabase.call("engine_status")
 
-    assert status["streams"] == {"fresh or at rest": 1000, "failing": 200}
+    assert status["streams"] == {"fresh": 1000, "at rest": 200, "failing": 200}
     assert status["troubled"] == 200
-    assert status["at_least"] == {"streams": ["fresh or at rest"], "runs_24h": ["succeeded"]}
+    assert status["at_least"] == {"streams": ["fresh"], "runs_24h": ["succeeded"]}
+    # more than a thousand
+    assert status["runs_24h"]["failed"] == 1600

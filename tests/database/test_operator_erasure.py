@@ -357,15 +357,23 @@ def test_a_creator_is_not_erased_under_another_handle(court: Court) -> None:
     assert court.money() == before
 
 
-def test_a_creators_webhooks_are_deleted_at_fanvue_while_their_grant_can(court: Court) -> None:
+@pytest.mark.parametrize(
+    ("state", "secret", "expires"),
+    [("active", "fse1.k.s", None), ("registering", None, "infinity")],
+)
+def test_a_creators_webhooks_are_deleted_at_fanvue_while_their_grant_can(
+    court: Court, state: str, secret: str | None, expires: str | None
+) -> None:
     engine, model_id = court.engine, court.creator.model_id
     erase = "select ops.erase_model(%s, %s) ->> 'message'"
     engine.rows(
         "insert into private.webhook_subscriptions"
-        " (id, model_id, fanvue_id, url, events, secret, state, created_at, changed_at)"
-        " values (gen_random_uuid(), %s, 'W-1', 'https://x.test', '{}', 'fse1.k.s', 'active',"
-        " now(), now())",
+        " (id, model_id, fanvue_id, url, events, secret, state, created_at, changed_at, expires_at)"
+        " values (gen_random_uuid(), %s, 'W-1', 'https://x.test', '{}', %s, %s, now(), now(), %s)",
         model_id,
+        secret,
+        state,
+        expires,
     )
 
     with pytest.raises(psycopg.Error) as refused:
