@@ -165,7 +165,7 @@ begin
              'id', w.id, 'fanvue_id', w.fanvue_id, 'url', w.url, 'events', w.events, 'secret', w.secret, 'state', w.state, 'since', w.changed_at,
              'unopened_at', w.unopened_at) order by w.created_at), '[]'::jsonb) as rows
     from private.webhook_subscriptions w
-    where w.model_id = m.id and coalesce(w.expires_at, 'infinity') > private.engine_now()
+    where w.model_id = m.id and (w.state = 'registering' or coalesce(w.expires_at, 'infinity') > private.engine_now())
   ) s);
 end
 $$;

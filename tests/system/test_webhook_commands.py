@@ -296,10 +296,19 @@ def test_a_deleted_webhook_is_asked_for_first_and_then_gone(program: Program) ->
     remedy = refused.stderr.strip().rpartition("; fanvue-sync ")[2].split()
     assert remedy == ["webhooks", "delete", name, "--yes"]
     assert len(at_fanvue(program)) == 1
+    # a registration that broke off holds up the creator's erasure
+    program.engine.database.execute(
+        "insert into private.webhook_subscriptions"
+        " (id, model_id, url, events, state, created_at, changed_at, expires_at)"
+        " select gen_random_uuid(), m.id, 'https://x.test', '{}', 'registering', now(), now(),"
+        " now() - interval '1 minute' from public.models m"
+    )
 
     (outcome,) = program.json(*remedy)
 
     assert outcome["outcome"] == "deleted"
+    begun = "select id from private.webhook_subscriptions where state = 'registering'"
+    assert stored(program, begun) == []
     assert at_fanvue(program) == []
     assert stored(program, "select model_id from private.announced_models") == []
 

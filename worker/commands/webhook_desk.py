@@ -154,6 +154,9 @@ class Desk:
         for old in creator.active:
             await self._remove(subscriptions, old, expect_none=True)
         await self._delete(subscriptions, here)
+        for begun in creator.webhooks:
+            if begun.state == "registering":
+                await self.store.retire(begun.id)
         return Outcome(creator, "deleted" if creator.active or here else "none")
 
     async def _make(
