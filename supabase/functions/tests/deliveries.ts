@@ -10,6 +10,9 @@ import {
   handleDelivery,
 } from "../fanvue-webhook/handler.ts";
 
+export const CREATOR = "7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a01";
+export const OTHER = "7c1f0b52-9a44-4d0e-8a53-2f6f1f0f7a02";
+export const OWN = "made-up-secret-of-a-registered-webhook";
 export const SECRET = "made-up-current-secret";
 export const NOW_SECONDS = 1_795_209_246;
 export const EVENT =
@@ -168,4 +171,30 @@ export class Receiver {
     await Promise.all(this.background);
     this.#isSettling = false;
   }
+}
+
+export function about(creator: string | null, more = ""): string {
+  const data = creator === null ? {} : { creator: { uuid: creator } };
+  return JSON.stringify({ id: `e1${more}`, type: "creator.x", data });
+}
+
+export async function delivery(
+  body: string,
+  secret: string,
+  at = NOW_SECONDS,
+): Promise<Request> {
+  return deliver(body, { "x-fanvue-signature": await sign(body, at, secret) });
+}
+
+export function registered(): Receiver {
+  const receiver = new Receiver();
+  receiver.registrations.add("s1", CREATOR, OWN);
+  return receiver;
+}
+
+export async function statusOf(
+  receiver: Receiver,
+  request: Promise<Request>,
+): Promise<number> {
+  return (await receiver.take(await request)).status;
 }
