@@ -52,13 +52,6 @@ _SALES = """
   ) m
   cross join generate_series(1, %(each)s) n
 """
-_ROLLUP = """
-  insert into public.earnings_daily (agency_id, model_id, day, category, gross, net, transactions)
-  select t.agency_id, t.model_id, (t.fanvue_created_at at time zone 'UTC')::date, t.category,
-         sum(t.amount), sum(t.net_amount), count(*)
-  from public.fanvue_transactions t
-  group by 1, 2, 3, 4
-"""
 _RUNS = """
   insert into public.sync_runs (job_id, agency_id, model_id, sync_type, state, attempt, queued_at,
     started_at, finished_at, worker)
@@ -225,7 +218,7 @@ def _fill(stage: Stage, models: int, sales_a_model: int) -> None:
         stage.run(_SALES, {**lively, "first": 1 << 40})
         for definition, _ in indexes:
             stage.run(definition)
-        stage.run(_ROLLUP)
+        stage.roll_up()
         stage.run(_RUNS, {"each": RUNS_A_MODEL})
         stage.run(_QUIET)
         stage.run(_EVENTS, {"each": EVENTS_A_MODEL})

@@ -33,13 +33,6 @@ _HISTORY = """
   from public.models m
   cross join generate_series(1, %(each)s) n
 """
-_ROLLUP = """
-  insert into public.earnings_daily (agency_id, model_id, day, category, gross, net, transactions)
-  select t.agency_id, t.model_id, (t.fanvue_created_at at time zone 'UTC')::date, t.category,
-         sum(t.amount), sum(t.net_amount), count(*)
-  from public.fanvue_transactions t
-  group by 1, 2, 3, 4
-"""
 _PLAIN = """
   insert into bench.plain (
     agency_id, model_id, fanvue_id, amount, net_amount, currency, category, source, status,
@@ -178,5 +171,5 @@ def fill_ledger(stage: Stage, size: Size, ledger: int) -> None:
     with stage.owner.transaction():
         stage.run("set local session_replication_role = replica")
         stage.run(_HISTORY, {"each": ledger // size.ledger_models})
-        stage.run(_ROLLUP)
+        stage.roll_up()
     stage.settle("public.fanvue_transactions", "public.earnings_daily")

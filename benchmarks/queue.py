@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -12,8 +12,6 @@ from benchmarks.table import Row, compare
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from benchmarks.stage import Size, Stage
 
 
@@ -21,14 +19,6 @@ WORKER = "bench"
 BATCHES = (50, 500)
 CLAIMS = 10
 CLAIM_LIMIT = 8
-
-_FILL = """
-  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, bucket)
-  select m.agency_id, m.id, 'earnings', %(priority)s, now(), 'user:' || m.fanvue_user_uuid
-  from public.models m
-  order by m.id
-  limit %(jobs)s
-"""
 
 
 def drain(stage: Stage, size: Size) -> list[Row]:
@@ -64,7 +54,7 @@ def settle(stage: Stage, size: Size) -> list[Row]:
             parts = _parts(stage, size.backlog, batch)
             claimed.append(parts[0])
             settled.append(parts[1])
-            with _no_hints(stage):
+            with stage.without_hints():
                 untold.append(_parts(stage, size.backlog, batch)[1])
             kept.append(_parts(stage, size.backlog, batch, priority=5)[1])
         for measured, figures in (
@@ -86,24 +76,9 @@ def settle(stage: Stage, size: Size) -> list[Row]:
     return rows
 
 
-@contextmanager
-def _no_hints(stage: Stage) -> Iterator[None]:
-    """Let nothing of jobs be told while the block runs."""
-    _turn_hints(stage, "disable")
-    try:
-        yield
-    finally:
-        _turn_hints(stage, "enable")
-
-
-def _turn_hints(stage: Stage, change: str) -> None:
-    for trigger in ("update", "delete"):
-        stage.run(f"alter table public.sync_jobs {change} trigger sync_jobs_push_{trigger}")
-
-
 def _parts(stage: Stage, jobs: int, batch: int, priority: int = 10) -> tuple[float, float]:
     """Drain a backlog; return the median milliseconds of its claims and of its settlements."""
-    _fill(stage, jobs, priority)
+    stage.fill_queue(jobs, priority)
     claims: list[float] = []
     settlements: list[float] = []
     while True:
@@ -140,14 +115,8 @@ def claim(stage: Stage, size: Size) -> list[Row]:
     ]
 
 
-def _fill(stage: Stage, jobs: int, priority: int = 10) -> None:
-    stage.run("truncate public.sync_jobs, public.sync_runs, private.quiet_runs")
-    stage.run(_FILL, {"jobs": jobs, "priority": priority})
-    stage.settle("public.sync_jobs", "private.queue_lanes", "public.sync_state")
-
-
 def _drain_once(stage: Stage, jobs: int, batch: int, *, hold: bool) -> float:
-    _fill(stage, jobs)
+    stage.fill_queue(jobs)
     done = 0
     with stage.held_snapshot() if hold else nullcontext():
         began = perf_counter()
@@ -165,7 +134,7 @@ def _drain_once(stage: Stage, jobs: int, batch: int, *, hold: bool) -> float:
 
 
 def _claims(stage: Stage, jobs: int) -> list[float]:
-    _fill(stage, jobs)
+    stage.fill_queue(jobs)
     return [
         stage.timed_call(
             "claim_sync_jobs", p_worker=WORKER, p_limit=CLAIM_LIMIT, p_claim_id=uuid.uuid4()

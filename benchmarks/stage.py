@@ -33,6 +33,26 @@ _MODELS = """
   from (select id, row_number() over (order by name) as place from public.agencies) a
   join generate_series(1, %(models)s) n on n %% %(agencies)s + 1 = a.place
 """
+_QUEUE = """
+  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, bucket)
+  select m.agency_id, m.id, 'earnings', %(priority)s, now(), 'user:' || m.fanvue_user_uuid
+  from public.models m
+  order by m.id
+  limit %(jobs)s
+"""
+_ROLLUP = """
+  insert into public.earnings_daily (agency_id, model_id, day, category, gross, net, transactions)
+  select t.agency_id, t.model_id, (t.fanvue_created_at at time zone 'UTC')::date, t.category,
+         sum(t.amount), sum(t.net_amount), count(*)
+  from public.fanvue_transactions t
+  group by 1, 2, 3, 4
+"""
+# they tell what becomes of jobs and streams
+_HINTS = (
+    ("sync_jobs", "sync_jobs_push_update"),
+    ("sync_jobs", "sync_jobs_push_delete"),
+    ("sync_state", "sync_state_push_update"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +195,29 @@ class Stage:
         self.run(_MODELS, {"models": models, "agencies": agencies})
         self.run("update public.sync_state set next_sync_at = now() + interval '1 year'")
         self.settle("public.models", "public.sync_state")
+
+    def fill_queue(self, jobs: int, priority: int = 10) -> None:
+        """Queue a job, due now, for each of so many models, and nothing else."""
+        self.run("truncate public.sync_jobs, public.sync_runs, private.quiet_runs")
+        self.run(_QUEUE, {"jobs": jobs, "priority": priority})
+        self.settle("public.sync_jobs", "private.queue_lanes", "public.sync_state")
+
+    def roll_up(self) -> None:
+        """Sum up sales that were stored without triggers."""
+        self.run(_ROLLUP)
+
+    @contextmanager
+    def without_hints(self) -> Iterator[None]:
+        """Let nothing of jobs and streams be told while the block runs."""
+        self._turn_hints("disable")
+        try:
+            yield
+        finally:
+            self._turn_hints("enable")
+
+    def _turn_hints(self, change: str) -> None:
+        for table, trigger in _HINTS:
+            self.run(f"alter table public.{table} {change} trigger {trigger}")
 
     def settle(self, *tables: str) -> None:
         """Do autovacuum's work now, so that it does not fall into a measurement."""

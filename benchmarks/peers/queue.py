@@ -30,11 +30,6 @@ OURS = "this engine"
 BATCHES = (50, 500)
 Figures = dict[tuple[str, str], list[float]]
 
-_FILL = """
-  insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, bucket)
-  select m.agency_id, m.id, 'earnings', %(priority)s, now(), 'user:' || m.fanvue_user_uuid
-  from public.models m
-"""
 # what is left without fairness, caps, fences and history: conditions of the same statements
 _BARE_CLAIM = """
   update public.sync_jobs j
@@ -72,7 +67,7 @@ def prices(stage: Stage, jobs: int, rounds: int) -> Figures:
 
     def note(what: str, priority: int = 10, *, bare: bool = False) -> None:
         for batch in BATCHES:
-            _fill(stage, priority)
+            stage.fill_queue(jobs, priority)
             burnt = stage.cpu()
             rate = _rate(stage, jobs, batch, bare=bare)
             microseconds = (stage.cpu() - burnt) / jobs * 1e6
@@ -82,11 +77,11 @@ def prices(stage: Stage, jobs: int, rounds: int) -> Figures:
     for _ in range(rounds):
         stage.populate(agencies=AGENCIES, models=jobs)
         note("polls without news, all of it")
-        with _without_hints(stage):
+        with stage.without_hints():
             note("polls, hints off")
             note("hints off, and neither fairness, caps, fences nor history", bare=True)
         note("asked for by a person: a row of history and hints each", priority=5)
-        with _without_hints(stage):
+        with stage.without_hints():
             note("asked for, hints off", priority=5)
         stage.populate(agencies=1, models=jobs)
         note("polls of one agency: a single lane")
@@ -101,15 +96,9 @@ def peer_pickups(stage: Stage, count: int) -> Iterator[tuple[str, list[float]]]:
 
 
 def _drain_ours(stage: Stage, jobs: int, batch: int, *, hold: bool) -> float:
-    _fill(stage, priority=10)
+    stage.fill_queue(jobs)
     with stage.held_snapshot() if hold else nullcontext():
         return _rate(stage, jobs, batch)
-
-
-def _fill(stage: Stage, priority: int) -> None:
-    stage.run("truncate public.sync_jobs, public.sync_runs, private.quiet_runs")
-    stage.run(_FILL, {"priority": priority})
-    stage.settle("public.sync_jobs", "private.queue_lanes", "public.sync_state")
 
 
 def _rate(stage: Stage, jobs: int, batch: int, *, bare: bool = False) -> float:
@@ -163,18 +152,3 @@ def database(stage: Stage) -> Iterator[str]:
         yield urlunsplit(urlsplit(stage.url)._replace(path=f"/{name}"))
     finally:
         stage.run(f"drop database {name} with (force)")
-
-
-@contextmanager
-def _without_hints(stage: Stage) -> Iterator[None]:
-    _turn_hints(stage, "disable")
-    try:
-        yield
-    finally:
-        _turn_hints(stage, "enable")
-
-
-def _turn_hints(stage: Stage, change: str) -> None:
-    for trigger in ("update", "delete"):
-        stage.run(f"alter table public.sync_jobs {change} trigger sync_jobs_push_{trigger}")
-    stage.run(f"alter table public.sync_state {change} trigger sync_state_push_update")
