@@ -28,7 +28,8 @@ create table private.webhook_refusals (
   too_old bigint not null default 0,
   not_configured bigint not null default 0,
   unsigned bigint not null default 0,
-  last_at timestamptz not null
+  last_at timestamptz not null,
+  reports uuid[] not null default '{}'
   -- a flood updates one row in place, and indexes nothing anew
 ) with (fillfactor = 50);
 comment on table private.webhook_refusals is
@@ -39,6 +40,7 @@ comment on column private.webhook_refusals.too_old is 'Signed rightly, more than
 comment on column private.webhook_refusals.not_configured is 'The function had no secret to check with, or could not open the one that is stored.';
 comment on column private.webhook_refusals.unsigned is 'Events without a signature. Fanvue sends none.';
 comment on column private.webhook_refusals.last_at is 'When the last report came.';
+comment on column private.webhook_refusals.reports is 'The last hundred reports of that minute: one that comes again, as its answer was lost, counts once.';
 revoke all on private.webhook_refusals from public, anon, authenticated;
 grant select, insert, update, delete on private.webhook_refusals to service_role;
 

@@ -209,16 +209,19 @@ declare
   v_old bigint := least(greatest(coalesce((p_refused ->> 'too_old')::bigint, 0), 0), v_most);
   v_unset bigint := least(greatest(coalesce((p_refused ->> 'not_configured')::bigint, 0), 0), v_most);
   v_unsigned bigint := least(greatest(coalesce((p_refused ->> 'unsigned')::bigint, 0), 0), v_most);
+  v_report uuid := private.as_uuid(p_refused ->> 'report')::uuid;
   -- one more than the function tries where a delivery names nobody
   v_secrets constant integer := 51;
   v_model_id uuid;
 begin
-  if v_wrong + v_old + v_unset + v_unsigned > 0 then
-    insert into private.webhook_refusals as r (minute, wrong_signature, too_old, not_configured, unsigned, last_at)
-    values (date_trunc('minute', v_now), v_wrong, v_old, v_unset, v_unsigned, v_now)
+  if v_wrong + v_old + v_unset + v_unsigned > 0
+     and not exists (select from private.webhook_refusals r where r.minute > v_now - interval '1 hour' and v_report = any (r.reports)) then
+    insert into private.webhook_refusals as r (minute, wrong_signature, too_old, not_configured, unsigned, last_at, reports)
+    values (date_trunc('minute', v_now), v_wrong, v_old, v_unset, v_unsigned, v_now, array_remove(array[v_report], null))
     on conflict (minute) do update
       set wrong_signature = r.wrong_signature + excluded.wrong_signature, too_old = r.too_old + excluded.too_old,
-          not_configured = r.not_configured + excluded.not_configured, unsigned = r.unsigned + excluded.unsigned, last_at = excluded.last_at;
+          not_configured = r.not_configured + excluded.not_configured, unsigned = r.unsigned + excluded.unsigned, last_at = excluded.last_at,
+          reports = (excluded.reports || r.reports)[1:100];
     delete from private.webhook_refusals r where r.minute < v_now - interval '2 days';
   end if;
   if cardinality(p_unopened) > 0 then
@@ -250,6 +253,6 @@ $$;
 comment on function public.webhook_gate(jsonb, uuid[], text) is
   'What the webhook function knows of a creator for a minute: the sealed secrets of the webhooks registered for them, and whether Fanvue is being asked for one (awaited; for anybody: registering). '
   'Of nobody (null): some secrets of all, one more than are tried where a delivery names nobody. any: somebody has a webhook. '
-  'By calls of their own, for which no delivery waits, the function tells what it refused since the last one ({wrong_signature, too_old, not_configured, unsigned}) and which secrets it could not open. A lost answer may count twice.';
+  'By calls of their own, for which no delivery waits, the function tells what it refused since the last one ({wrong_signature, too_old, not_configured, unsigned, report}) and which secrets it could not open. The same report (a uuid) again, within an hour, counts once.';
 revoke all on function public.webhook_gate(jsonb, uuid[], text) from public, anon, authenticated;
 grant execute on function public.webhook_gate(jsonb, uuid[], text) to service_role;

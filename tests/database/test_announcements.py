@@ -37,7 +37,7 @@ def line(engine: Engine) -> dict[str, Any]:
     return row
 
 
-def refuse(engine: Engine, **counts: int) -> None:
+def refuse(engine: Engine, **counts: Any) -> None:
     engine.call("webhook_gate", counts)
 
 
@@ -181,6 +181,17 @@ def test_a_flood_is_one_row_a_minute_and_is_forgotten_after_two_days(engine: Eng
     refuse(engine, unsigned=1)
 
     assert engine.value("select count(*) from private.webhook_refusals") == 1
+
+
+def test_a_report_whose_answer_was_lost_counts_once(engine: Engine) -> None:
+    first, second = ({"unsigned": 3, "report": str(uuid.uuid4())} for _ in range(2))
+    for report in (first, first, second):
+        refuse(engine, **report)
+    engine.move_clock(minutes=2)
+    for report in (second, {"unsigned": 1}, {"unsigned": 1}):
+        refuse(engine, **report)
+
+    assert engine.value("select sum(unsigned) from private.webhook_refusals") == 3 + 3 + 1 + 1
 
 
 def test_sales_that_polls_found_and_nobody_announced_are_missed(

@@ -27,11 +27,18 @@ export type Refusal =
   | "unsigned";
 export type Counts = Partial<Record<Refusal, number>>;
 
+/** What was refused and what did not open. Told again under its id, it counts once. */
+export interface Report {
+  readonly id: string;
+  readonly refused: Counts;
+  readonly unopened: readonly string[];
+}
+
 export interface GateEffects {
   /** Asks the database function webhook_gate, about one creator or about nobody. */
   readonly ask: (creator: string | null) => Promise<unknown>;
   /** Tells it what was refused and what did not open; nobody waits for its answer. */
-  readonly tell: (refused: Counts, unopened: string[]) => Promise<unknown>;
+  readonly tell: (report: Report) => Promise<unknown>;
   /** Opens a sealed text for one place; throws `Misconfigured` or `SealBroken`. */
   readonly open: (sealed: string, place: string) => Promise<string>;
   readonly nowMs: () => number;
@@ -83,6 +90,8 @@ export class Gate {
   #isReporting = false;
   #refused: Counts = {};
   readonly #unopened = new Set<string>();
+  /** What was told and not answered: it is told again as it is, since only its answer may be lost. */
+  #unanswered: Report | null = null;
 
   constructor(effects: GateEffects) {
     this.#effects = effects;
@@ -142,24 +151,22 @@ export class Gate {
   }
 
   async #tell(): Promise<void> {
-    const refused = this.#refused;
-    const unopened = [...this.#unopened];
-    this.#refused = {};
-    this.#unopened.clear();
-    try {
-      await this.#effects.tell(refused, unopened);
-    } catch (error) {
-      for (const [name, count] of Object.entries(refused)) {
-        this.#refused[name as Refusal] = (this.#refused[name as Refusal] ?? 0) +
-          count;
-      }
-      for (const id of unopened) this.#unopened.add(id);
-      throw error;
+    if (this.#unanswered === null) {
+      this.#unanswered = {
+        id: crypto.randomUUID(),
+        refused: this.#refused,
+        unopened: [...this.#unopened],
+      };
+      this.#refused = {};
+      this.#unopened.clear();
     }
+    await this.#effects.tell(this.#unanswered);
+    this.#unanswered = null;
   }
 
   get #isUntold(): boolean {
-    return this.#unopened.size > 0 || Object.keys(this.#refused).length > 0;
+    return this.#unanswered !== null || this.#unopened.size > 0 ||
+      Object.keys(this.#refused).length > 0;
   }
 
   async #look(creator: string | null, freshMs: number): Promise<Known> {

@@ -4,11 +4,11 @@ import { DatabaseFunctions, JsonText } from "../_shared/database.ts";
 import { readList, readProject } from "../_shared/environment.ts";
 import { writeLog } from "../_shared/logs.ts";
 import { Keyring } from "../_shared/sealing.ts";
-import { type Counts, Gate } from "./gate.ts";
+import { Gate, type Report } from "./gate.ts";
 import { type Delivery, handleDelivery } from "./handler.ts";
 
 const GATE_TIMEOUT_MS = 2_500;
-// Longer than the database works on it: counts that it took would be told twice.
+// Longer than the database works on it: it is told again once that is over.
 const REPORT_TIMEOUT_MS = 8_500;
 
 function env(name: string): string | undefined {
@@ -40,9 +40,10 @@ function ask(creator: string | null): Promise<unknown> {
   return callGate({ p_creator: creator }, GATE_TIMEOUT_MS);
 }
 
-function tell(refused: Counts, unopened: string[]): Promise<unknown> {
+function tell({ id, refused, unopened }: Report): Promise<unknown> {
   return callGate(
-    { p_refused: refused, p_unopened: unopened },
+    // An older database does not look at the id.
+    { p_refused: { ...refused, report: id }, p_unopened: unopened },
     REPORT_TIMEOUT_MS,
   );
 }

@@ -3,7 +3,12 @@
 import { encodeUtf8, toHex } from "../_shared/bytes.ts";
 import { Misconfigured } from "../_shared/errors.ts";
 import type { Fields } from "../_shared/logs.ts";
-import { type Counts, Gate, MOST_TRIED } from "../fanvue-webhook/gate.ts";
+import {
+  type Counts,
+  Gate,
+  MOST_TRIED,
+  type Report,
+} from "../fanvue-webhook/gate.ts";
 import {
   type Delivery,
   type Effects,
@@ -66,7 +71,7 @@ export class Registrations {
   failure: Error | null = null;
   /** About whom was asked. */
   readonly asked: (string | null)[] = [];
-  readonly told: { refused: Counts; unopened: string[] }[] = [];
+  readonly told: Report[] = [];
 
   /** Registers a webhook; sealed here is the secret after its place. */
   add(id: string, creator: string, secret: string): void {
@@ -74,8 +79,8 @@ export class Registrations {
     this.secrets.push({ id, creator, sealed });
   }
 
-  tell(refused: Counts, unopened: string[]): Promise<unknown> {
-    this.told.push({ refused, unopened });
+  tell(report: Report): Promise<unknown> {
+    this.told.push(report);
     return this.failure === null
       ? Promise.resolve({})
       : Promise.reject(this.failure);
@@ -95,10 +100,11 @@ export class Registrations {
     });
   }
 
-  /** What was told of refused deliveries, all together. */
+  /** What was told of refused deliveries, all together; each report once. */
   get refused(): Counts {
     const sum: Counts = {};
-    for (const { refused } of this.told) {
+    const reports = new Map(this.told.map((report) => [report.id, report]));
+    for (const { refused } of reports.values()) {
       for (const [name, count] of Object.entries(refused)) {
         const key = name as keyof Counts;
         sum[key] = (sum[key] ?? 0) + count;
@@ -126,7 +132,7 @@ export class Receiver {
   #isSettling = false;
   readonly gate: Gate = new Gate({
     ask: (creator) => this.registrations.ask(creator),
-    tell: (refused, unopened) => this.registrations.tell(refused, unopened),
+    tell: (report) => this.registrations.tell(report),
     open: (sealed, place) => {
       const [stored, secret] = sealed.split("/");
       if (stored !== place || secret === undefined) {
