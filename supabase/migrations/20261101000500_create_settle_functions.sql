@@ -178,11 +178,12 @@ begin
   perform private.note_due((select count(*)
                             from unnest(p_ids) i(id)
                             cross join lateral (select s.state, s.run_at from public.sync_jobs s where s.id = i.id offset 0) j
-                            where j.state = 'queued' and j.run_at <= p_now));
+                            -- whoever is told looks when the next is due, and until then sleeps no longer than so
+                            where j.state = 'queued' and j.run_at <= p_now + interval '20 seconds'));
 end
 $$;
 comment on function private.tell_given_back(bigint[], timestamptz) is
-  'Tells the workers which of these jobs are due: their worker left and takes them no more, and idle ones sleep until they are told.';
+  'Tells the workers which of these jobs are due, or will be before an idle worker looks by itself: their worker left and takes them no more.';
 revoke all on function private.tell_given_back(bigint[], timestamptz) from public, anon, authenticated;
 grant execute on function private.tell_given_back(bigint[], timestamptz) to service_role;
 

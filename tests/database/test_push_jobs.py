@@ -9,6 +9,7 @@ import pytest
 
 from tests.database.books import Sale
 from tests.database.ear import Ear, topic
+from worker.runner import TOLD_WAIT
 
 
 if TYPE_CHECKING:
@@ -222,6 +223,8 @@ def test_work_that_a_worker_gives_back_wakes_nobody(
     [
         ("yield", {}, 1),
         ("snooze", {"retry_in_s": 0}, 1),
+        # before an idle worker looks by itself: it learns when
+        ("retry", {"retry_in_s": TOLD_WAIT.total_seconds() - 1}, 1),
         ("retry", {"retry_in_s": 600}, 0),
         ("done", {"state": "succeeded"}, 0),
     ],
