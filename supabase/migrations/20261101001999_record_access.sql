@@ -39,6 +39,9 @@ begin
     return jsonb_build_object('object', p_object, 'changed', false, 'message', 'nothing to do: it is kept already, as ' || v_access.kept);
   end if;
   insert into private.kept_access (object, why, decided_at) values (p_object, btrim(p_why), private.engine_now());
+  -- alerts are compared with the catalog every five minutes; this one is over now
+  update private.alert_states a set state = 'clear', changed_at = private.engine_now()
+  where a.kind = 'foreign_access' and a.subject = p_object and a.state = 'raised';
   perform private.note_action('keep_access', p_object, jsonb_build_object('object', p_object, 'why', p_why), jsonb_build_object('definition', v_access.definition));
   return jsonb_build_object('object', p_object, 'changed', true, 'message', 'kept: ops.health asks about it no more; delete its row in private.kept_access to undo that');
 end

@@ -306,6 +306,23 @@ def test_what_somebody_opens_in_studio_is_told_until_it_is_closed(
     assert told(engine) == [("foreign_access", "clear")]
 
 
+def test_what_is_kept_with_a_reason_is_over_at_once(engine: Engine) -> None:
+    what = 'policy "read all" on public.models'
+    engine.rows(f"create {what} for select using (true)")
+    engine.move_clock(seconds=301)
+    try:
+        assert told(engine) == [("foreign_access", "raised")]
+        engine.rows("select ops.keep_access(%s, 'a test of it')", what)
+
+        assert engine.rows("select * from ops.alerts") == []
+        assert told(engine) == [("foreign_access", "clear")]
+        engine.move_clock(seconds=301)
+        assert told(engine) == []
+    finally:
+        engine.rows(f"drop {what}")
+        engine.rows("delete from private.kept_access where object = %s", what)
+
+
 def test_ten_workers_tell_each_trouble_once(engine: Engine, model_id: uuid.UUID) -> None:
     for _ in range(20):
         engine.model(engine.agency(), due=False, status="reauth_required")
