@@ -18,7 +18,7 @@ comment on table private.adoption_findings is
 comment on column private.adoption_findings.decision is
   'changed: the row was. closed: the access was taken away; before holds its definition. kept: private.kept_access says why. told: left to the operator.';
 revoke all on private.adoption_findings from public, anon, authenticated;
-grant select on private.adoption_findings to service_role;
+grant select, update (before), delete on private.adoption_findings to service_role;
 
 -- An operator may write decisions down before the first migration (docs/adopt.md).
 create table if not exists private.kept_access (

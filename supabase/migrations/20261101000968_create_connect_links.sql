@@ -16,7 +16,7 @@ create table public.connect_links (
   used_at timestamptz
 );
 comment on table public.connect_links is 'Links by which one creator each connects their account; owners and admins read it. Deleted thirty days after their end.';
-comment on column public.connect_links.creator_id is 'The model that is to be connected again; null: any creator, who is new or this agency''s.';
+comment on column public.connect_links.creator_id is 'The model that is to be connected again, or was connected through it; null: any creator, who is new or this agency''s.';
 comment on column public.connect_links.label is 'Whom it was made for, in the words of whoever made it.';
 comment on column public.connect_links.link_hash is 'SHA-256 of the secret in the link, which is shown once, to whoever made it. service_role only.';
 comment on column public.connect_links.created_by is 'auth.users.id of the owner or admin who made it; null: an operator.';

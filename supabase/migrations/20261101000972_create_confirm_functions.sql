@@ -246,7 +246,10 @@ begin
     return false;
   end if;
   if v_attempt.link_id is not null then
-    update public.connect_links l set used_at = v_now where l.id = v_attempt.link_id and private.is_open(l);
+    update public.connect_links l
+    -- from now on it is this creator's, and goes with them: its label may be their name
+    set used_at = v_now, creator_id = coalesce(l.creator_id, (v_attempt.placed ->> 'model_id')::uuid)
+    where l.id = v_attempt.link_id and private.is_open(l);
     if not found then
       raise sqlstate 'PT404' using message = 'this link is used or over';
     end if;

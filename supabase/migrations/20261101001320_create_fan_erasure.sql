@@ -504,6 +504,7 @@ set search_path = ''
 as $$
 declare
   v_models uuid[] := array(select m.id from public.models m where p_agency_id is null or m.agency_id = p_agency_id);
+  v_talked uuid[];
   v_counts jsonb := '{}'::jsonb;
   v_count integer;
 begin
@@ -528,8 +529,10 @@ begin
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('messages', v_count);
   -- a chat is its fan's uuid and names, and is read by it
-  delete from public.fanvue_chats c where c.model_id = any (v_models) and c.fan_uuid = p_fan_uuid;
-  get diagnostics v_count = row_count;
+  with gone as (
+    delete from public.fanvue_chats c where c.model_id = any (v_models) and c.fan_uuid = p_fan_uuid returning c.model_id
+  )
+  select count(*), array_agg(g.model_id) into v_count, v_talked from gone g;
   v_counts := v_counts || jsonb_build_object('chats', v_count);
   update public.fanvue_top_fans t
   set fan_uuid = private.erased_alias(t.agency_id, p_fan_uuid), handle = null, display_name = null
@@ -543,15 +546,22 @@ begin
   where concat(j.progress, j.last_error) ilike '%' || p_fan_uuid || '%' and (p_agency_id is null or j.agency_id = p_agency_id);
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('jobs', v_count);
+  -- whoever is reading the chat notes whose it is: their next page is refused, and the walk goes on without it
   update public.sync_state s
-  set walk_notes = regexp_replace(s.walk_notes::text, p_fan_uuid, a.alias, 'gi')::jsonb,
+  set version = s.version + 1, last_page_key = null,
+      walk_notes = regexp_replace(s.walk_notes::text, p_fan_uuid, a.alias, 'gi')::jsonb,
       last_page_reply = regexp_replace(s.last_page_reply::text, p_fan_uuid, a.alias, 'gi')::jsonb,
       last_error = regexp_replace(s.last_error::text, p_fan_uuid, a.alias, 'gi')::jsonb
   from (select x.id, private.erased_alias(x.agency_id, p_fan_uuid) as alias
         from public.sync_state x
-        where concat(x.walk_notes, x.last_page_reply, x.last_error) ilike '%' || p_fan_uuid || '%'
+        where (concat(x.walk_notes, x.last_page_reply, x.last_error) ilike '%' || p_fan_uuid || '%'
+               or (x.walk_id is not null and x.sync_type in ('messages', 'message_history') and x.model_id = any (v_talked)))
           and (p_agency_id is null or x.agency_id = p_agency_id) offset 0) a
   where a.id = s.id;
+  -- rows that an adoption took out stand there whole
+  update private.adoption_findings f
+  set before = private.scrub_fan(f.before, p_fan_uuid, private.erased_alias((f.before ->> 'agency_id')::uuid, p_fan_uuid), '{}')
+  where lower(f.before ->> 'fan_uuid') = p_fan_uuid and (p_agency_id is null or f.before ->> 'agency_id' = p_agency_id::text);
   return v_counts;
 end
 $$;

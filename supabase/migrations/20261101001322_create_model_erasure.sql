@@ -83,7 +83,9 @@ begin
   perform from public.sync_jobs j where j.model_id = p_model_id order by j.sync_type, j.state = 'queued', j.id for update;
   perform from public.sync_state s where s.model_id = p_model_id order by s.sync_type for update;
   delete from private.adoption_findings a
-  where a.row_id = p_model_id or a.row_id in (select t.id from public.fanvue_transactions t where t.model_id = p_model_id);
+  where a.row_id = p_model_id or a.row_id in (select t.id from public.fanvue_transactions t where t.model_id = p_model_id)
+     -- rows that the adoption took out stand there whole
+     or a.before ->> 'model_id' = p_model_id::text;
   delete from public.webhook_events w
   where w.model_id = p_model_id or (w.status in ('parked', 'ignored', 'failed') and w.creator_uuid = v_model.fanvue_user_uuid)
      -- what was not understood names them somewhere in its body

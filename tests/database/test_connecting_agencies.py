@@ -589,6 +589,19 @@ def test_a_link_connects_one_creator_without_signing_in(desk: Desk) -> None:
         desk.follow(link, "t", "b" * 64)
 
 
+def test_a_link_that_was_used_goes_with_whom_it_connected(desk: Desk) -> None:
+    desk.linked()
+    desk.call("owner", "create_connect_link", desk.agency_id, None, "another")
+    desk.engine.rows("update public.connect_links set label = 'Ana' where label is null")
+    desk.engine.call("confirm_linked_connection", NONCE, BROWSER)
+    desk.store()
+    model = desk.engine.value("select id from public.models")
+
+    desk.engine.rows("select ops.erase_model(%s, 'boss')", model)
+
+    assert desk.engine.rows("select label from public.connect_links") == [{"label": "another"}]
+
+
 def test_a_link_used_twice_at_once_stores_one_grant(desk: Desk) -> None:
     link = desk.linked()
     other = "b" * 64

@@ -67,6 +67,38 @@ def test_jobs_do_not_remember_an_erased_fan(court: Court) -> None:
     assert court.traces() == []
 
 
+def adopted_twin(court: Court) -> None:
+    """Note a row as an adoption does that takes it out."""
+    court.engine.rows(
+        "insert into private.adoption_findings (table_name, row_id, finding, before)"
+        " select 'fanvue_transactions', gen_random_uuid(), 'twice', to_jsonb(t)"
+        " from public.fanvue_transactions t where t.fan_uuid = %s limit 1",
+        FAN,
+    )
+
+
+@pytest.mark.parametrize("agency", [True, False])
+def test_a_row_that_an_adoption_took_out_names_an_erased_fan_no_more(
+    court: Court, agency: bool
+) -> None:
+    adopted_twin(court)
+
+    court.erase(agency=court.creator.agency_id if agency else None)
+
+    assert court.traces() == []
+
+
+def test_of_an_erased_creator_no_row_that_an_adoption_took_out_remains(court: Court) -> None:
+    adopted_twin(court)
+    model, uuid = court.creator.model_id, court.creator.uuid
+
+    with court.engine.owner.transaction():
+        court.engine.rows("set local role service_role")
+        court.engine.rows("select ops.erase_model(%s, %s)", model, uuid)
+
+    assert court.engine.value("select count(*) from private.adoption_findings") == 0
+
+
 @pytest.mark.parametrize(("handle", "name"), [("tip", "EUR"), ("eur", "tip")])
 def test_a_fan_who_is_called_as_money_is_leaves_the_money_alone(
     court: Court, handle: str, name: str

@@ -220,19 +220,22 @@ def test_a_sale_that_a_webhook_told_before_the_erasure_is_confirmed_after_it(cou
 def test_a_chat_that_was_being_read_when_its_fan_was_erased_is_not_kept(court: Court) -> None:
     reading = court.creator.begin("messages")
     court.house.list_chats(reading, court.house.chat(FAN, 3, last_message_uuid="m-3"))
+    said = {"phase": "talk", "next_phase": "talk", "chat_done": True, "chat_cursor": None}
+    page = reading.page(*court.said(FAN), chat=FAN, notes={"reading": {"chat": FAN}}, **said)
     court.erase()
 
-    reading.commit(
-        *court.said(FAN),
-        phase="talk",
-        next_phase="talk",
-        chat=FAN,
-        chat_done=True,
-        chat_cursor=None,
-    )
+    with pytest.raises(psycopg.DatabaseError) as refused:
+        reading.send(page, reading.version)
 
+    assert refused.value.sqlstate == "PT410"
     assert court.traces() == []
     assert court.creator.names("true", "fanvue_chats") == {OTHER}
+    resumed = court.engine.begin(reading.job)
+    assert resumed["todo"] == []
+    # a worker that knows of it only by now
+    late = page | {"key": "late", "notes": {}}
+    assert reading.send(late, resumed["version"])["complete"] is True
+    assert court.traces() == []
 
 
 def test_one_agency_forgets_and_another_one_keeps(court: Court) -> None:
