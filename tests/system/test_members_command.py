@@ -28,9 +28,9 @@ def program(engine: Engine, tmp_path: Path) -> Program:
     return Program(engine, tmp_path)
 
 
-def new_user(engine: Engine) -> str:
+def new_user(engine: Engine, email: str | None = None) -> str:
     """Let Auth know somebody; return their address."""
-    email = f"p{uuid.uuid4().hex[:8]}@example.test"
+    email = email or f"p{uuid.uuid4().hex[:8]}@example.test"
     engine.database.execute(
         "insert into auth.users (id, email, email_confirmed_at) values (%s, %s, now())",
         (uuid.uuid4(), email),
@@ -52,6 +52,7 @@ def test_members_are_added_invited_listed_and_removed(engine: Engine, program: P
     assert ana in listed.stdout
     assert "invited until" in listed.stdout
     assert engine.database.execute(ROLES).fetchall() == [("owner",)]
+    assert "no mail was sent: make the user in Studio" in invited.stdout
     revoked = program("members", "remove", *nova, "--member", "bo@example.test")
     assert revoked.stdout == "the invitation of bo@example.test is taken back\n"
     again = program("members", "remove", *nova, "--member", "bo@example.test")
@@ -59,6 +60,17 @@ def test_members_are_added_invited_listed_and_removed(engine: Engine, program: P
     assert (revoked.returncode, again.returncode) == (0, 1)
     told = json.loads(program("members", "list", *nova, "--json").stdout)
     assert [one["email"] for one in told["members"]] == [ana]
+
+
+def test_the_step_after_an_invitation_makes_a_member(engine: Engine, program: Program) -> None:
+    cy = f"cy{uuid.uuid4().hex[:8]}@example.test"
+    add = ("members", "add", "--agency", "Nova Talent", "--email", cy)
+    assert "then run this again" in program(*add).stdout
+    new_user(engine, cy)
+
+    assert program(*add).stdout == f"{cy} is member of the agency\n"
+    told = json.loads(program("members", "list", "--agency", "Nova Talent", "--json").stdout)
+    assert (len(told["members"]), told["invitations"]) == (1, [])
 
 
 def test_what_cannot_be_done_is_one_line(engine: Engine, program: Program) -> None:

@@ -30,7 +30,8 @@ Examples:
   fanvue-sync members add --agency "Nova Talent" --email bo@example.com
 \b
 Whoever signs in with that address already is a member at once. Anybody else is invited for two
-weeks, and joins by accepting after Auth confirmed the address.
+weeks; no mail is sent. They join when the same command is run again once Auth knows the address,
+confirmed, or by accepting in a dashboard that asks for my_invitations.
 """
 REMOVE_EXAMPLES: Final = """
 \b
@@ -44,7 +45,11 @@ _WORDS: Final = {
     "added": "{who} is {role} of the agency",
     "changed": "{who} is {role} of the agency now",
     "unchanged": "nothing to do: {who} is {role} of the agency already",
-    "invited": "{who} is invited as {role}, until {until}",
+    "invited": (
+        "{who} is invited as {role}, until {until}; Auth knows nobody with that address, "
+        "confirmed, and no mail was sent: make the user in Studio (Authentication, Users, "
+        "Add user), then run this again"
+    ),
     "removed": "{who} is no member any more",
     "revoked": "the invitation of {who} is taken back",
 }
