@@ -66,6 +66,25 @@ as $$
   from pg_catalog.pg_proc p
   where p.pronamespace = 'public'::regnamespace and p.proname = any (private.engine_functions())
   union all
+  -- All but what was made here before the adoption begins. It stays, and most of it is in nobody's way; but one that has a name of the engine's is replaced, or stops the migration that makes that
+  select 'told', 'schema ' || o.schema, o.object, 'stands in a schema that the engine takes for itself',
+         format('create schema if not exists %I; alter %s set schema %1$I', 'older_' || o.schema, o.object)
+  from (select c.relnamespace::regnamespace::text as schema,
+               format('%s %s', case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence' when 'c' then 'type'
+                                              when 'f' then 'foreign table' else 'table' end, c.oid::regclass) as object
+        from pg_catalog.pg_class c
+        where c.relnamespace in ('private'::regnamespace, 'ops'::regnamespace) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'c', 'S')
+          and c.relname <> all (array['engine_clock', 'adoption_findings', 'kept_access', 'access_inventory', 'actions'])
+          -- what belongs to a column goes with its table
+          and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype in ('a', 'i', 'e'))
+        union all
+        select p.pronamespace::regnamespace::text, format('routine %s', p.oid::regprocedure)
+        from pg_catalog.pg_proc p
+        where p.pronamespace in ('private'::regnamespace, 'ops'::regnamespace) and p.proname <> all (array[
+                'engine_now', 'engine_relations', 'adopted_tables', 'engine_functions', 'engine_rules', 'followed_tables', 'member_columns', 'table_rights',
+                'table_policies', 'table_triggers', 'foreign_access', 'adoption_survey', 'begin_adoption', 'grant_member_columns', 'grant_what_is_kept',
+                'note_action', 'member_error', 'usual_reason_code', 'reason_words'])) o
+  union all
   select 'refused', t.relation, t.object, 'the migrations make one of this name',
          format('alter trigger %I on public.%I rename to %I', t.name, t.relation, 'older_' || t.name)
   from private.table_triggers() t

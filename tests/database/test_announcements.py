@@ -184,12 +184,13 @@ def test_a_flood_is_one_row_a_minute_and_is_forgotten_after_two_days(engine: Eng
 
 
 def test_a_report_whose_answer_was_lost_counts_once(engine: Engine) -> None:
-    first, second = ({"unsigned": 3, "report": str(uuid.uuid4())} for _ in range(2))
+    first, second = str(uuid.uuid4()), str(uuid.uuid4())
     for report in (first, first, second):
-        refuse(engine, **report)
+        refuse(engine, unsigned=3, report=report)
     engine.move_clock(minutes=2)
-    for report in (second, {"unsigned": 1}, {"unsigned": 1}):
-        refuse(engine, **report)
+    refuse(engine, unsigned=3, report=second)
+    for _ in range(2):
+        refuse(engine, unsigned=1)
 
     assert engine.value("select sum(unsigned) from private.webhook_refusals") == 3 + 3 + 1 + 1
 

@@ -123,6 +123,7 @@ def test_whatever_opened_a_table_is_written_down(adopted: Connection) -> None:
         "function public.all_sales()": "closed",
         "function public.run_sql(text)": "closed",
         "function private.all_models()": "closed",
+        "routine private.all_models()": "told",
         "function public.revenue_of_anybody(uuid)": "closed",
         **{
             f"column public.models.{column}": "closed"
@@ -462,6 +463,33 @@ def test_a_policy_that_is_kept_under_a_name_of_the_engine_is_refused(cluster_url
 
     assert unkept == [("closed",)]
     assert kept == [("kept",), ("refused",)]
+
+
+def test_what_stands_in_schemas_of_the_engine_is_told_with_the_way_out(cluster_url: str) -> None:
+    with older_application(cluster_url) as url, psycopg.connect(url) as connection:
+        connection.execute(
+            "create table private.notes (id serial primary key);"
+            " create view private.note_ids as select id from private.notes;"
+            " create function private.as_text(jsonb) returns text language sql as 'select null'"
+        )
+        for path in sorted(MIGRATIONS.glob("*_*.sql"))[:3]:
+            run_file(connection, path)
+        survey = (
+            "select object, remedy from private.adoption_survey()"
+            " where decision = 'told' and relation = 'schema private' order by 1"
+        )
+        told = connection.execute(survey).fetchall()
+        for _, remedy in told:
+            connection.execute(remedy.encode())
+        moved = connection.execute(survey).fetchall()
+
+    assert [name for name, _ in told] == [
+        "routine private.all_models()",
+        "routine private.as_text(jsonb)",
+        "table private.notes",
+        "view private.note_ids",
+    ]
+    assert moved == []
 
 
 @pytest.mark.parametrize(
