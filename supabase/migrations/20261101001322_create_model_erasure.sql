@@ -57,7 +57,7 @@ declare
   v_model public.models;
   v_counts jsonb := '{}'::jsonb;
   v_gross numeric(14, 2);
-  v_bucket text;
+  v_buckets text[];
   v_webhooks bigint;
   v_count integer;
 begin
@@ -68,7 +68,15 @@ begin
   end if;
   v_model := private.require_model(p_model_id);
   v_gross := v_model.revenue_total;
-  v_bucket := private.bucket_of(v_model);
+  -- of the path by which they are read, and of those by which they were
+  v_buckets := private.bucket_of(v_model) || array(
+    select e.bucket from private.api_endpoints e where e.bucket like 'user:%:' || v_model.fanvue_user_uuid
+    union
+    select b.bucket from private.api_budgets b where b.bucket like 'user:%:' || v_model.fanvue_user_uuid
+    union
+    select 'user:' || v_model.fanvue_user_uuid
+    -- an administrator's account goes on
+    where not exists (select from public.agency_connections c where c.fanvue_user_uuid = v_model.fanvue_user_uuid));
   if p_confirm_handle is distinct from coalesce(v_model.handle, v_model.fanvue_user_uuid, v_model.id::text) then
     raise sqlstate 'PT422' using message = format('%L is not the handle of model %s: nothing was erased', p_confirm_handle, p_model_id),
       hint = 'write the handle as public.model_overview shows it (the creator''s uuid where it shows none)';
@@ -104,8 +112,8 @@ begin
   delete from public.fanvue_fans f where f.model_id = p_model_id;
   get diagnostics v_count = row_count;
   v_counts := v_counts || jsonb_build_object('fans', v_count);
-  delete from private.api_budgets b where b.bucket = v_bucket;
-  delete from private.api_endpoints e where e.bucket = v_bucket;
+  delete from private.api_budgets b where b.bucket = any (v_buckets);
+  delete from private.api_endpoints e where e.bucket = any (v_buckets);
   -- everything else goes with it: grant, streams, jobs, runs, chats, posts, findings, settings, the name in the trail
   delete from public.models m where m.id = p_model_id;
   perform private.note_action('erase_model', 'model ' || p_model_id, jsonb_build_object('model_id', p_model_id, 'agency_id', v_model.agency_id), v_counts);

@@ -337,6 +337,10 @@ def test_a_creator_is_erased_with_all_rows_and_the_agency_s_total_follows(court:
     kept.read("subscribers", fans("somebody"))
     engine.rows("update public.models set handle = 'guinevere' where id = %s", creator.model_id)
     version = engine.value("select private.stats_stamp(%s)::text", creator.agency_id)
+    # they were read with a grant of their own, and through two accounts of the agency
+    for bucket in (f"user:{creator.uuid}", f"user:{OTHER}:{creator.uuid}", f"user:{OTHER}"):
+        engine.rows("insert into private.api_budgets (bucket, max_calls) values (%s, 100)", bucket)
+        engine.rows("insert into private.api_endpoints (bucket, endpoint) values (%s, '')", bucket)
 
     done = engine.value("select ops.erase_model(%s, 'guinevere')", creator.model_id)
 
@@ -348,6 +352,9 @@ def test_a_creator_is_erased_with_all_rows_and_the_agency_s_total_follows(court:
     assert engine.value("select coalesce(sum(gross), 0) from public.earnings_daily") == Decimal(0)
     assert engine.value("select private.stats_stamp(%s)::text", creator.agency_id) != version
     assert kept.names("true") == {"somebody"}
+    for table in ("api_budgets", "api_endpoints"):
+        left = engine.value(f"select array_agg(bucket) from private.{table}")  # noqa: S608 - one of two constants
+        assert left == [f"user:{OTHER}"]
 
 
 def test_a_creator_is_not_erased_under_another_handle(court: Court) -> None:
