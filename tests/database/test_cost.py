@@ -112,6 +112,16 @@ def test_a_tick_reads_the_settings_once_for_all_streams(crowd: Engine) -> None:
     assert meter.rows <= 2 * kinds
 
 
+def test_what_stops_all_streams_is_put_into_words_once(crowd: Engine, supabase: Engine) -> None:
+    crowd.rows("update public.sync_jobs set run_at = run_at - interval '1 hour'")
+
+    with counting_calls(supabase) as calls:
+        lines = crowd.rows("select why from ops.late")
+
+    assert [line["why"] for line in lines] == ["no worker has ever taken a job"] * STREAMS
+    assert calls.get("span_words", 0) <= 1
+
+
 def test_the_health_of_every_stream_reads_each_job_once(crowd: Engine) -> None:
     with reading(crowd, "sync_jobs") as meter:
         crowd.rows("select count(health), count(job_state) from public.sync_health")
