@@ -50,12 +50,19 @@ _PLAIN_TABLE = """
   create schema bench;
   create table bench.plain (like public.fanvue_transactions including all);
 """
+# "including all" leaves them out
+_KEYS = """
+  alter table bench.plain
+    add foreign key (agency_id) references public.agencies,
+    add foreign key (model_id) references public.models
+"""
 
 
 def commit(stage: Stage, size: Size) -> list[Row]:
     """Commit pages of new and of unchanged rows over two ledgers."""
     small_new, small_same = _commits(stage, size, size.small_ledger)
     plain_new, plain_same = _plain_inserts(stage, size)
+    keyed_new, _ = _plain_inserts(stage, size, _KEYS)
     large_new, large_same = _commits(stage, size, size.large_ledger)
     small, large = f"{size.small_ledger:,}-row ledger", f"{size.large_ledger:,}-row ledger"
     new, same = f"{PAGE_ROWS} new rows", f"{PAGE_ROWS} unchanged rows"
@@ -64,6 +71,7 @@ def commit(stage: Stage, size: Size) -> list[Row]:
         (f"{new}, {large}", small, large_new, small_new),
         (f"{same}, {large}", small, large_same, small_same),
         (f"{new}, {small}", plain, small_new, plain_new),
+        (f"{new}, {small}", f"{plain}, with the foreign keys", small_new, keyed_new),
         (f"{same}, {small}", plain, small_same, plain_same),
     )
     return [
@@ -145,10 +153,10 @@ def _page(number: int) -> list[dict[str, Any]]:
     ]
 
 
-def _plain_inserts(stage: Stage, size: Size) -> tuple[list[float], list[float]]:
+def _plain_inserts(stage: Stage, size: Size, keys: str = "") -> tuple[list[float], list[float]]:
     """Insert the same rows into a table of the same columns and indexes, and again."""
     model_id = stage.run("select id from public.models order by id limit 1")[0]
-    stage.run(_PLAIN_TABLE)
+    stage.run(_PLAIN_TABLE + keys)
     try:
         stage.run("insert into bench.plain select * from public.fanvue_transactions")
         stage.settle("bench.plain")

@@ -30,6 +30,9 @@ set jit = off
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+-- nothing here is asked twice; and streams are read in the order of their instants, so that a limit ends the reading
+set enable_memoize = off
+set enable_bitmapscan = off
 as $$
 declare
   v_now timestamptz := private.engine_now();
@@ -69,6 +72,9 @@ begin
   on conflict (model_id, sync_type) where state = 'queued' do nothing;
   get diagnostics v_revived = row_count;
 
+  with streams as materialized (
+    select x.sync_type, x.enabled, x.priority from private.sync_streams x
+  )
   insert into public.sync_jobs (agency_id, model_id, sync_type, priority, run_at, created_at, bucket)
   select d.agency_id, d.model_id, d.sync_type, d.priority, v_now, v_now, d.bucket
   from (
@@ -85,18 +91,19 @@ begin
                         from public.models x
                         where x.id = s.model_id and x.status = 'active'
                           and (x.connection_id is not null or coalesce(x.fanvue_refresh_token, x.fanvue_access_token) is not null) offset 0) m
-    cross join lateral (
-      select coalesce(om.enabled, oa.enabled, x.enabled) as enabled, coalesce(om.priority, oa.priority, x.priority) as priority
-      from private.sync_streams x
-      left join private.sync_overrides oa on v_is_overridden and oa.agency_id = m.agency_id and oa.sync_type = x.sync_type
-      left join private.sync_overrides om on v_is_overridden and om.model_id = s.model_id and om.sync_type = x.sync_type
-      where x.sync_type = s.sync_type offset 0) t
+    cross join lateral (select x.enabled, x.priority from streams x where x.sync_type = s.sync_type offset 0) x
+    left join lateral (select o.enabled, o.priority from private.sync_overrides o
+                       where v_is_overridden and o.agency_id = m.agency_id and o.sync_type = s.sync_type offset 0) oa on true
+    left join lateral (select o.enabled, o.priority from private.sync_overrides o
+                       where v_is_overridden and o.model_id = s.model_id and o.sync_type = s.sync_type offset 0) om on true
+    cross join lateral (select coalesce(om.enabled, oa.enabled, x.enabled) as enabled, coalesce(om.priority, oa.priority, x.priority) as priority) t
     where s.next_sync_at <= v_now and t.enabled
-      -- state by state, so that each look is one probe of the partial index for that state
+      -- state by state, so that each look is one probe of the partial index for that state; fenced: from statistics of a queue in
+      -- which nothing ran, all that runs would be gone through for each stream
       and not exists (select from public.sync_jobs j
-                      where j.model_id = s.model_id and j.sync_type = s.sync_type and j.state = 'queued')
+                      where j.model_id = s.model_id and j.sync_type = s.sync_type and j.state = 'queued' offset 0)
       and not exists (select from public.sync_jobs j
-                      where j.model_id = s.model_id and j.sync_type = s.sync_type and j.state = 'running')
+                      where j.model_id = s.model_id and j.sync_type = s.sync_type and j.state = 'running' offset 0)
     order by s.next_sync_at
     limit p_limit
   ) d

@@ -112,6 +112,14 @@ comment on function private.fold_ids(jsonb) is
 revoke all on function private.fold_ids(jsonb) from public, anon, authenticated;
 grant execute on function private.fold_ids(jsonb) to service_role;
 
+create type private.listed_transaction as (
+  fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
+  fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz,
+  sent_fan text, recalled uuid
+);
+comment on type private.listed_transaction is
+  'One transaction as a page lists it. sent_fan: whom Fanvue named, where that fan is erased; recalled: the ledger row that it is known to be.';
+
 create or replace function private.same_money(
   p_api numeric, p_api_net numeric, p_told numeric, p_told_net numeric, p_reversal boolean)
 returns boolean
@@ -201,14 +209,11 @@ begin
   end if;
   for v_pair in
     with listed as (
-      select r.ordinality as n, x.fanvue_id as base_id, x.fanvue_id is null as nameless, x.at, x.amount,
+      select x.ordinality as n, x.fanvue_id as base_id, x.fanvue_id is null as nameless, x.at, x.amount,
              count(*) over (partition by x.at, i.own_id, x.amount < 0) as under_id, i.own_id,
              private.transaction_values(x.source, x.amount, x.net, x.currency, x.fan_uuid, x.message_uuid, x.post_uuid) as facts,
              array[x.net::text, x.currency, nullif(x.source, 'unknown'), x.fan_uuid, x.message_uuid, x.post_uuid] as details
-      from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
-      cross join lateral jsonb_to_record(r.item) as x(
-        fanvue_id text, source text, amount numeric(14, 2), net numeric(14, 2), currency text,
-        fan_uuid text, message_uuid text, post_uuid text, at timestamptz)
+      from jsonb_populate_recordset(null::private.listed_transaction, p_rows) with ordinality x
       -- a reversal bears its sale's id with a suffix, or one of its own without, as Fanvue says what it reverses or does not
       cross join lateral (select regexp_replace(x.fanvue_id, ':(refund|chargeback)$', '') as own_id) i
     ), stored as (

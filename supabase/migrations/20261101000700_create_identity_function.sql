@@ -44,18 +44,15 @@ begin
     -- sales first: what reverses one learns its name. Then whoever finds all its details listed: a row that lacks one must not
     -- go to an announcement that has it while another one has it not.
     order by t.category in ('refund', 'chargeback'),
-             not exists (select from jsonb_to_recordset(p_rows) as r(amount numeric(14, 2), fan_uuid text, message_uuid text, post_uuid text)
+             not exists (select from jsonb_populate_recordset(null::private.listed_transaction, p_rows) r
                          where (r.amount, r.fan_uuid, r.message_uuid, r.post_uuid) is not distinct from (t.amount, t.fan_uuid, t.message_uuid, t.post_uuid)),
              t.fanvue_created_at, t.id
   loop
     with listed as (
-      select r.ordinality as n, x.*,
+      select x.ordinality as n, x.*,
              private.transaction_values(x.source, x.amount, x.net, x.currency, x.fan_uuid, x.message_uuid, x.post_uuid) as facts,
              private.transaction_values(x.source, x.amount, x.net, x.currency, coalesce(x.sent_fan, x.fan_uuid), x.message_uuid, x.post_uuid) as named
-      from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
-      cross join lateral jsonb_to_record(r.item) as x(
-        fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
-        fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz, sent_fan text, recalled uuid)
+      from jsonb_populate_recordset(null::private.listed_transaction, p_rows) with ordinality x
     ), numbered as (
       select l.*, row_number() over (partition by l.at, l.facts, l.fanvue_id is null order by l.n) as place
       from listed l
@@ -164,6 +161,8 @@ as $$
 declare
   v_confirmed record;
   v_matched record;
+  -- the page, read once: its JSON is dear to read
+  v_rows private.listed_transaction[] := array(select x from jsonb_populate_recordset(null::private.listed_transaction, p_rows) x);
   -- rows of the page by their place: to be matched below, and new beyond doubt
   v_odd bigint[];
   v_fresh bigint[];
@@ -171,28 +170,29 @@ declare
   v_money numeric;
 begin
   perform private.lock_model(p_model_id);
-  p_rows := private.hide_erased_fans(p_agency_id, private.fold_ids(p_rows));
   inserted := 0;
   updated := 0;
   amount := 0.00;
   added := '{}';
   v_is_awaited := exists (select from public.fanvue_transactions t where t.model_id = p_model_id and t.origin = 'webhook');
-  if v_is_awaited then
-    -- what is known again confirms nothing new
-    p_rows := private.recall_rows(p_model_id, p_rows, p_border);
-    select c.confirmed, c.amount into v_confirmed from private.confirm_provisional(p_model_id, p_rows, p_now) c;
-    updated := v_confirmed.confirmed;
-    amount := v_confirmed.amount;
+  if v_is_awaited or private.has_erased_fans(p_agency_id)
+     or (select string_agg(concat_ws(' ', x.fanvue_id, x.reverses_fanvue_id, x.fan_uuid, x.message_uuid, x.post_uuid), ' ') ~ '[[:upper:]]'
+                or string_agg(x.currency, ' ') ~ '[[:lower:]]' from unnest(v_rows) x) then
+    p_rows := private.hide_erased_fans(p_agency_id, private.fold_ids(p_rows));
+    if v_is_awaited then
+      -- what is known again confirms nothing new
+      p_rows := private.recall_rows(p_model_id, p_rows, p_border);
+      select c.confirmed, c.amount into v_confirmed from private.confirm_provisional(p_model_id, p_rows, p_now) c;
+      updated := v_confirmed.confirmed;
+      amount := v_confirmed.amount;
+    end if;
+    v_rows := array(select x from jsonb_populate_recordset(null::private.listed_transaction, p_rows) x);
   end if;
   -- Nearly every row is plain: it bears an id of its own, and either stands in the ledger as it is listed, or is new, at an
   -- instant of which nothing is known but what the page lists just so. Such rows need no matching; the others are odd, and
   -- with them all that is listed for their instants.
   with listed as materialized (
-    select r.ordinality as n, x.*
-    from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
-    cross join lateral jsonb_to_record(r.item) as x(
-      fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
-      fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz, recalled uuid)
+    select x.ordinality as n, x.* from unnest(v_rows) with ordinality x
   ), pairs as materialized (
     select l.n, l.at, s.id,
            s.fanvue_id = l.fanvue_id and s.origin = 'api'
@@ -233,11 +233,8 @@ begin
         message_uuid, post_uuid, reverses_fanvue_id, origin, fanvue_created_at, synced_at, created_at)
       select p_agency_id, p_model_id, x.fanvue_id, x.amount, x.net, x.currency, x.source, x.category, x.status, x.fan_uuid,
              x.fan_handle, x.message_uuid, x.post_uuid, x.reverses_fanvue_id, 'api', x.at, p_now, p_now
-      from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
-      cross join lateral jsonb_to_record(r.item) as x(
-        fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
-        fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz)
-      where r.ordinality = any (v_fresh)
+      from unnest(v_rows) with ordinality x
+      where x.ordinality = any (v_fresh)
       returning fanvue_transactions.id, fanvue_transactions.amount
     )
     select array_agg(a.id), sum(a.amount) into added, v_money from added a;
@@ -256,15 +253,12 @@ begin
     p_rows := private.recall_rows(p_model_id, p_rows, p_border);
   end if;
   with listed as (
-    select r.ordinality as n, x.recalled, x.fanvue_id, x.source, x.category, x.amount, x.net, x.currency, x.status,
+    select x.ordinality as n, x.recalled, x.fanvue_id, x.source, x.category, x.amount, x.net, x.currency, x.status,
            x.fan_uuid, x.fan_handle, x.message_uuid, x.post_uuid, x.reverses_fanvue_id, x.at,
            private.transaction_values(x.source, x.amount, x.net, x.currency, x.fan_uuid, x.message_uuid, x.post_uuid) as facts,
            -- names are made of what Fanvue sends: they outlive the erasure of a fan
            private.transaction_values(x.source, x.amount, x.net, x.currency, coalesce(x.sent_fan, x.fan_uuid), x.message_uuid, x.post_uuid) as named
-    from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)
-    cross join lateral jsonb_to_record(r.item) as x(
-      fanvue_id text, source text, category text, amount numeric(14, 2), net numeric(14, 2), currency text, status text,
-      fan_uuid text, fan_handle text, message_uuid text, post_uuid text, reverses_fanvue_id text, at timestamptz, sent_fan text, recalled uuid)
+    from jsonb_populate_recordset(null::private.listed_transaction, p_rows) with ordinality x
   ), incoming as (
     -- the same id with the same facts twice in one page is one row; rows without id are counted as they stand
     select distinct on (coalesce(l.fanvue_id, 'n' || l.n), l.at, l.facts) l.*,

@@ -175,29 +175,39 @@ grant execute on function private.turn_chat(public.sync_jobs, jsonb) to service_
 
 create or replace function private.chats_to_read(p_model_id uuid, p_sync_type text, p_skipped jsonb default '[]')
 returns jsonb
-language sql
+-- plpgsql: planned once a session; each page of messages asks
+language plpgsql
 stable
 set search_path = ''
+-- in the order of the index, however few chats there were when the plan was made
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
-  select case p_sync_type
+begin
+  case p_sync_type
     when 'messages' then
-      (select coalesce(jsonb_agg(jsonb_build_object('fan_uuid', x.fan_uuid, 'known_until', x.known_until, 'cursor', x.live_cursor)
-                                 order by x.live_cursor is null, x.last_message_at desc), '[]')
-       from (select c.fan_uuid, c.known_until, c.live_cursor, c.last_message_at
-             from public.fanvue_chats c
-             where c.model_id = p_model_id and c.pending and not coalesce(p_skipped ? c.fan_uuid, false)
-             order by c.last_message_at desc
-             limit 20) x)
+      return (
+        select coalesce(jsonb_agg(jsonb_build_object('fan_uuid', x.fan_uuid, 'known_until', x.known_until, 'cursor', x.live_cursor)
+                                  order by x.live_cursor is null, x.last_message_at desc), '[]')
+        from (select c.fan_uuid, c.known_until, c.live_cursor, c.last_message_at
+              from public.fanvue_chats c
+              where c.model_id = p_model_id and c.pending and not coalesce(p_skipped ? c.fan_uuid, false)
+              order by c.last_message_at desc
+              limit 20) x);
     when 'message_history' then
-      (select coalesce(jsonb_agg(jsonb_build_object('fan_uuid', x.fan_uuid, 'known_until', x.known_until, 'cursor', x.history_cursor)
-                                 order by x.last_message_at desc), '[]')
-       from (select c.fan_uuid, c.known_until, c.history_cursor, c.last_message_at
-             from public.fanvue_chats c
-             where c.model_id = p_model_id and not c.history_done and c.known_until is not null
-               and not coalesce(p_skipped ? c.fan_uuid, false)
-             order by c.last_message_at desc
-             limit 20) x)
-    else '[]'::jsonb end
+      return (
+        select coalesce(jsonb_agg(jsonb_build_object('fan_uuid', x.fan_uuid, 'known_until', x.known_until, 'cursor', x.history_cursor)
+                                  order by x.last_message_at desc), '[]')
+        from (select c.fan_uuid, c.known_until, c.history_cursor, c.last_message_at
+              from public.fanvue_chats c
+              where c.model_id = p_model_id and not c.history_done and c.known_until is not null
+                and not coalesce(p_skipped ? c.fan_uuid, false)
+              order by c.last_message_at desc
+              limit 20) x);
+    else
+      raise sqlstate 'PT422' using message = format('stream %L reads no chats', p_sync_type);
+  end case;
+end
 $$;
 comment on function private.chats_to_read(uuid, text, jsonb) is
   'The next chats whose news (messages) or older messages (message_history) are to be read, at most twenty, the liveliest first. p_skipped: chats that the open walk gave up on.';

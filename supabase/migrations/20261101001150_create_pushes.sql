@@ -70,8 +70,8 @@ begin
     if v_push.event is null or to_regprocedure('realtime.send(jsonb, text, text, boolean)') is null then
       return null;
     end if;
-    -- dynamic, so that a database without Realtime works all the same
-    execute 'select realtime.send($1, $2, $3, true)' using v_push.payload, v_push.event, new.topic;
+    -- planned once a session; a database without Realtime never gets here
+    perform realtime.send(v_push.payload, v_push.event, new.topic, true);
   exception when others then
     -- what cannot be told must not undo what was done
     raise warning 'a push to % was not sent: %', new.topic, sqlerrm;

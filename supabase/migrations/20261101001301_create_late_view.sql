@@ -39,12 +39,14 @@ set jit = off
 set enable_nestloop = off
 set enable_mergejoin = off
 set enable_seqscan = off
+-- no creator is looked up twice
+set enable_memoize = off
 set work_mem = '32MB'
 as $$
   with clock as materialized (
     -- The schedule steps once a minute: what nothing explains is late after two steps, what only waits its turn after five.
     select private.engine_now() as now, interval '2 minutes' as patience, interval '5 minutes' as a_turn, interval '15 minutes' as silence,
-           private.last_claim() as claimed, private.last_tick() as ticked,
+           private.last_claim() as claimed,
            exists (select from public.sync_jobs j where j.state = 'running' and j.lease_until > private.engine_now()) as anyone_runs
   ), suspects as (
     select s.model_id, s.sync_type, null::timestamptz as ungranted_at,
@@ -94,8 +96,7 @@ as $$
   select o.agency_id, x.model_id, x.sync_type, k.cause,
          coalesce(x.ungranted_at, w.due_at, x.last_success_at, q.run_at, r.claimed_at, c.now), coalesce(r.id, q.id, d.id), r.claimed_by,
          case k.cause when 'failing' then q.attempt when 'dead' then d.attempt else x.consecutive_failures end, q.max_attempts,
-         case k.cause when 'worker_gone' then r.lease_until when 'worker_stuck' then greatest(r.claimed_at, x.last_sync_at)
-                      when 'no_worker' then c.claimed when 'not_queued' then c.ticked when 'put_off' then w.due_at end,
+         case k.cause when 'worker_gone' then r.lease_until when 'worker_stuck' then greatest(r.claimed_at, x.last_sync_at) when 'put_off' then w.due_at end,
          case k.cause when 'worker_stuck' then r.claimed_at when 'budget' then b.until when 'failing' then q.run_at when 'put_off' then q.run_at
                       else x.next_sync_at end,
          case k.cause when 'failing' then q.last_error when 'put_off' then q.last_error when 'dead' then d.last_error else x.last_error end,
@@ -163,8 +164,11 @@ select a.name as agency, x.creator, x.stream, private.span_words(x.now - x.since
            when 'failing_stream' then format('failed %s times in a row; tried again by itself at %s: %s', x.attempt,
                                              coalesce(private.clock_words(x.until, x.now), '(not planned)'), coalesce(x.error ->> 'message', 'no error noted'))
            when 'no_grant' then 'the model is active but has no grant'
-           when 'not_queued' then 'nobody put it into the queue: ' || coalesce('the schedule last ticked ' || private.span_words(x.now - x.at) || ' ago', 'the schedule never ticked')
-           when 'no_worker' then coalesce('no worker has taken a job for ' || private.span_words(x.now - x.at), 'no worker has ever taken a job')
+           -- said of every line in a big outage: the words are made once
+           when 'not_queued' then 'nobody put it into the queue: '
+             || coalesce('the schedule last ticked ' || (select private.span_words(private.engine_now() - private.last_tick())) || ' ago', 'the schedule never ticked')
+           when 'no_worker' then coalesce('no worker has taken a job for ' || (select private.span_words(private.engine_now() - private.last_claim())),
+                                          'no worker has ever taken a job')
            when 'turn' then 'workers are busy with other jobs; it waits its turn'
            when 'put_off' then format('due for %s and put off again, until %s: %s', private.span_words(x.now - x.at), private.clock_words(x.until, x.now),
                                       coalesce(x.error ->> 'message', 'no error noted')) end) as why,

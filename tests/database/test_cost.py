@@ -102,6 +102,26 @@ def test_a_tick_asks_nothing_of_a_table_stream_by_stream(crowd: Engine, supabase
     assert {call["funcname"] for call in calls} == {"is_watched"}
 
 
+def test_a_tick_reads_the_settings_once_for_all_streams(crowd: Engine) -> None:
+    crowd.rows("truncate public.sync_jobs")
+    kinds = crowd.value("select count(*) from private.sync_streams")
+
+    with reading(crowd, "sync_streams", "sync_overrides") as meter:
+        assert crowd.value("select public.enqueue_due('test') ->> 'enqueued'") == str(STREAMS)
+
+    assert meter.rows <= 2 * kinds
+
+
+def test_what_stops_all_streams_is_put_into_words_once(crowd: Engine, supabase: Engine) -> None:
+    crowd.rows("update public.sync_jobs set run_at = run_at - interval '1 hour'")
+
+    with counting_calls(supabase) as calls:
+        lines = crowd.rows("select why from ops.late")
+
+    assert [line["why"] for line in lines] == ["no worker has ever taken a job"] * STREAMS
+    assert calls.get("span_words", 0) <= 1
+
+
 def test_the_health_of_every_stream_reads_each_job_once(crowd: Engine) -> None:
     with reading(crowd, "sync_jobs") as meter:
         crowd.rows("select count(health), count(job_state) from public.sync_health")
@@ -184,6 +204,25 @@ def test_one_row_that_must_be_matched_takes_no_other_along(
     # the row that is named anew: of a page that is matched whole, each is
     assert calls["transaction_hash"] == 1
     assert engine.value("select count(*) from public.fanvue_transactions") == 50
+
+
+def test_a_fan_erased_elsewhere_and_ids_in_lower_case_cost_a_page_nothing(
+    engine: Engine, supabase: Engine
+) -> None:
+    agency_id = engine.agency()
+    model_id = engine.model(agency_id, due=False)
+    engine.rows(
+        "insert into private.erased_fans (fan_hash, agency_id, erased_at)"
+        " values (private.fan_hash('f1'), %s, now())",
+        engine.agency(),
+    )
+    page = Jsonb([{**row, "fanvue_id": f"n{n}"} for n, row in enumerate(PAGE)])
+
+    with counting_calls(supabase) as calls:
+        (new,) = engine.rows(APPLY, agency_id, model_id, page)
+
+    assert new["inserted"] == 50
+    assert not calls.keys() & {"erased_alias", "hide_erased_fans", "fold_ids"}
 
 
 def test_a_page_that_adds_nothing_wakes_no_trigger_of_the_ledger(
