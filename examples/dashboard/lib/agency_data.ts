@@ -24,8 +24,6 @@ const COMMIT_MS = 60_000;
 const WHOLE_LOOKS = 5;
 // More creators than this would make an address that proxies refuse.
 const MOST_CREATORS = 50;
-// Streams whose figures stand among the sums: how many subscribe and follow, the account says.
-const COUNTED = new Set(["account", "top_fans"]);
 
 /** What the database said at a look: what the figures were called, and when it was. */
 interface Look {
@@ -86,7 +84,7 @@ export class AgencyData {
       try {
         if (before !== null && isNarrowed) {
           const some = await fetchHealth(client, agencyId, signal, { models, since });
-          const merged = mergeHealth(before, models, some);
+          const merged = mergeHealth(before, models, some, Date.now());
           if (models === null) this.syncedSince = unknownSince(some) ?? since;
           if (merged !== null) return merged;
         }
@@ -209,9 +207,10 @@ export class AgencyData {
     const before = this.looked;
     this.looked = typeof stamp === "string" && typeof at === "string" ? { stamp, at } : null;
     // whatever is wrong shows where figures are fetched
-    if (this.looked === null || before === null || stamp !== this.stamp) this.refreshFigures();
-    else if (stamp !== before.stamp) {
-      // Sums were fetched since, for whatever hint: that of a sale may still be lost.
+    if (this.looked === null || before === null) this.refreshFigures();
+    else if (stamp !== before.stamp || stamp !== this.stamp) {
+      if (stamp !== this.stamp) this.refreshSums();
+      // Also where sums were fetched since, for whatever hint: that of a sale may still be lost.
       const since = new Date(Date.parse(before.at) - COMMIT_MS).toISOString();
       this.changedSince ??= since;
       this.feed.refresh();
@@ -270,8 +269,7 @@ export class AgencyData {
     if (["model", "job", "sync_state"].some((kind) => changed.has(kind))) {
       this.refreshHealthOf(creatorsOf(hint));
     }
-    const isCounted = hint.items.some(({ sync_type: type }) => COUNTED.has(type ?? ""));
-    if (changed.has("sync_state") && isCounted) this.refreshSums();
+    // What hourly polls bring to the sums (top fans, how many subscribe and follow), the next look finds.
   }
 
   /** Fetches the streams of some creators, or of all. */

@@ -63,6 +63,8 @@ const ORDER = Object.keys(STREAMS);
 // A page's clock begins up to ten seconds early and ticks every ten: what was queued just now must
 // not seem to lie ahead.
 const CLOCK_LAG = 20_000;
+// Longer than the database waits before it says "late", by clocks that differ a little.
+const LATE_MS = 600_000;
 // A sync ends a little before it is committed: no statement takes longer.
 const COMMIT_MS = 60_000;
 
@@ -86,7 +88,7 @@ export async function fetchHealth(
       .eq("agency_id", agencyId);
     if (models !== null) rows.in("model_id", models);
     if (since !== null) {
-      rows.or(`last_success_at.gte.${since},health.neq.fresh,job_state.not.is.null`);
+      rows.or(`last_success_at.gte.${since},health.not.in.(fresh,"at rest"),job_state.not.is.null`);
     }
     if (after !== undefined) {
       const { model_id: model, sync_type: type } = after;
@@ -105,17 +107,18 @@ export async function fetchHealth(
 
 /**
  * Puts streams in the place of what was known of them. Those that were not fetched are well and have
- * no job: null where one of them was not, and became so without a sync.
+ * no job: null where one of them was not, or is overdue and yet not late, and became so without a sync.
  */
 export function mergeHealth(
   known: readonly StreamHealth[],
   models: readonly string[] | null,
   fetched: readonly StreamHealth[],
+  now: number,
 ): StreamHealth[] | null {
   const names = new Set(fetched.map(nameOf));
   const kept = known.filter((stream) => !names.has(nameOf(stream)));
   const isAsked = ({ model_id: id }: StreamHealth) => models === null || models.includes(id);
-  if (kept.some((stream) => isAsked(stream) && !isSettled(stream))) return null;
+  if (kept.some((stream) => isAsked(stream) && !isSettled(stream, now))) return null;
   return [...kept, ...fetched].toSorted((a, b) => rank(a.sync_type) - rank(b.sync_type));
 }
 
@@ -162,8 +165,9 @@ export function unknownSince(streams: readonly StreamHealth[]): string | null {
   return Number.isFinite(newest) ? new Date(newest - COMMIT_MS).toISOString() : null;
 }
 
-function isSettled({ health, job_state: job }: StreamHealth): boolean {
-  return health === "fresh" && job === null;
+function isSettled({ health, next_sync_at: next, job_state: job }: StreamHealth, now: number) {
+  if (job !== null) return false;
+  return health === "at rest" || (health === "fresh" && !(Date.parse(next ?? "") < now - LATE_MS));
 }
 
 function nameOf({ model_id: model, sync_type: type }: StreamHealth): string {
