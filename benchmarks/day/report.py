@@ -67,7 +67,14 @@ def _costs(costs: Costs) -> Table:
     table.add_column("what")
     table.add_column("a day", justify="right")
     for name, value in costs.as_json().items():
-        table.add_row(name.replace("_", " "), f"{value:,.0f}")
+        if isinstance(value, float | int):
+            table.add_row(name.replace("_", " "), f"{value:,.2f}" if value < 1 else f"{value:,.0f}")
+    for about, webhooks in costs.announced.items():
+        table.add_row(f"announcements of {about}", f"{webhooks:,.0f}")
+    table.add_row("the worker's calls", f"{costs.worker_calls:,.0f}")
+    table.add_row("bytes of their answers", f"{costs.worker_bytes:,.0f}")
+    for name, one in costs.answers.items():
+        table.add_row(f"  {name}", f"{one.calls:,.0f} of {one.bytes / one.calls:,.0f} bytes")
     return table
 
 
@@ -79,9 +86,12 @@ def _months(costs: Costs) -> Table:
         caption_justify="left",
     )
     table.add_column("what")
-    for creators in SIZES:
-        table.add_column(f"{creators} creators", justify="right")
-    months = [month_of(costs, creators) for creators in SIZES]
+    months = []
+    for messages in (True, False):
+        for creators in SIZES:
+            words = "" if messages else ", messages not announced"
+            table.add_column(f"{creators} creators{words}", justify="right")
+            months.append(month_of(costs, creators, messages=messages))
     for quota in QUOTAS:
         shown = []
         for month in months:
