@@ -53,6 +53,8 @@ EMPTY_MB: Final = 30
 # A fetch after a change: GET, SET NX, SET XX, DEL; the others that ask at that moment: GET, SET NX,
 # MGET. Where a value ran out, three more note that it is read.
 FILL_COMMANDS: Final = 4 + 3 * (DASHBOARDS - 1)
+# What a look finds: looks are spread, so that the others find what the first one filled.
+LOOK_COMMANDS: Final = 4 + (DASHBOARDS - 1)
 NOTE_COMMANDS, VALUE_SECONDS = 3, 600
 # What a worker asks and replaces after a change: the ranges read, and the one that all show.
 REFRESH_COMMANDS: Final = 2
@@ -107,10 +109,9 @@ def month_of(costs: Costs, creators: int, *, messages: bool = True) -> dict[str,
     # each sale is told when it is announced, and once more when a poll has confirmed it
     sales_open = creators * costs.sales * OPEN_SHARE
     refreshes = creators * costs.refreshes_open + sales_open
-    changes = DASHBOARDS * (
-        _gathered(refreshes, SUMS_GAP_SECONDS)
-        + _gathered(creators * costs.counted_open, LOOK_SECONDS)
-    )
+    told_of = _gathered(refreshes, SUMS_GAP_SECONDS)
+    found = _gathered(creators * costs.counted_open, LOOK_SECONDS)
+    changes = DASHBOARDS * (told_of + found)
     heard = DASHBOARDS * creators * costs.hints_open
     sold = DASHBOARDS * refreshes
     told = 2 * min(costs.worker_messages, TICKS_A_DAY)
@@ -137,7 +138,8 @@ def month_of(costs: Costs, creators: int, *, messages: bool = True) -> dict[str,
     )
     polled = creators * (costs.refreshes_open + costs.counted_open)
     commands = (
-        changes / DASHBOARDS * FILL_COMMANDS
+        told_of * FILL_COMMANDS
+        + found * LOOK_COMMANDS
         + OPEN_SECONDS / VALUE_SECONDS * NOTE_COMMANDS
         + _gathered(polled, GATHERING.total_seconds()) * REFRESH_COMMANDS
         # who finds that nobody reads asks again a while later
