@@ -34,7 +34,8 @@ def as_tables(outcome: Outcome, shape: Shape) -> Iterator[Table]:
         yield _calls(outcome, shape)
     if outcome.costs:
         yield _costs(outcome.costs)
-        yield _months(outcome.costs)
+        yield _months(outcome.costs, messages=True)
+        yield _months(outcome.costs, messages=False)
 
 
 def _calls(outcome: Outcome, shape: Shape) -> Table:
@@ -78,20 +79,19 @@ def _costs(costs: Costs) -> Table:
     return table
 
 
-def _months(costs: Costs) -> Table:
+def _months(costs: Costs, *, messages: bool) -> Table:
+    announced = "all announced" if messages else "messages left to polls"
+    hours = OPEN_SECONDS // 3600
     table = Table(
-        title=f"A month with {DASHBOARDS} dashboards open {OPEN_SECONDS // 3600} hours a day",
+        title=f"A month with {DASHBOARDS} dashboards open {hours} hours a day, {announced}",
         title_justify="left",
         caption="share of the free plan / of the first paid one",
         caption_justify="left",
     )
     table.add_column("what")
-    months = []
-    for messages in (True, False):
-        for creators in SIZES:
-            words = "" if messages else ", messages not announced"
-            table.add_column(f"{creators} creators{words}", justify="right")
-            months.append(month_of(costs, creators, messages=messages))
+    for creators in SIZES:
+        table.add_column(f"{creators} creators", justify="right")
+    months = [month_of(costs, creators, messages=messages) for creators in SIZES]
     for quota in QUOTAS:
         shown = []
         for month in months:
