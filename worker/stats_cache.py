@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 
 # A backfill commits several times a second; one refresh at its end shows as much as each would.
-GATHERING: Final = timedelta(seconds=5)
+# Whom a hint reaches has filled the cache long before: this is for those who open a page without.
+GATHERING: Final = timedelta(seconds=30)
 PAUSE: Final = timedelta(seconds=30)
 # Whoever begins to read meanwhile fills the cache; the next change after this finds it read.
 UNREAD: Final = timedelta(minutes=5)

@@ -34,7 +34,8 @@ def as_tables(outcome: Outcome, shape: Shape) -> Iterator[Table]:
         yield _calls(outcome, shape)
     if outcome.costs:
         yield _costs(outcome.costs)
-        yield _months(outcome.costs)
+        yield _months(outcome.costs, messages=True)
+        yield _months(outcome.costs, messages=False)
 
 
 def _calls(outcome: Outcome, shape: Shape) -> Table:
@@ -67,13 +68,22 @@ def _costs(costs: Costs) -> Table:
     table.add_column("what")
     table.add_column("a day", justify="right")
     for name, value in costs.as_json().items():
-        table.add_row(name.replace("_", " "), f"{value:,.0f}")
+        if isinstance(value, float | int):
+            table.add_row(name.replace("_", " "), f"{value:,.2f}" if value < 1 else f"{value:,.0f}")
+    for about, webhooks in costs.announced.items():
+        table.add_row(f"announcements of {about}", f"{webhooks:,.0f}")
+    table.add_row("the worker's calls", f"{costs.worker_calls:,.0f}")
+    table.add_row("bytes of their answers", f"{costs.worker_bytes:,.0f}")
+    for name, one in costs.answers.items():
+        table.add_row(f"  {name}", f"{one.calls:,.0f} of {one.bytes / one.calls:,.0f} bytes")
     return table
 
 
-def _months(costs: Costs) -> Table:
+def _months(costs: Costs, *, messages: bool) -> Table:
+    announced = "all announced" if messages else "messages left to polls"
+    hours = OPEN_SECONDS // 3600
     table = Table(
-        title=f"A month with {DASHBOARDS} dashboards open {OPEN_SECONDS // 3600} hours a day",
+        title=f"A month with {DASHBOARDS} dashboards open {hours} hours a day, {announced}",
         title_justify="left",
         caption="share of the free plan / of the first paid one",
         caption_justify="left",
@@ -81,7 +91,7 @@ def _months(costs: Costs) -> Table:
     table.add_column("what")
     for creators in SIZES:
         table.add_column(f"{creators} creators", justify="right")
-    months = [month_of(costs, creators) for creators in SIZES]
+    months = [month_of(costs, creators, messages=messages) for creators in SIZES]
     for quota in QUOTAS:
         shown = []
         for month in months:

@@ -110,7 +110,10 @@ def test_commands_of_the_program_exist_with_their_options(where: str, line: str)
     while words and hasattr(command, "commands") and not words[0].startswith("-"):
         assert words[0] in command.commands, f"{where}: {line}"
         command = command.commands[words.pop(0)]
-    options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+    options = {"--help"}
+    for parameter in command.params:
+        # and what switches it off
+        options |= {*parameter.opts, *parameter.secondary_opts}
     given = {word.partition("=")[0] for word in words if word.startswith("--")}
     assert given <= options, f"{where}: {line}"
 

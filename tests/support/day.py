@@ -21,6 +21,7 @@ from tests.support.day_clock import DayClock, stopped_database
 from tests.support.engine import forget
 from tests.support.fanvue_process import fanvue_process
 from tests.support.freshness import Watch
+from tests.support.news import announced
 from worker.app import open_engine
 from worker.settings import load_settings
 
@@ -107,6 +108,8 @@ class Day:
     began: datetime | None = None
     sent_before: int = 0
     counted_before: Counter[str] = field(default_factory=Counter)
+    # what Fanvue would send webhooks about
+    announced: Counter[str] = field(default_factory=Counter)
 
     def settings(self, **changes: str) -> Settings:
         """Return the worker's settings, some of them changed."""
@@ -247,6 +250,8 @@ class Day:
         orders = news.orders(self.clock.instant.hour)
         if orders:
             answers = self.control.happen(*orders)
+            for order in orders:
+                self.announced += announced(order)
             self.watch.expect(news.expected(orders, answers), self.clock.instant)
 
     async def live(

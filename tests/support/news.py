@@ -6,7 +6,7 @@ Drawn from a seed: equal seeds give equal days. Knows Fanvue's orders and answer
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -135,6 +135,27 @@ class News:
         """Return what our tables must show after what happened."""
         for order, answer in zip(orders, answers, strict=True):
             yield from _READERS[order["do"]](self._facts[order["creator"]], order, answer)
+
+
+def announced(order: Mapping[str, Any]) -> Counter[str]:
+    """Return how many webhooks Fanvue sends of it, by what they are about.
+
+    Posts, reactions and who unfollows are announced by no topic.
+    """
+    match order["do"]:
+        case "sales":
+            # the start and the renewal of a subscription are told beside their payment
+            sources = [row["source"] for row in order["rows"]]
+            told = sum(source in {"subscription", "renewal"} for source in sources)
+            return Counter(money=len(sources) + told)
+        case "reversals" | "purchases" | "cancellations":
+            return Counter(money=1)
+        case "fans":
+            return Counter(money=1) if "subscribers" in order else Counter(fans=1)
+        case "messages" | "messages/read":
+            return Counter(chats=1)
+        case _:
+            return Counter()
 
 
 PLAIN: Final[Mapping[str, Mapping[str, Any]]] = {

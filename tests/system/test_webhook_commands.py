@@ -327,6 +327,31 @@ def test_topics_without_their_scope_are_left_out_and_named(program: Program) -> 
     assert "read:chat" in outcome["note"]
 
 
+def test_messages_are_left_to_polls_where_somebody_says_so(program: Program) -> None:
+    engine = program.engine
+    creator = engine.creator()
+    engine.drain()
+    name = handle_of(program, creator)
+
+    def said(*words: str) -> tuple[str, bool]:
+        (outcome,) = program.json("webhooks", *words)
+        (there,) = at_fanvue(program)
+        assert outcome["events"] == there["events"]
+        assert outcome["note"] is None
+        return outcome["outcome"], "creator.message.received" in there["events"]
+
+    assert said("register", name, "--no-messages") == ("registered", False)
+    assert said("register", name) == ("unchanged", False)
+    assert said("rotate", name) == ("rotated", False)
+    tip(program, creator, 2)
+    deliver(program)
+    engine.assert_exact(creator)
+    assert said("register", name, "--messages") == ("registered", True)
+    assert said("register", name) == ("unchanged", True)
+    assert said("rotate", name) == ("rotated", True)
+    assert said("register", name, "--no-messages") == ("registered", False)
+
+
 def test_a_refused_registration_is_one_line_with_a_next_step_and_leaves_nothing(
     program: Program,
 ) -> None:

@@ -71,10 +71,10 @@ async def test_ranges_that_are_read_are_replaced_after_a_change() -> None:
         assert b.replaced == [("a", JUNE), ("a", JULY)]
 
 
-async def test_many_changes_are_one_refresh_of_each_agency_in_five_seconds() -> None:
+async def test_many_changes_are_one_refresh_of_each_agency_in_half_a_minute() -> None:
     b = Bench(ranges={"a": [JUNE], "b": [JULY]})
     async with b.cache.warming():
-        for _ in range(20):
+        for _ in range(120):
             b.cache.changed("a")
             b.cache.changed("b")
             await b.clock.advance(SECOND)

@@ -16,7 +16,12 @@ from uuid import uuid4
 from worker.commands.terminal import ago
 from worker.commands.webhook_check import DEPLOY, Signer, post_event, seal_secret
 from worker.errors import Misconfigured, SyncError, Transient, UsageError
-from worker.jobs.subscriptions import TOPICS, Subscriptions, missing_scopes
+from worker.jobs.subscriptions import (
+    Subscriptions,
+    missing_scopes,
+    tells_of_chats,
+    wanted_topics,
+)
 from worker.sealing import Keyring
 from worker.store.webhooks import WebhookStore
 
@@ -104,8 +109,11 @@ class Desk:
         text = f"Fanvue delivers to {other[0].url}" if other else ""
         return Outcome(creator, "none", text=text)
 
-    async def register(self, creator: WebhookCreator) -> Outcome:
-        """Make a subscription unless there is one; replace those whose secret nobody kept."""
+    async def register(self, creator: WebhookCreator, *, messages: bool | None = None) -> Outcome:
+        """Make a subscription unless there is one; replace those whose secret nobody kept.
+
+        `messages`: whether they are to be announced; None leaves a subscription as it is.
+        """
         subscriptions = self._subscriptions(creator)
         listed = await subscriptions.listed()
         here = [one for one in listed if one.url == self._url]
@@ -116,15 +124,21 @@ class Desk:
                 await self.store.retire(lost.id)
         known = next((kept[one.id] for one in here if one.id in kept), None)
         strays = [one for one in here if one.id not in kept]
-        if known is not None:
+        if known is not None and messages in {None, tells_of_chats(known.events)}:
             await self._delete(subscriptions, strays)
             return Outcome(creator, "unchanged", known.events)
-        made = await self._make(creator, subscriptions, self._url)
+        wanted = wanted_topics(messages=messages is not False)
+        made = await self._make(creator, subscriptions, self._url, wanted)
+        if known is not None:
+            await self._remove(subscriptions, known)
         await self._delete(subscriptions, strays)
-        return Outcome(creator, "registered", made.events, _left_out(made))
+        return Outcome(creator, "registered", made.events, _left_out(made, wanted))
 
     async def rotate(self, creator: WebhookCreator) -> Outcome:
-        """Make new subscriptions, then delete the old ones; both secrets are good meanwhile."""
+        """Make new subscriptions, then delete the old ones; both secrets are good meanwhile.
+
+        What is announced stays: who is not told of messages is not told of them afterwards.
+        """
         subscriptions = self._subscriptions(creator)
         if not creator.active:
             again = creator.handle or creator.model_id
@@ -135,9 +149,10 @@ class Desk:
         urls = dict.fromkeys(one.url for one in creator.active)
         kept = {one.fanvue_id for one in creator.active}
         listed = await subscriptions.listed()
+        wanted = wanted_topics(messages=any(tells_of_chats(one.events) for one in creator.active))
         made: NewSubscription | None = None
         for url in urls:
-            made = await self._make(creator, subscriptions, url)
+            made = await self._make(creator, subscriptions, url, wanted)
             for old in creator.active:
                 if old.url == url:
                     await self._remove(subscriptions, old)
@@ -145,7 +160,7 @@ class Desk:
         strays = [one for one in listed if one.url in ours and one.id not in kept]
         await self._delete(subscriptions, strays)
         events = () if made is None else made.events
-        return Outcome(creator, "rotated", events, "" if made is None else _left_out(made))
+        return Outcome(creator, "rotated", events, "" if made is None else _left_out(made, wanted))
 
     async def delete(self, creator: WebhookCreator) -> Outcome:
         """Delete what is registered here, and what was made for this address and got lost."""
@@ -160,14 +175,18 @@ class Desk:
         return Outcome(creator, "deleted" if creator.active or here else "none")
 
     async def _make(
-        self, creator: WebhookCreator, subscriptions: Subscriptions, url: str
+        self,
+        creator: WebhookCreator,
+        subscriptions: Subscriptions,
+        url: str,
+        wanted: Sequence[str],
     ) -> NewSubscription:
         webhook_id = str(uuid4())
-        await self.store.begin(webhook_id, creator.model_id, url, TOPICS)
+        await self.store.begin(webhook_id, creator.model_id, url, wanted)
         try:
             # Fanvue's own call must find the function ready for it.
             await self._until_taken(url, None)
-            made = await self._ask(subscriptions, url)
+            made = await self._ask(subscriptions, url, wanted)
         except BaseException:
             await self.store.retire(webhook_id)
             raise
@@ -182,11 +201,13 @@ class Desk:
         await self._until_taken(url, signer)
         return made
 
-    async def _ask(self, subscriptions: Subscriptions, url: str) -> NewSubscription:
+    async def _ask(
+        self, subscriptions: Subscriptions, url: str, wanted: Sequence[str]
+    ) -> NewSubscription:
         """Make a subscription; where the answer got lost, leave none whose secret nobody has."""
         before = {one.id for one in await subscriptions.listed()}
         try:
-            return await subscriptions.make(url)
+            return await subscriptions.make(url, messages=tells_of_chats(wanted))
         except Transient:
             with suppress(SyncError):
                 listed = await subscriptions.listed()
@@ -243,8 +264,8 @@ class Desk:
         return Subscriptions(self._engine.client, creator.uuid, token)
 
 
-def _left_out(made: NewSubscription) -> str:
-    scopes = missing_scopes(made.events)
+def _left_out(made: NewSubscription, wanted: Sequence[str]) -> str:
+    scopes = missing_scopes(made.events, wanted)
     if not scopes:
         return ""
     return f"without what {' and '.join(scopes)} allows: tick it in the Fanvue app, connect again"

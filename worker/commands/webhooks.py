@@ -44,6 +44,7 @@ REGISTER_EXAMPLES: Final = """
 Examples:
   fanvue-sync webhooks register nova
   fanvue-sync webhooks register --all
+  fanvue-sync webhooks register --all --no-messages
 """
 TEST_EXAMPLES: Final = """
 \b
@@ -81,7 +82,19 @@ def list_webhooks(names: Creators = None, *, as_json: AsJson = False) -> None:
 
 
 def register(
-    names: Creators = None, *, every: Every = False, url: Url = None, as_json: AsJson = False
+    names: Creators = None,
+    *,
+    every: Every = False,
+    messages: Annotated[
+        bool | None,
+        typer.Option(
+            "--messages/--no-messages",
+            help="Announce messages as well, each by a call of the function, as at first; or leave "
+            "them to polls, which find them within five minutes. Not said: as it is.",
+        ),
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let Fanvue announce what happens.
 
@@ -89,7 +102,11 @@ def register(
     subscription's secret sealed in the database. Run again, it changes nothing.
     """
     wanted = _named(names, "fanvue-sync webhooks register --all", every=every)
-    _show(wait_for(_for_each(begin(), wanted, Desk.register, url)), as_json=as_json)
+
+    def act(desk: Desk, creator: WebhookCreator) -> Awaitable[Outcome]:
+        return desk.register(creator, messages=messages)
+
+    _show(wait_for(_for_each(begin(), wanted, act, url)), as_json=as_json)
 
 
 def rotate(names: Creators = None, *, every: Every = False, as_json: AsJson = False) -> None:

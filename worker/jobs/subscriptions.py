@@ -81,9 +81,20 @@ class NewSubscription(Subscription):
     secret: str = field(repr=False)
 
 
-def missing_scopes(events: Sequence[str]) -> list[str]:
-    """Return the scopes without which topics were left out."""
-    return [scope for topics, scope in SCOPES.items() if not set(topics) & set(events)]
+def tells_of_chats(events: Sequence[str]) -> bool:
+    """Tell whether messages are announced."""
+    return bool(set(CHATS) & set(events))
+
+
+def wanted_topics(*, messages: bool) -> tuple[str, ...]:
+    """Return the topics to subscribe to, with messages or without."""
+    return TOPICS if messages else MONEY + FANS
+
+
+def missing_scopes(events: Sequence[str], wanted: Sequence[str] = TOPICS) -> list[str]:
+    """Return the scopes without which wanted topics were left out."""
+    left_out = set(wanted) - set(events)
+    return [scope for topics, scope in SCOPES.items() if set(topics) & left_out]
 
 
 class Subscriptions:
@@ -99,9 +110,10 @@ class Subscriptions:
         reply = await self._call(lambda auth: self._client.get(PATH, auth=auth))
         return [Subscription(one.id, one.url, one.events) for one in parse(_List, reply.body).data]
 
-    async def make(self, url: str) -> NewSubscription:
-        """Subscribe an address to every topic for which the creator granted the scope."""
-        for events in _ATTEMPTS[:-1]:
+    async def make(self, url: str, *, messages: bool = True) -> NewSubscription:
+        """Subscribe an address to every wanted topic for which the creator granted the scope."""
+        wanted = set(wanted_topics(messages=messages))
+        for events in (some for some in _ATTEMPTS[:-1] if wanted.issuperset(some)):
             try:
                 return await self._make(url, events)
             except ScopeMissing:

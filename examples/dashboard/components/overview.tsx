@@ -29,7 +29,7 @@ interface Props extends ConnectTarget {
 }
 
 // Functions are counted by the call: the first change shows at once, those of a burst together.
-const SUMS_GAP_MS = 5_000;
+const SUMS_GAP_MS = 10_000;
 
 /** The agency's money of a period. */
 export function Overview({ data, models, period, today, onPeriod, ...target }: Props) {

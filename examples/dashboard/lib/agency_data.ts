@@ -8,7 +8,7 @@
 import { type Arrival, fetchArrival } from "./announcements";
 import { SYSTEM_TIMERS, type Timers } from "./coalescer";
 import { type Change, type Feed, fetchHead } from "./feed";
-import { fetchHealth, replaceHealth, type StreamHealth } from "./health";
+import { fetchHealth, mergeHealth, type StreamHealth, unknownSince } from "./health";
 import { creatorsOf, type Hint, reaches } from "./hints";
 import { type Connection, LiveChannel } from "./live_channel";
 import { fetchModels, type Model } from "./models";
@@ -24,8 +24,6 @@ const COMMIT_MS = 60_000;
 const WHOLE_LOOKS = 5;
 // More creators than this would make an address that proxies refuse.
 const MOST_CREATORS = 50;
-// Streams whose figures stand among the sums.
-const COUNTED = new Set(["account", "top_fans", "subscribers", "followers"]);
 
 /** What the database said at a look: what the figures were called, and when it was. */
 interface Look {
@@ -47,6 +45,10 @@ export class AgencyData {
   private looks = 0;
   /** The creators whose streams changed since they were fetched; null is all. */
   private changedModels: Set<string> | null = null;
+  /** Since when syncs may have ended that are not shown; null where none ever did. */
+  private syncedSince: string | null = null;
+  /** Whether those that did not change are to be fetched as well. */
+  private allStreams = true;
   /** The creators whose sales did. */
   private changedSellers: Set<string> | null = null;
   /** Since when sales changed of which no hint came. */
@@ -75,15 +77,23 @@ export class AgencyData {
       fetchModels(client, agencyId, signal).catch(this.forgetLook);
     this.models = new Resource(models, undefined, timers);
     const health = async (before: StreamHealth[] | null, signal: AbortSignal) => {
-      const models = [...(this.changedModels ?? [])];
-      this.changedModels = new Set();
+      const models = this.takeChangedModels();
+      const since = this.syncedSince;
+      const isNarrowed = !this.allStreams && (since !== null || models !== null);
+      this.allStreams = false;
       try {
-        if (before === null || models.length === 0 || models.length > MOST_CREATORS) {
-          return await fetchHealth(client, agencyId, signal);
+        if (before !== null && isNarrowed) {
+          const some = await fetchHealth(client, agencyId, signal, { models, since });
+          const merged = mergeHealth(before, models, some, Date.now());
+          if (models === null) this.syncedSince = unknownSince(some) ?? since;
+          if (merged !== null) return merged;
         }
-        return replaceHealth(before, models, await fetchHealth(client, agencyId, signal, models));
+        const all = await fetchHealth(client, agencyId, signal);
+        this.syncedSince = unknownSince(all);
+        return all;
       } catch (error) {
         this.changedModels = null;
+        this.allStreams = true;
         throw error;
       }
     };
@@ -135,6 +145,11 @@ export class AgencyData {
   }
 
   readonly refreshAll = (): void => {
+    this.allStreams = true;
+    this.refreshNews();
+  };
+
+  private readonly refreshNews = (): void => {
     this.refreshFigures();
     this.refreshHealth();
   };
@@ -177,8 +192,10 @@ export class AgencyData {
     this.cancelLook = this.timers.after(period * (0.75 + Math.random() / 2), () => {
       this.looks += 1;
       const isQuiet = this.connection === "live" && this.looks % WHOLE_LOOKS !== 0;
-      if (isQuiet && !document.hidden) void this.refreshIfChanged();
-      else this.lookAgain();
+      if (!document.hidden) {
+        if (isQuiet) void this.refreshIfChanged();
+        else this.refreshNews();
+      }
       this.planLook();
     });
   }
@@ -190,9 +207,10 @@ export class AgencyData {
     const before = this.looked;
     this.looked = typeof stamp === "string" && typeof at === "string" ? { stamp, at } : null;
     // whatever is wrong shows where figures are fetched
-    if (this.looked === null || before === null || stamp !== this.stamp) this.refreshFigures();
-    else if (stamp !== before.stamp) {
-      // Sums were fetched since, for whatever hint: that of a sale may still be lost.
+    if (this.looked === null || before === null) this.refreshFigures();
+    else if (stamp !== before.stamp || stamp !== this.stamp) {
+      if (stamp !== this.stamp) this.refreshSums();
+      // Also where sums were fetched since, for whatever hint: that of a sale may still be lost.
       const since = new Date(Date.parse(before.at) - COMMIT_MS).toISOString();
       this.changedSince ??= since;
       this.feed.refresh();
@@ -213,6 +231,14 @@ export class AgencyData {
     if (models === null || models.size > MOST_CREATORS) return null;
     if (since !== null) return models.size > 0 ? null : { since };
     return models.size > 0 ? { models: [...models] } : null;
+  }
+
+  /** Whose streams are to be fetched; null is all. */
+  private takeChangedModels(): string[] | null {
+    const models = this.changedModels;
+    this.changedModels = new Set();
+    const isShort = models !== null && models.size > 0 && models.size <= MOST_CREATORS;
+    return isShort ? [...models] : null;
   }
 
   private refreshSums(): void {
@@ -243,8 +269,7 @@ export class AgencyData {
     if (["model", "job", "sync_state"].some((kind) => changed.has(kind))) {
       this.refreshHealthOf(creatorsOf(hint));
     }
-    const isCounted = hint.items.some(({ sync_type: type }) => COUNTED.has(type ?? ""));
-    if (changed.has("sync_state") && isCounted) this.refreshSums();
+    // What hourly polls bring to the sums (top fans, how many subscribe and follow), the next look finds.
   }
 
   /** Fetches the streams of some creators, or of all. */

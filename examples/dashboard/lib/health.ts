@@ -63,13 +63,23 @@ const ORDER = Object.keys(STREAMS);
 // A page's clock begins up to ten seconds early and ticks every ten: what was queued just now must
 // not seem to lie ahead.
 const CLOCK_LAG = 20_000;
+// Longer than the database waits before it says "late", by clocks that differ a little.
+const LATE_MS = 600_000;
+// A sync ends a little before it is committed: no statement takes longer.
+const COMMIT_MS = 60_000;
 
-/** Fetches all streams of an agency, or of some of its creators. */
+/** Which streams are wanted: those of some creators; of them what was synced since, or is not well. */
+interface Narrowed {
+  readonly models?: readonly string[] | null;
+  readonly since?: string | null;
+}
+
+/** Fetches all streams of an agency, or of some of its creators, or those that are not as before. */
 export async function fetchHealth(
   client: Client,
   agencyId: string,
   signal: AbortSignal,
-  models: readonly string[] | null = null,
+  { models = null, since = null }: Narrowed = {},
 ): Promise<StreamHealth[]> {
   const streams = await readAll<StreamHealth>((after) => {
     const rows = client
@@ -77,6 +87,9 @@ export async function fetchHealth(
       .select(COLUMNS, countOnce(after))
       .eq("agency_id", agencyId);
     if (models !== null) rows.in("model_id", models);
+    if (since !== null) {
+      rows.or(`last_success_at.gte.${since},health.not.in.(fresh,"at rest"),job_state.not.is.null`);
+    }
     if (after !== undefined) {
       const { model_id: model, sync_type: type } = after;
       // Said twice, so that the index leads straight to the place.
@@ -92,13 +105,20 @@ export async function fetchHealth(
   return streams.toSorted((a, b) => rank(a.sync_type) - rank(b.sync_type));
 }
 
-/** Puts some creators' streams in the place of what was known of them. */
-export function replaceHealth(
+/**
+ * Puts streams in the place of what was known of them. Those that were not fetched are well and have
+ * no job: null where one of them was not, or is overdue and yet not late, and became so without a sync.
+ */
+export function mergeHealth(
   known: readonly StreamHealth[],
-  models: readonly string[],
+  models: readonly string[] | null,
   fetched: readonly StreamHealth[],
-): StreamHealth[] {
-  const kept = known.filter(({ model_id: id }) => !models.includes(id));
+  now: number,
+): StreamHealth[] | null {
+  const names = new Set(fetched.map(nameOf));
+  const kept = known.filter((stream) => !names.has(nameOf(stream)));
+  const isAsked = ({ model_id: id }: StreamHealth) => models === null || models.includes(id);
+  if (kept.some((stream) => isAsked(stream) && !isSettled(stream, now))) return null;
   return [...kept, ...fetched].toSorted((a, b) => rank(a.sync_type) - rank(b.sync_type));
 }
 
@@ -136,6 +156,22 @@ export function progressShare({ position, floor, ceiling }: Progress): number | 
   // The walk goes from the newest row down to the floor.
   const share = (to - at) / (to - from);
   return Number.isFinite(share) ? Math.min(1, Math.max(0, share)) : null;
+}
+
+/** From when on syncs may be unknown once these streams were fetched; null where none ever ended. */
+export function unknownSince(streams: readonly StreamHealth[]): string | null {
+  const ends = streams.map(({ last_success_at: at }) => Date.parse(at ?? ""));
+  const newest = Math.max(...ends.filter(Number.isFinite));
+  return Number.isFinite(newest) ? new Date(newest - COMMIT_MS).toISOString() : null;
+}
+
+function isSettled({ health, next_sync_at: next, job_state: job }: StreamHealth, now: number) {
+  if (job !== null) return false;
+  return health === "at rest" || (health === "fresh" && !(Date.parse(next ?? "") < now - LATE_MS));
+}
+
+function nameOf({ model_id: model, sync_type: type }: StreamHealth): string {
+  return `${model} ${type}`;
 }
 
 function rank(syncType: string): number {
