@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from tests.property.fanvue_list import Dates
+from tests.support.fanvue_stub import json_answer
 from tests.unit.jobs.house import fan
 from tests.unit.jobs.test_list_walk import listing
 from tests.unit.jobs.walk_bench import PATIENT, WalkBench, walking
-from worker.errors import LeaseLost
+from tests.unit.jobs.walk_book import rows_every
+from worker.errors import LeaseLost, ScopeMissing
 from worker.jobs.outcomes import Cancelled, Done, Yielded
 from worker.jobs.walk import CERTAIN, Slice
 
@@ -71,6 +75,36 @@ async def test_a_page_is_committed_while_the_next_ones_are_read() -> None:
     assert heard == [3, 3, 4]
     assert [asked["p_version"] for asked in w.stub.named("commit_sync_page")] == [0, 1, 2]
     w.assert_exact()
+
+
+async def test_a_page_that_shows_rows_again_is_committed_by_itself() -> None:
+    """Equal rows without ids on one page are two, and on two pages one."""
+    w = walking(300, kind="full")
+    w.rows[:] = rows_every(timedelta(minutes=45), 300, until=w.rows[-1].at, ids=False)
+    w.api.list.__post_init__()
+
+    def cut_dates(_: str, number: int, body: Any) -> Any:
+        if number == 3:
+            # The third page begins above the rows that the second one brought.
+            w.api.list.dates = Dates.TO_THE_DAY
+        return body
+
+    w.api.tamper = cut_dates
+
+    assert await w.run() == Done()
+
+    w.assert_exact()
+
+
+async def test_what_fails_ahead_is_told_once_when_all_before_it_is_committed() -> None:
+    w = walking(300, kind="full")
+    w.api.tamper = lambda _, number, body: json_answer({}, 403) if number == 4 else body
+
+    with pytest.raises(ScopeMissing):
+        await w.run()
+
+    assert [page["pages"] for page in w.book.pages] == [1, 2]
+    assert len(w.api.calls) == w.meter.requests == 4
 
 
 async def test_a_poll_of_one_page_asks_for_no_other() -> None:
