@@ -62,7 +62,7 @@ class ToldWalks(WalkStore):
         _count(
             self._metrics,
             job,
-            1,
+            page.pages,
             inserted=committed.inserted,
             updated=committed.updated,
             unchanged=committed.unchanged,

@@ -182,9 +182,18 @@ begin
     if v_is_awaited then
       -- what is known again confirms nothing new
       p_rows := private.recall_rows(p_model_id, p_rows, p_border);
-      select c.confirmed, c.amount into v_confirmed from private.confirm_provisional(p_model_id, p_rows, p_now) c;
-      updated := v_confirmed.confirmed;
-      amount := v_confirmed.amount;
+      -- each announcement is compared with all rows at hand: some fifty at a time, and those of an instant together
+      for v_confirmed in
+        select c.confirmed, c.amount
+        from (select jsonb_agg(x.item order by x.n) as items
+              from (select r.item, r.ordinality as n, min(r.ordinality) over (partition by r.item ->> 'at') as first
+                    from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)) x
+              group by x.first / 50 order by x.first / 50) p
+        cross join lateral private.confirm_provisional(p_model_id, p.items, p_now) c
+      loop
+        updated := updated + v_confirmed.confirmed;
+        amount := amount + v_confirmed.amount;
+      end loop;
     end if;
     v_rows := array(select x from jsonb_populate_recordset(null::private.listed_transaction, p_rows) x);
   end if;

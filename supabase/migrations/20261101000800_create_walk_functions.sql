@@ -208,6 +208,7 @@ declare
   v_settings private.sync_streams;
   v_done record;
   v_rows jsonb := coalesce(p_page -> 'rows', '[]');
+  v_pages integer := coalesce((p_page ->> 'pages')::integer, 1);
   v_complete boolean := coalesce((p_page ->> 'complete')::boolean, false);
   v_unmodified boolean := coalesce((p_page ->> 'not_modified')::boolean, false);
   -- read to the end, but something on the way could not be read: the walk closes and the high-water mark stays
@@ -236,6 +237,8 @@ begin
                                                   p_job_id, v_state.version, p_version),
       hint = 'stop the task and write nothing';
   end if;
+  -- pages that were read while the last one was committed come as one: the walk as it stood before the last of them
+  v_state.walk_pages := v_state.walk_pages + v_pages - 1;
   select t.* into v_settings from private.stream_settings(v_job.agency_id, v_job.model_id, v_job.sync_type) t;
   select a.inserted, a.updated, a.unchanged, a.amount into v_done from private.apply_page(v_job, v_state, v_settings, p_page, v_now) a;
 
@@ -267,7 +270,7 @@ begin
       walk_border = case when v_job.sync_type <> 'earnings' or v_position is null or p_page ->> 'mode' = 'window' or p_page ->> 'cursor' is null then '{}'
                     else array(select t.id from public.fanvue_transactions t
                                where t.model_id = v_job.model_id and t.fanvue_created_at = v_position) end,
-      walk_pages = s.walk_pages + 1,
+      walk_pages = v_state.walk_pages + 1,
       walk_rows = s.walk_rows + jsonb_array_length(v_rows),
       walk_changed = s.walk_changed + v_done.inserted + v_done.updated,
       walk_notes = s.walk_notes || coalesce(p_page -> 'notes', '{}'),
@@ -278,7 +281,7 @@ begin
       aside_checked_at = case when coalesce((p_page ->> 'aside_checked')::boolean, false) then v_now else s.aside_checked_at end
   where s.id = v_state.id;
   if v_complete then
-    -- v_state still is the walk before this page: a list of one page needs no second look
+    -- a list of one page needs no second look
     v_partial := private.finish_walk(v_state, v_settings, v_newest, v_ceiling, v_partial,
                                      v_state.walk_changed + v_done.inserted + v_done.updated > 0, v_now);
     if v_partial is null and v_state.walk_kind = 'incremental' and v_state.walk_pages = 0 and not v_unmodified
@@ -301,7 +304,7 @@ begin
   set lease_until = greatest(j.lease_until, v_now + make_interval(secs => p_lease_seconds)),
       -- a job that gets on is no poison, however often its workers die
       attempt = least(j.attempt, 1::smallint),
-      pages = j.pages + coalesce((p_page ->> 'pages')::integer, 1),
+      pages = j.pages + v_pages,
       rows_inserted = j.rows_inserted + v_done.inserted,
       rows_updated = j.rows_updated + v_done.updated,
       rows_unchanged = j.rows_unchanged + v_done.unchanged,
@@ -319,7 +322,7 @@ begin
 end
 $$;
 comment on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer) is
-  'Commits one page of a walk: rows, cursor, position, counters, progress and the extended lease in one transaction, guarded by lease and version. '
+  'Commits one page of a walk, or several as one: rows, cursor, position, counters, progress and the extended lease in one transaction, guarded by lease and version. '
   'The same page again returns the same answer. complete closes the walk and moves the high-water mark; complete with partial closes it and does not. '
   'The answer''s complete counts: a poll that found only what is known, or an answer 304, closes the walk too.';
 revoke all on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer) from public, anon, authenticated;

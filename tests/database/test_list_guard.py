@@ -119,6 +119,18 @@ def test_a_shrink_that_an_operator_accepts_ends_them(
     assert not creator.state(stream)["full_requested"]
 
 
+@both
+def test_pages_that_were_committed_as_one_are_several_pages(creator: Creator, stream: str) -> None:
+    """What one reading of several pages missed is looked for once more."""
+    creator.read(stream, fans("a", "b"))
+
+    for end in ({"a", "b"}, {"a"}):
+        reading = creator.begin(stream, full=True)
+        reading.commit(*fans("a"), complete=True, pages=3)
+        reading.settle()
+        assert creator.names(LISTS[stream]) == end
+
+
 def test_an_accepted_shrink_does_not_put_a_paused_model_on_the_schedule(creator: Creator) -> None:
     creator.engine.rows("update public.models set status = 'paused'")
 

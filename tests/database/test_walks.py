@@ -92,6 +92,17 @@ def test_a_page_moves_rows_cursor_progress_and_lease_together(walk: Walk) -> Non
     assert job["progress"]["rows"] == 2
 
 
+def test_pages_that_come_as_one_count_as_what_they_are(walk: Walk) -> None:
+    walk.commit("p1", sale(9), cursor="c1")
+    walk.commit("p2 to p5", sale(8), sale(7), sale(6), sale(5), complete=True, pages=4)
+
+    state = walk.stored()
+    assert (state["version"], state["walk_pages"], state["walk_rows"]) == (2, 5, 5)
+    assert state["high_water"] == sale(9).at
+    (job,) = walk.engine.rows("select pages, progress from public.sync_jobs")
+    assert (job["pages"], job["progress"]["pages"], job["progress"]["rows"]) == (5, 5, 5)
+
+
 def test_a_commit_whose_reply_was_lost_gets_its_first_answer(walk: Walk) -> None:
     first = walk.commit("p1", sale(9), cursor="c1")
 

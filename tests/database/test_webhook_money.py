@@ -173,6 +173,22 @@ def test_a_page_with_equal_tips_leaves_the_message_sale_to_its_own_row(
             books.assert_each_once(sales)
 
 
+@pytest.mark.parametrize("mode", ID_MODES)
+def test_more_announced_rows_than_are_compared_at_a_time_are_each_booked_once(
+    engine: Engine, mode: str
+) -> None:
+    """Ten equal ones of one instant among them, where fifty end."""
+    books = Books(engine, engine)
+    places = [45 if 45 <= n < 55 else n for n in range(70)]
+    sales = [Sale(n, -600_000 * place, 500, "fan-1", None) for n, place in enumerate(places)]
+    for sale in sales:
+        books.tell(engine, sale.event(mode, 0)).result(WAIT)
+
+    for _ in range(2):
+        books.page(engine, [sale.row(mode) for sale in sales]).result(WAIT)
+        books.assert_each_once(sales)
+
+
 @pytest.mark.property
 @pytest.mark.parametrize("mode", ID_MODES)
 def test_any_order_of_webhooks_and_pages_books_each_sale_once(engine: Engine, mode: str) -> None:

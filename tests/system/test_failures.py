@@ -234,8 +234,8 @@ def test_job_that_comes_back_to_the_same_worker_runs_there_once(
     pages = "select walk_pages from public.sync_state where sync_type = 'earnings'"
 
     def lose_the_lease() -> None:
-        # It is asked for while the second page is committed, which extends the lease.
-        wait_until(lambda: engine.database.execute(pages).fetchone() == (2,), "two pages")
+        # It is asked for while the first page is committed, which extends the lease.
+        wait_until(lambda: engine.database.execute(pages).fetchone() == (1,), "one page")
         engine.pass_time(61)
         engine.database.execute("select public.reap_expired_leases()")
         assert taken_again.wait(PATIENCE_SECONDS)

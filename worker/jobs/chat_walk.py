@@ -85,6 +85,7 @@ class ChatWalk:
             not_modified=page.not_modified,
             validator=page.validator,
             onward=following is not None and not is_endless(state.pages + 1, state.known),
+            joins=True,
         )
 
     async def _read_chat(self, state: WalkState) -> PageCommit:

@@ -20,7 +20,7 @@ from worker.store.walks import PageCommit
 from worker.streams.earnings import EARNINGS
 from worker.sync.listing import ENDLESS, is_endless
 from worker.sync.reconcile import compare, held, is_known, whole_days
-from worker.sync.window import BY_INSTANTS, HISTORY_BEGINS, Place, Span
+from worker.sync.window import BY_CURSOR, BY_INSTANTS, HISTORY_BEGINS, PAGE_SIZE, Place, Span
 
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ class EarningsWalk:
         page = await self._pages.read(what, place, hint=hint, known=known)
         if page.not_modified:
             return self._nothing_new(state, page)
-        return self._commit_of(state, page)
+        return self._commit_of(state, page, joins=_joins(place, page))
 
-    def _commit_of(self, state: WalkState, page: ReadPage) -> PageCommit:
+    def _commit_of(self, state: WalkState, page: ReadPage, *, joins: bool) -> PageCommit:
         going = page.turn.after
         following = Next(state.phase, going) if going is not None else self._after_list(state, page)
         notes, position = _notes_after(state, page, following.place), following.place.column
@@ -108,6 +108,7 @@ class EarningsWalk:
             notes=notes,
             validator=page.validator if _asks_the_same(state) else None,
             onward=onward and not is_endless(state.pages + 1, state.known),
+            joins=joins,
         )
 
     def _nothing_new(self, state: WalkState, page: ReadPage) -> PageCommit:
@@ -190,6 +191,18 @@ def _asks_the_same(state: WalkState) -> bool:
     Its start is the floor, which stands still as long as nothing new arrives.
     """
     return state.kind == "incremental" and state.phase == "rows" and state.pages == 0
+
+
+def _joins(place: Place, page: ReadPage) -> bool:
+    """Tell whether a page may be committed as one with the page before it.
+
+    Its rows must be below the instant down to which that one was committed: of two equal rows
+    without ids one page has two, and two pages may have one. What is longer than a page is enough.
+    """
+    below, rows = place.below, page.turn.rows
+    if below is None or place.mode == BY_CURSOR or len(rows) > PAGE_SIZE:
+        return False
+    return all(row.at < below for row in rows)
 
 
 def _list_of(state: WalkState) -> EarningsList:

@@ -93,6 +93,7 @@ class ListWalk:
             onward=following is not None
             and not until_known
             and not is_endless(_pages_of(state, notes) + 1, state.known),
+            joins=not until_known,
         )
 
 

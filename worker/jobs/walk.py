@@ -1,8 +1,9 @@
-"""Drives a walk: page after page, one commit each, until its end or the end of the slice.
+"""Drives a walk: page after page, until its end or the end of the slice.
 
 What a page is, a turn decides: it reads one page at the walk's place and says what to commit.
 Rows and the place after them are committed together, so a walk killed anywhere goes on there.
-The next page is asked for while the last one is committed, where it is certain to be wanted.
+Pages are read beside the commit of those before them, where they are certain to be wanted, and a
+few of them are committed as one; the first one of a walk is committed at once.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ Turn: TypeAlias = Callable[[WalkState], Coroutine[Any, Any, PageCommit]]
 # Half of the shortest lease: later than this after the last word of the database it may be lost,
 # and then the page in hand is committed before Fanvue is asked for more.
 CERTAIN: Final = timedelta(seconds=5)
+# So many pages are committed as one at most: a webhook of the creator waits no longer for them, and
+# a walk that breaks off asks for no more of them again.
+PAGES_AT_ONCE: Final = 5
 
 log = structlog.get_logger(__name__)
 
@@ -58,54 +62,103 @@ class Walk:
         self._clock = clock
         self._limits = limits
         self._stopping = stopping
+        self._started = self._asked = clock.monotonic()
+        self._read = 0
+        self._ahead: asyncio.Task[PageCommit] | None = None
+        self._commit: asyncio.Task[Committed] | None = None
 
     async def run(self, turn: Turn) -> Result:
         """Walk until the end, the end of the slice, or a reason to stop."""
-        started = asked = self._clock.monotonic()
-        state = await self._store.begin(self._job)
-        pages = 0
-        ahead: asyncio.Task[PageCommit] | None = None
+        self._started = self._asked = self._clock.monotonic()
         try:
-            while True:
-                page = await (turn(state) if ahead is None else ahead)
-                pages += 1
-                following = _advance(state, page)
-                ahead = None
-                if page.onward and self._since(asked) < CERTAIN and not self._ends(pages, started):
-                    ahead = asyncio.create_task(turn(following), name="page-ahead")
-                asked = self._clock.monotonic()
-                committed = await self._commit(state, page)
+            return await self._walk(turn, await self._store.begin(self._job))
+        finally:
+            tasks = [task for task in (self._ahead, self._commit) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _walk(self, turn: Turn, state: WalkState) -> Result:
+        last: PageCommit | None = None
+        while True:
+            page, state = await self._gather(turn, state, last)
+            if self._commit is not None:
+                committed, self._commit = await self._commit, None
                 if committed.complete:
                     return Done(partial=committed.partial)
                 if committed.cancel:
                     return Cancelled()
+                state = _committed(state, committed)
+            if page is not None:
+                self._commit = asyncio.create_task(self._write(state, page), name="page-commit")
+            elif self._ahead is None and self._ends():
                 # A page that was asked for already is part of the slice.
-                if ahead is None and self._ends(pages, started):
-                    return Yielded()
-                state = _committed(following, committed)
-        finally:
-            if ahead is not None:
-                ahead.cancel()
-                await asyncio.gather(ahead, return_exceptions=True)
+                return Yielded()
+            last = page
 
-    def _ends(self, pages: int, started: float) -> bool:
-        """Tell whether the slice ends with so many pages."""
+    async def _gather(
+        self, turn: Turn, state: WalkState, last: PageCommit | None
+    ) -> tuple[PageCommit | None, WalkState]:
+        """Read beside the last commit; return the pages to commit next, as one, and the place.
+
+        What fails is kept until all before it is committed, and so is a page that is to be
+        committed by itself.
+        """
+        held: PageCommit | None = None
+        room = PAGES_AT_ONCE if state.pages else 1
+        while held is None or held.pages < room:
+            if self._ahead is None:
+                if last is not None and not self._goes_on(last):
+                    break
+                self._ahead = asyncio.create_task(turn(state), name="page-ahead")
+            if not await self._comes(self._ahead):
+                break
+            if self._ahead.exception() is not None and (held or self._commit):
+                break
+            page = self._ahead.result()
+            if held is not None and not page.joins:
+                break
+            self._ahead, self._read = None, self._read + 1
+            held = page if held is None else held.joined(page)
+            last, state = page, _advance(state, page)
+        return held, state
+
+    async def _comes(self, ahead: asyncio.Task[PageCommit]) -> bool:
+        """Wait for a page, and no longer than the walk goes on."""
+        if self._commit is not None:
+            await asyncio.wait({ahead, self._commit}, return_when=asyncio.FIRST_COMPLETED)
+            if self._commit.done() and (
+                self._commit.exception() is not None or self._commit.result().is_last
+            ):
+                return False
+        await asyncio.wait({ahead})
+        return True
+
+    def _goes_on(self, page: PageCommit) -> bool:
+        """Tell whether the page after this one is read before this one is committed."""
+        return page.onward and self._since(self._asked) < CERTAIN and not self._ends()
+
+    def _ends(self) -> bool:
+        """Tell whether the slice ends with the pages that were read."""
         return (
             self._stopping()
-            or pages >= self._limits.pages
-            or self._since(started) >= self._limits.duration
+            or self._read >= self._limits.pages
+            or self._since(self._started) >= self._limits.duration
         )
 
     def _since(self, moment: float) -> timedelta:
         return timedelta(seconds=self._clock.monotonic() - moment)
 
-    async def _commit(self, state: WalkState, page: PageCommit) -> Committed:
+    async def _write(self, state: WalkState, page: PageCommit) -> Committed:
+        asked = self._clock.monotonic()
         committed = await self._store.commit(self._job, state, page)
+        self._asked = asked
         log.info(
             "page_applied",
             model_id=self._job.model_id,
             job_id=self._job.id,
             phase=page.phase,
+            pages=page.pages,
             rows=len(page.rows),
             inserted=committed.inserted,
             updated=committed.updated,

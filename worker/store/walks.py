@@ -6,7 +6,7 @@ gets its first answer again.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -81,6 +81,8 @@ class PageCommit:
     walk when it knew every row. `not_modified` closes it because Fanvue said that nothing changed.
     `unlisted` makes the run partial and the walk no less whole: what Fanvue has no list of.
     `onward`: the next page is certain and depends on nothing that the database answers to this one.
+    `joins`: it may be committed as one with the page before it, since none of its rows is one of
+    that page's, or the database would know it; `pages` counts what was joined.
     """
 
     rows: list[dict[str, Any]]
@@ -102,6 +104,20 @@ class PageCommit:
     not_modified: bool = False
     validator: OfferedValidator | None = None
     onward: bool = False
+    joins: bool = False
+    pages: int = 1
+
+    def joined(self, following: PageCommit) -> PageCommit:
+        """Return both pages as one: what the first one froze, and the place after the second."""
+        return replace(
+            following,
+            rows=[*self.rows, *following.rows],
+            ceiling=self.ceiling,
+            aside_checked=self.aside_checked or following.aside_checked,
+            notes={**self.notes, **following.notes},
+            validator=self.validator,
+            pages=self.pages + following.pages,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +136,11 @@ class Committed:
     complete: bool
     partial: str | None
     todo: list[ChatToRead] = field(default_factory=list)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the walk ends with it: at the list's end, or because somebody wants it to."""
+        return self.complete or self.cancel
 
 
 class WalkStore:
@@ -160,7 +181,7 @@ class WalkStore:
         )
 
     async def commit(self, job: Job, state: WalkState, page: PageCommit) -> Committed:
-        """Commit one page under the job's lease and the state's version."""
+        """Commit a page, or several as one, under the job's lease and the state's version."""
         reply = await self._database.call(
             "commit_sync_page",
             {
@@ -173,6 +194,7 @@ class WalkStore:
                     "key": f"{job.lease_id}:{state.version}",
                     "walk_id": state.walk_id,
                     "rows": page.rows,
+                    "pages": page.pages,
                     "phase": page.phase,
                     "next_phase": page.next_phase,
                     "mode": page.mode,

@@ -80,7 +80,7 @@ class StreamBook:
         self.walk |= {name: page[name] for name in ("mode", "cursor", "position")}
         self.walk["phase"] = page["next_phase"]
         self.walk["notes"] = {**self.walk["notes"], **page["notes"]}
-        self.walk["pages"] += 1
+        self.walk["pages"] += page["pages"]
         if page["validator"] is not None:
             self.validator = page["validator"]
         todo = self._todo(self.walk["phase"])

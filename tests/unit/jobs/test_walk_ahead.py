@@ -1,17 +1,21 @@
-"""The next page is asked for while the last one is committed, and only where it is wanted."""
+"""Pages are read beside the commit of those before them, a few are committed as one."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from tests.property.fanvue_list import Dates
+from tests.support.fanvue_stub import json_answer
 from tests.unit.jobs.house import fan
 from tests.unit.jobs.test_list_walk import listing
 from tests.unit.jobs.walk_bench import PATIENT, WalkBench, walking
-from worker.errors import LeaseLost
+from tests.unit.jobs.walk_book import rows_every
+from worker.errors import LeaseLost, ScopeMissing
 from worker.jobs.outcomes import Cancelled, Done, Yielded
 from worker.jobs.walk import CERTAIN, Slice
 
@@ -61,16 +65,46 @@ def tasks_left() -> set[str]:
     return {task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()}
 
 
-async def test_a_page_is_committed_while_the_next_one_is_asked_for() -> None:
+async def test_a_page_is_committed_while_the_next_ones_are_read() -> None:
     w = walking(120, kind="full")
     heard = watched(w)
 
     assert await w.run() == Done()
 
     # The third page is the last one, and only then Fanvue's summary is asked for.
-    assert heard == [2, 3, 3, 4]
-    assert [asked["p_version"] for asked in w.stub.named("commit_sync_page")] == [0, 1, 2, 3]
+    assert heard == [3, 3, 4]
+    assert [asked["p_version"] for asked in w.stub.named("commit_sync_page")] == [0, 1, 2]
     w.assert_exact()
+
+
+async def test_a_page_that_shows_rows_again_is_committed_by_itself() -> None:
+    """Equal rows without ids on one page are two, and on two pages one."""
+    w = walking(300, kind="full")
+    w.rows[:] = rows_every(timedelta(minutes=45), 300, until=w.rows[-1].at, ids=False)
+    w.api.list.__post_init__()
+
+    def cut_dates(_: str, number: int, body: Any) -> Any:
+        if number == 3:
+            # The third page begins above the rows that the second one brought.
+            w.api.list.dates = Dates.TO_THE_DAY
+        return body
+
+    w.api.tamper = cut_dates
+
+    assert await w.run() == Done()
+
+    w.assert_exact()
+
+
+async def test_what_fails_ahead_is_told_once_when_all_before_it_is_committed() -> None:
+    w = walking(300, kind="full")
+    w.api.tamper = lambda _, number, body: json_answer({}, 403) if number == 4 else body
+
+    with pytest.raises(ScopeMissing):
+        await w.run()
+
+    assert [page["pages"] for page in w.book.pages] == [1, 2]
+    assert len(w.api.calls) == w.meter.requests == 4
 
 
 async def test_a_poll_of_one_page_asks_for_no_other() -> None:
@@ -82,7 +116,7 @@ async def test_a_poll_of_one_page_asks_for_no_other() -> None:
     assert heard == [1]
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("full", [2, 3, 4, 4]), ("incremental", [1, 2])])
+@pytest.mark.parametrize(("kind", "expected"), [("full", [4, 4]), ("incremental", [1, 2])])
 async def test_a_poll_of_a_list_waits_whether_the_database_knows_its_page(
     kind: str, expected: list[int]
 ) -> None:

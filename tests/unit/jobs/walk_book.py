@@ -38,8 +38,13 @@ class WalkBook:
     _replies: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
+    def turned(self) -> int:
+        """How many pages were committed, by themselves or together."""
+        return sum(page["pages"] for page in self.pages)
+
+    @property
     def phases(self) -> list[str]:
-        return [page["phase"] for page in self.pages]
+        return [page["phase"] for page in self.pages for _ in range(page["pages"])]
 
     def begin(self, _: dict[str, Any]) -> dict[str, Any]:
         if self.walk is None:
@@ -100,7 +105,7 @@ class WalkBook:
         if page["phase"] == "rows":
             newest += [row.at.isoformat() for row in rows]
         walk |= {name: page[name] for name in ("mode", "cursor", "position")}
-        walk["pages"] += 1
+        walk["pages"] += page["pages"]
         walk["newest"] = max(newest, default=None)
         walk["phase"] = page["next_phase"]
         walk["ceiling"] = walk["ceiling"] or page["ceiling"]
