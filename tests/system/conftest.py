@@ -49,6 +49,8 @@ def engine(stack: dict[str, str], silent_cron: None) -> Iterator[Engine]:
 def books(engine: Engine) -> Callable[..., AudienceBooks]:
     """Return a maker of creators whom only the test itself syncs."""
     engine.fanvue.turn(rate_limit=100_000)
+    # The snapshot of top fans is its day's: at midnight a new one begins.
+    engine.pass_time_to_noon()
     engine.database.execute("update private.sync_streams set enabled = true")
 
     def make(family: str = "v1", **order: Any) -> AudienceBooks:
