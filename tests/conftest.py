@@ -58,12 +58,17 @@ def local_stack(stack: dict[str, str]) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def silent_cron(stack: dict[str, str]) -> Iterator[None]:
-    """Keep pg_cron's ticks out of tests that count; some wake it again for a while."""
+    """Keep pg_cron's ticks out of tests that count; some wake it again for a while.
+
+    Where others silenced it before, as around a run within a run, it stays so.
+    """
     with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
+        ticking = database.execute("select from cron.job where active").fetchall()
         silence_cron(database)
     yield
-    with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
-        wake_cron(database)
+    if ticking:
+        with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
+            wake_cron(database)
 
 
 def pytest_configure(config: pytest.Config) -> None:

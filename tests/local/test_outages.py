@@ -10,6 +10,8 @@ from tests.local.scratch import SECONDS
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local.stack import Stack
 
 pytestmark = pytest.mark.system
@@ -18,6 +20,13 @@ pytestmark = pytest.mark.system
 # What PostgREST says of a database that is away: a session of its pool was ended, none can be had,
 # one was lost under way, or it was about to read the schema again.
 AWAY = {"57P01", "PGRST000", "PGRST001", "PGRST002"}
+
+
+@pytest.fixture(autouse=True)
+def served_again(http: httpx.Client, as_service: dict[str, str]) -> Iterator[None]:
+    """End when PostgREST, too, has found the database again: other tests share the instance."""
+    yield
+    assert wait_until(lambda: http.get("/rest/v1/notes", headers=as_service).is_success, SECONDS)
 
 
 def test_rest_is_unavailable_without_the_database_and_recovers_with_it(

@@ -21,12 +21,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+@pytest.fixture(scope="session")
+def empty(stack: dict[str, str]) -> Iterator[Callable[[], None]]:
+    """Return what empties the engine, in one session that knows the tables already."""
+    url = stack["SUPABASE_DB_URL"]
+    opened = [psycopg.connect(url, autocommit=True)]
+
+    def empty() -> None:
+        try:
+            forget(opened[0])
+        except psycopg.OperationalError:
+            # A test restarted the database.
+            opened[0].close()
+            opened[0] = psycopg.connect(url, autocommit=True)
+            forget(opened[0])
+
+    yield empty
+    opened[0].close()
+
+
 @pytest.fixture
-def engine(stack: dict[str, str], silent_cron: None) -> Iterator[Engine]:
+def engine(stack: dict[str, str], silent_cron: None, empty: Callable[[], None]) -> Iterator[Engine]:
     """Return an engine with empty books, beside a Fanvue without creators."""
     world = World(SimulatedClock())
     populate(world, agencies=1, models=0, transactions=0)
-    _forget(stack)
+    empty()
     with running(world) as fanvue, SimulatorControl(fanvue.url) as control:
         environment = {
             **stack,
@@ -42,13 +61,15 @@ def engine(stack: dict[str, str], silent_cron: None) -> Iterator[Engine]:
         yield engine
         # A test that restarted the database has another connection by now.
         engine.database.close()
-        _forget(stack)
+        empty()
 
 
 @pytest.fixture
 def books(engine: Engine) -> Callable[..., AudienceBooks]:
     """Return a maker of creators whom only the test itself syncs."""
     engine.fanvue.turn(rate_limit=100_000)
+    # The snapshot of top fans is its day's: at midnight a new one begins.
+    engine.pass_time_to_noon()
     engine.database.execute("update private.sync_streams set enabled = true")
 
     def make(family: str = "v1", **order: Any) -> AudienceBooks:
@@ -69,8 +90,3 @@ def console(engine: Engine) -> Iterator[Console]:
     # What a remedy woke, or a drill that failed left behind.
     silence_cron(engine.database)
     engine.database.execute("alter table public.fanvue_transactions drop constraint if exists odd")
-
-
-def _forget(stack: dict[str, str]) -> None:
-    with psycopg.connect(stack["SUPABASE_DB_URL"], autocommit=True) as database:
-        forget(database)
