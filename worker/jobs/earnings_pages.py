@@ -34,6 +34,7 @@ from worker.sync.window import (
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from worker.fanvue.calls import Family
@@ -147,10 +148,15 @@ class EarningsPages:
     ) -> ReadPage:
         """Read an instant (or day) that fills a page to its end, and again with other borders."""
         at = opening.rows[-1].at
-        first, complaints = await self._collect(what, place, opening, at, hint, self._size)
-        size = other_size(opening.count)
-        again = await self._look(what, place, hint, None, size)
-        second, _ = await self._collect(what, place, again, at, hint, size)
+        first, complaints = await self._collect(
+            what, place, opening, at, hint, lambda _: self._size
+        )
+
+        def elsewhere(position: int) -> int:
+            return other_size(opening.count, position, first.borders)
+
+        again = await self._look(what, place, hint, None, elsewhere(0))
+        second, _ = await self._collect(what, place, again, at, hint, elsewhere)
         rows, whole = settle_crowd(first, second)
         turn = Turn(rows, after_crowd(place.mode, at, first.older))
         page = _page_of(opening, turn)
@@ -163,25 +169,33 @@ class EarningsPages:
         sheet: Sheet,
         at: datetime,
         hint: int | None,
-        size: int,
+        size_at: Callable[[int], int],
     ) -> tuple[Crowd, Complaints]:
-        """Follow the cursor of a crowded page to the end of its instant (or day)."""
+        """Follow the cursor of a crowded page to the end of its instant (or day).
+
+        `size_at`: the size of the page after so many rows.
+        """
         pages: list[list[LedgerRow]] = []
         complaints = Complaints()
         asked = place.cursor
         idle = 0
+        position = 0
+        borders: list[int] = []
         while True:
             rows, older = of_crowd(sheet.rows, place.mode, at)
             pages.append(rows)
+            position += sheet.count
             complaints += sheet.complaints
             if older is not None or sheet.following is None:
-                return Crowd(pages, ended=True, older=older), complaints
+                return Crowd(pages, ended=True, older=older, borders=tuple(borders)), complaints
             idle = 0 if brings_news(pages) else idle + 1
             if len(pages) == LONGEST_CROWD or idle > IDLE_PAGES or sheet.following == asked:
                 return Crowd(pages, ended=False), complaints
             asked = sheet.following
+            borders.append(position)
+            onward, size = replace(place, cursor=asked), size_at(position)
             try:
-                sheet = await self._look(what, replace(place, cursor=asked), hint, None, size)
+                sheet = await self._look(what, onward, hint, None, size)
             except CursorExpired:
                 return Crowd(pages, ended=False), complaints
 

@@ -19,7 +19,7 @@ from worker.sync.rows import out_of_place
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from worker.sync.rows import LedgerRow
 
@@ -248,11 +248,15 @@ class Crowd:
     pages: list[list[LedgerRow]]
     ended: bool
     older: datetime | None = None
+    # After how many rows of the list a page ended and another one followed.
+    borders: tuple[int, ...] = ()
 
 
-def other_size(count: int) -> int:
-    """Return a page size that puts the borders of a second reading elsewhere."""
-    return max(1, count * 3 // 4)
+def other_size(count: int, position: int = 0, borders: Collection[int] = ()) -> int:
+    """Return a page size that puts a border of a second reading where the first had none."""
+    largest = max(1, count * 3 // 4)
+    sizes = (size for size in range(largest, 0, -1) if position + size not in borders)
+    return next(sizes, largest)
 
 
 def of_crowd(
@@ -278,7 +282,8 @@ def settle_crowd(first: Crowd, second: Crowd) -> tuple[list[LedgerRow], bool]:
     twice, but the next one may.
     """
     smaller = len(second.pages[0]) < len(first.pages[0]) or len(first.pages[0]) == 1
-    if first.ended and second.ended and smaller and _counted(first) == _counted(second):
+    agree = first.ended and second.ended and smaller and _counted(first) == _counted(second)
+    if agree and not _may_repeat(first, second):
         return [row for page in first.pages for row in page], True
     certain: Counter[LedgerRow] = Counter()
     for page in [*first.pages, *second.pages]:
@@ -291,6 +296,30 @@ def _counted(crowd: Crowd) -> Counter[object]:
     rows = [row for page in crowd.pages for row in page]
     named = {(row.fanvue_id, row.at, row.amount) for row in rows if row.fanvue_id is not None}
     return Counter([*named, *(row for row in rows if row.fanvue_id is None)])
+
+
+def _may_repeat(first: Crowd, second: Crowd) -> bool:
+    """Tell whether rows without an id may stand twice in both readings because both repeat them.
+
+    A cursor that repeats an instant shows all of it on the page after the border, wherever the
+    border is; one that splits it leaves another rest for each border.
+    """
+    return any(
+        len(ours) > 1
+        and len(theirs) > 1
+        and ours[-1] == theirs[-1]
+        and all(part <= ours[-1] for part in [*ours, *theirs])
+        for ours, theirs in (
+            (_parts(first, instant), _parts(second, instant))
+            for instant in {row.at for page in first.pages for row in page if not row.fanvue_id}
+        )
+    )
+
+
+def _parts(crowd: Crowd, instant: datetime) -> list[Counter[LedgerRow]]:
+    """Return what each page shows of an instant, but for the pages that show nothing of it."""
+    parts = (Counter(row for row in page if row.at == instant) for page in crowd.pages)
+    return [part for part in parts if part]
 
 
 def after_crowd(mode: str, crowd: datetime, older: datetime | None) -> Place:

@@ -14,6 +14,7 @@ from worker.sync.window import (
     Crowd,
     Place,
     Span,
+    other_size,
     query_span,
     settle_crowd,
     turn_page,
@@ -164,6 +165,27 @@ def test_a_place_that_an_older_worker_kept_goes_on_by_instants_or_begins_again()
 
     assert by_instants == Place(position=NOON, below=NOON + INSTANT)
     assert by_cursor == Place()
+
+
+def test_a_row_that_both_readings_of_a_day_repeat_is_not_two() -> None:
+    newer, named, unnamed = at(2, "n"), at(1, "m"), at(1, None)
+    instant = [named, unnamed]
+    first = Crowd([[newer, newer, *instant], instant], ended=True, borders=(4,))
+    second = Crowd([[newer], [newer, unnamed], instant], ended=True, borders=(1, 3))
+
+    rows, whole = settle_crowd(first, second)
+
+    assert (rows.count(unnamed), whole) == (1, False)
+
+
+def test_a_second_reading_is_cut_where_the_first_was_not() -> None:
+    borders = range(4, 100, 4)
+
+    cut = [0]
+    while cut[-1] < 90:
+        cut.append(cut[-1] + other_size(4, cut[-1], borders))
+
+    assert not {*cut} & {*borders}
 
 
 def test_two_readings_of_a_crowd_prove_it_only_where_they_agree() -> None:
