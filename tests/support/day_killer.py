@@ -101,9 +101,4 @@ def _work(environment: dict[str, str], shift: timedelta) -> None:
 async def _drain(environment: dict[str, str], shift: timedelta) -> None:
     settings = load_settings(environment, None)
     async with open_engine(settings, ShiftedClock(shift)) as engine:
-        await engine.runner.run(drain=_nobody_else, horizon=timedelta(0))
-
-
-async def _nobody_else() -> int:
-    await asyncio.sleep(0)
-    return 0
+        await engine.runner.run(drain=True, alone=True, horizon=timedelta(0))

@@ -306,7 +306,7 @@ class HastyClock(SystemClock):
 
 async def _drain_hastily(engine: Engine) -> None:
     async with open_engine(engine.settings(), HastyClock()) as opened:
-        await opened.runner.run(drain=opened.books.overview.running, horizon=timedelta(0))
+        await opened.runner.run(drain=True, horizon=timedelta(0))
 
 
 def _jobs(engine: Engine) -> list[tuple[Any, ...]]:

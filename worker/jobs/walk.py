@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
 
-from worker.jobs.outcomes import Cancelled, Done, Result, Yielded
+from worker.jobs.outcomes import Cancelled, Done, Result, Yielded, settle_result
 from worker.store.walks import PageCommit, WalkState
 
 
 if TYPE_CHECKING:
     from worker.clock import Clock
+    from worker.fanvue.calls import RequestMeter
     from worker.store.jobs import Job
     from worker.store.walks import Committed, WalkStore
 
@@ -45,19 +46,21 @@ class Slice:
 class Walk:
     """One run of a walking job."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each one is a party to the walk
         self,
         job: Job,
         store: WalkStore,
         clock: Clock,
         limits: Slice,
         stopping: Callable[[], bool],
+        meter: RequestMeter,
     ) -> None:
         self._job = job
         self._store = store
         self._clock = clock
         self._limits = limits
         self._stopping = stopping
+        self._meter = meter
 
     async def run(self, turn: Turn) -> Result:
         """Walk until the end, the end of the slice, or a reason to stop."""
@@ -76,7 +79,7 @@ class Walk:
                 asked = self._clock.monotonic()
                 committed = await self._commit(state, page)
                 if committed.complete:
-                    return Done(partial=committed.partial)
+                    return Done(partial=committed.partial, settled=committed.settled)
                 if committed.cancel:
                     return Cancelled()
                 # A page that was asked for already is part of the slice.
@@ -100,7 +103,14 @@ class Walk:
         return timedelta(seconds=self._clock.monotonic() - moment)
 
     async def _commit(self, state: WalkState, page: PageCommit) -> Committed:
-        committed = await self._store.commit(self._job, state, page)
+        settle = None
+        if not (page.onward or page.partial or page.unlisted):
+            settle = settle_result(self._job, Done(), self._meter).as_item()
+        self._meter.ending = settle is not None
+        try:
+            committed = await self._store.commit(self._job, state, page, settle)
+        finally:
+            self._meter.ending = False
         log.info(
             "page_applied",
             model_id=self._job.model_id,
