@@ -64,6 +64,21 @@ async def test_a_job_that_goes_back_to_the_queue_is_looked_for_at_once() -> None
         b.work.end()
 
 
+async def test_due_work_that_was_not_to_be_had_is_looked_for_when_a_job_ends() -> None:
+    b = Bench()
+    b.queue.add()
+    claim = b.queue.claim
+    b.queue.stub.functions["claim_sync_jobs"] = lambda asked: claim(asked) | {"next_due_in": 0}
+
+    async with b.running():
+        b.queue.add()
+        b.work.end(1)
+        await b.pass_time(STEP)
+
+        assert list(b.work.running) == [2]
+        b.work.end()
+
+
 async def test_jobs_that_end_together_are_settled_in_one_call() -> None:
     b = Bench(concurrency=10)
     b.queue.add(10)

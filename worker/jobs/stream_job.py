@@ -55,7 +55,8 @@ class StreamJob:
         reader = PageReader(self._client, self._grants, job, lane, meter)
         walk = Walk(job, self._walks, self._clock, self._limits, stopping, meter)
         try:
-            return await walk.run(self._turns(job, reader))
+            async with reader.asking():
+                return await walk.run(self._turns(job, reader))
         except ScopeMissing as error:
             agency = ("read:creator",) if job.path_prefix else ()
             scopes = " ".join((*self._stream.scopes, *agency))

@@ -107,10 +107,8 @@ class Walk:
         if not (page.onward or page.partial or page.unlisted):
             settle = settle_result(self._job, Done(), self._meter).as_item()
         self._meter.ending = settle is not None
-        try:
-            committed = await self._store.commit(self._job, state, page, settle)
-        finally:
-            self._meter.ending = False
+        committed = await self._store.commit(self._job, state, page, settle)
+        self._meter.ending = committed.settled
         log.info(
             "page_applied",
             model_id=self._job.model_id,
