@@ -58,7 +58,7 @@ class EndlessQueue:
         self._until.append((total, event))
         await event.wait()
 
-    async def claim(self, limit: int) -> Claim:
+    async def claim(self, limit: int, **_: bool) -> Claim:
         """Give as many jobs as are asked for."""
         await asyncio.sleep(0)
         return Claim([self._job(next(self._numbers)) for _ in range(limit)], timedelta(0))

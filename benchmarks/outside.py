@@ -72,7 +72,7 @@ class Outside:
     async def drain(self, **changes: str) -> None:
         """Run a worker until nothing is due and nothing runs."""
         async with open_engine(self.settings(**changes)) as engine:
-            await engine.runner.run(drain=engine.books.overview.running, horizon=PATIENCE)
+            await engine.runner.run(drain=True, horizon=PATIENCE)
 
     def earnings_calls(self, creator: str) -> list[dict[str, Any]]:
         """Return Fanvue's log of the calls about a creator's earnings."""

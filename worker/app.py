@@ -27,6 +27,7 @@ from worker.errors import DatabaseUnavailable, SchemaMissing
 from worker.fanvue.client import FanvueClient
 from worker.fanvue.connection import open_http
 from worker.fanvue.oauth import Refused, TokenEndpoint, TokenPair
+from worker.fanvue.paths import endpoint_of
 from worker.jobs.dispatch import Dispatch
 from worker.jobs.grants import GrantKeeper, RefusedRefresh
 from worker.jobs.pages import PageReader
@@ -50,6 +51,7 @@ from worker.store.grants import GrantStore
 from worker.store.jobs import JobStore
 from worker.store.overview import OverviewStore
 from worker.streams.registry import STREAMS
+from worker.streams.stream import first_path
 from worker.subscription import Subscription
 from worker.traffic import Lane, lane_of
 from worker.transport import open_client
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from worker.limits.shared import SeenRate
     from worker.settings import Settings
     from worker.store.jobs import Job
+    from worker.store.walks import WalkState
     from worker.tally import Tally
 
 
@@ -82,12 +85,7 @@ class _CallSource:
         self, bucket: str, endpoint: str, want: int, lane: Lane, seen: SeenRate | None
     ) -> TakenCalls:
         reply = await self._store.take_calls(bucket, endpoint, want, lane.value, _report(seen))
-        return TakenCalls(
-            granted=int(reply["granted"]),
-            wait=timedelta(milliseconds=float(reply["wait_ms"])),
-            limit=int(reply["limit"]),
-            valid_for=timedelta(milliseconds=float(reply["valid_ms"])),
-        )
+        return _taken(reply)
 
     async def block_bucket(
         self, bucket: str, endpoint: str, seconds: float, seen: SeenRate | None
@@ -95,11 +93,44 @@ class _CallSource:
         await self._store.block_bucket(bucket, endpoint, seconds, _report(seen))
 
 
+def _taken(reply: dict[str, Any]) -> TakenCalls:
+    return TakenCalls(
+        granted=int(reply["granted"]),
+        wait=timedelta(milliseconds=float(reply["wait_ms"])),
+        limit=int(reply["limit"]),
+        valid_for=timedelta(milliseconds=float(reply["valid_ms"])),
+    )
+
+
 def _report(seen: SeenRate | None) -> dict[str, Any] | None:
     if seen is None:
         return None
     reset = None if seen.reset_in is None else seen.reset_in.total_seconds()
     return {"limit": seen.limit, "remaining": seen.remaining, "reset_in_s": reset}
+
+
+class _PaidWalks(ToldWalks):
+    """Walks that begin with their first page's call: the budget asks for it along with them."""
+
+    budget: SharedBudget
+
+    async def begin(self, job: Job, calls: dict[str, Any] | None = None) -> WalkState:
+        path = first_path(STREAMS[job.sync_type])
+        if path is None:
+            return await super().begin(job, calls)
+        order = self.budget.order(job.bucket, lane_of(job.priority), endpoint=endpoint_of(path))
+        if order is not None:
+            calls = {
+                "bucket": order.bucket,
+                "endpoint": order.endpoint,
+                "want": order.want,
+                "lane": order.lane.value,
+                "seen": _report(order.seen),
+            }
+        state = await super().begin(job, calls)
+        if order is not None and state.calls is not None:
+            self.budget.deliver(order, _taken(state.calls))
+        return state
 
 
 class _Refresher:
@@ -195,7 +226,8 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
             settings.worker.slice_pages, timedelta(seconds=settings.worker.slice_seconds)
         )
         changed = await beside.enter_async_context(_warm_cache(settings, books, clock))
-        walks = ToldWalks(books.database, lease, changed, metrics=metrics)
+        walks = _PaidWalks(books.database, lease, changed, metrics=metrics)
+        walks.budget = budget
         runs = ToldRuns(books.database, lease, changed, metrics=metrics)
 
         async def reconcile(job: Job, meter: RequestMeter, stopping: Callable[[], bool]) -> Result:
@@ -282,9 +314,7 @@ async def run_worker(settings: Settings, *, drain: bool = False) -> Tally:
             if settings.worker.wake_up and not drain:
                 await beside.enter_async_context(engine.wake_up.listening())
             try:
-                tally = await engine.runner.run(
-                    drain=engine.books.overview.running if drain else None
-                )
+                tally = await engine.runner.run(drain=drain)
             finally:
                 engine.schedule.stop()
             log.info(

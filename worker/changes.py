@@ -7,7 +7,7 @@ that returns at once and must not raise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
 
@@ -56,9 +56,11 @@ class ToldWalks(WalkStore):
         self._tell = tell
         self._metrics = metrics or unheard()
 
-    async def commit(self, job: Job, state: WalkState, page: PageCommit) -> Committed:
+    async def commit(
+        self, job: Job, state: WalkState, page: PageCommit, settle: dict[str, Any] | None = None
+    ) -> Committed:
         """Commit one page, and tell if it changed figures."""
-        committed = await super().commit(job, state, page)
+        committed = await super().commit(job, state, page, settle)
         _count(
             self._metrics,
             job,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -16,7 +16,7 @@ import structlog
 
 from worker.errors import DatabaseUnavailable, LeaseLost, SchemaMissing, SyncError, Throttled
 from worker.fanvue.calls import RequestMeter
-from worker.jobs.outcomes import meter_stats, settle_error, settle_result
+from worker.jobs.outcomes import Done, meter_stats, settle_error, settle_result
 from worker.metrics import Metric, Metrics, unheard
 from worker.store.jobs import Settlement
 from worker.tally import Tally
@@ -24,11 +24,11 @@ from worker.traffic import lane_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from worker.clock import Clock
     from worker.jobs.outcomes import Result
-    from worker.store.jobs import Job, JobStore
+    from worker.store.jobs import Claim, Job, JobStore
 
 
 IDLE_WAIT: Final = timedelta(seconds=2)
@@ -56,6 +56,7 @@ class Handler(Protocol):
 class _Running:
     job: Job
     task: asyncio.Task[None]
+    meter: RequestMeter = field(default_factory=RequestMeter)
     told_to_stop: bool = False
     lease_lost: bool = False
 
@@ -90,6 +91,9 @@ class Runner:
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._told = False
+        self._draining = False
+        # Whether the last claim left due work behind: then what ends here may make room for it.
+        self._left_behind = True
         self.tally = Tally()
 
     @property
@@ -132,15 +136,17 @@ class Runner:
     async def run(
         self,
         *,
-        drain: Callable[[], Awaitable[int]] | None = None,
+        drain: bool = False,
+        alone: bool = False,
         horizon: timedelta = DRAIN_HORIZON,
     ) -> Tally:
-        """Work until `stop`; with `drain` (counts jobs running anywhere) until none is left.
+        """Work until `stop`, or with `drain` until no job runs anywhere and none is due.
 
-        A drain waits for queued work that is due within the horizon.
+        It waits for what is due within the horizon, and for other workers unless it is `alone`.
         """
+        self._draining = drain
         async with self._attended():
-            await self._claim_forever(drain, horizon)
+            await self._claim_forever(horizon, alone=alone)
         return self.tally
 
     async def run_one(self, job: Job) -> None:
@@ -165,9 +171,7 @@ class Runner:
             settles.cancel()
             await asyncio.gather(beats, settles, return_exceptions=True)
 
-    async def _claim_forever(
-        self, drain: Callable[[], Awaitable[int]] | None, horizon: timedelta
-    ) -> None:
+    async def _claim_forever(self, horizon: timedelta, *, alone: bool) -> None:
         while not self._stop.is_set():
             self._wake.clear()
             self._beats["claims"] = self._clock.monotonic()
@@ -175,29 +179,34 @@ class Runner:
             if free <= 0:
                 await self._idle(IDLE_WAIT)
                 continue
-            quiet = False
+            # What ends while the claim is under way was not there for it.
+            self._left_behind = True
             try:
-                if drain is not None and not self._running:
-                    # Before the claim, and after what ended here was settled: a job that runs now
-                    # may be due again by the time the claim has found nothing.
+                if self._draining and not self._running:
+                    # What ended here is settled first: it may be due again.
                     await self._settlements.join()
-                    quiet = not await drain()
-                claim = await self._store.claim(free)
+                claim = await self._store.claim(free, drain=self._draining)
                 for job in claim.jobs:
                     self._start(job)
-                if claim.jobs:
+                if len(claim.jobs) == free:
                     continue
                 if (
-                    drain is not None
-                    and not self._running
-                    and await self._is_drained(claim.next_due, horizon, quiet=quiet)
+                    self._draining
+                    and not (claim.jobs or self._running)
+                    and await self._is_drained(claim, horizon, alone=alone)
                 ):
                     return
             except (DatabaseUnavailable, SchemaMissing) as error:
                 log.warning(error.code, reason=error.operator_message)
                 await self._idle(DATABASE_PAUSE)
                 continue
+            self._left_behind = claim.next_due == timedelta(0)
             await self._idle(self._pause(claim.next_due))
+
+    def _look_again(self, *, requeued: bool = False) -> None:
+        """Claim at once where an end here may have brought work, or ended a drain."""
+        if requeued or self._left_behind or (self._draining and not self._running):
+            self._wake.set()
 
     def _pause(self, next_due: timedelta | None) -> timedelta:
         if next_due == timedelta(0):
@@ -206,15 +215,13 @@ class Runner:
         longest = TOLD_WAIT if self._told else IDLE_WAIT
         return longest if next_due is None else min(longest, next_due)
 
-    async def _is_drained(
-        self, next_due: timedelta | None, horizon: timedelta, *, quiet: bool
-    ) -> bool:
-        if next_due is not None and next_due <= horizon:
-            if not next_due:
+    async def _is_drained(self, claim: Claim, horizon: timedelta, *, alone: bool) -> bool:
+        if claim.next_due is not None and claim.next_due <= horizon:
+            if not claim.next_due:
                 # Due, yet not to be had: its twin may run under a dead worker's lease.
                 await self._store.reap()
             return False
-        if not quiet:
+        if claim.running and not alone:
             # Another worker's jobs: finished by it, or given back when its lease ends.
             await self._store.reap()
             return False
@@ -247,8 +254,8 @@ class Runner:
         return running
 
     async def _work(self, job: Job) -> None:
-        meter = RequestMeter()
         running = self._running[job.lease_id]
+        meter, settled = running.meter, False
         settlement: Settlement | None = None
         started = self._clock.monotonic()
         with structlog.contextvars.bound_contextvars(**_names(job)):
@@ -257,6 +264,7 @@ class Runner:
                     job, meter, lambda: self._stop.is_set() or running.told_to_stop
                 )
                 settlement = settle_result(job, result, meter)
+                settled = isinstance(result, Done) and result.settled
             except asyncio.CancelledError:
                 # Our own shutdown or a lost lease; what was committed stays committed.
                 if not running.lease_lost:
@@ -273,9 +281,11 @@ class Runner:
                 self.tally.throttled += meter.throttled
                 if settlement is None:
                     self._count_lost()
+                elif settled:
+                    self._count_settled(settlement)
                 else:
                     self._settlements.put_nowait(settlement)
-                self._wake.set()
+                self._look_again()
 
     async def _beat(self) -> None:
         while True:
@@ -298,7 +308,9 @@ class Runner:
         if running is None:
             return
         if job.id not in held:
-            self._lose(running)
+            # The commit of a last page ends the lease, or hears itself that it is lost.
+            if not running.meter.ending:
+                self._lose(running)
         elif held[job.id]:
             running.told_to_stop = True
 
@@ -321,7 +333,7 @@ class Runner:
             finally:
                 for _ in batch:
                     self._settlements.task_done()
-                self._wake.set()
+                self._look_again(requeued=any(one.outcome != "done" for one in batch))
 
     async def _settle(self, batch: Sequence[Settlement]) -> None:
         try:
@@ -334,13 +346,16 @@ class Runner:
             if one.job.id not in accepted:
                 self._count_lost()
                 continue
-            outcome = one.outcome
-            if outcome == "retry" and one.job.attempt >= one.job.max_attempts:
-                outcome = "dead"
-            ended = one.state if outcome == "done" and one.state else outcome
-            self.tally.outcomes[ended] += 1
-            self._metrics.count(Metric.SETTLED, sync_type=one.job.sync_type, outcome=ended)
-            log.info("job_settled", **_names(one.job), outcome=outcome, state=one.state)
+            self._count_settled(one)
+
+    def _count_settled(self, one: Settlement) -> None:
+        outcome = one.outcome
+        if outcome == "retry" and one.job.attempt >= one.job.max_attempts:
+            outcome = "dead"
+        ended = one.state if outcome == "done" and one.state else outcome
+        self.tally.outcomes[ended] += 1
+        self._metrics.count(Metric.SETTLED, sync_type=one.job.sync_type, outcome=ended)
+        log.info("job_settled", **_names(one.job), outcome=outcome, state=one.state)
 
     def _count_lost(self) -> None:
         self.tally.lost += 1

@@ -22,10 +22,10 @@ from worker.settings import load_settings
 async def _sync(model_id: str) -> dict[str, Any]:
     async with open_engine(load_settings(dict(os.environ), None)) as engine:
         # A worker is connected before there is work, as the others are before they load.
-        await engine.books.overview.running()
+        await engine.books.overview.status()
         began, burnt = perf_counter(), process_time()
         await engine.books.jobs.enqueue(model_id, "earnings", full=False)
-        await engine.runner.run(drain=engine.books.overview.running, horizon=PATIENCE)
+        await engine.runner.run(drain=True, horizon=PATIENCE)
         seconds, cpu = perf_counter() - began, process_time() - burnt
     return {"seconds": seconds, "cpu": cpu, "peak_mb": _peak_mb()}
 

@@ -59,7 +59,8 @@ revoke all on function private.job_replies(bigint[]) from public, anon, authenti
 grant execute on function private.job_replies(bigint[]) to service_role;
 
 create or replace function public.claim_sync_jobs(
-  p_worker text, p_limit integer, p_lease_seconds integer default 60, p_claim_id uuid default null)
+  p_worker text, p_limit integer, p_lease_seconds integer default 60, p_claim_id uuid default null,
+  p_drain boolean default false)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -88,6 +89,7 @@ declare
   v_is_refused boolean := exists (select from private.api_endpoints e where e.blocked_until > v_now);
   v_later timestamptz;
   v_next timestamptz;
+  v_running boolean;
 begin
   if p_limit < 1 or p_limit > 1000 or p_lease_seconds < 1 then
     raise sqlstate 'PT422' using message = 'claim_sync_jobs wants a limit of 1..1000 and a lease of at least one second';
@@ -226,8 +228,12 @@ begin
     exit when v_round > 1 and v_taken is null;
   end loop;
 
-  if v_ids is null then
-    -- Nothing to do: say how long an idle worker may sleep. One due job that waits for room settles a lane, however many are
+  if v_ids is null and p_drain then
+    -- Before the look at what is due next: a job that runs no more by then is seen there, if it was given back.
+    v_running := exists (select from public.sync_jobs j where j.state = 'running');
+  end if;
+  if coalesce(cardinality(v_ids), 0) < p_limit then
+    -- No more to do: say how long the rest of the worker may sleep. One due job that waits for room settles a lane, however many are
     -- behind it; where all that is due is refused, the first block to end is early enough, whosever it is.
     select j.run_at into v_later from public.sync_jobs j where j.state = 'queued' and j.run_at > v_now order by j.run_at limit 1;
     select least(v_later, min(n.run_at)) into v_next
@@ -253,16 +259,18 @@ begin
   end if;
   return jsonb_build_object(
     'jobs', case when v_ids is null then '[]'::json else private.job_replies(v_ids) end,
-    'next_due_in', case when v_ids is not null then 0
+    'next_due_in', case when cardinality(v_ids) = p_limit then 0
                         when v_next is null then null
-                        else greatest(0, round(extract(epoch from v_next - v_now)::numeric, 3)) end);
+                        else greatest(0, round(extract(epoch from v_next - v_now)::numeric, 3)) end)
+    || case when v_running is null then '{}' else jsonb_build_object('running', v_running) end;
 end
 $$;
-comment on function public.claim_sync_jobs(text, integer, integer, uuid) is
+comment on function public.claim_sync_jobs(text, integer, integer, uuid, boolean) is
   'Takes up to p_limit due jobs, fairly across agencies, within their caps, skipping streams whose endpoint Fanvue refuses. '
-  'The same p_claim_id again returns the same jobs. next_due_in: seconds until the next queued job, null when none waits.';
-revoke all on function public.claim_sync_jobs(text, integer, integer, uuid) from public, anon, authenticated;
-grant execute on function public.claim_sync_jobs(text, integer, integer, uuid) to service_role;
+  'The same p_claim_id again returns the same jobs. next_due_in: seconds until the next queued job, null when none waits; 0 when there may be more at once. '
+  'p_drain: where nothing is found, running tells whether jobs run anywhere.';
+revoke all on function public.claim_sync_jobs(text, integer, integer, uuid, boolean) from public, anon, authenticated;
+grant execute on function public.claim_sync_jobs(text, integer, integer, uuid, boolean) to service_role;
 
 create or replace function public.claim_model_job(
   p_worker text, p_model_id uuid, p_sync_type text, p_lease_seconds integer default 60, p_claim_id uuid default null)

@@ -1,4 +1,5 @@
 -- Purpose: a walk over a stream's pages: begin (freeze the window) and commit (rows, cursor, counters and lease in one transaction).
+-- A walk's beginning takes its first call along, and its last page ends the job: a poll of one page is claim, begin and commit.
 -- What a page changes, and what the end of a walk means, is decided in the functions for pages.
 -- Who may call: service_role. A stale lease gets PT410 and writes nothing; a repeated commit gets its first answer again.
 -- Locks: a commit takes the model's row, the job's, the state's, in this order: as a change of the model's status does.
@@ -142,7 +143,25 @@ comment on function private.walk_window(public.sync_state, private.sync_streams,
 revoke all on function private.walk_window(public.sync_state, private.sync_streams, timestamptz) from public, anon, authenticated;
 grant execute on function private.walk_window(public.sync_state, private.sync_streams, timestamptz) to service_role;
 
-create or replace function public.begin_sync_walk(p_job_id bigint, p_lease_id bigint)
+create or replace function private.paid_reply(p_state public.sync_state, p_calls jsonb)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- a walk that goes on may call another endpoint next
+  return private.walk_reply(p_state) || case
+    when p_calls is null or p_state.walk_pages > 0 then '{}'
+    else jsonb_build_object('calls', public.take_calls(
+      p_calls ->> 'bucket', (p_calls ->> 'want')::integer, p_calls ->> 'lane', p_calls -> 'seen', p_calls ->> 'endpoint')) end;
+end
+$$;
+comment on function private.paid_reply(public.sync_state, jsonb) is
+  'The state of a walk as the worker gets it, and with it the calls of its first page, as take_calls gives them.';
+revoke all on function private.paid_reply(public.sync_state, jsonb) from public, anon, authenticated;
+grant execute on function private.paid_reply(public.sync_state, jsonb) to service_role;
+
+create or replace function public.begin_sync_walk(p_job_id bigint, p_lease_id bigint, p_calls jsonb default null)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -169,7 +188,7 @@ begin
 
   v_held := coalesce(v_state.whole_after > v_now, false);
   if v_state.walk_id is not null and (v_state.walk_kind = 'full' or not v_state.full_requested or v_held) then
-    return private.walk_reply(v_state);
+    return private.paid_reply(v_state, p_calls);
   end if;
 
   select w.kind, w.floor into v_window from private.walk_window(v_state, v_settings, v_now) w;
@@ -187,16 +206,18 @@ begin
       last_page_key = null, last_page_reply = null
   where s.id = v_state.id
   returning s.* into v_state;
-  return private.walk_reply(v_state);
+  return private.paid_reply(v_state, p_calls);
 end
 $$;
-comment on function public.begin_sync_walk(bigint, bigint) is
-  'Opens the walk of a leased job, or returns the open one to resume. Its floor is frozen here, its ceiling with the first page.';
-revoke all on function public.begin_sync_walk(bigint, bigint) from public, anon, authenticated;
-grant execute on function public.begin_sync_walk(bigint, bigint) to service_role;
+comment on function public.begin_sync_walk(bigint, bigint, jsonb) is
+  'Opens the walk of a leased job, or returns the open one to resume. Its floor is frozen here, its ceiling with the first page. '
+  'p_calls {bucket, endpoint, want, lane, seen}: the calls of the first page are taken too, and answered as take_calls does; none for a walk that goes on.';
+revoke all on function public.begin_sync_walk(bigint, bigint, jsonb) from public, anon, authenticated;
+grant execute on function public.begin_sync_walk(bigint, bigint, jsonb) to service_role;
 
 create or replace function public.commit_sync_page(
-  p_job_id bigint, p_lease_id bigint, p_version bigint, p_page jsonb, p_lease_seconds integer default 60)
+  p_job_id bigint, p_lease_id bigint, p_version bigint, p_page jsonb, p_lease_seconds integer default 60,
+  p_settle jsonb default null)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -221,6 +242,16 @@ declare
   v_reply jsonb;
 begin
   perform private.lock_page(p_job_id);
+  if p_settle is not null and not exists (select from public.sync_jobs j where j.id = p_job_id and j.lease_id = p_lease_id) then
+    -- sent again after a lost reply: the page has ended its job
+    select s.last_page_reply into v_reply
+    from public.sync_state s
+    where s.model_id = (p_settle ->> 'model_id')::uuid and s.sync_type = p_settle ->> 'sync_type'
+      and s.version = p_version + 1 and s.last_page_key = p_page ->> 'key';
+    if found then
+      return v_reply;
+    end if;
+  end if;
   v_job := private.hold_job(p_job_id, p_lease_id);
   -- events that came before the model was known, and were too many for the moment of the grant
   perform private.apply_parked(m.fanvue_user_uuid, v_now) from public.models m where m.id = v_job.model_id;
@@ -261,7 +292,8 @@ begin
 
   v_reply := jsonb_build_object('version', v_state.version + 1, 'inserted', v_done.inserted, 'updated', v_done.updated,
                                 'unchanged', v_done.unchanged, 'amount', v_done.amount::text,
-                                'cancel', v_job.cancel_requested, 'complete', v_complete, 'partial', null, 'todo', v_todo);
+                                'cancel', v_job.cancel_requested, 'complete', v_complete, 'partial', null, 'todo', v_todo,
+                                'settled', v_complete and v_partial is null and p_settle is not null);
   update public.sync_state s
   set version = s.version + 1, agency_id = v_job.agency_id, last_page_key = p_page ->> 'key', last_page_reply = v_reply, last_sync_at = v_now,
       walk_phase = v_phase, walk_mode = coalesce(p_page ->> 'mode', s.walk_mode), walk_ceiling = v_ceiling, walk_newest = v_newest,
@@ -296,7 +328,7 @@ begin
     end if;
   end if;
   if v_complete and v_partial is not null then
-    v_reply := v_reply || jsonb_build_object('partial', v_partial);
+    v_reply := v_reply || jsonb_build_object('partial', v_partial, 'settled', false);
     update public.sync_state s set last_page_reply = v_reply where s.id = v_state.id;
   end if;
 
@@ -318,12 +350,17 @@ begin
                    || jsonb_strip_nulls(jsonb_build_object('details', p_page -> 'notes' -> 'details',
                                                            'details_example', p_page -> 'notes' -> 'details_example'))
   where j.id = v_job.id;
+  if (v_reply ->> 'settled')::boolean then
+    perform public.settle_sync_jobs(v_job.claimed_by, jsonb_build_array(
+      p_settle || jsonb_build_object('id', p_job_id, 'lease_id', p_lease_id, 'outcome', 'done', 'state', 'succeeded')));
+  end if;
   return v_reply;
 end
 $$;
-comment on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer) is
+comment on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer, jsonb) is
   'Commits one page of a walk, or several as one: rows, cursor, position, counters, progress and the extended lease in one transaction, guarded by lease and version. '
   'The same page again returns the same answer. complete closes the walk and moves the high-water mark; complete with partial closes it and does not. '
-  'The answer''s complete counts: a poll that found only what is known, or an answer 304, closes the walk too.';
-revoke all on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer) from public, anon, authenticated;
-grant execute on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer) to service_role;
+  'The answer''s complete counts: a poll that found only what is known, or an answer 304, closes the walk too. '
+  'p_settle {model_id, sync_type, stats}: if the page ends the walk and nothing is partial, the job is done with it (settled), as by settle_sync_jobs.';
+revoke all on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer, jsonb) from public, anon, authenticated;
+grant execute on function public.commit_sync_page(bigint, bigint, bigint, jsonb, integer, jsonb) to service_role;

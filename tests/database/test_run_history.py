@@ -264,9 +264,11 @@ def quietly(engine: Engine, call: Callable[[str, Sequence[Any]], Any]) -> None:
     (state,) = engine.rows("select version, walk_id from public.sync_state")
     page: dict[str, Any] = {"walk_id": str(state["walk_id"]), "key": str(uuid.uuid4()), "rows": []}
     page |= {"complete": True, "position": None}
-    call("public.commit_sync_page(%s, %s, %s, %s)", (*ids, state["version"], Jsonb(page)))
-    done = {"id": ids[0], "lease_id": ids[1], "outcome": "done", "state": "succeeded"}
-    call("public.settle_sync_jobs('w0', %s)", (Jsonb([done]),))
+    ends = {"model_id": str(job["model_id"]), "sync_type": "earnings", "stats": {"requests": 1}}
+    call(
+        "public.commit_sync_page(%s, %s, %s, %s, p_settle => %s)",
+        (*ids, state["version"], Jsonb(page), Jsonb(ends)),
+    )
 
 
 def written(engine: Engine) -> Counter[str]:

@@ -18,7 +18,7 @@ from tests.database.engine import WAIT
 
 
 if TYPE_CHECKING:
-    from tests.database.engine import Engine
+    from tests.database.engine import Engine, Worker
 
 
 CEILING = (FIRST + timedelta(hours=1)).isoformat()
@@ -44,7 +44,20 @@ class Walk:
         self.version = reply["version"]
         return reply
 
-    def again(self, key: str, version: int, *sales: Sale, **more: Any) -> dict[str, Any]:
+    def ends(self, **item: Any) -> dict[str, Any]:
+        """Return how the job ends with a page that ends the walk."""
+        stream = {"model_id": str(self.model_id), "sync_type": "earnings"}
+        return stream | {"stats": {"requests": 1}, **item}
+
+    def again(
+        self,
+        key: str,
+        version: int,
+        *sales: Sale,
+        worker: Worker | None = None,
+        settle: dict[str, Any] | None = None,
+        **more: Any,
+    ) -> dict[str, Any]:
         """Commit a page on a version of the caller's choice."""
         position = min((one.at.isoformat() for one in sales), default=None)
         page = self.engine.page(
@@ -54,8 +67,10 @@ class Walk:
             **{"position": position, "ceiling": CEILING, **more},
         )
         return dict(
-            self.engine.call(
-                "commit_sync_page", self.job["id"], self.job["lease_id"], version, page
+            (worker or self.engine).call(
+                "commit_sync_page",
+                *(self.job["id"], self.job["lease_id"], version, page),
+                p_settle=settle,
             )
         )
 

@@ -6,7 +6,6 @@ webhooks are off, so that polling alone is judged.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
@@ -129,7 +128,7 @@ class Day:
     @staticmethod
     async def work_on(engine: Engine) -> None:
         """Work until nothing that is queued is due at this instant."""
-        await engine.runner.run(drain=_nobody_else, horizon=NOTHING)
+        await engine.runner.run(drain=True, alone=True, horizon=NOTHING)
 
     async def catch_up(self, engine: Engine) -> int:
         """Let minutes pass until no work is left; return how many."""
@@ -265,12 +264,6 @@ class Day:
         for minute in range(1, self.shape.minutes + 1):
             await self.minute(engine, news, killer)
             told(minute)
-
-
-async def _nobody_else() -> int:
-    """Tell the drain that no other worker runs."""
-    await asyncio.sleep(0)
-    return 0
 
 
 @contextmanager

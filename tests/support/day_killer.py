@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # The shortest that a worker may be told.
 LEASE: Final = {"WORKER_LEASE_SECONDS": "10"}
-CALLS: Final = ("claim_sync_jobs", "begin_sync_walk", "commit_sync_page", "settle_sync_jobs")
+CALLS: Final = ("claim_sync_jobs", "begin_sync_walk", "commit_sync_page")
 RUNNING: Final = "select count(*) from public.sync_jobs where state = 'running'"
 # No kill is drawn for the last minutes: one drawn late still finds a job that makes its call.
 KEPT_MINUTES: Final = 30
@@ -101,9 +101,4 @@ def _work(environment: dict[str, str], shift: timedelta) -> None:
 async def _drain(environment: dict[str, str], shift: timedelta) -> None:
     settings = load_settings(environment, None)
     async with open_engine(settings, ShiftedClock(shift)) as engine:
-        await engine.runner.run(drain=_nobody_else, horizon=timedelta(0))
-
-
-async def _nobody_else() -> int:
-    await asyncio.sleep(0)
-    return 0
+        await engine.runner.run(drain=True, alone=True, horizon=timedelta(0))

@@ -150,7 +150,7 @@ class Engine:
     @staticmethod
     async def _drain(settings: Settings, horizon: timedelta) -> Tally:
         async with open_engine(settings) as engine:
-            return await engine.runner.run(drain=engine.books.overview.running, horizon=horizon)
+            return await engine.runner.run(drain=True, horizon=horizon)
 
     def sync(
         self, creator: str, *, full: bool = False, wait_seconds: float = 5, **changes: str

@@ -86,7 +86,8 @@ def test_deletion_in_the_middle_of_a_backfill_ends_it_quietly(engine: Engine) ->
         creator = engine.creator(120)
         delete = partial(engine.database.execute, f"delete from public.{what}")  # noqa: S608 - one of two constants
 
-        tally = _drain_with(engine, moment, 1, delete)
+        # The end of a slice is settled by itself, that of a walk with its last page.
+        tally = _drain_with(engine, moment, 1, delete, WORKER_SLICE_PAGES="1")
 
         assert (tally.outcomes, tally.lost) == ({}, 1), (moment, what)
         for left in ("models", "sync_jobs", "sync_state", "sync_runs", "fanvue_transactions"):
@@ -203,11 +204,13 @@ def test_creator_who_connects_again_goes_on_where_they_stopped(engine: Engine) -
     engine.assert_exact(creator)
 
 
-def _drain_with(engine: Engine, name: str, nth: int, act: Callable[[], object]) -> Any:
+def _drain_with(
+    engine: Engine, name: str, nth: int, act: Callable[[], object], **changes: Any
+) -> Any:
     """Drain while something happens before the nth call of an RPC."""
     with flaky(engine.environment["SUPABASE_URL"]) as rest:
         rule = rest.at(name, nth, act)
-        tally = engine.drain(SUPABASE_URL=rest.url)
+        tally = engine.drain(SUPABASE_URL=rest.url, **changes)
     assert rule.hits == 1
     return tally
 

@@ -34,7 +34,7 @@ MOMENTS = [
     *(Moment("settle_sync_jobs", after=after) for after in (False, True)),
     *(Moment("claim_sync_jobs", 2, after) for after in (False, True)),
 ]
-# A worker that has room left claims again while it reads, so that a kill at the second claim would
+# A worker that has room left looks again while it reads, so that a kill at the second claim would
 # hit the page at whatever moment the machine's speed favours.
 ONE_AT_A_TIME = {"WORKER_CONCURRENCY": "1", "WORKER_SLICE_PAGES": "2"}
 # More than these workers read before they die.
@@ -77,7 +77,11 @@ def test_backfill_survives_a_kill_at_each_call_and_reads_no_page_but_open_ones_t
 
 def test_a_claim_on_its_way_at_a_kill_takes_effect_before_the_next_step(engine: Engine) -> None:
     engine.creator(50)
-    died, claimed = threading.Event(), threading.Event()
+    claiming, died, claimed = threading.Event(), threading.Event(), threading.Event()
+
+    def claim() -> None:
+        claiming.set()
+        died.wait(PATIENCE_SECONDS)
 
     @contextmanager
     def mortal() -> Iterator[BaseProcess]:
@@ -86,7 +90,9 @@ def test_a_claim_on_its_way_at_a_kill_takes_effect_before_the_next_step(engine: 
         died.set()
 
     with ambush(engine.environment) as road:
-        road.rest.at("claim_sync_jobs", 2, lambda: died.wait(PATIENCE_SECONDS))
+        road.rest.at("claim_sync_jobs", 2, claim)
+        # The worker has room left and looks for more while it reads.
+        road.fanvue.at("earnings", 1, lambda: claiming.wait(PATIENCE_SECONDS))
         road.rest.strand("claim_sync_jobs", claimed.set, 2, after=True)
 
         assert road.kill(Moment("earnings", after=True), mortal())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.flaky_rest import FlakyRest, flaky
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 from worker.app import open_engine
 from worker.clock import SystemClock
+from worker.store.database import ATTEMPTS
 
 
 if TYPE_CHECKING:
@@ -64,12 +66,12 @@ def test_outage_longer_than_every_retry_only_delays_the_work(
         engine.pass_time(61)
 
     rest.at("commit_sync_page", 3, local_stack.stop_postgres)
-    # A drain asks what runs before its first claim, and next when its own job is settled or lost.
-    back = rest.at("engine_status", 2, come_back)
+    # With the last try of the settlement; then a drain looks again.
+    tried = rest.at("settle_sync_jobs", ATTEMPTS, lambda: rest.at("claim_sync_jobs", 1, come_back))
 
     engine.drain()
 
-    assert back.hits == 1
+    assert tried.hits == 1
     engine.assert_exact(creator)
     assert "succeeded" in engine.run_states(creator)
 
@@ -169,14 +171,16 @@ def test_answers_lost_while_connecting_and_queueing_change_nothing(
 def test_settlement_refused_for_good_does_not_stop_the_worker(
     engine: Engine, rest: FlakyRest
 ) -> None:
-    creator = engine.creator(30)
+    creator = engine.creator(100)
     broken = b'{"code": "XX000", "message": "internal error"}'
-    rest.refuse("settle_sync_jobs", status=500, body=broken)
+    refused = rest.refuse("settle_sync_jobs", status=500, body=broken)
     # The job looks as if it ran on until its lease ends.
-    rest.at("engine_status", 2, lambda: engine.pass_time(61))
+    lease_ends = partial(rest.at, "claim_sync_jobs", 2, partial(engine.pass_time, 61))
+    rest.at("settle_sync_jobs", 1, lease_ends)
 
-    engine.drain()
+    engine.drain(WORKER_SLICE_PAGES="1")
 
+    assert refused.hits == 1
     engine.assert_exact(creator)
     assert _jobs(engine) == []
 
@@ -275,7 +279,7 @@ def test_new_pair_outlives_an_outage_longer_than_fanvue_s_grace(
     engine.drain()
     engine.pass_time(3500)
     engine.database.execute("select public.enqueue_due('test')")
-    names = ("heartbeat_sync_jobs", "claim_sync_jobs", "settle_sync_jobs", "engine_status")
+    names = ("heartbeat_sync_jobs", "claim_sync_jobs", "settle_sync_jobs")
     outage = rest.refuse("finish_token_refresh", times=40)
 
     def darken() -> None:
@@ -306,7 +310,7 @@ class HastyClock(SystemClock):
 
 async def _drain_hastily(engine: Engine) -> None:
     async with open_engine(engine.settings(), HastyClock()) as opened:
-        await opened.runner.run(drain=opened.books.overview.running, horizon=timedelta(0))
+        await opened.runner.run(drain=True, horizon=timedelta(0))
 
 
 def _jobs(engine: Engine) -> list[tuple[Any, ...]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.system.audience_books import FAMILIES, POLLED, first_sync
+from tests.system.audience_books import FAMILIES, POLLED, STREAMS, first_sync
+from worker.store.database import Database
 
 
 if TYPE_CHECKING:
@@ -87,6 +88,36 @@ def test_first_sync_and_polls_are_exact_and_cost_calls_and_rows_for_news_alone(
     b.assert_exact(sync_type)
     assert len(b.calls()) <= calls
     assert result["rows_inserted"] + result["rows_updated"] > 0
+
+
+@pytest.mark.parametrize("sync_type", STREAMS)
+def test_a_poll_of_one_page_is_three_round_trips_to_the_database(
+    books: Callable[..., AudienceBooks], monkeypatch: pytest.MonkeyPatch, sync_type: str
+) -> None:
+    b = books("v1")
+    first_sync(b, sync_type)
+    b.engine.drain()
+    asked: list[str] = []
+    call = Database.call
+
+    async def note(database: Database, name: str, *parameters: Any) -> Any:
+        asked.append(name)
+        return await call(database, name, *parameters)
+
+    monkeypatch.setattr(Database, "call", note)
+    b.engine.database.execute("select public.enqueue_sync(%s, %s)", (b.model, sync_type))
+    tally = b.engine.drain()
+
+    assert tally.outcomes == {"succeeded": 1}
+    # once in a token's life, beside the walk's beginning
+    asked.remove("begin_token_refresh")
+    assert asked == [
+        "claim_sync_jobs",
+        "begin_sync_walk",
+        "commit_sync_page",
+        # nothing is left
+        "claim_sync_jobs",
+    ]
 
 
 @pytest.mark.parametrize(

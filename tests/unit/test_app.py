@@ -95,7 +95,7 @@ class World:
             yield engine
 
     async def drain(self, engine: Engine) -> Tally:
-        loop = asyncio.create_task(engine.runner.run(drain=engine.books.overview.running))
+        loop = asyncio.create_task(engine.runner.run(drain=True))
         for _ in range(400):
             if loop.done():
                 break

@@ -9,7 +9,7 @@ from benchmarks.memory import held_after
 from tests.unit.jobs.queue_book import LEASE
 from tests.unit.jobs.runner_bench import BEAT, SHUTDOWN, STEP, Bench
 from worker.errors import LeaseLost
-from worker.jobs.outcomes import Cancelled
+from worker.jobs.outcomes import Cancelled, Done, Yielded
 
 
 async def test_no_more_jobs_run_at_once_than_allowed_and_all_get_their_turn() -> None:
@@ -36,6 +36,46 @@ async def test_a_full_worker_claims_nothing() -> None:
 
         assert len(b.queue.stub.named("claim_sync_jobs")) == claims
         assert b.runner.busy == 2
+        b.work.end()
+
+
+async def test_a_claim_that_found_less_than_it_asked_for_is_the_only_one() -> None:
+    b = Bench(concurrency=4)
+    b.queue.add(3)
+
+    async with b.running():
+        b.work.end()
+        await b.clock.settle()
+
+        assert list(b.queue.settled) == [1, 2, 3]
+        assert len(b.queue.stub.named("claim_sync_jobs")) == 1
+
+
+async def test_a_job_that_goes_back_to_the_queue_is_looked_for_at_once() -> None:
+    b = Bench()
+    b.queue.add()
+
+    async with b.running():
+        b.work.end(result=Yielded())
+        await b.clock.settle()
+
+        assert list(b.work.running) == [1]
+        assert len(b.queue.stub.named("claim_sync_jobs")) == 2
+        b.work.end()
+
+
+async def test_due_work_that_was_not_to_be_had_is_looked_for_when_a_job_ends() -> None:
+    b = Bench()
+    b.queue.add()
+    claim = b.queue.claim
+    b.queue.stub.functions["claim_sync_jobs"] = lambda asked: claim(asked) | {"next_due_in": 0}
+
+    async with b.running():
+        b.queue.add()
+        b.work.end(1)
+        await b.pass_time(STEP)
+
+        assert list(b.work.running) == [2]
         b.work.end()
 
 
@@ -73,6 +113,35 @@ async def test_a_settlement_carries_the_lease_and_what_the_job_cost() -> None:
     (item,) = b.queue.settled[1]
     assert item["lease_id"] == lease
     assert (item["outcome"], item["state"], item["stats"]["requests"]) == ("done", "succeeded", 2)
+
+
+async def test_a_job_that_its_last_page_settled_is_settled_by_no_other_call() -> None:
+    b = Bench()
+    b.queue.add()
+
+    async with b.running():
+        del b.queue.jobs[1]
+        b.work.end(result=Done(settled=True))
+
+    assert b.queue.stub.named("settle_sync_jobs") == []
+    assert b.runner.tally.outcomes == {"succeeded": 1}
+    assert b.runner.tally.lost == 0
+
+
+async def test_a_lease_that_ends_while_a_last_page_is_committed_is_not_lost() -> None:
+    b = Bench()
+    b.queue.add(2)
+
+    async with b.running():
+        b.work.meters[1].ending = True
+        b.queue.lose(1)
+        b.queue.lose(2)
+        await b.pass_time(BEAT)
+
+        assert b.work.cancelled == [2]
+        b.work.end(1, result=Done(settled=True))
+
+    assert (b.runner.tally.outcomes, b.runner.tally.lost) == ({"succeeded": 1}, 1)
 
 
 async def test_heartbeats_extend_every_lease_in_one_call() -> None:

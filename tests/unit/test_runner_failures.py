@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -16,6 +15,10 @@ from worker.errors import DatabaseUnavailable, GrantInvalid, SchemaMissing, Tran
 from worker.jobs.outcomes import Yielded
 from worker.runner import DATABASE_PAUSE, IDLE_WAIT
 from worker.tally import Tally
+
+
+if TYPE_CHECKING:
+    from worker.store.jobs import Claim
 
 
 async def test_a_drain_of_an_empty_queue_ends_at_once() -> None:
@@ -71,35 +74,32 @@ async def test_a_drain_goes_on_when_a_job_yields_while_a_claim_finds_nothing() -
             b.work.at_once = True
         return reply
 
-    async def running_anywhere() -> int:
-        # Slow enough for the job to be settled first: by then it is due again and runs nowhere.
-        await b.clock.sleep(STEP * 2)
-        return await b.queue.count_running()
-
     b.queue.stub.functions["claim_sync_jobs"] = claim_as_the_job_yields
-    loop = asyncio.create_task(b.runner.run(drain=running_anywhere))
-    await b.until(loop)
+    await b.drain()
 
     assert [item["outcome"] for item in b.queue.settled[1]] == ["yield", "done"]
     assert b.queue.jobs == {}
 
 
-async def test_a_drain_survives_a_database_that_goes_away() -> None:
+async def test_a_drain_survives_a_database_that_goes_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     b = Bench()
     b.work.at_once = True
     b.queue.add(2)
     outages = [DatabaseUnavailable("away"), SchemaMissing("the database has no claim_sync_jobs")]
+    claim = b.queue.store.claim
 
-    async def running_anywhere() -> int:
+    async def claim_or_fail(limit: int, *, drain: bool = False) -> Claim:
         if outages:
             raise outages.pop()
-        return await b.queue.count_running()
+        return await claim(limit, drain=drain)
 
-    loop = asyncio.create_task(b.runner.run(drain=running_anywhere))
-    await b.until(loop)
+    monkeypatch.setattr(b.queue.store, "claim", claim_or_fail)
+    tally, _ = await b.drain()
 
     assert outages == []
-    assert loop.result().outcomes == {"succeeded": 2}
+    assert tally.outcomes == {"succeeded": 2}
 
 
 async def test_a_database_that_is_away_at_the_claim_is_asked_again() -> None:

@@ -63,6 +63,8 @@ class RequestMeter:
     throttled: int = 0
     waited_ms: int = 0
     bytes: int = 0
+    # A page is committed that may end the job: then its lease goes by our own doing.
+    ending: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,9 +39,13 @@ _TRACEBACK_LINES: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The job finished; `partial` says what could not be read."""
+    """The job finished; `partial` says what could not be read.
+
+    Its last page may have `settled` it already.
+    """
 
     partial: str | None = None
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from worker.errors import NotFound, ProviderContract, Unauthorized
@@ -13,7 +15,7 @@ from worker.store.walks import OfferedValidator
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from worker.fanvue.client import FanvueClient, Parameter, Parameters
     from worker.jobs.grants import GrantKeeper, Token
@@ -38,6 +40,17 @@ class PageReader:
         self._job = job
         self._lane = lane
         self._meter = meter
+        self._asked: asyncio.Task[Token] | None = None
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        """Ask for the first call's token while the walk is begun."""
+        asked = self._asked = asyncio.create_task(self._token(), name="token-ahead")
+        try:
+            yield
+        finally:
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
 
     def offers(self, path: str) -> bool:
         """Tell whether Fanvue has this list for the way in which the creator is read."""
@@ -66,7 +79,8 @@ class PageReader:
         return await self._with_token(call)
 
     async def _with_token(self, call: Callable[[str], Awaitable[Reply]]) -> Reply:
-        token = await self._token()
+        asked, self._asked = self._asked, None
+        token = await (asked or self._token())
         try:
             return await call(token.value)
         except Unauthorized:

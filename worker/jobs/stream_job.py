@@ -53,9 +53,10 @@ class StreamJob:
         """Walk until the end, the end of the slice, or a reason to stop."""
         lane = self._lane_of(job.priority)
         reader = PageReader(self._client, self._grants, job, lane, meter)
-        walk = Walk(job, self._walks, self._clock, self._limits, stopping)
+        walk = Walk(job, self._walks, self._clock, self._limits, stopping, meter)
         try:
-            return await walk.run(self._turns(job, reader))
+            async with reader.asking():
+                return await walk.run(self._turns(job, reader))
         except ScopeMissing as error:
             agency = ("read:creator",) if job.path_prefix else ()
             scopes = " ".join((*self._stream.scopes, *agency))

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
 
-from worker.jobs.outcomes import Cancelled, Done, Result, Yielded
+from worker.jobs.outcomes import Cancelled, Done, Result, Yielded, settle_result
 from worker.store.walks import PageCommit, WalkState
 
 
 if TYPE_CHECKING:
     from worker.clock import Clock
+    from worker.fanvue.calls import RequestMeter
     from worker.store.jobs import Job
     from worker.store.walks import Committed, WalkStore
 
@@ -49,13 +50,14 @@ class Slice:
 class Walk:
     """One run of a walking job."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each one is a party to the walk
         self,
         job: Job,
         store: WalkStore,
         clock: Clock,
         limits: Slice,
         stopping: Callable[[], bool],
+        meter: RequestMeter,
     ) -> None:
         self._job = job
         self._store = store
@@ -66,6 +68,7 @@ class Walk:
         self._read = 0
         self._ahead: asyncio.Task[PageCommit] | None = None
         self._commit: asyncio.Task[Committed] | None = None
+        self._meter = meter
 
     async def run(self, turn: Turn) -> Result:
         """Walk until the end, the end of the slice, or a reason to stop."""
@@ -85,7 +88,7 @@ class Walk:
             if self._commit is not None:
                 committed, self._commit = await self._commit, None
                 if committed.complete:
-                    return Done(partial=committed.partial)
+                    return Done(partial=committed.partial, settled=committed.settled)
                 if committed.cancel:
                     return Cancelled()
                 state = _committed(state, committed)
@@ -151,7 +154,12 @@ class Walk:
 
     async def _write(self, state: WalkState, page: PageCommit) -> Committed:
         asked = self._clock.monotonic()
-        committed = await self._store.commit(self._job, state, page)
+        settle = None
+        if not (page.onward or page.partial or page.unlisted):
+            settle = settle_result(self._job, Done(), self._meter).as_item()
+        self._meter.ending = settle is not None
+        committed = await self._store.commit(self._job, state, page, settle)
+        self._meter.ending = committed.settled
         self._asked = asked
         log.info(
             "page_applied",

@@ -79,6 +79,19 @@ class BudgetSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class CallOrder:
+    """A call that is asked for along with something else; what comes of it is delivered."""
+
+    bucket: str
+    endpoint: str
+    lane: Lane
+    asked_at: float
+    heard: RateSeen | None
+    seen: SeenRate | None
+    want: int = 1
+
+
 @dataclass(slots=True)
 class _Endpoint:
     bucket: str
@@ -131,6 +144,21 @@ class SharedBudget:
                 await self._clock.sleep(wait)
         finally:
             state.users -= 1
+
+    def order(self, bucket: str, lane: Lane, *, endpoint: str) -> CallOrder | None:
+        """Say what the next call needs of the database; None while it needs or gets nothing."""
+        state = self._endpoint(bucket, endpoint)
+        if self._holds(state, lane) or self._busy_until(state, lane) is not None:
+            return None
+        asked_at, heard = self._clock.monotonic(), state.seen
+        return CallOrder(bucket, endpoint, lane, asked_at, heard, self._relative(heard))
+
+    def deliver(self, order: CallOrder, taken: TakenCalls) -> None:
+        """Hold what an order brought."""
+        state = self._endpoint(order.bucket, order.endpoint)
+        if state.seen is order.heard:
+            state.seen = None
+        self._hold(state, order.lane, taken, order.asked_at)
 
     def observe(self, bucket: str, seen: RateSeen, *, endpoint: str = "") -> None:
         """Keep what the headers said for the next take, and give up what they deny us."""
@@ -192,6 +220,9 @@ class SharedBudget:
         except BaseException:
             self._put_back(state, seen)
             raise
+        self._hold(state, lane, taken, asked_at)
+
+    def _hold(self, state: _Endpoint, lane: Lane, taken: TakenCalls, asked_at: float) -> None:
         if taken.granted > 0:
             lapses = asked_at + taken.valid_for.total_seconds()
             permit = Permit(lane, taken.granted, lapses, taken.granted)

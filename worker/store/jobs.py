@@ -71,11 +71,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim brought; `next_due` is None when nothing waits at all."""
+    """What a claim brought; `next_due` is None when nothing waits at all.
+
+    `running` tells a drain that found nothing whether jobs run anywhere.
+    """
 
     jobs: Sequence[Job]
     next_due: timedelta | None
     running_by: str | None = None
+    running: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class JobStore:
         self._worker_id = worker_id
         self._lease_seconds = max(1, round(lease.total_seconds()))
 
-    async def claim(self, limit: int) -> Claim:
+    async def claim(self, limit: int, *, drain: bool = False) -> Claim:
         """Take up to `limit` due jobs."""
         reply = await self._database.call(
             "claim_sync_jobs",
@@ -126,6 +130,7 @@ class JobStore:
                 "p_limit": limit,
                 "p_lease_seconds": self._lease_seconds,
                 "p_claim_id": str(uuid4()),
+                "p_drain": drain,
             },
         )
         return _claim(reply, due_key="next_due_in")
@@ -216,4 +221,5 @@ def _claim(reply: dict[str, Any], *, due_key: str) -> Claim:
         jobs=[Job.from_reply(item) for item in reply["jobs"]],
         next_due=None if due is None else timedelta(seconds=float(due)),
         running_by=reply.get("running_by"),
+        running=bool(reply.get("running")),
     )

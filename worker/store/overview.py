@@ -62,10 +62,6 @@ class OverviewStore:
         )
         return reply
 
-    async def running(self) -> int:
-        """Return how many jobs run anywhere."""
-        return int((await self.status())["jobs"]["running"])
-
     async def stream_jobs(self, model_id: str, sync_type: str) -> list[dict[str, Any]]:
         """Return the jobs of one model's stream: waiting, running and dead."""
         return await self._database.select(

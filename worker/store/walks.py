@@ -47,7 +47,7 @@ class WalkState:
 
     `day` is the database's UTC day when the job began: snapshots are named by it. `known` counts
     the rows held of the stream's list, as far as a bound on its pages needs it; of a poll that
-    begins nothing is `counted`.
+    begins nothing is `counted`. `calls` are those of the first page, where they were asked for.
     """
 
     version: int
@@ -71,6 +71,7 @@ class WalkState:
     day: date | None = None
     known: int = 0
     counted: bool = True
+    calls: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,8 @@ class PageCommit:
 class Committed:
     """What a commit changed; `amount` is the change of the model's total, US dollars.
 
-    `complete` may be true although the page did not say so: the database closed the walk.
+    `complete` may be true although the page did not say so: the database closed the walk. With it
+    the job may be `settled`, as the commit offered.
     """
 
     version: int
@@ -136,6 +138,7 @@ class Committed:
     complete: bool
     partial: str | None
     todo: list[ChatToRead] = field(default_factory=list)
+    settled: bool = False
 
     @property
     def is_last(self) -> bool:
@@ -150,10 +153,11 @@ class WalkStore:
         self._database = database
         self._lease_seconds = max(1, round(lease.total_seconds()))
 
-    async def begin(self, job: Job) -> WalkState:
-        """Open the walk of a leased job, or return the open one."""
+    async def begin(self, job: Job, calls: dict[str, Any] | None = None) -> WalkState:
+        """Open the walk of a leased job, or return the open one; take the first page's `calls`."""
         reply = await self._database.call(
-            "begin_sync_walk", {"p_job_id": job.id, "p_lease_id": job.lease_id}
+            "begin_sync_walk",
+            {"p_job_id": job.id, "p_lease_id": job.lease_id, "p_calls": calls},
         )
         settings = reply.get("settings") or {}
         return WalkState(
@@ -178,10 +182,16 @@ class WalkStore:
             day=date.fromisoformat(settings["day"]) if settings.get("day") else None,
             known=int(reply.get("known") or 0),
             counted=reply.get("known") is not None,
+            calls=reply.get("calls"),
         )
 
-    async def commit(self, job: Job, state: WalkState, page: PageCommit) -> Committed:
-        """Commit a page, or several as one, under the job's lease and the state's version."""
+    async def commit(
+        self, job: Job, state: WalkState, page: PageCommit, settle: dict[str, Any] | None = None
+    ) -> Committed:
+        """Commit a page, or several as one, under the job's lease and the state's version.
+
+        `settle` is how the job ends if this page ends its walk, nothing being partial.
+        """
         reply = await self._database.call(
             "commit_sync_page",
             {
@@ -189,6 +199,7 @@ class WalkStore:
                 "p_lease_id": job.lease_id,
                 "p_version": state.version,
                 "p_lease_seconds": self._lease_seconds,
+                "p_settle": settle,
                 "p_page": {
                     # The lease is part of the key: another worker's page is not a repetition.
                     "key": f"{job.lease_id}:{state.version}",
@@ -225,6 +236,7 @@ class WalkStore:
             complete=complete,
             partial=(reply.get("partial") or page.partial or page.unlisted) if complete else None,
             todo=_todo(reply),
+            settled=bool(reply.get("settled")),
         )
 
     async def sums(self, job: Job, first: date, until: date) -> OurSums:

@@ -93,6 +93,17 @@ class MoneyStream(Generic[W]):
 Stream: TypeAlias = ListStream[Any] | ChatStream[Any] | MoneyStream[Any]
 
 
+def first_path(stream: Stream) -> str | None:
+    """Return the path that a walk of the stream begins with; None where the database names it."""
+    match stream:
+        case MoneyStream():
+            return stream.rows
+        case ListStream():
+            return stream.paths[0]
+        case ChatStream():
+            return None if stream.chats is None else stream.chats.paths[0]
+
+
 def iso(moment: datetime | None) -> str | None:
     """Write an instant as rows carry it."""
     return None if moment is None else moment.isoformat(timespec="milliseconds")

@@ -57,7 +57,6 @@ class QueueBook:
             heartbeat_sync_jobs=self.heartbeat,
             settle_sync_jobs=self.settle,
             reap_expired_leases=self.reap,
-            engine_status=self.status,
             enqueue_due=self.tick,
             retry_webhook_events=self.retry_webhooks,
             prune_history=self.prune,
@@ -76,10 +75,6 @@ class QueueBook:
     async def claimed(self) -> Claim:
         return await self.store.claim(10)
 
-    async def count_running(self) -> int:
-        """Count leases everywhere, as a drain asks for it."""
-        return int(self.status({})["jobs"]["running"])
-
     def outcome_of(self, job_id: int) -> str:
         """Return how a job was settled, the one time that it was."""
         (item,) = self.settled[job_id]
@@ -95,10 +90,14 @@ class QueueBook:
         for job in due:
             job.lease_id = next(self._leases)
         later = [job.run_at - now for job in waiting if job not in due]
-        return {
+        reply: dict[str, Any] = {
             "jobs": [_shown(job) for job in due],
             "next_due_in": max(min(later).total_seconds(), 0) if later else None,
         }
+        if asked["p_drain"] and not due:
+            leased = sum(job.lease_id is not None for job in self.jobs.values())
+            reply["running"] = self.running_elsewhere + leased > 0
+        return reply
 
     def heartbeat(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
         self._fail("heartbeat_sync_jobs")
@@ -121,11 +120,6 @@ class QueueBook:
             else:
                 del self.jobs[item["id"]]
         return [item["id"] for item in accepted]
-
-    def status(self, _: dict[str, Any]) -> dict[str, Any]:
-        self._fail("engine_status")
-        here = sum(job.lease_id is not None for job in self.jobs.values())
-        return {"jobs": {"running": self.running_elsewhere + here}}
 
     def reap(self, _: dict[str, Any]) -> dict[str, Any]:
         self._fail("reap_expired_leases")

@@ -33,6 +33,7 @@ class Work:
     """A handler whose jobs go on until the test ends them."""
 
     running: dict[int, asyncio.Future[Result]] = field(default_factory=dict)
+    meters: dict[int, RequestMeter] = field(default_factory=dict)
     most_at_once: int = 0
     cancelled: list[int] = field(default_factory=list)
     heeds_stopping: bool = False
@@ -41,6 +42,7 @@ class Work:
 
     async def __call__(self, job: Job, meter: RequestMeter, stopping: Callable[[], bool]) -> Result:
         meter.requests += 2
+        self.meters[job.id] = meter
         if self.instead is not None:
             raise self.instead
         if self.at_once:
@@ -114,6 +116,6 @@ class Bench:
         return self.clock.now() - started
 
     async def drain(self) -> tuple[Tally, timedelta]:
-        loop = asyncio.create_task(self.runner.run(drain=self.queue.count_running))
+        loop = asyncio.create_task(self.runner.run(drain=True))
         took = await self.until(loop)
         return loop.result(), took

@@ -79,7 +79,7 @@ class WalkBench:
         job = replace(JOB, lease_id=self.lease_id, path_prefix=self.path_prefix)
         reader = PageReader(client, self.grants.keeper, job, Lane.LIVE, self.meter)
         store = WalkStore(self.stub.database, timedelta(seconds=60))
-        walk = Walk(job, store, self.clock, limits, self.stopping)
+        walk = Walk(job, store, self.clock, limits, self.stopping, self.meter)
         return await walk.run(EarningsWalk(job, store, reader).turn)
 
     async def run_in_slices(self, limits: Slice) -> tuple[Result, int]:

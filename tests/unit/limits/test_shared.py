@@ -436,3 +436,51 @@ def test_never_more_is_spent_than_was_granted_and_still_valid(
             clock.jump(timedelta(seconds=seconds))
 
     asyncio.run(play())
+
+
+async def test_a_call_that_is_ordered_is_spent_without_asking_again() -> None:
+    source, clock = Source(), ManualClock()
+    budget = SharedBudget(source, clock)
+    budget.observe(A, RateSeen(200, 150, clock.now() + timedelta(seconds=30)), endpoint="/x")
+
+    order = budget.order(A, Lane.LIVE, endpoint="/x")
+    assert order is not None
+    budget.deliver(order, grant(order.want))
+    await budget.acquire(A, Lane.LIVE, endpoint="/x")
+    await budget.acquire(A, Lane.LIVE, endpoint="/x")
+
+    assert order.seen == SeenRate(200, 150, timedelta(seconds=30))
+    # what the headers said went with the order
+    assert source.takes == [(A, 1, Lane.LIVE, None)]
+
+
+async def test_headers_that_came_after_an_order_are_told_with_the_next_one() -> None:
+    source, clock = Source(), ManualClock()
+    budget = SharedBudget(source, clock)
+
+    order = budget.order(A, Lane.LIVE, endpoint="/x")
+    assert order is not None
+    budget.observe(A, RateSeen(200, 150, None), endpoint="/x")
+    budget.deliver(order, grant(1))
+
+    await budget.acquire(A, Lane.LIVE, endpoint="/x")
+    later = budget.order(A, Lane.LIVE, endpoint="/x")
+    assert later is not None
+    assert later.seen == SeenRate(200, 150, None)
+
+
+async def test_nothing_is_ordered_that_is_held_or_refused() -> None:
+    clock = ManualClock()
+    budget = SharedBudget(Source(), clock)
+
+    order = budget.order(A, Lane.NORMAL, endpoint="/x")
+    assert order is not None
+    budget.deliver(order, nothing(30))
+    assert budget.order(A, Lane.NORMAL, endpoint="/x") is None
+    with pytest.raises(Throttled):
+        await budget.acquire(A, Lane.NORMAL, endpoint="/x")
+
+    urgent = budget.order(A, Lane.LIVE, endpoint="/x")
+    assert urgent is not None
+    budget.deliver(urgent, grant(1))
+    assert budget.order(A, Lane.LIVE, endpoint="/x") is None
