@@ -1710,7 +1710,7 @@ export type Database = {
         Returns: Json;
       };
       "begin_sync_walk": {
-        Args: { "p_job_id": number; "p_lease_id": number };
+        Args: { "p_calls"?: Json; "p_job_id": number; "p_lease_id": number };
         Returns: Json;
       };
       "begin_token_refresh": {
@@ -1762,6 +1762,7 @@ export type Database = {
       "claim_sync_jobs": {
         Args: {
           "p_claim_id"?: string;
+          "p_drain"?: boolean;
           "p_lease_seconds"?: number;
           "p_limit": number;
           "p_worker": string;
@@ -1784,6 +1785,7 @@ export type Database = {
           "p_lease_id": number;
           "p_lease_seconds"?: number;
           "p_page": Json;
+          "p_settle"?: Json;
           "p_version": number;
         };
         Returns: Json;
