@@ -25,7 +25,7 @@ pytestmark = pytest.mark.system
 
 ROWS = {
     "calls": 3,
-    "commit": 4,
+    "commit": 5,
     "drain": 2,
     "claim": 1,
     "settle": 6,
