@@ -86,7 +86,7 @@ from (select m.agency_id, count(*) as models from public.models m group by 1
 """
 # Which part of all streams is fetched at a look at everything, five minutes after the last one.
 _CHANGED: Final = """
-select coalesce(avg((h.health not in ('fresh', 'at rest') or h.job_state is not null
+select coalesce(avg((h.health <> 'fresh' or h.job_state is not null
                      or h.last_success_at >= private.engine_now() - interval '6 minutes')::int), 0)
 from public.sync_health h
 """

@@ -84,7 +84,7 @@ export class AgencyData {
       try {
         if (before !== null && isNarrowed) {
           const some = await fetchHealth(client, agencyId, signal, { models, since });
-          const merged = mergeHealth(before, models, some, Date.now());
+          const merged = mergeHealth(before, models, some);
           if (models === null) this.syncedSince = unknownSince(some) ?? since;
           if (merged !== null) return merged;
         }

@@ -63,12 +63,12 @@ const ORDER = Object.keys(STREAMS);
 // A page's clock begins up to ten seconds early and ticks every ten: what was queued just now must
 // not seem to lie ahead.
 const CLOCK_LAG = 20_000;
-// Longer than the database waits before it says "late", by clocks that differ a little.
+// Longer than the database waits before it says "late".
 const LATE_MS = 600_000;
 // A sync ends a little before it is committed: no statement takes longer.
 const COMMIT_MS = 60_000;
 
-/** Which streams are wanted: those of some creators; of them what was synced since, or is not well. */
+/** Which streams are wanted: those of some creators; of them what was synced since, or is not fresh. */
 interface Narrowed {
   readonly models?: readonly string[] | null;
   readonly since?: string | null;
@@ -88,7 +88,7 @@ export async function fetchHealth(
       .eq("agency_id", agencyId);
     if (models !== null) rows.in("model_id", models);
     if (since !== null) {
-      rows.or(`last_success_at.gte.${since},health.not.in.(fresh,"at rest"),job_state.not.is.null`);
+      rows.or(`last_success_at.gte.${since},health.neq.fresh,job_state.not.is.null`);
     }
     if (after !== undefined) {
       const { model_id: model, sync_type: type } = after;
@@ -106,15 +106,16 @@ export async function fetchHealth(
 }
 
 /**
- * Puts streams in the place of what was known of them. Those that were not fetched are well and have
- * no job: null where one of them was not, or is overdue and yet not late, and became so without a sync.
+ * Puts streams in the place of what was known of them. Those that were not fetched are fresh and have
+ * no job: null where one of them was not, or is overdue and yet not late, and became so without a sync,
+ * or is gone. When it is tells the newest sync: a browser's clock may be far from the database's.
  */
 export function mergeHealth(
   known: readonly StreamHealth[],
   models: readonly string[] | null,
   fetched: readonly StreamHealth[],
-  now: number,
 ): StreamHealth[] | null {
+  const now = newestEnd([...known, ...fetched]);
   const names = new Set(fetched.map(nameOf));
   const kept = known.filter((stream) => !names.has(nameOf(stream)));
   const isAsked = ({ model_id: id }: StreamHealth) => models === null || models.includes(id);
@@ -160,14 +161,17 @@ export function progressShare({ position, floor, ceiling }: Progress): number | 
 
 /** From when on syncs may be unknown once these streams were fetched; null where none ever ended. */
 export function unknownSince(streams: readonly StreamHealth[]): string | null {
-  const ends = streams.map(({ last_success_at: at }) => Date.parse(at ?? ""));
-  const newest = Math.max(...ends.filter(Number.isFinite));
+  const newest = newestEnd(streams);
   return Number.isFinite(newest) ? new Date(newest - COMMIT_MS).toISOString() : null;
 }
 
+function newestEnd(streams: readonly StreamHealth[]): number {
+  const ends = streams.map(({ last_success_at: at }) => Date.parse(at ?? ""));
+  return Math.max(...ends.filter(Number.isFinite));
+}
+
 function isSettled({ health, next_sync_at: next, job_state: job }: StreamHealth, now: number) {
-  if (job !== null) return false;
-  return health === "at rest" || (health === "fresh" && !(Date.parse(next ?? "") < now - LATE_MS));
+  return job === null && health === "fresh" && !(Date.parse(next ?? "") < now - LATE_MS);
 }
 
 function nameOf({ model_id: model, sync_type: type }: StreamHealth): string {

@@ -129,9 +129,9 @@ function stream(changes: object): object {
 }
 
 const SYNCED =
-  'last_success_at.gte.2026-11-20T11:59:00.000Z,health.not.in.(fresh,"at rest"),job_state.not.is.null';
+  "last_success_at.gte.2026-11-20T11:59:00.000Z,health.neq.fresh,job_state.not.is.null";
 
-test("of streams that are shown those are fetched that were synced since, or are not well", async () => {
+test("of streams that are shown those are fetched that were synced since, or are not fresh", async () => {
   const { project, timers, data } = await openFresh();
   project.streams = [];
 
@@ -162,9 +162,9 @@ test("a hint about one creator hides no sync of another", async () => {
   assert.deepEqual(project.conditions, [SYNCED, SYNCED]);
 });
 
-const OVERDUE = { next_sync_at: "2026-11-20T12:05:00+00:00" };
-for (const change of [{ health: "paused" }, { job_state: "queued" }, OVERDUE]) {
-  test(`what became well without a sync is fetched with all: ${JSON.stringify(change)}`, async () => {
+const REST = { health: "at rest" };
+for (const change of [{ health: "paused" }, REST, { job_state: "queued" }]) {
+  test(`what became fresh without a sync is fetched with all: ${JSON.stringify(change)}`, async () => {
     const { project, timers, data } = await openFresh();
     project.streams = [stream(change)];
     data.refreshHealth();
@@ -177,6 +177,27 @@ for (const change of [{ health: "paused" }, { job_state: "queued" }, OVERDUE]) {
 
     assert.equal(project.asked, 2);
     assert.deepEqual(data.health.read().value, []);
+  });
+}
+
+for (const [end, requests] of [
+  ["12:15:00", 1],
+  ["12:15:01", 2],
+] as const) {
+  test(`a stream due at 12:05 is overdue by the newest sync, not by the browser: ${end}`, async () => {
+    const { project, timers, data } = await openFresh();
+    project.streams = [stream({ next_sync_at: "2026-11-20T12:05:00+00:00" })];
+    data.refreshAll();
+    await timers.advance(1_000);
+    const other = stream({ model_id: "n", last_success_at: `2026-11-20T${end}+00:00` });
+    project.streams = [other];
+    project.asked = 0;
+
+    data.refreshHealth();
+    await timers.advance(1_000);
+
+    assert.equal(project.asked, requests);
+    assert.equal(data.health.read().value?.length, requests === 1 ? 2 : 1);
   });
 }
 
