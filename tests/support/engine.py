@@ -123,17 +123,19 @@ class Engine:
         self.connect(uuid)
         return uuid
 
-    def connect(self, creator: str, agency: str = "Agency A", **grant: Any) -> str:
+    def connect(
+        self, creator: str, agency: str = "Agency A", *, replace: bool = False, **grant: Any
+    ) -> str:
         """Connect a creator that Fanvue knows; return the model's id."""
         pair = self.fanvue.grant(creator, **grant)
-        self.models[creator] = asyncio.run(self._connect(creator, agency, pair))
+        self.models[creator] = asyncio.run(self._connect(creator, agency, pair, replace=replace))
         return self.models[creator]
 
-    async def _connect(self, creator: str, agency: str, pair: Any) -> str:
+    async def _connect(self, creator: str, agency: str, pair: Any, *, replace: bool) -> str:
         settings = self.settings()
         keyring = Keyring(settings.sealing.keys)
         async with open_books(settings) as books:
-            connection = await books.grants.connect(agency, creator, None, replace=False)
+            connection = await books.grants.connect(agency, creator, None, replace=replace)
             model_id = connection.model_id
             await books.grants.store(
                 connection,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import httpx
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 NEW_KEY = "next:" + base64.b64encode(bytes(range(32))).decode()
+SUBSCRIPTIONS = "/webhooks/subscriptions"
+WITHOUT_CHATS = ["offline_access", "read:self", "read:insights", "read:creator", "read:fan"]
 PROBES = ["none", "get", "head", "empty", "object", "event"]
 
 
@@ -316,8 +318,7 @@ def test_a_deleted_webhook_is_asked_for_first_and_then_gone(program: Program) ->
 def test_topics_without_their_scope_are_left_out_and_named(program: Program) -> None:
     engine = program.engine
     creator = engine.fanvue.add_creators(transactions=0)[0]["uuid"]
-    scopes = ["offline_access", "read:self", "read:insights", "read:creator", "read:fan"]
-    engine.connect(creator, scopes=scopes)
+    engine.connect(creator, scopes=WITHOUT_CHATS)
 
     (outcome,) = program.json("webhooks", "register", handle_of(program, creator))
 
@@ -352,6 +353,102 @@ def test_messages_are_left_to_polls_where_somebody_says_so(program: Program) -> 
     assert said("register", name, "--no-messages") == ("registered", False)
 
 
+def _announces_messages(registration: dict[str, Any]) -> bool:
+    return "creator.message.received" in registration["events"]
+
+
+def test_a_webhook_that_is_gone_comes_back_as_it_was_chosen(program: Program) -> None:
+    name = handle_of(program, program.engine.creator())
+    program.json("webhooks", "register", name, "--no-messages")
+    program.engine.database.execute("update private.webhook_subscriptions set fanvue_id = 'gone'")
+    program.engine.fanvue.add_fault("status", SUBSCRIPTIONS, method="POST", status=502, times=1)
+
+    (listed,) = program.json("webhooks", "list")
+    advice = listed["note"].rpartition("; fanvue-sync ")[2].split()
+    assert program(*advice).returncode == 1
+    (again,) = program.json(*advice)
+
+    assert (listed["outcome"], again["outcome"]) == ("gone", "registered")
+    assert [_announces_messages(one) for one in at_fanvue(program)] == [False]
+
+
+def test_another_address_begins_with_what_was_chosen(program: Program) -> None:
+    name = handle_of(program, program.engine.creator())
+    program.json("webhooks", "register", name, "--no-messages")
+
+    program.json("webhooks", "register", name, "--url", f"{address(program)}?other")
+
+    assert [_announces_messages(one) for one in at_fanvue(program)] == [False, False]
+
+
+def test_rotating_leaves_each_address_what_was_chosen_for_it(program: Program) -> None:
+    name = handle_of(program, program.engine.creator())
+    other = f"{address(program)}?other"
+    program.json("webhooks", "register", name, "--no-messages")
+    program.json("webhooks", "register", name, "--url", other, "--messages")
+    before = {one["id"] for one in at_fanvue(program)}
+
+    program.json("webhooks", "rotate", name)
+
+    chosen = {one["url"]: _announces_messages(one) for one in at_fanvue(program)}
+    assert chosen == {address(program): False, other: True}
+    assert before.isdisjoint(one["id"] for one in at_fanvue(program))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("--messages", "--no-messages"), ("--no-messages", "--messages")]
+)
+@pytest.mark.parametrize("again", ["as said", "nothing said"])
+def test_a_switch_that_broke_off_is_finished_by_the_next(
+    program: Program, first: str, second: str, again: str
+) -> None:
+    name = handle_of(program, program.engine.creator())
+    program.json("webhooks", "register", name, first)
+    program.engine.fanvue.add_fault("status", SUBSCRIPTIONS, method="DELETE", status=403, times=1)
+    assert program("webhooks", "register", name, second).returncode == 1
+    assert len(at_fanvue(program)) == 2
+
+    words = [second] if again == "as said" else []
+    (outcome,) = program.json("webhooks", "register", name, *words)
+
+    assert outcome["outcome"] == "unchanged"
+    assert [_announces_messages(one) for one in at_fanvue(program)] == [second == "--messages"]
+    active = "select count(*) from private.webhook_subscriptions where state = 'active'"
+    assert stored(program, active) == [(1,)]
+
+
+def test_messages_without_their_scope_are_announced_once_it_is_granted(program: Program) -> None:
+    engine = program.engine
+    creator = engine.fanvue.add_creators(transactions=0)[0]["uuid"]
+    engine.connect(creator, scopes=WITHOUT_CHATS)
+    name = handle_of(program, creator)
+    program.json("webhooks", "register", name)
+    (first,) = at_fanvue(program)
+
+    program.json("webhooks", "register", name)
+    (outcome,) = program.json("webhooks", "register", name, "--messages")
+    assert (outcome["outcome"], at_fanvue(program)) == ("unchanged", [first])
+    engine.connect(creator, replace=True)
+    program.json(*outcome["note"].rpartition(", then fanvue-sync ")[2].split())
+
+    assert [_announces_messages(one) for one in at_fanvue(program)] == [True]
+
+
+def test_declined_messages_stay_so_although_their_scope_was_granted(program: Program) -> None:
+    engine = program.engine
+    creator = engine.fanvue.add_creators(transactions=0)[0]["uuid"]
+    engine.connect(creator, scopes=WITHOUT_CHATS)
+    name = handle_of(program, creator)
+    program.json("webhooks", "register", name)
+    (declined,) = program.json("webhooks", "register", name, "--no-messages")
+    engine.connect(creator, replace=True)
+
+    program.json("webhooks", "rotate", name)
+
+    assert declined["note"] is None
+    assert [_announces_messages(one) for one in at_fanvue(program)] == [False]
+
+
 def test_a_refused_registration_is_one_line_with_a_next_step_and_leaves_nothing(
     program: Program,
 ) -> None:
@@ -370,9 +467,8 @@ def test_a_refused_registration_is_one_line_with_a_next_step_and_leaves_nothing(
 def test_a_lost_answer_leaves_no_webhook_whose_secret_nobody_has(program: Program) -> None:
     creator = program.engine.creator()
     name = handle_of(program, creator)
-    path = "/webhooks/subscriptions$"
     program.engine.fanvue.add_fault(
-        "status", path, method="POST", status=502, moment="after", times=1
+        "status", SUBSCRIPTIONS, method="POST", status=502, moment="after", times=1
     )
 
     lost = program("webhooks", "register", name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from worker.commands.terminal import ago
-from worker.commands.webhook_check import DEPLOY, Signer, post_event, seal_secret
+from worker.commands.webhook_check import DEPLOY, Signer, open_secret, post_event, seal_secret
 from worker.errors import Misconfigured, SyncError, Transient, UsageError
 from worker.jobs.subscriptions import (
     Subscriptions,
@@ -97,8 +97,8 @@ class Desk:
             text = f"since {ago(kept[0].since, now)}, to {kept[0].url}"
             if kept[0].unopened_at is not None:
                 text = "the function cannot open its secret: it lacks the key; " + text
-            return Outcome(creator, "active", kept[0].events, text)
-        again = f"fanvue-sync webhooks register {creator.handle or creator.model_id}"
+            return Outcome(creator, "active", listed[str(kept[0].fanvue_id)].events, text)
+        again = f"fanvue-sync webhooks register {_called(creator)}"
         if creator.active:
             return Outcome(creator, "gone", text=f"deleted at Fanvue; {again}")
         here = [one for one in listed.values() if one.url == self._url]
@@ -110,57 +110,67 @@ class Desk:
         return Outcome(creator, "none", text=text)
 
     async def register(self, creator: WebhookCreator, *, messages: bool | None = None) -> Outcome:
-        """Make a subscription unless there is one; replace those whose secret nobody kept.
+        """Make the subscription unless it is there, and leave no other at this address.
 
-        `messages`: whether they are to be announced; None leaves a subscription as it is.
+        `messages`: whether they are to be announced; None leaves it as it was chosen.
         """
         subscriptions = self._subscriptions(creator)
-        listed = await subscriptions.listed()
-        here = [one for one in listed if one.url == self._url]
-        kept = {one.fanvue_id: one for one in creator.active}
-        ids = {one.id for one in listed}
+        listed = {one.id: one for one in await subscriptions.listed()}
+        here = [one for one in creator.active if one.url == self._url]
+        if messages is None:
+            messages = _chose_messages(here or creator.active)
+        wanted = wanted_topics(messages=messages)
+        live = [one for one in here if one.fanvue_id in listed]
+        # The newest: where a switch broke off, or a rotation, it is the one that was wanted.
+        fits = [one for one in live if tells_of_chats(one.events) is messages][-1:]
+        others = [one for one in live if one not in fits]
+        if fits:
+            word, events = "unchanged", listed[str(fits[0].fanvue_id)].events
+            if others:
+                secret = open_secret(self._keyring, fits[0])
+                signer = Signer(creator.name, secret, creator.uuid, fits[0].id)
+                await self._until_taken(self._url, signer)
+        else:
+            word = "registered"
+            events = (await self._make(creator, subscriptions, self._url, wanted)).events
+        for old in others:
+            await self._remove(subscriptions, old)
+        # Only now: they tell what was chosen, should this break off.
         for lost in creator.active:
-            if lost.fanvue_id not in ids:
+            if lost.fanvue_id not in listed:
                 await self.store.retire(lost.id)
-        known = next((kept[one.id] for one in here if one.id in kept), None)
-        strays = [one for one in here if one.id not in kept]
-        if known is not None and messages in {None, tells_of_chats(known.events)}:
-            await self._delete(subscriptions, strays)
-            return Outcome(creator, "unchanged", known.events)
-        wanted = wanted_topics(messages=messages is not False)
-        made = await self._make(creator, subscriptions, self._url, wanted)
-        if known is not None:
-            await self._remove(subscriptions, known)
+        kept = {one.fanvue_id for one in creator.active}
+        strays = [one for one in listed.values() if one.url == self._url and one.id not in kept]
         await self._delete(subscriptions, strays)
-        return Outcome(creator, "registered", made.events, _left_out(made, wanted))
+        return Outcome(creator, word, events, _left_out(creator, events, wanted))
 
     async def rotate(self, creator: WebhookCreator) -> Outcome:
         """Make new subscriptions, then delete the old ones; both secrets are good meanwhile.
 
-        What is announced stays: who is not told of messages is not told of them afterwards.
+        What was chosen for an address stays; what the creator's scopes allow by now is added.
         """
         subscriptions = self._subscriptions(creator)
         if not creator.active:
-            again = creator.handle or creator.model_id
             raise NotForThisCreator(
                 f"{creator.name} has no registered webhook",
-                remedy=f"fanvue-sync webhooks register {again}",
+                remedy=f"fanvue-sync webhooks register {_called(creator)}",
             )
         urls = dict.fromkeys(one.url for one in creator.active)
         kept = {one.fanvue_id for one in creator.active}
         listed = await subscriptions.listed()
-        wanted = wanted_topics(messages=any(tells_of_chats(one.events) for one in creator.active))
-        made: NewSubscription | None = None
+        events: tuple[str, ...] = ()
+        text = ""
         for url in urls:
-            made = await self._make(creator, subscriptions, url, wanted)
-            for old in creator.active:
-                if old.url == url:
-                    await self._remove(subscriptions, old)
+            there = [one for one in creator.active if one.url == url]
+            wanted = wanted_topics(messages=_chose_messages(there))
+            events = (await self._make(creator, subscriptions, url, wanted)).events
+            text = text or _left_out(creator, events, wanted)
+            for old in there:
+                await self._remove(subscriptions, old)
         ours = {*urls, self._url}
         strays = [one for one in listed if one.url in ours and one.id not in kept]
         await self._delete(subscriptions, strays)
-        events = () if made is None else made.events
-        return Outcome(creator, "rotated", events, "" if made is None else _left_out(made, wanted))
+        return Outcome(creator, "rotated", events, text)
 
     async def delete(self, creator: WebhookCreator) -> Outcome:
         """Delete what is registered here, and what was made for this address and got lost."""
@@ -192,7 +202,8 @@ class Desk:
             raise
         try:
             sealed = seal_secret(self._keyring, made.secret, webhook_id)
-            await self.store.finish(webhook_id, made.id, made.events, sealed)
+            # What was wanted; what the scopes allowed of it is in Fanvue's list.
+            await self.store.finish(webhook_id, made.id, wanted, sealed)
         except SyncError:
             # A webhook whose secret nobody keeps would only be refused.
             await subscriptions.delete(made.id)
@@ -264,8 +275,20 @@ class Desk:
         return Subscriptions(self._engine.client, creator.uuid, token)
 
 
-def _left_out(made: NewSubscription, wanted: Sequence[str]) -> str:
-    scopes = missing_scopes(made.events, wanted)
+def _called(creator: WebhookCreator) -> str:
+    return creator.handle or creator.model_id
+
+
+def _chose_messages(webhooks: Sequence[StoredWebhook]) -> bool:
+    """Tell whether messages were wanted, by the newest; at first they are."""
+    return not webhooks or tells_of_chats(webhooks[-1].events)
+
+
+def _left_out(creator: WebhookCreator, events: Sequence[str], wanted: Sequence[str]) -> str:
+    scopes = missing_scopes(events, wanted)
     if not scopes:
         return ""
-    return f"without what {' and '.join(scopes)} allows: tick it in the Fanvue app, connect again"
+    return (
+        f"without what {' and '.join(scopes)} allows: tick it in the Fanvue app, connect again, "
+        f"then fanvue-sync webhooks rotate {_called(creator)}"
+    )

@@ -90,7 +90,8 @@ def register(
         typer.Option(
             "--messages/--no-messages",
             help="Announce messages as well, each by a call of the function, as at first; or leave "
-            "them to polls, which find them within five minutes. Not said: as it is.",
+            "them to polls, which find them within five minutes, within half an hour after two "
+            "quiet hours. Not said: as it was chosen.",
         ),
     ] = None,
     url: Url = None,
