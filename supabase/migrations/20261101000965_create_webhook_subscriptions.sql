@@ -26,7 +26,7 @@ comment on column private.webhook_subscriptions.id is 'Ours, chosen before Fanvu
 comment on column private.webhook_subscriptions.model_id is 'The creator whose events it brings; its secret vouches for nobody else''s.';
 comment on column private.webhook_subscriptions.fanvue_id is 'Fanvue''s id of the subscription.';
 comment on column private.webhook_subscriptions.url is 'Where Fanvue delivers.';
-comment on column private.webhook_subscriptions.events is 'The topics that were subscribed.';
+comment on column private.webhook_subscriptions.events is 'The topics that were asked for; Fanvue''s list has those that the creator''s scopes allowed.';
 comment on column private.webhook_subscriptions.secret is 'The signing secret, sealed (AES-256-GCM) and bound to this row.';
 comment on column private.webhook_subscriptions.state is
   'registering: Fanvue is being asked, and may call unsigned. active. retired: rotated or deleted; its secret is accepted until expires_at, for what was on its way.';
