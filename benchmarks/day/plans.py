@@ -63,7 +63,7 @@ REFRESH_COMMANDS: Final = 2
 # webhook function.
 EVENT_BYTES: Final = 1_200
 BOOKED_BYTES: Final = 850
-PLAIN_DAYS, PAYLOAD_DAYS, MONEY_DAYS = 7, 14, 30
+PLAIN_DAYS, PAYLOAD_DAYS, MONEY_DAYS = 7, 14, 90
 # A creator's share of compressed figures among 200 who all sell; a played day has few that do.
 STATS_BYTES_OF_A_CREATOR: Final = 82
 # Realtime keeps its messages for three days.

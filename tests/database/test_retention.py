@@ -116,9 +116,9 @@ def test_events_actions_and_counters_go_when_they_are_old(engine: Engine, model:
     }
     engine.move_clock(hours=24 * 7)
     assert engine.call("prune_history")["deleted"] == {"public.webhook_events: payloads": 2}
-    engine.move_clock(hours=24 * 16)
+    engine.move_clock(hours=24 * 76)
     assert engine.call("prune_history")["deleted"] == {"public.webhook_events: settled": 4}
-    engine.move_clock(hours=24 * 335)
+    engine.move_clock(hours=24 * 275)
 
     assert engine.call("prune_history")["deleted"] == {
         "public.webhook_events: parked": 2,

@@ -224,6 +224,24 @@ def test_an_old_rows_id_is_known_without_its_kind(engine: Engine) -> None:
     assert _total(engine)["rows"] == 1
 
 
+def test_a_refund_that_comes_months_later_finds_its_sale_by_the_number_announced(
+    engine: Engine,
+) -> None:
+    books = Books(engine, engine.another())
+    sale = Sale(1, 0, 2500, "fan-1", None)
+    told = sale.event("other", 0)
+    engine.call("receive_webhook_event", told)
+    books.page(engine, [sale.row("other")]).result()
+    engine.move_clock(hours=24 * 89)
+    engine.call("prune_history")
+
+    engine.call("receive_webhook_event", _refund("FVC-1", told["data"]["id"]))
+    rows = [sale.row("other"), _reversal_row("FV-9", reverses_fanvue_id="FV-1", at=_LATER)]
+    books.page(engine, rows).result()
+
+    assert _total(engine) == {"rows": 2, "total": Decimal("0.00"), "provisional": 0}
+
+
 @pytest.mark.parametrize("mode", ["matching", "other"])
 @pytest.mark.parametrize("page_first", [False, True])
 def test_a_reversal_is_known_by_its_sale_whenever_the_api_dates_it(
