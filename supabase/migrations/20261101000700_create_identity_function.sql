@@ -182,13 +182,15 @@ begin
     if v_is_awaited then
       -- what is known again confirms nothing new
       p_rows := private.recall_rows(p_model_id, p_rows, p_border);
-      -- each announcement is compared with all rows at hand: some fifty at a time, and those of an instant together
+      -- each announcement is compared with all rows at hand: some fifty at a time, and those of an instant together;
+      -- sales first, whose new number finds their reversals
       for v_confirmed in
         select c.confirmed, c.amount
         from (select jsonb_agg(x.item order by x.n) as items
-              from (select r.item, r.ordinality as n, min(r.ordinality) over (partition by r.item ->> 'at') as first
+              from (select r.item, r.ordinality as n, min(r.ordinality - 1) over (partition by r.item ->> 'at') as first,
+                           r.item ->> 'category' in ('refund', 'chargeback') as is_reversal
                     from jsonb_array_elements(p_rows) with ordinality r(item, ordinality)) x
-              group by x.first / 50 order by x.first / 50) p
+              group by x.is_reversal, x.first / 50 order by x.is_reversal, x.first / 50) p
         cross join lateral private.confirm_provisional(p_model_id, p.items, p_now) c
       loop
         updated := updated + v_confirmed.confirmed;

@@ -224,6 +224,27 @@ def test_an_old_rows_id_is_known_without_its_kind(engine: Engine) -> None:
     assert _total(engine)["rows"] == 1
 
 
+@pytest.mark.parametrize("newer", [0, 48, 49])
+def test_a_refund_above_its_sale_on_a_long_page_is_confirmed_with_it(
+    engine: Engine, newer: int
+) -> None:
+    books = Books(engine, engine.another())
+    sale, days = Sale(1, -3 * 86_400_000, 2500, "fan-1", None), timedelta(days=1)
+    told = sale.event("other", 0)
+    engine.call("receive_webhook_event", told)
+    refund = _refund("FVC-1", told["data"]["id"], created_at=(NOON - days).isoformat())
+    assert engine.call("receive_webhook_event", refund) == {"status": "applied"}
+
+    rows = [Sale(100 + n, -1000 * n, 700 + n, "fan-9", None).row("other") for n in range(newer)]
+    refunded = (NOON - 2 * days).isoformat()
+    rows.append(_reversal_row("FV-1:refund", reverses_fanvue_id="FV-1", at=refunded))
+    rows.append(Sale(300, -216_000_000, 900, "fan-8", None).row("other"))
+    books.page(engine, [*rows, sale.row("other")]).result()
+
+    both = engine.rows("select amount from public.fanvue_transactions where fan_uuid = 'fan-1'")
+    assert sorted(row["amount"] for row in both) == [Decimal(-25), Decimal(25)]
+
+
 def test_a_refund_that_comes_months_later_finds_its_sale_by_the_number_announced(
     engine: Engine,
 ) -> None:
